@@ -1,0 +1,138 @@
+"""Every exception of fleet.
+
+    FleetError                    exit 1   what happened, and what to type next
+    |-- UserError                 exit 2   the user's file or words
+    |   |-- ConfigError                    all mistakes of the files, each with its place
+    |   |-- UnknownName                    a name nobody has, with the nearest one
+    |   |-- PlanRefused                    the plan holds something that cannot be run
+    |   `-- StoreUnusable                  the results folder cannot be read or written
+    |-- FleetUnreachable          exit 3   the head, or every machine, does not answer
+    |-- Interrupted               exit 130 the user stopped it; what was finished is kept
+    `-- TrialError                         one trial went wrong; becomes a row, never a number
+        |-- TransientError                 the same trial may go well next time
+        |   |-- EngineUnreachable
+        |   |-- EngineBusy
+        |   |-- StreamBroken               the answer ended without its final record
+        |   `-- WorkerLost                 the process or the machine went away
+        `-- TerminalError                  asking again gives the same answer
+            |-- ModelMissing
+            |-- RequestRefused
+            |-- OutOfMemory
+            `-- DigestChanged              not the model that the plan was made for
+
+All take plain positional arguments and keep them in `args`, so each survives pickling.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class FleetError(Exception):
+    """What happened and where (`what`), and what to type next (`mend`, may be empty)."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, mend: str = "") -> None:
+        super().__init__(what, mend)
+        self.what = what
+        self.mend = mend
+
+    def __str__(self) -> str:
+        return f"{self.what}\n  {self.mend}" if self.mend else self.what
+
+
+class UserError(FleetError):
+    exit_code = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing wrong in one file; line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+    field: str
+    what: str
+
+    def __str__(self) -> str:
+        field = f"{self.field}: " if self.field else ""
+        return f"{self.file}:{self.line}:{self.column}: {field}{self.what}"
+
+
+class ConfigError(UserError):
+    """All mistakes of the user's files at once, in the order of the lines."""
+
+    def __init__(self, mistakes: tuple[Mistake, ...]) -> None:
+        super().__init__("\n".join(map(str, mistakes)))
+        self.args = (mistakes,)
+        self.mistakes = mistakes
+
+
+class UnknownName(UserError):
+    pass
+
+
+class PlanRefused(UserError):
+    pass
+
+
+class StoreUnusable(UserError):
+    pass
+
+
+class FleetUnreachable(FleetError):
+    exit_code = 3
+
+
+class Interrupted(FleetError):
+    exit_code = 130
+
+
+class TrialError(FleetError):
+    """`reason` is the word stored in the trial's row."""
+
+    reason = "failed"
+    transient = False
+
+
+class TransientError(TrialError):
+    reason = "transient"
+    transient = True
+
+
+class EngineUnreachable(TransientError):
+    reason = "engine_unreachable"
+
+
+class EngineBusy(TransientError):
+    reason = "engine_busy"
+
+
+class StreamBroken(TransientError):
+    reason = "stream_broken"
+
+
+class WorkerLost(TransientError):
+    reason = "worker_lost"
+
+
+class TerminalError(TrialError):
+    reason = "terminal"
+
+
+class ModelMissing(TerminalError):
+    reason = "model_missing"
+
+
+class RequestRefused(TerminalError):
+    reason = "request_refused"
+
+
+class OutOfMemory(TerminalError):
+    reason = "out_of_memory"
+
+
+class DigestChanged(TerminalError):
+    reason = "digest_changed"

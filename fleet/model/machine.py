@@ -1,0 +1,150 @@
+"""What a machine is: facts with their source, three hashes, the engine it runs."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+FactValue = str | int | float | bool | None
+
+FINGERPRINT_RECIPE = 1
+"""1: first recipe (2026-11): which facts enter which hash, see HARDWARE, SOFTWARE, CONDITION."""
+
+HARDWARE = frozenset(
+    {
+        "chip",
+        "model",
+        "cpu_cores",
+        "cpu_performance_cores",
+        "cpu_efficiency_cores",
+        "cpu_threads",
+        "gpu",
+        "gpu_count",
+        "gpu_cores",
+        "gpu_memory_mb",
+        "memory_gb",
+        "architecture",
+        "virtual",
+    }
+)
+SOFTWARE = frozenset({"os", "os_version", "os_build", "kernel", "gpu_driver", "cuda_version"})
+CONDITION = frozenset(
+    {
+        "gpu_limit_mb",
+        "wired_limit_mb",
+        "power_source",
+        "power_mode",
+        "thermal_class",
+        "memory_pressure",
+        "cpu_governor",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One thing true of a machine; `value` None means: looked for, not to be had here."""
+
+    name: str
+    value: FactValue
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """All facts of one look at a machine, and the three hashes over the discrete ones."""
+
+    facts: tuple[Fact, ...]
+    hardware_id: str
+    software_id: str
+    condition_id: str
+    recipe: int = FINGERPRINT_RECIPE
+
+    def get(self, name: str) -> FactValue:
+        return next((fact.value for fact in self.facts if fact.name == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proofs:
+    """What an engine can prove of its answers; what it cannot prove is null in the results."""
+
+    exact_counts: bool
+    server_clock: bool
+    cache_off: bool
+    """The engine says how many prompt tokens came from a cache."""
+    placement: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFacts:
+    """One model as one engine holds it."""
+
+    name: str
+    digest: str
+    size_bytes: int
+    architecture: str | None = None
+    quantization: str | None = None
+    parameters: int | None = None
+    context_length: int | None = None
+    tensors_bytes: int | None = None
+    """Exact weight bytes summed over the tensors, where the engine lists them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineFacts:
+    kind: str
+    version: str
+    proofs: Proofs
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Engine environment as found; only what fleet could read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """One machine as found at this moment."""
+
+    machine_id: str
+    name: str
+    fingerprint: Fingerprint
+    engine: EngineFacts | None
+    """None: no engine answers there; `engine_error` says why."""
+    engine_error: str = ""
+    models: tuple[ModelFacts, ...] = ()
+    free_disk_bytes: int | None = None
+
+    def model(self, name: str) -> ModelFacts | None:
+        wanted = full_model_name(name)
+        return next((m for m in self.models if full_model_name(m.name) == wanted), None)
+
+    def gpu_memory_bytes(self) -> int | None:
+        """What the GPU may use at this moment: the effective limit, else the card's memory."""
+        for name in ("gpu_limit_mb", "gpu_memory_mb"):
+            value = self.fingerprint.get(name)
+            if isinstance(value, (int, float)):
+                return int(value) * 2**20
+        return None
+
+
+def full_model_name(name: str) -> str:
+    """Engines read a name without a tag as `:latest`."""
+    return name if ":" in name.rsplit("/", 1)[-1] else f"{name}:latest"
+
+
+_OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+    "": operator.eq,
+}
+
+
+def comparison(text: str | int) -> tuple[str, Callable[[float], bool]]:
+    """(`>= 96`, its test) of `>=96`, `<64`, `128`; ValueError if it reads as none of these."""
+    match = re.fullmatch(r"\s*(>=|<=|>|<|)\s*(\d+(?:\.\d+)?)\s*", str(text))
+    if match is None:
+        raise ValueError(f"{text!r} is no comparison like >=96, <64 or 128")
+    sign, number = match[1], float(match[2])
+    return f"{sign or '='} {match[2]}", lambda value: _OPERATORS[sign](value, number)

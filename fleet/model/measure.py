@@ -1,0 +1,149 @@
+"""What comes back from a trial: raw stamps and the engine's own counters, never a speed.
+
+All `*_ns` offsets of one trial count from its one monotonic zero (`TrialResult.zero_ns`),
+which is anchored once to wall time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from fleet.model.job import Think
+from fleet.model.machine import Fingerprint
+from fleet.model.settings import Value
+from fleet.model.trial import Trial
+
+Outcome = Literal["ok", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One call to an engine, whole: nothing is left to a default of the engine."""
+
+    model: str
+    api: Literal["chat", "generate"]
+    prompt: str
+    system: str | None = None
+    options: Mapping[str, Value]
+    """Load and request options; `num_predict`, `seed` and `num_ctx` are always among them."""
+    think: Think | None = None
+    keep_text: bool = False
+
+    @property
+    def output_tokens(self) -> int:
+        return int(self.options["num_predict"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What an engine answered. Stamps are this process's monotonic clock, in ns.
+
+    A counter the engine did not report, or cannot prove, is None.
+    """
+
+    sent_ns: int
+    first_chunk_ns: int | None = None
+    first_thinking_ns: int | None = None
+    first_answer_ns: int | None = None
+    last_chunk_ns: int | None = None
+    """Arrival of the last chunk that carried text."""
+    ended_ns: int
+    """Arrival of the final record, or of the failure."""
+    chunks: int = 0
+    """Chunks that carried text. Chunks are not tokens."""
+    chunk_gaps_us: tuple[int, ...] = ()
+    """Differences of the rounded arrival offsets, from the first chunk on: `chunks - 1` values."""
+    total_ns: int | None = None
+    load_ns: int | None = None
+    prompt_tokens: int | None = None
+    """Whole prompt as the engine counts it, cached part included."""
+    cached_tokens: int | None = None
+    prompt_ns: int | None = None
+    """Time over the uncached part of the prompt, up to and with the first output token."""
+    output_tokens: int | None = None
+    output_ns: int | None = None
+    """Time over the output tokens after the first."""
+    done_reason: str | None = None
+    server_first_unix_ns: int | None = None
+    """The server's own wall clock on the first chunk."""
+    server_final_unix_ns: int | None = None
+    """The server's own wall clock on the final record."""
+    output_sha256: str | None = None
+    text: str | None = None
+    thinking: str | None = None
+    error: str | None = None
+    error_reason: str | None = None
+    """`reason` of the TrialError this reply stands for; None where it went well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRecord:
+    """One request of a trial: what was asked, and the reply with offsets from the zero."""
+
+    index: int
+    """Counts all requests of the trial, warm-ups too."""
+    point: str
+    warmup: bool
+    prompt_tokens_asked: int | None
+    depth_tokens: int
+    output_tokens_asked: int
+    seed: int
+    nonce: str
+    reply: Reply
+    """Its stamps are offsets from the trial's zero here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where a loaded model lies, as the engine reports it."""
+
+    size_bytes: int | None = None
+    gpu_bytes: int | None = None
+    context_length: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One telemetry value in time; the metric's name ends in its unit."""
+
+    offset_ns: int
+    metric: str
+    source: str
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialResult:
+    """One attempt at a trial, failed ones too."""
+
+    attempt_id: str
+    fence: int
+    trial: Trial
+    outcome: Outcome
+    reason: str = ""
+    """Word for a failure; empty where it went well."""
+    detail: str = ""
+    transient: bool = False
+    zero_ns: int
+    """The trial's zero on the node's monotonic clock."""
+    zero_unix_ns: int
+    """Wall time at the zero."""
+    duration_ns: int
+    """Offset of the end: everything restored."""
+    suspended_ns: int = 0
+    """How long the machine slept during the trial."""
+    fleet_version: str
+    engine_version: str | None = None
+    engine_environment: Mapping[str, str] = field(default_factory=dict)
+    digest: str | None = None
+    """The model's digest as found."""
+    model_size_bytes: int | None = None
+    placement: Placement | None = None
+    load_ns: int | None = None
+    """Client's time over the trial's own load of the model."""
+    fingerprint: Fingerprint | None = None
+    """The machine before the trial's settings were applied."""
+    requests: tuple[RequestRecord, ...] = ()
+    readings: tuple[Reading, ...] = ()

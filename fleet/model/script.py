@@ -1,0 +1,76 @@
+"""A machine script: everything the simulated side of one machine does, said in data."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from fleet.model.noun import Noun
+
+
+class ScriptedModel(Noun):
+    """How one model behaves on a scripted machine."""
+
+    prefill_tokens_per_s: float = Field(gt=0)
+    """Speed at which the server evaluates the prompt."""
+    decode_tokens_per_s: float = Field(gt=0)
+    """Speed at which the server writes the answer."""
+    load_s: float = Field(default=0.2, ge=0)
+    """Time to load the model."""
+    size_bytes: int = Field(default=8_000_000, gt=0)
+    """Size of the model's file."""
+    cpu_share: float = Field(default=0.0, ge=0, le=1)
+    """Part of the model that lies outside GPU memory."""
+    answer_tokens: int | None = Field(default=None, ge=1)
+    """The answer ends by itself after so many tokens; left out: only where the request says."""
+    present: bool = True
+    """False: the model must be pulled first."""
+    digest: str | None = None
+    """Digest to report; left out: one made from the model's name."""
+
+
+class Fault(Noun):
+    """One thing that goes wrong on purpose, at one request, so that a test can see it noticed."""
+
+    kind: Literal[
+        "die_mid_stream",
+        "no_final_record",
+        "cached_prefix",
+        "short_answer",
+        "wrong_prompt_count",
+        "slow_last_third",
+        "clock_wrong",
+        "busy",
+        "out_of_memory",
+        "refuse",
+        "stall",
+    ]
+    """What happens."""
+    request: int | None = Field(default=None, ge=0)
+    """Which generation request since the server began, from 0; left out: each one."""
+    model: str | None = None
+    """Only for this model."""
+
+
+class MachineScript(Noun):
+    """One simulated machine: what it says it is, how fast it is, what goes wrong on it."""
+
+    os: Literal["linux", "darwin"] = "linux"
+    chip: str
+    """Chip as the machine would name it: `Apple M3 Ultra`, `AMD Ryzen 9 7950X`."""
+    gpu: str | None = None
+    """GPU as its driver would name it."""
+    gpu_cores: int | None = Field(default=None, ge=1)
+    memory_gb: int = Field(ge=1)
+    """Memory of the machine, or of the host of a discrete GPU."""
+    gpu_memory_mb: int = Field(ge=1)
+    """MiB the GPU may use: the effective wired limit, or the card's memory."""
+    os_version: str = "1.0"
+    engine_version: str = "0.32.15"
+    noise_percent: float = Field(default=0.0, ge=0)
+    """Standard deviation of a trial's speed around the scripted one, same for each seed."""
+    time_scale: float = Field(default=1.0, gt=0)
+    """Real seconds per scripted second; a practice fleet may run faster than life."""
+    models: dict[str, ScriptedModel] = Field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()

@@ -1,0 +1,181 @@
+"""Every seam on one page: what the domain asks of the world, and who answers.
+
+| Seam | Real sides |
+|---|---|
+| Engine | engines.ollama, engines.embedded, engines.simulated |
+| FactProbe | fingerprint.host, fingerprint.apple, fingerprint.nvidia, fingerprint.simulated |
+| Commands | commands.System; recorded outputs in the tests |
+| Store | store.parquet |
+| Dispatcher | dispatch.local, dispatch.ray |
+| Clock | clock.SystemClock; a stepped one in the tests |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from fleet.model.event import Event
+from fleet.model.machine import EngineFacts, Fact, Machine, ModelFacts
+from fleet.model.measure import Ask, Placement, Reply, TrialResult
+from fleet.model.settings import Value
+from fleet.model.trial import Attempt
+
+Say = Callable[[str], None]
+
+
+class Stop(Protocol):
+    """Set from another thread to end work early (`threading.Event` is one)."""
+
+    def is_set(self) -> bool: ...
+    def wait(self, timeout: float | None = None) -> bool: ...
+
+
+class Clock(Protocol):
+    def unix_ns(self) -> int: ...
+
+    def monotonic_ns(self) -> int:
+        """The clock that every stamp uses; stands still while the machine sleeps."""
+        ...
+
+    def suspended_ns(self) -> int:
+        """How long the machine has slept since it booted; only differences mean anything."""
+        ...
+
+    def sleep(self, seconds: float, stop: Stop) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """What a command printed. `code` None: it could not be started or ran past its deadline."""
+
+    code: int | None
+    stdout: str
+    stderr: str
+
+    @property
+    def ok(self) -> bool:
+        return self.code == 0
+
+
+class Commands(Protocol):
+    """Runs read-only commands and reads files that the kernel makes."""
+
+    def run(self, argv: Sequence[str], deadline_s: float = 5.0) -> Output:
+        """Never raises: a missing program is an Output with code None."""
+        ...
+
+    def read(self, path: str) -> str | None:
+        """Text of a file, None where it cannot be read."""
+        ...
+
+
+class FactProbe(Protocol):
+    """Reads facts, never changes anything; a fact not to be had is a Fact with value None."""
+
+    name: str
+
+    def available(self) -> bool: ...
+    def collect(self) -> Sequence[Fact]: ...
+
+
+class Engine(Protocol):
+    """One engine on one machine. Calls block; errors are TrialErrors of `fleet.errors`."""
+
+    def facts(self) -> EngineFacts:
+        """Raises EngineUnreachable where nothing answers."""
+        ...
+
+    def models(self) -> Sequence[ModelFacts]: ...
+
+    def pull(self, model: str, say: Say, stop: Stop) -> ModelFacts:
+        """Fetch the model where it is absent; the digest is read back from the engine."""
+        ...
+
+    def describe(self, model: str) -> ModelFacts:
+        """Everything known of one model that is there; raises ModelMissing."""
+        ...
+
+    def load(self, model: str, options: Mapping[str, Value]) -> None:
+        """Load with these load options; it stays loaded until `unload`."""
+        ...
+
+    def ask(self, ask: Ask, stop: Stop) -> Reply:
+        """Ask once and stamp every chunk on arrival.
+
+        A failure after the request was sent is a Reply with `error` and `error_reason`, so
+        that what had arrived is kept. A set `stop` ends the answer within 0.5 s and raises
+        Interrupted.
+        """
+        ...
+
+    def placement(self, model: str) -> Placement | None:
+        """Where the loaded model lies; None where the engine cannot tell."""
+        ...
+
+    def unload(self, model: str) -> None:
+        """Returns when the model is out of memory; not loaded is no error."""
+        ...
+
+    def close(self) -> None:
+        """Ends whatever this object started."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastAttempt:
+    """What the store knows of one attempt, as far as `finished` must know."""
+
+    trial_id: str
+    fence: int
+    outcome: str
+    transient: bool
+    reason: str
+    digest: str | None
+    engine_version: str | None
+    engine_environment: str
+    """Canonical JSON."""
+    hardware_id: str | None
+    gpu_limit_mb: int | None
+    duration_ns: int
+
+
+class Store(Protocol):
+    def write(self, result: TrialResult) -> None:
+        """Durable on return; writing the same attempt again changes nothing."""
+        ...
+
+    def attempts(self, experiment: str) -> Sequence[PastAttempt]:
+        """Every attempt of one experiment, imported ones left out."""
+        ...
+
+
+class Dispatcher(Protocol):
+    """Carries trials to workers and events back; one worker per machine."""
+
+    def machines(self) -> Sequence[Machine]:
+        """Who is there, and what they are at this moment."""
+        ...
+
+    def prepare(self, models: Mapping[str, Sequence[str]]) -> Iterator[Event]:
+        """Per machine id: pull what is absent. Ends each machine with Prepared or Failed."""
+        ...
+
+    def run(self, queues: Mapping[str, Iterable[Attempt]]) -> Iterator[Event]:
+        """Each machine id works through its queue in order, all machines at once."""
+        ...
+
+    def drop(self, machine_id: str, trial_ids: Iterable[str]) -> None:
+        """Take trials that have not begun out of the queue of a running machine."""
+        ...
+
+    def acknowledge(self, machine_id: str, attempt_id: str) -> None:
+        """The result is stored: the node may forget its spooled copy."""
+        ...
+
+    def cancel(self) -> None:
+        """Stop what runs now; `run` ends within 2 s, cancelled trials as results."""
+        ...
+
+    def close(self) -> None: ...
