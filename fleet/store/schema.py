@@ -1,0 +1,163 @@
+"""The five tables: one Arrow schema each. They only grow; a fact unknown is null, never 0.
+
+SCHEMA_VERSION is written into every file's metadata. History:
+1  first form (2026-11)
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+_text, _int, _real, _yes = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+
+
+def _schema(**columns: pa.DataType) -> pa.Schema:
+    return pa.schema(
+        [pa.field(name, kind) for name, kind in columns.items()],
+        metadata={"schema_version": str(SCHEMA_VERSION)},
+    )
+
+
+TRIALS = _schema(
+    attempt_id=_text,
+    trial_id=_text,
+    fence=_int,
+    session=_int,
+    experiment=_text,
+    machine_id=_text,
+    machine=_text,
+    hardware_id=_text,
+    software_id=_text,
+    condition_id=_text,
+    model=_text,
+    digest=_text,
+    model_size_bytes=_int,
+    job=_text,
+    job_content=_text,  # canonical JSON: the same workload has the same text
+    engine=_text,
+    engine_version=_text,
+    engine_environment=_text,  # canonical JSON
+    block=_int,
+    position=_int,
+    seed=_int,
+    cut=_yes,  # one request per point, since the cell ran far over its estimate
+    settings=_text,  # as asked, `name=value name=value`
+    num_ctx=_int,
+    num_batch=_int,
+    num_thread=_int,
+    num_gpu=_int,
+    temperature=_real,
+    repeat_penalty=_real,
+    wired_limit_mb=_text,  # as asked: MiB or `default`
+    think=_text,
+    context_length=_int,  # as found: what the engine says is in force
+    placement_size_bytes=_int,
+    placement_gpu_bytes=_int,
+    load_ns=_int,
+    outcome=_text,  # ok, failed, cancelled
+    reason=_text,
+    detail=_text,
+    transient=_yes,
+    suspended_ns=_int,
+    started_at=pa.timestamp("us", tz="UTC"),
+    zero_unix_ns=_int,
+    zero_ns=_int,
+    duration_ns=_int,
+    fleet_version=_text,
+    # the facts people compare by, as the machine was before this trial
+    chip=_text,
+    gpu=_text,
+    gpu_cores=_int,
+    memory_gb=_int,
+    gpu_limit_mb=_int,
+    gpu_memory_mb=_int,
+    os=_text,
+    os_version=_text,
+    os_build=_text,
+    gpu_driver=_text,
+    power_source=_text,
+    power_mode=_text,
+    thermal_class=_text,
+    imported=_yes,
+    source=_text,  # of an imported trial: where the figures come from
+    why=_text,
+)
+
+REQUESTS = _schema(
+    attempt_id=_text,
+    request=_int,  # counts all requests of the trial, warm-ups too
+    point=_text,
+    warmup=_yes,
+    prompt_tokens_asked=_int,
+    depth_tokens=_int,
+    output_tokens_asked=_int,
+    seed=_int,
+    nonce=_text,
+    # arrival stamps, ns from the trial's zero
+    sent_ns=_int,
+    first_chunk_ns=_int,
+    first_thinking_ns=_int,
+    first_answer_ns=_int,
+    last_chunk_ns=_int,
+    ended_ns=_int,
+    chunks=_int,
+    chunk_gaps_us=pa.list_(pa.int32()),
+    # the engine's own counters
+    total_duration_ns=_int,
+    load_duration_ns=_int,
+    prompt_tokens=_int,
+    cached_tokens=_int,
+    prompt_duration_ns=_int,
+    output_tokens=_int,
+    output_duration_ns=_int,
+    done_reason=_text,
+    server_first_unix_ns=_int,
+    server_final_unix_ns=_int,
+    output_sha256=_text,
+    error=_text,
+    error_reason=_text,
+)
+
+READINGS = _schema(attempt_id=_text, offset_ns=_int, metric=_text, source=_text, value=_real)
+
+FINGERPRINTS = _schema(
+    attempt_id=_text,
+    machine_id=_text,
+    machine=_text,
+    hardware_id=_text,
+    software_id=_text,
+    condition_id=_text,
+    recipe=_int,
+    chip=_text,
+    model=_text,
+    gpu=_text,
+    gpu_cores=_int,
+    cpu_cores=_int,
+    memory_gb=_int,
+    gpu_memory_mb=_int,
+    gpu_limit_mb=_int,
+    wired_limit_mb=_int,
+    os=_text,
+    os_version=_text,
+    os_build=_text,
+    kernel=_text,
+    gpu_driver=_text,
+    power_source=_text,
+    power_mode=_text,
+    thermal_class=_text,
+    facts=_text,  # JSON: every fact with its source
+)
+
+ANSWERS = _schema(
+    attempt_id=_text, request=_int, answer=_text, thinking=_text, reference=_text, scores=_text
+)
+
+TABLES: dict[str, pa.Schema] = {
+    "requests": REQUESTS,
+    "readings": READINGS,
+    "fingerprints": FINGERPRINTS,
+    "answers": ANSWERS,
+    "trials": TRIALS,  # last: its row is the commit mark
+}
