@@ -151,6 +151,32 @@ class Store(Protocol):
         ...
 
 
+class Worker(Protocol):
+    """What a dispatcher carries to a machine and talks to there; `fleet.worker` is the one side.
+
+    `drop`, `acknowledge` and `stop` may be called from another thread while `run` goes on.
+    """
+
+    def look(self) -> Machine: ...
+
+    def prepare(self, models: Sequence[str]) -> Iterator[Event]:
+        """Pull what is absent; ends with Prepared or Failed."""
+        ...
+
+    def run(self, attempts: Sequence[Attempt]) -> Iterator[Event]:
+        """Results still spooled from an earlier run first, then each attempt in order."""
+        ...
+
+    def drop(self, trial_ids: Sequence[str]) -> None: ...
+    def acknowledge(self, attempt_id: str) -> None: ...
+
+    def stop(self) -> None:
+        """The running trial ends as cancelled within 0.5 s; those after it are not begun."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class Dispatcher(Protocol):
     """Carries trials to workers and events back; one worker per machine."""
 
