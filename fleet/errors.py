@@ -9,6 +9,7 @@
     |-- FleetUnreachable          exit 3   the head, or every machine, does not answer
     |-- Interrupted               exit 130 the user stopped it; what was finished is kept
     `-- TrialError                         one trial went wrong; becomes a row, never a number
+        |-- RequestFailed                  carries the reason of the reply that failed
         |-- TransientError                 the same trial may go well next time
         |   |-- EngineUnreachable
         |   |-- EngineBusy
@@ -97,6 +98,16 @@ class TrialError(FleetError):
     transient = False
 
 
+class RequestFailed(TrialError):
+    """A reply that stands for a failure; `reason` is one of the words of the classes below."""
+
+    def __init__(self, what: str, mend: str, reason: str) -> None:
+        super().__init__(what, mend)
+        self.args = (what, mend, reason)
+        self.reason = reason
+        self.transient = reason in TRANSIENT_REASONS
+
+
 class TransientError(TrialError):
     reason = "transient"
     transient = True
@@ -136,3 +147,9 @@ class OutOfMemory(TerminalError):
 
 class DigestChanged(TerminalError):
     reason = "digest_changed"
+
+
+TRANSIENT_REASONS = frozenset(
+    kind.reason
+    for kind in (TransientError, EngineUnreachable, EngineBusy, StreamBroken, WorkerLost)
+)

@@ -1,0 +1,96 @@
+"""The live table: one line per machine, drawn once a second."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from fleet.cli.view import Lane, PlainTalk
+from fleet.model.event import Event, Failed, Finished, Started
+from fleet.plan import Redo
+from fleet.units import show_span
+
+DRAWN_PER_S = 1.0
+
+
+class LiveTalk(PlainTalk):
+    """Notes scroll above, the machines stay below."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._console = Console(stderr=True, highlight=False)
+        self._live = Live(
+            console=self._console,
+            get_renderable=self._table,
+            refresh_per_second=DRAWN_PER_S,
+            transient=True,
+        )
+        self._began: dict[str, float] = {}
+
+    def __enter__(self) -> LiveTalk:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def say(self, text: str) -> None:
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    def home(self, folder: object) -> None:
+        self.say(f"results, ledger and spool: {folder}")
+
+    def confirm(self, redo: Sequence[Redo]) -> bool:
+        if not sys.stdin.isatty():
+            return False
+        self._live.stop()
+        return self._console.input("measure these again? [y/N] ").strip().lower() in ("y", "yes")
+
+    def event(self, event: Event) -> None:
+        if not self._live.is_started and self.lanes:
+            self._live.start()
+        lane = self.lanes.get(event.machine_id)
+        if isinstance(event, Started):
+            self._began[event.machine_id] = time.monotonic()
+        failed = isinstance(event, Finished) and event.result.outcome != "ok"
+        if lane is None or failed or isinstance(event, Failed):
+            super().event(event)
+        else:
+            lane.take(event)
+
+    def answer(self, lines: Sequence[str]) -> None:
+        self._live.stop()
+        super().answer(lines)
+
+    def _table(self) -> Table:
+        table = Table(box=None, pad_edge=True, header_style="dim")
+        for title in ("machine", "block", "now", "last", "done", "left"):
+            table.add_column(title, no_wrap=title != "now")
+        for key, lane in self.lanes.items():
+            table.add_row(*self._row(key, lane))
+        return table
+
+    def _row(self, key: str, lane: Lane) -> tuple[str, ...]:
+        if lane.lost:
+            return lane.name, "", f"lost: {lane.lost}", "", str(lane.done), ""
+        running_s = time.monotonic() - self._began.get(key, time.monotonic())
+        left_s = max(lane.left_s - min(running_s, lane.estimate_s), 0.0)
+        failed = f", {lane.failed} failed" if lane.failed else ""
+        return (
+            lane.name,
+            f"{lane.block + 1}/{lane.blocks}",
+            lane.now if lane.waiting else "done",
+            lane.speed,
+            f"{lane.done}{failed}",
+            show_span(left_s) if lane.waiting else "",
+        )

@@ -1,0 +1,60 @@
+"""The command line: one file per command, nothing heavy before a command is chosen."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from fleet.cli import (
+    cluster,
+    comparing,
+    configuration,
+    importing,
+    planning,
+    querying,
+    reading,
+    submitting,
+    watching,
+)
+from fleet.errors import FleetError
+
+HELP = """Measure local language models on several machines and compare them honestly.
+
+    fleet submit gpt-oss:20b               a first number in minutes
+    fleet submit configs/gpt-oss.yaml      the same job on every machine, to a verdict
+    fleet results                          what has been measured
+    fleet compare --by machine             which machine is faster, and how sure that is
+"""
+
+
+def build() -> typer.Typer:
+    app = typer.Typer(
+        help=HELP,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    for room in (
+        submitting,
+        planning,
+        reading,
+        comparing,
+        querying,
+        watching,
+        importing,
+        configuration,
+        cluster,
+    ):
+        room.add(app)
+    return app
+
+
+def main() -> None:
+    """Run one command; every known failure ends in one message and its exit code."""
+    try:
+        build()()
+    except FleetError as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(problem.exit_code)

@@ -1,0 +1,70 @@
+"""A plan in words: what each machine will do, how long, and what cannot run."""
+
+from __future__ import annotations
+
+from fleet.plan import MachinePlan, Plan
+from fleet.units import GIB, show_bytes, show_span
+
+MOST_LEFT_OUT_SHOWN = 12
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    experiment = plan.request.experiment
+    lines = [f"{experiment.name}   {_shape(plan)}"]
+    if experiment.why:
+        lines.append(f"  {experiment.why.strip()}")
+    lines += [_machine_line(machine, plan) for machine in plan.machines]
+    lines += [f"  warning: {warning}" for warning in plan.warnings]
+    left_out = [f"  left out: {left}" for left in plan.left_out]
+    lines += left_out[:MOST_LEFT_OUT_SHOWN]
+    if len(left_out) > MOST_LEFT_OUT_SHOWN:
+        lines.append(f"  and {len(left_out) - MOST_LEFT_OUT_SHOWN} more left out")
+    lines += [f"  refused: {refusal}" for refusal in plan.refusals]
+    return lines
+
+
+def _shape(plan: Plan) -> str:
+    experiment = plan.request.experiment
+    counts = [
+        _count(len(experiment.models), "model"),
+        _count(len(plan.request.jobs), "job"),
+    ]
+    combinations = len(experiment.settings.combinations())
+    if combinations > 1:
+        counts.append(_count(combinations, "setting", "combinations of settings"))
+    blocks = plan.repeats
+    often = f"{blocks.most}" if blocks.least == blocks.most else f"{blocks.least} to {blocks.most}"
+    machines = _count(len(plan.machines), "machine")
+    repeats = "repeat" if often == "1" else "repeats in random blocks"
+    least, most = show_span(plan.estimate_least_s), show_span(plan.estimate_s)
+    time = f"about {most}" if least == most else f"about {least} to {most}"
+    return f"{' x '.join(counts)} on {machines}, {often} {repeats}, {time}"
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def _machine_line(planned: MachinePlan, plan: Plan) -> str:
+    machine = planned.machine
+    memory = machine.gpu_memory_bytes()
+    limit = f", GPU memory {memory / GIB:.1f} GiB" if memory else ""
+    what = f"{len(planned.trials)} trials, {show_span(planned.estimate_s)}"
+    pulls = ", ".join(
+        f"pulls {p.model}" + (f" ({show_bytes(p.size_bytes)})" if p.size_bytes else "")
+        for p in planned.pulls
+    )
+    return f"  {machine.name:<14} {_hardware(planned)}{limit}   {what}" + (
+        f"   {pulls}" if pulls else ""
+    )
+
+
+def _hardware(planned: MachinePlan) -> str:
+    fingerprint = planned.machine.fingerprint
+    cores, memory = fingerprint.get("gpu_cores"), fingerprint.get("memory_gb")
+    parts = [
+        str(fingerprint.get("gpu") or fingerprint.get("chip") or "unknown hardware"),
+        f"{cores}-core GPU" if cores else "",
+        f"{memory} GB" if memory else "",
+    ]
+    return ", ".join(part for part in parts if part)

@@ -1,0 +1,174 @@
+"""Progress: a live table where there is a terminal, a plain line per event elsewhere.
+
+The view lives in the coordinator's process, never in a process that measures.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fleet.model.event import Event, Failed, Finished, Lost, Said, Started
+from fleet.model.measure import TrialResult
+from fleet.model.trial import Trial
+from fleet.units import show_number, show_span
+
+if TYPE_CHECKING:
+    from fleet.app.talking import Talk
+    from fleet.plan import Plan, Redo
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def talk(_home: Path) -> Iterator[Talk]:
+    """The live view on a terminal, plain lines elsewhere."""
+    if not sys.stderr.isatty():
+        yield PlainTalk()
+        return
+    from fleet.cli.live import LiveTalk
+
+    with LiveTalk() as live:
+        yield live
+
+
+@dataclass(slots=True)
+class Lane:
+    """One machine's progress."""
+
+    name: str
+    waiting: int
+    left_s: float
+    blocks: int
+    now: str = ""
+    speed: str = ""
+    block: int = 0
+    done: int = 0
+    failed: int = 0
+    lost: str = ""
+    estimate_s: float = 0.0
+
+    def take(self, event: Event) -> None:
+        if isinstance(event, Started):
+            trial = event.attempt.trial
+            self.now, self.block, self.estimate_s = cell_text(trial), trial.block, trial.estimate_s
+        elif isinstance(event, Finished):
+            self.waiting = max(self.waiting - 1, 0)
+            self.left_s = max(self.left_s - event.result.trial.estimate_s, 0.0)
+            self.speed = speed_text(event.result)
+            self.done += event.result.outcome == "ok"
+            self.failed += event.result.outcome == "failed"
+        elif isinstance(event, Lost):
+            self.lost = event.what
+        elif isinstance(event, Said):
+            self.now = event.text
+
+    def drop(self, trials: int) -> None:
+        share = trials / self.waiting if self.waiting else 0.0
+        self.waiting -= trials
+        self.left_s *= 1.0 - share
+
+
+class PlainTalk:
+    """One line per event on standard error, data on standard output."""
+
+    def __init__(self) -> None:
+        self.lanes: dict[str, Lane] = {}
+
+    def home(self, folder: Path) -> None:
+        say(f"results, ledger and spool: {folder}")
+
+    def say(self, text: str) -> None:
+        say(text)
+
+    def planned(self, plan: Plan, trials: int, finished: int) -> None:
+        from fleet.cli.plan_text import plan_lines
+
+        for line in plan_lines(plan):
+            self.say(line)
+        if finished:
+            self.say(f"{finished} trials are finished already, {trials} to go")
+
+    def confirm(self, redo: Sequence[Redo]) -> bool:
+        """Nobody is there to ask: what an upgrade made new is measured only with --yes."""
+        return False
+
+    def began(self, plan: Plan, queues: dict[str, int]) -> None:
+        for machine in plan.machines:
+            key = machine.machine.machine_id
+            if key in queues:
+                share = queues[key] / max(len(machine.trials), 1)
+                self.lanes[key] = Lane(
+                    name=machine.machine.name,
+                    waiting=queues[key],
+                    left_s=machine.estimate_s * share,
+                    blocks=plan.repeats.most,
+                )
+
+    def event(self, event: Event) -> None:
+        lane = self.lanes.get(event.machine_id)
+        if lane is not None:
+            lane.take(event)
+        line = self._line(event, lane)
+        if line:
+            self.say(line)
+
+    def not_needed(self, machine_id: str, trials: int, why: str) -> None:
+        lane = self.lanes[machine_id]
+        lane.drop(trials)
+        self.say(f"{lane.name}: {trials} trials not needed: {why}")
+
+    def answer(self, lines: Sequence[str]) -> None:
+        for line in lines:
+            print(line, flush=True)
+
+    def _line(self, event: Event, lane: Lane | None) -> str:
+        name = lane.name if lane else ""
+        if isinstance(event, Finished):
+            trial = event.result.trial
+            left = f"   {show_span(lane.left_s)} left" if lane and lane.waiting else ""
+            return f"{name}: {cell_text(trial)}  {event_text(event.result)}{left}"
+        if isinstance(event, Said):
+            return f"{name}: {event.text}"
+        if isinstance(event, Failed):
+            return f"{name}: {event.what}  {event.mend}".rstrip()
+        return f"{name}: lost: {event.what}" if isinstance(event, Lost) else ""
+
+
+def cell_text(trial: Trial) -> str:
+    varied = " ".join(f"{key}={value}" for key, value in varied_settings(trial).items())
+    parts = (f"block {trial.block + 1}", trial.model, trial.job.name, varied)
+    return "  ".join(part for part in parts if part)
+
+
+def varied_settings(trial: Trial) -> dict[str, object]:
+    """The settings that say something here: those off their default."""
+    from fleet.model.settings import Settings
+
+    plain = Settings()
+    return {k: v for k, v in trial.settings.items() if v != getattr(plain, k) and k != "num_thread"}
+
+
+def event_text(result: TrialResult) -> str:
+    seconds = result.duration_ns / 1e9
+    if result.outcome == "ok":
+        return f"{seconds:.1f} s  {speed_text(result)}".rstrip()
+    return f"{result.outcome}: {result.reason} {result.detail}".strip()
+
+
+def speed_text(result: TrialResult) -> str:
+    """Decode rate of the last long enough answer, for the eye only: views define speeds."""
+    for record in reversed(result.requests):
+        reply = record.reply
+        if not record.warmup and reply.output_ns and (reply.output_tokens or 0) >= 16:
+            return f"{show_number((reply.output_tokens - 1) * 1e9 / reply.output_ns)} tokens/s"
+    return ""
+
+

@@ -1,0 +1,141 @@
+"""Workers on this machine: one process each, no Ray."""
+
+from __future__ import annotations
+
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any
+
+from fleet.errors import FleetUnreachable
+from fleet.model.event import Event, Lost
+from fleet.model.machine import Machine
+from fleet.model.trial import Attempt
+
+CANCEL_S = 1.5
+CLOSE_S = 2.0
+
+
+class WorkerProcess:
+    """One worker process; what it says goes into the inbox it was made with."""
+
+    def __init__(self, name: str, spec: object, inbox: queue.SimpleQueue[tuple[str, Any]]) -> None:
+        self.name = name
+        self._inbox = inbox
+        self._connection, theirs = Pipe()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "fleet.worker", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C reaches the dispatcher alone, which then says stop
+        )
+        theirs.close()
+        self._connection.send(spec)
+        threading.Thread(target=self._listen, args=(self._connection,), daemon=True).start()
+
+    def call(self, name: str, *arguments: object) -> None:
+        try:
+            self._connection.send((name, arguments))
+        except (BrokenPipeError, OSError):
+            return  # the listening thread tells of the loss
+
+    def _listen(self, connection: Connection) -> None:
+        try:
+            while True:
+                self._inbox.put((self.name, connection.recv()))
+        except (EOFError, OSError):
+            self._inbox.put((self.name, ("lost", f"its worker process ended ({self._end()})")))
+
+    def _end(self) -> str:
+        try:
+            code = self._process.wait(CLOSE_S)
+        except subprocess.TimeoutExpired:
+            return "still running"
+        return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+    def close(self) -> None:
+        self._connection.close()
+        try:
+            self._process.wait(CLOSE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class LocalDispatcher:
+    """One side of ports.Dispatcher. `specs` maps each machine's name to what makes its worker."""
+
+    def __init__(self, specs: Mapping[str, object]) -> None:
+        self._inbox: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self._workers = {
+            name: WorkerProcess(name, spec, self._inbox) for name, spec in specs.items()
+        }
+        self._names: dict[str, str] = {}
+        self._cancelled_at: float | None = None
+
+    def machines(self) -> Sequence[Machine]:
+        found: dict[str, Machine] = {}
+        for worker in self._workers.values():
+            worker.call("look")
+        for name, (kind, value) in self._answers(set(self._workers)):
+            if kind == "done":
+                found[name] = value
+                self._names[value.machine_id] = name
+            elif kind in ("lost", "raised"):
+                raise FleetUnreachable(f"{name}: {value}", "")
+        return [found[name] for name in self._workers]
+
+    def prepare(self, models: Mapping[str, Sequence[str]]) -> Iterator[Event]:
+        yield from self._stream("prepare", models)
+
+    def run(self, queues: Mapping[str, Iterable[Attempt]]) -> Iterator[Event]:
+        yield from self._stream("run", {key: list(value) for key, value in queues.items()})
+
+    def drop(self, machine_id: str, trial_ids: Iterable[str]) -> None:
+        self._worker(machine_id).call("drop", list(trial_ids))
+
+    def acknowledge(self, machine_id: str, attempt_id: str) -> None:
+        self._worker(machine_id).call("acknowledge", attempt_id)
+
+    def cancel(self) -> None:
+        self._cancelled_at = time.monotonic()
+        for worker in self._workers.values():
+            worker.call("stop")
+
+    def close(self) -> None:
+        for worker in self._workers.values():
+            worker.close()
+
+    def _worker(self, machine_id: str) -> WorkerProcess:
+        return self._workers[self._names[machine_id]]
+
+    def _stream(self, call: str, arguments: Mapping[str, Sequence[Any]]) -> Iterator[Event]:
+        ids = {self._names[machine_id]: machine_id for machine_id in arguments}
+        for machine_id, argument in arguments.items():
+            self._worker(machine_id).call(call, argument)
+        for name, (kind, value) in self._answers(set(ids)):
+            if kind == "event":
+                yield value
+            elif kind in ("lost", "raised"):
+                yield Lost(machine_id=ids[name], what=str(value))
+
+    def _answers(self, waiting: set[str]) -> Iterator[tuple[str, tuple[str, Any]]]:
+        """Messages until every worker waited for is done, lost, or cancelled for too long."""
+        while waiting:
+            try:
+                name, message = self._inbox.get(timeout=0.2)
+            except queue.Empty:
+                if self._cancelled_for() > CANCEL_S:
+                    return
+                continue
+            yield name, message
+            if message[0] != "event":
+                waiting.discard(name)
+
+    def _cancelled_for(self) -> float:
+        return 0.0 if self._cancelled_at is None else time.monotonic() - self._cancelled_at

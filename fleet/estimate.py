@@ -1,0 +1,106 @@
+"""How long a trial takes, before anything was measured: a prior, meant to be too long.
+
+Bytes read per token over memory bandwidth gives the decode speed; a mixture of experts reads
+less and is faster than this. History takes the prior's place as soon as a cell has some.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine
+from fleet.model.job import Job, Point
+from fleet.model.machine import Machine
+
+Engine = OllamaEngine | EmbeddedEngine | SimulatedEngine
+
+APPLE_BYTES_PER_S = {"Ultra": 800e9, "Max": 400e9, "Pro": 200e9}
+OTHER_APPLE_BYTES_PER_S = 100e9
+GPU_BYTES_PER_S = 300e9
+CPU_BYTES_PER_S = 30e9
+BANDWIDTH_REACHED = 0.6
+STEP_S = 0.003
+"""Time per token that does not depend on the model's size."""
+PREFILL_OVER_DECODE = 10.0
+LOAD_S = 1.0
+LOAD_BYTES_PER_S = 1e9
+BYTES_PER_PARAMETER = 0.65
+UNKNOWN_SIZE_BYTES = 5e9
+TEMPLATE_TOKENS = 100
+CHARACTERS_PER_TOKEN = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speeds:
+    """Of one model on one machine."""
+
+    prefill_tokens_per_s: float
+    decode_tokens_per_s: float
+    load_s: float
+    time_scale: float = 1.0
+
+
+def prior_s(
+    machine: Machine, engine: Engine, model: str, job: Job, size_bytes: int | None
+) -> float:
+    """Seconds of one trial; `size_bytes` None: guessed from the model's name."""
+    speeds = _scripted(machine, engine, model) or _guessed(machine, model, size_bytes)
+    points = [_request_s(job, point, speeds) for point in job.points]
+    answers = sum(points) * (job.requests + job.warmup / len(points))
+    loads = job.requests * len(points) + job.warmup if job.load == "request" else 1
+    return (loads * speeds.load_s + answers) * speeds.time_scale
+
+
+def _scripted(machine: Machine, engine: Engine, model: str) -> Speeds | None:
+    """A simulated machine tells its speeds beforehand."""
+    if not isinstance(engine, SimulatedEngine):
+        return None
+    script = engine.machines.get(machine.name)
+    scripted = script.models.get(model) if script else None
+    if script is None or scripted is None:
+        return None
+    return Speeds(
+        prefill_tokens_per_s=scripted.prefill_tokens_per_s,
+        decode_tokens_per_s=scripted.decode_tokens_per_s,
+        load_s=scripted.load_s + LOAD_S,
+        time_scale=script.time_scale,
+    )
+
+
+def _guessed(machine: Machine, model: str, size_bytes: int | None) -> Speeds:
+    size = size_bytes if size_bytes is not None else _size_by_name(model)
+    gpu_memory = machine.gpu_memory_bytes()
+    on_gpu = size if gpu_memory is None else min(size, gpu_memory)
+    token_s = on_gpu / _bytes_per_s(machine) + (size - on_gpu) / CPU_BYTES_PER_S
+    decode = 1 / (STEP_S + token_s / BANDWIDTH_REACHED)
+    return Speeds(
+        prefill_tokens_per_s=decode * PREFILL_OVER_DECODE,
+        decode_tokens_per_s=decode,
+        load_s=LOAD_S + size / LOAD_BYTES_PER_S,
+    )
+
+
+def _bytes_per_s(machine: Machine) -> float:
+    chip = str(machine.fingerprint.get("chip") or "")
+    if chip.startswith("Apple"):
+        words = chip.split()
+        return next(
+            (APPLE_BYTES_PER_S[w] for w in words if w in APPLE_BYTES_PER_S), OTHER_APPLE_BYTES_PER_S
+        )
+    return GPU_BYTES_PER_S if machine.fingerprint.get("gpu") else CPU_BYTES_PER_S
+
+
+def _size_by_name(model: str) -> float:
+    """`gpt-oss:20b` says twenty billion parameters; names without a number say nothing."""
+    match = re.search(r"(?<![\w.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9])", model.lower())
+    if match is None:
+        return UNKNOWN_SIZE_BYTES
+    return float(match[1]) * {"b": 1e9, "m": 1e6}[match[2]] * BYTES_PER_PARAMETER
+
+
+def _request_s(job: Job, point: Point, speeds: Speeds) -> float:
+    prompt = point.prompt_length()
+    if prompt is None:
+        prompt = TEMPLATE_TOKENS + len(job.prompt or "") // CHARACTERS_PER_TOKEN
+    return prompt / speeds.prefill_tokens_per_s + point.output_tokens / speeds.decode_tokens_per_s

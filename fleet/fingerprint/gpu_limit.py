@@ -1,0 +1,39 @@
+"""The GPU limit to *expect* of a Mac whose `iogpu.wired_limit_mb` is 0.
+
+It changed with a release of macOS, so it is a hint for people and plans, never the limit in force.
+"""
+
+from __future__ import annotations
+
+_TO_MACOS_15_MB = {
+    16: 10922,
+    24: 16384,
+    32: 21845,
+    64: 49152,
+    96: 73728,
+    128: 98304,
+    192: 147456,
+    256: 212992,
+    512: 475136,
+}
+_MACOS_26_MB = {
+    8: 5461,
+    16: 12124,
+    24: 18186,
+    32: 25559,
+    36: 28753,
+    48: 38338,
+    64: 53084,
+    96: 79626,
+    128: 110100,
+}
+
+
+def expected_gpu_limit_mb(memory_gb: int | None, macos_version: str | None) -> int | None:
+    """MiB seen as default on such Macs; None where none was seen."""
+    major = (macos_version or "").split(".")[0]
+    if memory_gb is None or not major.isascii() or not major.isdigit():
+        return None
+    if int(major[:4]) <= 15:
+        return _TO_MACOS_15_MB.get(memory_gb)
+    return _MACOS_26_MB.get(memory_gb) if major == "26" else None

@@ -1,0 +1,36 @@
+"""Facts of a simulated machine: what its script says, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fleet.fingerprint.facts import facts
+from fleet.model.machine import Fact
+from fleet.model.script import MachineScript
+
+
+class ScriptedProbe:
+    name = "simulated"
+
+    def __init__(self, script: MachineScript) -> None:
+        self._script = script
+
+    def available(self) -> bool:
+        return True
+
+    def collect(self) -> Sequence[Fact]:
+        script = self._script
+        # A Mac's GPU takes from the machine's memory up to a limit; a card has its own.
+        memory = "gpu_limit_mb" if script.os == "darwin" else "gpu_memory_mb"
+        values = {
+            "chip": script.chip,
+            "gpu": script.gpu,
+            "gpu_cores": script.gpu_cores,
+            "memory_gb": script.memory_gb,
+            memory: script.gpu_memory_mb,
+            "os": script.os,
+            "os_version": script.os_version,
+            # Keeps its hardware hash apart from that of every real machine.
+            "architecture": "simulated",
+        }
+        return facts("machine script", values)

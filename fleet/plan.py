@@ -1,0 +1,361 @@
+"""(experiment, jobs, machines) -> trials in blocks: pure, seeded, with a time estimate.
+
+The same input gives the same plan. Ids come from what is asked alone, so a plan made again
+later, or with another order of machines, names the same trials.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from fleet.errors import PlanRefused
+from fleet.estimate import prior_s
+from fleet.model.experiment import Experiment, Repeats, Request
+from fleet.model.job import CONTEXT_STEP, Job, Point
+from fleet.model.machine import Machine
+from fleet.model.settings import OS_SETTINGS, Settings, Value
+from fleet.model.trial import Trial, show_settings, trial_id
+from fleet.selection import Asked, asked, narrow
+from fleet.units import show_bytes
+
+Cell = tuple[str, str, str, str]
+"""`Trial.cell()`: machine id, model, job, settings."""
+
+DEFAULT_SETTINGS = {name: field.default for name, field in Settings.model_fields.items()}
+MOST_BLOCKS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """What was asked and will not run, with the clause that forbids it; empty: all of them."""
+
+    clause: str
+    machine: str = ""
+    model: str = ""
+    job: str = ""
+    point: str = ""
+
+    def __str__(self) -> str:
+        where = " ".join(filter(None, (self.machine, self.model, self.job)))
+        return f"{where}: {self.clause}" if where else self.clause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanWarning:
+    """Runs, but not as one may think; `model` empty: all that the machine does."""
+
+    machine: str
+    model: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{' '.join(filter(None, (self.machine, self.model)))}: {self.what}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pull:
+    """A model to fetch first; size None: no machine there has it."""
+
+    model: str
+    size_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachinePlan:
+    """What one machine will do, in this order."""
+
+    machine: Machine
+    trials: tuple[Trial, ...]
+    pulls: tuple[Pull, ...] = ()
+
+    @property
+    def estimate_s(self) -> float:
+        return sum(trial.estimate_s for trial in self.trials)
+
+    @property
+    def disk_bytes(self) -> int:
+        """Of the pulls whose size is known."""
+        return sum(pull.size_bytes or 0 for pull in self.pulls)
+
+    @property
+    def fits_disk(self) -> bool | None:
+        """None: the machine does not tell its free disk, or a size is unknown."""
+        free = self.machine.free_disk_bytes
+        if self.pulls and free is not None and self.disk_bytes > free:
+            return False
+        unknown = free is None or any(pull.size_bytes is None for pull in self.pulls)
+        return None if self.pulls and unknown else True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Every trial up to the cap of repeats, and what will not run."""
+
+    request: Request
+    repeats: Repeats
+    """The experiment's, or as given on the command line."""
+    session: int
+    machines: tuple[MachinePlan, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    warnings: tuple[PlanWarning, ...] = ()
+    refusals: tuple[str, ...] = ()
+    """Why this may be planned, but not submitted."""
+
+    @property
+    def estimate_s(self) -> float:
+        """Of the longest machine, up to the cap of repeats; pulls are not in it."""
+        return max((machine.estimate_s for machine in self.machines), default=0.0)
+
+    @property
+    def estimate_least_s(self) -> float:
+        """The same, if the stop rule ends everything as early as it may."""
+        return self.estimate_s * self.repeats.least / self.repeats.most
+
+    def trials(self) -> Iterator[Trial]:
+        for machine in self.machines:
+            yield from machine.trials
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shape:
+    """A cell before it is on a machine; the job holds only the points that fit."""
+
+    model: str
+    job: Job
+    settings: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Schedule:
+    """What the machines of one plan share."""
+
+    request: Request
+    repeats: Repeats
+    session: int
+    sizes: Mapping[str, int]
+    past_seconds: Mapping[Cell, float]
+
+
+def expand(
+    request: Request,
+    machines: Sequence[Machine],
+    *,
+    past_seconds: Mapping[Cell, float] = {},
+    session: int = 0,
+    only: Mapping[str, str] = {},
+    repeats: int | None = None,
+    skip_unfit: bool = False,
+) -> Plan:
+    """Trials of the selected machines, in blocks.
+
+    `past_seconds` holds what a trial of a cell took before. Raises PlanRefused or UnknownName
+    where the words contradict each other; what merely cannot run is in the plan.
+    """
+    wanted = narrow(asked(request, machines), only)
+    schedule = _Schedule(
+        request=request,
+        repeats=_repeats(request.experiment, repeats),
+        session=session,
+        sizes=_sizes(wanted.models, machines),
+        past_seconds=past_seconds,
+    )
+    shapes, left_out = _shapes(wanted)
+    left_out += [_silent(machine) for machine in wanted.machines if machine.engine is None]
+    ready = [machine for machine in wanted.machines if machine.engine is not None]
+    spills = {} if not shapes else _spills(ready, schedule.sizes)
+    if skip_unfit:
+        left_out += [
+            LeftOut(machine=w.machine, model=w.model, clause=w.what) for w in spills.values()
+        ]
+    skipped = spills.keys() if skip_unfit else ()
+    plans = [
+        _machine_plan(
+            schedule, machine, [s for s in shapes if (machine.machine_id, s.model) not in skipped]
+        )
+        for machine in ready
+    ]
+    plans = [plan for plan in plans if plan.trials]
+    return Plan(
+        request=request,
+        repeats=schedule.repeats,
+        session=session,
+        machines=tuple(plans),
+        left_out=tuple(left_out),
+        warnings=(*(() if skip_unfit else spills.values()), *_full_disks(plans)),
+        refusals=(*_os_settings(wanted), *_nothing_left(plans)),
+    )
+
+
+def _repeats(experiment: Experiment, given: int | None) -> Repeats:
+    asked_for = experiment.repeats if given is None else given
+    if isinstance(asked_for, Repeats):
+        if asked_for.least > asked_for.most:
+            raise PlanRefused(
+                f"repeats: least is {asked_for.least} and most is {asked_for.most}",
+                f"give both, least first: {{least: {asked_for.most}, most: {asked_for.most}}}",
+            )
+        return asked_for
+    if not 1 <= asked_for <= MOST_BLOCKS:
+        raise PlanRefused(f"repeats: {asked_for} is not between 1 and {MOST_BLOCKS}")
+    return Repeats(least=asked_for, most=asked_for)
+
+
+def _shapes(wanted: Asked) -> tuple[list[_Shape], list[LeftOut]]:
+    """Every model, job and combination that fits its own context, and what does not."""
+    left_out: dict[LeftOut, None] = {}
+    fitted: list[tuple[Job, Mapping[str, Value]]] = []
+    for job in wanted.jobs:
+        for settings in wanted.combinations:
+            context = int(settings["num_ctx"])
+            clauses = {point: _too_long(job, point, context) for point in job.points}
+            left_out |= {clause: None for clause in clauses.values() if clause}
+            kept = tuple(point for point, clause in clauses.items() if clause is None)
+            if kept:
+                fitted.append((job.model_copy(update={"points": kept}), settings))
+    shapes = [
+        _Shape(model=model, job=job, settings=settings)
+        for model in wanted.models
+        for job, settings in fitted
+    ]
+    return shapes, list(left_out)
+
+
+def _too_long(job: Job, point: Point, context: int) -> LeftOut | None:
+    needed = (point.prompt_length() or 0) + point.output_tokens
+    if needed <= context:
+        return None
+    rounded = -(-needed // CONTEXT_STEP) * CONTEXT_STEP
+    name = point.name(job.name)
+    clause = f"{name} needs num_ctx >= {rounded}, settings.num_ctx is {context}"
+    return LeftOut(job=job.name, point=name, clause=clause)
+
+
+def _silent(machine: Machine) -> LeftOut:
+    return LeftOut(machine=machine.name, clause=machine.engine_error or "no engine answers there")
+
+
+def _sizes(models: Sequence[str], machines: Sequence[Machine]) -> dict[str, int]:
+    """By model: as any machine has it."""
+    found = ((model, machine.model(model)) for model in models for machine in machines)
+    return {model: facts.size_bytes for model, facts in found if facts is not None}
+
+
+def _spills(
+    machines: Sequence[Machine], sizes: Mapping[str, int]
+) -> dict[tuple[str, str], PlanWarning]:
+    """File size against GPU memory; a machine that tells no limit gets no warning."""
+    spills: dict[tuple[str, str], PlanWarning] = {}
+    for machine in machines:
+        limit = machine.gpu_memory_bytes()
+        for model, known in sizes.items():
+            size = _size_on(machine, model, known)
+            if limit is not None and size > limit:
+                words = f"{show_bytes(size - limit)} of {show_bytes(size)} would spill to the CPU"
+                spills[machine.machine_id, model] = PlanWarning(
+                    machine=machine.name, model=model, what=words
+                )
+    return spills
+
+
+def _size_on(machine: Machine, model: str, elsewhere: int) -> int:
+    own = machine.model(model)
+    return own.size_bytes if own else elsewhere
+
+
+def _machine_plan(schedule: _Schedule, machine: Machine, shapes: Sequence[_Shape]) -> MachinePlan:
+    trials: list[Trial] = []
+    estimates = {id(shape): _estimate_s(schedule, machine, shape) for shape in shapes}
+    for block in range(schedule.repeats.most):
+        for shape in _shuffled(schedule, machine, block, shapes):
+            trials.append(
+                _trial(schedule, machine, shape, block, len(trials), estimates[id(shape)])
+            )
+    absent = dict.fromkeys(s.model for s in shapes if machine.model(s.model) is None)
+    pulls = tuple(Pull(model=model, size_bytes=schedule.sizes.get(model)) for model in absent)
+    return MachinePlan(machine=machine, trials=tuple(trials), pulls=pulls)
+
+
+def _shuffled(
+    schedule: _Schedule, machine: Machine, block: int, shapes: Sequence[_Shape]
+) -> Sequence[_Shape]:
+    seed = f"{schedule.request.experiment.seed} {machine.machine_id} {schedule.session} {block}"
+    order = list(shapes)
+    random.Random(seed).shuffle(order)
+    return order
+
+
+def _trial(
+    schedule: _Schedule,
+    machine: Machine,
+    shape: _Shape,
+    block: int,
+    position: int,
+    estimate_s: float,
+) -> Trial:
+    experiment = schedule.request.experiment
+    return Trial(
+        trial_id=trial_id(
+            experiment=experiment.name,
+            machine_id=machine.machine_id,
+            model=shape.model,
+            job=shape.job,
+            engine_kind=experiment.engine.kind,
+            settings=_beside_defaults(shape.settings),
+            block=block,
+            session=schedule.session,
+        ),
+        experiment=experiment.name,
+        machine_id=machine.machine_id,
+        machine=machine.name,
+        model=shape.model,
+        digest="",
+        job=shape.job,
+        engine=experiment.engine,
+        settings=shape.settings,
+        block=block,
+        position=position,
+        seed=experiment.seed,
+        session=schedule.session,
+        estimate_s=estimate_s,
+        why=experiment.why,
+    )
+
+
+def _beside_defaults(settings: Mapping[str, Value]) -> dict[str, Value]:
+    """A setting that a later version adds must not make new ids of old questions."""
+    return {name: value for name, value in settings.items() if value != DEFAULT_SETTINGS[name]}
+
+
+def _estimate_s(schedule: _Schedule, machine: Machine, shape: _Shape) -> float:
+    cell = machine.machine_id, shape.model, shape.job.name, show_settings(shape.settings)
+    if cell in schedule.past_seconds:
+        return schedule.past_seconds[cell]
+    own = machine.model(shape.model)
+    size = own.size_bytes if own else schedule.sizes.get(shape.model)
+    return prior_s(machine, schedule.request.experiment.engine, shape.model, shape.job, size)
+
+
+def _full_disks(plans: Sequence[MachinePlan]) -> Iterator[PlanWarning]:
+    for plan in plans:
+        if plan.fits_disk is False:
+            needed, free = (
+                show_bytes(plan.disk_bytes),
+                show_bytes(plan.machine.free_disk_bytes or 0),
+            )
+            words = f"{needed} to pull, {free} of disk free"
+            yield PlanWarning(machine=plan.machine.name, model="", what=words)
+
+
+def _os_settings(wanted: Asked) -> Iterator[str]:
+    for name in sorted(OS_SETTINGS):
+        if any(settings.get(name, "default") != "default" for settings in wanted.combinations):
+            yield (
+                f"settings.{name}: OS settings cannot be set by this version; "
+                "remove it, or keep one value `default`"
+            )
+
+
+def _nothing_left(plans: Sequence[MachinePlan]) -> tuple[str, ...]:
+    return () if plans else ("nothing is left to run: every cell is left out",)

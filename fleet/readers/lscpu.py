@@ -1,0 +1,54 @@
+"""`lscpu -J`, flat or nested, and plain `lscpu`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fleet.readers.text import one_space, pairs, whole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lscpu:
+    architecture: str | None
+    model_names: tuple[str, ...]
+    """One per kind of core; chips with two kinds name both."""
+    threads: int | None
+    threads_per_core: int | None
+    hypervisor: str | None
+
+    @property
+    def cores(self) -> int | None:
+        """Sockets times cores per socket is wrong where the kinds of core differ."""
+        if not self.threads or not self.threads_per_core:
+            return None
+        return self.threads // self.threads_per_core
+
+
+def parse_lscpu(text: str) -> Lscpu:
+    fields = list(_json_fields(text)) if text.lstrip().startswith("{") else list(pairs(text, ":"))
+    first = dict(reversed(fields))
+    names = (one_space(value) for key, value in fields if key == "Model name")
+    return Lscpu(
+        architecture=one_space(first.get("Architecture")),
+        model_names=tuple(name for name in names if name and name != "-"),
+        threads=whole(first.get("CPU(s)")),
+        threads_per_core=whole(first.get("Thread(s) per core")),
+        hypervisor=one_space(first.get("Hypervisor vendor")),
+    )
+
+
+def _json_fields(text: str) -> Iterator[tuple[str, str]]:
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return
+    waiting = [document.get("lscpu")]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, list):
+            waiting.extend(reversed(item))
+        elif isinstance(item, dict):
+            yield str(item.get("field")).removesuffix(":").strip(), str(item.get("data") or "")
+            waiting.append(item.get("children"))

@@ -1,0 +1,93 @@
+"""Files of Linux: /proc/cpuinfo, /proc/meminfo and their neighbours, os-release, cgroup limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fleet.readers.text import one_space, pairs, real, whole
+
+UNLIMITED_BYTES = 2**60
+"""cgroup version 1 prints a number near 2**63 where there is no limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CpuInfo:
+    """`model_name` is absent on aarch64; `hypervisor` None where the flags cannot tell."""
+
+    model_name: str | None
+    threads: int | None
+    cores: int | None
+    hypervisor: bool | None
+    part: str | None
+    """Implementer and part numbers where there is no name: `0x41 0xd4f`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemInfo:
+    """KiB, as the kernel's `kB` means."""
+
+    total_kib: int | None
+    available_kib: int | None
+    swap_total_kib: int | None
+    swap_free_kib: int | None
+
+
+def parse_cpuinfo(text: str) -> CpuInfo:
+    blocks = [dict(pairs(block, ":")) for block in text.replace("\r", "").split("\n\n")]
+    cpus = [block for block in blocks if "processor" in block]
+    first = cpus[0] if cpus else {}
+    cores = {(cpu.get("physical id"), cpu["core id"]) for cpu in cpus if "core id" in cpu}
+    numbers = (first.get("CPU implementer"), first.get("CPU part"))
+    return CpuInfo(
+        model_name=one_space(first.get("model name")),
+        threads=len(cpus) or None,
+        cores=len(cores) or None,
+        hypervisor="hypervisor" in first["flags"].split() if "flags" in first else None,
+        part=" ".join(filter(None, numbers)) or None,
+    )
+
+
+def parse_meminfo(text: str) -> MemInfo:
+    values = {key: whole(value.removesuffix("kB").strip()) for key, value in pairs(text, ":")}
+    return MemInfo(
+        total_kib=values.get("MemTotal"),
+        available_kib=values.get("MemAvailable"),
+        swap_total_kib=values.get("SwapTotal"),
+        swap_free_kib=values.get("SwapFree"),
+    )
+
+
+def parse_os_release(text: str) -> dict[str, str]:
+    """`ID`, `VERSION_ID` and so on, without their quotes."""
+    lines = (line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    return {key: value.strip("\"'") for key, value in pairs("\n".join(lines), "=")}
+
+
+def parse_load_1m(text: str) -> float | None:
+    """The first of `0.20 0.18 0.12 1/80 11206`."""
+    return real(text)
+
+
+def parse_uptime_s(text: str) -> float | None:
+    """The first of `350735.47 234388.90`."""
+    return real(text)
+
+
+def parse_boot_unix_s(text: str) -> int | None:
+    """`btime` of /proc/stat."""
+    return next((whole(value) for key, value in pairs(text, " ") if key == "btime"), None)
+
+
+def parse_memory_limit_bytes(text: str) -> int | None:
+    """`memory.max` or `memory.limit_in_bytes`; None for no limit."""
+    limit = whole(text.strip())
+    return limit if limit is not None and 0 < limit < UNLIMITED_BYTES else None
+
+
+def parse_cpu_limit(text: str) -> float | None:
+    """CPUs of `cpu.max`: `150000 100000` is 1.5; None for `max 100000`."""
+    numbers = [whole(word) for word in text.split()]
+    match numbers:
+        case [int(quota), int(period)] if quota > 0 and period > 0:
+            return quota / period
+    return None

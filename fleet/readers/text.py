@@ -1,0 +1,46 @@
+"""Values out of printed text; what cannot be read is None, never an error."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?", re.ASCII)
+
+
+def whole(text: object) -> int | None:
+    """The integer that `text` is; None where it is anything else."""
+    if isinstance(text, bool) or not isinstance(text, (int, str)):
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        return None
+
+
+def real(text: str | None) -> float | None:
+    """The number that `text` starts with: `24576 MiB` is 24576; None where there is none."""
+    found = _NUMBER.match((text or "").strip())
+    if found is None:
+        return None
+    value = float(found[0])
+    return value if math.isfinite(value) else None
+
+
+def rounded(text: str | None) -> int | None:
+    value = real(text)
+    return None if value is None else round(value)
+
+
+def one_space(text: str | None) -> str | None:
+    """Runs of white space and padding NULs as one space; None where nothing is left."""
+    return " ".join((text or "").replace("\0", " ").split()) or None
+
+
+def pairs(text: str, separator: str) -> Iterator[tuple[str, str]]:
+    """(key, value) of every line that has the separator, both without spaces around them."""
+    for line in text.splitlines():
+        key, found, value = line.partition(separator)
+        if found and key.strip():
+            yield key.strip(), value.strip()

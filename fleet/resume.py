@@ -1,0 +1,270 @@
+"""What of a plan is still to be measured: resume is this one subtraction; pure."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from fleet.errors import PlanRefused
+from fleet.identity import canonical_json
+from fleet.model.machine import EngineFacts, FactValue, Machine, ModelFacts, full_model_name
+from fleet.model.trial import Attempt, Trial
+from fleet.plan import MachinePlan, Plan
+from fleet.ports import PastAttempt
+from fleet.units import show_span
+
+ENGINE_NAMES = {"ollama": "Ollama", "embedded": "llama.cpp", "simulated": "simulated engine"}
+SHOWN_DIGITS = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redo:
+    """A trial measured well before something under it changed."""
+
+    trial: Trial
+    words: str
+    """`Ollama 0.32.14 -> 0.32.15`"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remaining:
+    """Machines with nothing left are not among `attempts`."""
+
+    attempts: Mapping[str, tuple[Attempt, ...]]
+    finished: int
+    redo: tuple[Redo, ...]
+    """Among the attempts, unless `missing_only` counted them as finished."""
+
+    def changes(self) -> Mapping[str, int]:
+        """How many trials each change would redo, for the question to the user."""
+        return Counter(redo.words for redo in self.redo)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftBlocks:
+    """Blocks of one machine that the time does not hold."""
+
+    machine_id: str
+    machine: str
+    blocks: tuple[int, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Within:
+    kept: Mapping[str, tuple[Attempt, ...]]
+    left_out: tuple[LeftBlocks, ...]
+
+
+def again(sessions: Iterable[int]) -> int:
+    """Session of a run with `--again`, from those in the store; 0 where there are none."""
+    return 1 + max(sessions, default=-1)
+
+
+def digests(
+    models: Mapping[str, Sequence[ModelFacts]], names: Mapping[str, str], wanted: Sequence[str]
+) -> dict[str, str]:
+    """Model -> the digest on which all machines agree; a model that nobody has is left out.
+
+    `models` and `names` are by machine id. Raises PlanRefused with the line that mends it.
+    """
+    held = {model: _held(models, model) for model in wanted}
+    unequal = [model for model in wanted if len(set(held[model].values())) > 1]
+    if unequal:
+        raise PlanRefused(
+            "\n".join(_unequal(model, held[model], names) for model in unequal),
+            "\n  ".join(line for m in unequal for line in _mends(m, held[m], names)),
+        )
+    return {model: next(iter(held[model].values())) for model in wanted if held[model]}
+
+
+def with_digests(plan: Plan, digests: Mapping[str, str]) -> Plan:
+    """The same trials, each told which model it must find."""
+    machines = tuple(
+        replace(
+            machine,
+            trials=tuple(replace(t, digest=digests.get(t.model, "")) for t in machine.trials),
+        )
+        for machine in plan.machines
+    )
+    return replace(plan, machines=machines)
+
+
+def remaining(plan: Plan, past: Iterable[PastAttempt], *, missing_only: bool = False) -> Remaining:
+    """The plan minus what is finished.
+
+    Finished: outcome ok or a terminal failure, on the same model, engine, hardware and GPU
+    limit as now. A digest that the plan does not know is taken from the machine; where that
+    has no such model, any digest will do.
+    """
+    by_trial: dict[str, list[PastAttempt]] = defaultdict(list)
+    for attempt in past:
+        by_trial[attempt.trial_id].append(attempt)
+    attempts: dict[str, tuple[Attempt, ...]] = {}
+    redo: list[Redo] = []
+    total = 0
+    for machine in plan.machines:
+        again_here = _redo(machine, by_trial)
+        redo += again_here
+        settled = {r.trial.trial_id for r in again_here} if missing_only else set()
+        left = tuple(
+            Attempt(trial=trial, fence=_next_fence(by_trial[trial.trial_id]))
+            for trial in machine.trials
+            if trial.trial_id not in settled
+            and not _finished(trial, machine.machine, by_trial[trial.trial_id])
+        )
+        total += len(machine.trials) - len(left)
+        if left:
+            attempts[machine.machine.machine_id] = left
+    return Remaining(attempts=attempts, finished=total, redo=tuple(redo))
+
+
+def within(attempts: Mapping[str, Sequence[Attempt]], *, seconds: float) -> Within:
+    """Start no block that the estimate cannot end: each machine keeps whole blocks only."""
+    kept: dict[str, tuple[Attempt, ...]] = {}
+    left_out: list[LeftBlocks] = []
+    for machine_id, queue in attempts.items():
+        whole, left = _fitting(queue, seconds)
+        if whole:
+            kept[machine_id] = tuple(whole)
+        if left:
+            left_out.append(_left_blocks(machine_id, left, seconds - _seconds(whole)))
+    return Within(kept=kept, left_out=tuple(left_out))
+
+
+def _held(models: Mapping[str, Sequence[ModelFacts]], model: str) -> dict[str, str]:
+    """Digest by machine id, of the machines that have the model."""
+    wanted = full_model_name(model)
+    return {
+        machine_id: facts.digest.removeprefix("sha256:")
+        for machine_id, held in models.items()
+        for facts in held
+        if full_model_name(facts.name) == wanted
+    }
+
+
+def _unequal(model: str, held: Mapping[str, str], names: Mapping[str, str]) -> str:
+    each = ", ".join(f"{names[m]} has {digest[:SHOWN_DIGITS]}" for m, digest in held.items())
+    return f"{model} is not the same model on every machine: {each}"
+
+
+def _mends(model: str, held: Mapping[str, str], names: Mapping[str, str]) -> Iterable[str]:
+    """The machines that differ from the majority; all of them where there is none."""
+    (most, count), (_, second) = Counter(held.values()).most_common(2)
+    for machine_id, digest in held.items():
+        if digest != most or count == second:
+            yield f"on {names[machine_id]}: ollama pull {model}"
+
+
+def _next_fence(past: Sequence[PastAttempt]) -> int:
+    return 1 + max((attempt.fence for attempt in past), default=-1)
+
+
+def _finished(trial: Trial, machine: Machine, past: Sequence[PastAttempt]) -> bool:
+    return any(_final(attempt) and not _changes(trial, machine, attempt) for attempt in past)
+
+
+def _final(attempt: PastAttempt) -> bool:
+    return attempt.outcome == "ok" or (attempt.outcome == "failed" and not attempt.transient)
+
+
+def _redo(plan: MachinePlan, past: Mapping[str, Sequence[PastAttempt]]) -> list[Redo]:
+    redo: list[Redo] = []
+    for trial in plan.trials:
+        tried = past.get(trial.trial_id, ())
+        well = [attempt for attempt in tried if attempt.outcome == "ok"]
+        if well and not _finished(trial, plan.machine, tried):
+            latest = max(well, key=lambda attempt: attempt.fence)
+            words = ", ".join(_changes(trial, plan.machine, latest))
+            redo.append(Redo(trial=trial, words=words))
+    return redo
+
+
+def _changes(trial: Trial, machine: Machine, then: PastAttempt) -> list[str]:
+    """In words, what is not as it was; empty: all the same."""
+    engine = machine.engine
+    if engine is None:
+        return ["no engine answers now"]
+    changes: list[str] = []
+    digest = _digest(trial, machine)
+    if digest and _bare(then.digest) != digest:
+        changes.append(f"{trial.model} {_short(then.digest)} -> {_short(digest)}")
+    if then.engine_version != engine.version:
+        name = ENGINE_NAMES.get(engine.kind, engine.kind)
+        changes.append(f"{name} {then.engine_version or 'unknown'} -> {engine.version}")
+    changes += _environment_changes(engine, then.engine_environment)
+    hardware_id = machine.fingerprint.hardware_id
+    if then.hardware_id != hardware_id:
+        changes.append(f"hardware {then.hardware_id or 'unknown'} -> {hardware_id}")
+    limit = _whole(machine.fingerprint.get("gpu_limit_mb"))
+    if then.gpu_limit_mb != limit:
+        changes.append(f"GPU limit {_mebibytes(then.gpu_limit_mb)} -> {_mebibytes(limit)}")
+    return changes
+
+
+def _environment_changes(engine: EngineFacts, then: str) -> list[str]:
+    if then == canonical_json(engine.environment):
+        return []
+    try:
+        before = json.loads(then)
+    except ValueError:
+        before = None
+    if not isinstance(before, dict):
+        return ["engine environment unknown before"]
+    now = dict(engine.environment)
+    return [
+        f"{name} {before.get(name, 'not set')} -> {now.get(name, 'not set')}"
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
+    ]
+
+
+def _digest(trial: Trial, machine: Machine) -> str:
+    held = machine.model(trial.model)
+    return _bare(trial.digest or (held.digest if held else ""))
+
+
+def _bare(digest: str | None) -> str:
+    return (digest or "").removeprefix("sha256:")
+
+
+def _short(digest: str | None) -> str:
+    return _bare(digest)[:SHOWN_DIGITS] or "unknown"
+
+
+def _whole(value: FactValue) -> int | None:
+    return int(value) if isinstance(value, (int, float)) else None
+
+
+def _mebibytes(limit: int | None) -> str:
+    return "not known" if limit is None else f"{limit} MiB"
+
+
+def _seconds(attempts: Iterable[Attempt]) -> float:
+    return sum(attempt.trial.estimate_s for attempt in attempts)
+
+
+def _fitting(queue: Sequence[Attempt], seconds: float) -> tuple[list[Attempt], list[list[Attempt]]]:
+    """The first blocks that end in time; after the first that does not, none is started."""
+    kept: list[Attempt] = []
+    left: list[list[Attempt]] = []
+    for _, group in groupby(queue, key=lambda attempt: attempt.trial.block):
+        block = list(group)
+        if left or _seconds(kept) + _seconds(block) > seconds:
+            left.append(block)
+        else:
+            kept += block
+    return kept, left
+
+
+def _left_blocks(machine_id: str, left: Sequence[Sequence[Attempt]], spare_s: float) -> LeftBlocks:
+    first = left[0][0].trial
+    words = (
+        f"block {first.block + 1} takes about {show_span(_seconds(left[0]))}, "
+        f"{show_span(max(spare_s, 0))} are left"
+    )
+    blocks = tuple(block[0].trial.block for block in left)
+    return LeftBlocks(machine_id=machine_id, machine=first.machine, blocks=blocks, reason=words)

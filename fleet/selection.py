@@ -1,0 +1,190 @@
+"""Which machines an experiment means, and what `--only` leaves of it; pure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from fleet.errors import PlanRefused, UnknownName
+from fleet.identity import canonical_json
+from fleet.model.experiment import Request, Selector
+from fleet.model.job import Job
+from fleet.model.machine import FactValue, Machine, comparison, full_model_name
+from fleet.model.settings import Value
+
+Clause = tuple[str, str, Callable[[FactValue], bool]]
+"""Name of the clause, what it wants in words, its test of a machine's value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The four axes of an experiment, each in the order written."""
+
+    machines: tuple[Machine, ...]
+    models: tuple[str, ...]
+    jobs: tuple[Job, ...]
+    combinations: tuple[dict[str, Value], ...]
+
+
+def select(
+    selector: Literal["all"] | Sequence[str] | Selector, machines: Sequence[Machine]
+) -> tuple[Machine, ...]:
+    """The machines meant, in the order given; raises PlanRefused or UnknownName for nobody."""
+    if not machines:
+        raise PlanRefused("machines: no machine is there", "see who is there: fleet machines")
+    if isinstance(selector, Selector):
+        return _matching(selector, machines)
+    return tuple(machines) if selector == "all" else _named(selector, machines)
+
+
+def narrow(asked: Asked, only: Mapping[str, str]) -> Asked:
+    """`--only` takes away and never changes an id; raises UnknownName for what is not there."""
+    for key, value in only.items():
+        asked = _narrowed(asked, key, value)
+    return asked
+
+
+def asked(request: Request, machines: Sequence[Machine]) -> Asked:
+    """A model or machine named twice is one; raises PlanRefused for two jobs of one name."""
+    names = [job.name for job in request.jobs]
+    for name in names:
+        if names.count(name) > 1:
+            raise PlanRefused(f"jobs: two jobs are named {name}", "give each job a name of its own")
+    return Asked(
+        machines=tuple({machine.machine_id: machine for machine in machines}.values()),
+        models=_each_once(request.experiment.models),
+        jobs=request.jobs,
+        combinations=tuple(request.experiment.settings.combinations()),
+    )
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """` (did you mean studio-96?)`, or nothing where no known name is near."""
+    by_lower = {word.lower(): word for word in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return f" (did you mean {by_lower[near[0]]}?)" if near else ""
+
+
+def _each_once(models: Sequence[str]) -> tuple[str, ...]:
+    first: dict[str, str] = {}
+    for model in models:
+        first.setdefault(full_model_name(model), model)
+    return tuple(first.values())
+
+
+def _named(names: Sequence[str], machines: Sequence[Machine]) -> tuple[Machine, ...]:
+    there = sorted({machine.name for machine in machines})
+    chosen: dict[str, Machine] = {}
+    unknown: list[str] = []
+    for name in names:
+        found = [machine for machine in machines if name in (machine.name, machine.machine_id)]
+        if not found:
+            unknown.append(f"{name}{did_you_mean(name, there)}")
+        elif len(found) > 1:
+            ids = ", ".join(machine.machine_id for machine in found)
+            raise PlanRefused(
+                f"machines: {len(found)} machines are named {name}",
+                f"name them by id ({ids}), or give each its own: fleet join --name",
+            )
+        chosen.update((machine.machine_id, machine) for machine in found)
+    if unknown:
+        raise UnknownName(
+            f"machines: nobody is named {', '.join(unknown)}", f"there are {', '.join(there)}"
+        )
+    return tuple(chosen.values())
+
+
+def _matching(selector: Selector, machines: Sequence[Machine]) -> tuple[Machine, ...]:
+    left, passed = tuple(machines), ""
+    for name, wanted, test in _clauses(selector):
+        matching = tuple(machine for machine in left if test(_value(machine, name)))
+        if not matching:
+            nobody = f"nobody with {passed}" if passed else "nobody"
+            raise PlanRefused(
+                f"machines.{name}: {nobody} has {wanted}; {_nearest(name, wanted, left)}"
+            )
+        left, passed = matching, ", ".join(filter(None, (passed, f"{name} {wanted}")))
+    return left
+
+
+def _clauses(selector: Selector) -> Iterable[Clause]:
+    if selector.name is not None:
+        yield "name", selector.name, lambda value, want=selector.name: fnmatchcase(str(value), want)
+    if selector.os is not None:
+        yield "os", selector.os, lambda value, want=selector.os: value == want
+    for name, part in (("chip", selector.chip), ("gpu", selector.gpu)):
+        if part is not None:
+            yield name, part, lambda value, want=part.lower(): want in str(value or "").lower()
+    if selector.memory_gb is not None:
+        words, test = comparison(selector.memory_gb)
+        yield (
+            "memory_gb",
+            words.removeprefix("= "),
+            lambda value: isinstance(value, (int, float)) and test(value),
+        )
+
+
+def _value(machine: Machine, name: str) -> FactValue:
+    return machine.name if name == "name" else machine.fingerprint.get(name)
+
+
+def _nearest(name: str, wanted: str, machines: Sequence[Machine]) -> str:
+    known = [(machine, _value(machine, name)) for machine in machines]
+    known = [(machine, value) for machine, value in known if value is not None]
+    if not known:
+        return f"no machine says what its {name} is"
+    machine, value = min(known, key=lambda pair: _distance(wanted, pair[1]))
+    return f"the nearest is {machine.name}" + (f" with {value}" if name != "name" else "")
+
+
+def _distance(wanted: str, value: FactValue) -> float:
+    if isinstance(value, (int, float)):
+        return abs(value - float(wanted.split()[-1]))
+    alike = difflib.SequenceMatcher(None, wanted.lower(), str(value).lower())
+    return 1 - alike.find_longest_match().size / len(wanted or " ")
+
+
+def _narrowed(asked: Asked, key: str, value: str) -> Asked:
+    if key == "machine":
+        machines = asked.machines
+        kept = tuple(m for m in machines if value in (m.name, m.machine_id))
+        _there(key, value, [m.name for m in machines], kept)
+        return replace(asked, machines=kept)
+    if key == "model":
+        models = tuple(m for m in asked.models if full_model_name(m) == full_model_name(value))
+        _there(key, value, asked.models, models)
+        return replace(asked, models=models)
+    if key == "job":
+        jobs = tuple(job for job in asked.jobs if job.name == value)
+        _there(key, value, [job.name for job in asked.jobs], jobs)
+        return replace(asked, jobs=jobs)
+    return _with_setting(asked, key, value)
+
+
+def _with_setting(asked: Asked, key: str, value: str) -> Asked:
+    settings = sorted({name for combination in asked.combinations for name in combination})
+    if key not in settings:
+        known = ["machine", "model", "job", *settings]
+        raise UnknownName(
+            f"--only {key}: no such axis{did_you_mean(key, known)}", f"there are {', '.join(known)}"
+        )
+    kept = tuple(c for c in asked.combinations if value in _spellings(c[key]))
+    values = dict.fromkeys(str(combination[key]) for combination in asked.combinations)
+    _there(key, value, values, kept)
+    return replace(asked, combinations=kept)
+
+
+def _spellings(value: Value) -> tuple[str, str]:
+    return str(value), canonical_json(value)
+
+
+def _there(key: str, value: str, known: Iterable[str], kept: Sequence[object]) -> None:
+    known = list(known)
+    if not kept:
+        raise UnknownName(
+            f"--only {key}={value}: the experiment has no such {key}{did_you_mean(value, known)}",
+            f"there are {', '.join(known)}",
+        )

@@ -1,0 +1,75 @@
+"""What the `trials` table says of past attempts, read without any query engine."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pyarrow.compute as pc
+
+from fleet.ports import PastAttempt
+from fleet.store import codec
+from fleet.units import NS_PER_S
+
+COLUMNS = (
+    "experiment",
+    "imported",
+    "trial_id",
+    "fence",
+    "session",
+    "outcome",
+    "transient",
+    "reason",
+    "digest",
+    "engine_version",
+    "engine_environment",
+    "hardware_id",
+    "gpu_limit_mb",
+    "duration_ns",
+    "machine_id",
+    "model",
+    "job",
+    "settings",
+)
+
+Cell = tuple[str, str, str, str]
+Past = Mapping[str, Any]
+"""One row of COLUMNS."""
+
+
+def read_past(path: Path, experiment: str) -> list[Past]:
+    """The measured (not imported) attempts of one experiment in one file."""
+    data = codec.read(path, "trials", COLUMNS)
+    ours = pc.equal(data["experiment"], experiment)
+    measured = pc.invert(pc.fill_null(data["imported"], False))
+    rows: list[Past] = data.filter(pc.and_(ours, measured)).to_pylist()
+    return rows
+
+
+def as_attempt(row: Past) -> PastAttempt:
+    return PastAttempt(
+        trial_id=row["trial_id"],
+        fence=row["fence"],
+        outcome=row["outcome"],
+        transient=bool(row["transient"]),
+        reason=row["reason"] or "",
+        digest=row["digest"],
+        engine_version=row["engine_version"],
+        engine_environment=row["engine_environment"] or "{}",
+        hardware_id=row["hardware_id"],
+        gpu_limit_mb=row["gpu_limit_mb"],
+        duration_ns=row["duration_ns"] or 0,
+    )
+
+
+def seconds_per_cell(rows: Iterable[Past]) -> dict[Cell, float]:
+    """Median duration of the attempts that went well, by `Trial.cell()`."""
+    durations: dict[Cell, list[int]] = defaultdict(list)
+    for row in rows:
+        if row["outcome"] == "ok" and row["duration_ns"] is not None:
+            cell = (row["machine_id"], row["model"], row["job"], row["settings"])
+            durations[cell].append(row["duration_ns"])
+    return {cell: median(values) / NS_PER_S for cell, values in durations.items()}

@@ -1,0 +1,160 @@
+"""Results as Parquet files that any reader can open; each attempt is there once, whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from fleet.errors import StoreUnusable
+from fleet.model.measure import TrialResult
+from fleet.ports import PastAttempt
+from fleet.store import codec, generation, history, pack
+from fleet.store.codec import Rows
+from fleet.store.publish import locked, publish, replace_text, usable
+from fleet.store.rows import rows_of
+from fleet.store.schema import TABLES
+
+
+class ParquetStore:
+    """The results folder. One object may be used by one thread; folders by many processes.
+
+    With `read_only` nothing is made or mended, and a folder that is not there is an empty store.
+    Every call raises StoreUnusable where the folder does not do what a store needs.
+    """
+
+    def __init__(self, folder: Path, *, views_sql: str = "", read_only: bool = False) -> None:
+        self.folder = folder
+        self._staging = folder / "staging"
+        self._past: dict[tuple[str, str], list[history.Past]] = {}
+        self._packed: dict[str, frozenset[str]] = {}
+        self._pack_above = pack.MOST_WAITING
+        if not read_only:
+            self._open(views_sql)
+
+    def write(self, result: TrialResult) -> None:
+        """Durable on return; writing the same attempt again changes nothing."""
+        self.write_rows(result.attempt_id, rows_of(result))
+
+    def write_rows(self, attempt_id: str, rows: Rows) -> bool:
+        """As `write`, for rows made elsewhere; False where this attempt was there already."""
+        with self._writing() as now:
+            if self._holds(now, attempt_id):
+                return False
+            files = {
+                now / table / f"{attempt_id}.parquet": codec.encode_rows(table, rows[table])
+                for table in TABLES
+                if rows.get(table)
+            }
+            publish(files, self._staging)
+            waiting = len(generation.waiting(now))
+        if waiting > self._pack_above:
+            self._pack_if_possible(waiting)
+        return True
+
+    def pack(self, force: bool = False) -> int:
+        """Number of attempts packed: none while few wait, unless `force`."""
+        with self._writing() as now:
+            if not force and len(generation.waiting(now)) <= pack.MOST_WAITING:
+                return 0
+            packed = pack.pack(self.folder, now)
+            generation.tidy(self.folder, self._staging)
+        return packed
+
+    def attempts(self, experiment: str) -> Sequence[PastAttempt]:
+        """Every attempt of one experiment, imported ones left out."""
+        found = [history.as_attempt(row) for row in self._rows(experiment)]
+        return sorted(found, key=lambda attempt: (attempt.trial_id, attempt.fence))
+
+    def past_seconds(self, experiment: str) -> Mapping[history.Cell, float]:
+        """Median seconds of a trial that went well, by `Trial.cell()`."""
+        return history.seconds_per_cell(self._rows(experiment))
+
+    def last_session(self, experiment: str) -> int | None:
+        """None where the experiment has no attempt yet."""
+        sessions = (row["session"] or 0 for row in self._rows(experiment))
+        return max(sessions, default=None)
+
+    def _open(self, views_sql: str) -> None:
+        with usable(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._staging.mkdir(exist_ok=True)
+            self._recover()
+            if generation.current(self.folder) is None:
+                self._make_first()
+        with self._writing() as now:
+            if not generation.has_newest_schema(now):
+                generation.build(self.folder, generation.after(now), base=now)
+            if views_sql:
+                replace_text(self.folder / "views.sql", views_sql)
+
+    def _make_first(self) -> None:
+        with self._locked():
+            if generation.current(self.folder) is None:
+                generation.build(self.folder, self.folder / "gen-000001")
+
+    def _recover(self) -> None:
+        """What a dead writer left goes; a living one holds the lock and is left alone."""
+        with locked(self.folder / "lock", wait=False) as free:
+            if free:
+                generation.tidy(self.folder, self._staging)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with locked(self.folder / "lock"):
+            yield
+
+    @contextmanager
+    def _writing(self) -> Iterator[Path]:
+        """Holds the lock; gives the current generation."""
+        with usable(self.folder), self._locked():
+            self._staging.mkdir(exist_ok=True)
+            now = generation.current(self.folder)
+            if now is None:
+                raise StoreUnusable(
+                    f"{self.folder} holds no results any more",
+                    "was it moved or emptied? start the command again",
+                )
+            yield now
+
+    def _holds(self, now: Path, attempt_id: str) -> bool:
+        if (now / "trials" / f"{attempt_id}.parquet").exists():
+            return True
+        return any(attempt_id in self._ids(path) for path in generation.packs(now))
+
+    def _ids(self, path: Path) -> frozenset[str]:
+        """Attempts of one pack, read once: a pack never changes."""
+        if path.name not in self._packed:
+            ids = codec.read(path, "trials", ["attempt_id"])["attempt_id"].to_pylist()
+            self._packed[path.name] = frozenset(ids)
+        return self._packed[path.name]
+
+    def _pack_if_possible(self, waiting: int) -> None:
+        """After a write that is done already: what hinders packing must not look like its loss."""
+        try:
+            self.pack()
+            left = len(generation.waiting(self._current()))
+        except StoreUnusable:
+            left = waiting
+        self._pack_above = left + pack.MOST_WAITING
+
+    def _current(self) -> Path:
+        return generation.current(self.folder) or self.folder / "gen-000000"
+
+    def _rows(self, experiment: str) -> list[history.Past]:
+        """A packer elsewhere may remove an old generation while it is read: then once more."""
+        with usable(self.folder):
+            try:
+                return self._rows_of(self._current(), experiment)
+            except FileNotFoundError:
+                return self._rows_of(self._current(), experiment)
+
+    def _rows_of(self, now: Path, experiment: str) -> list[history.Past]:
+        if not now.is_dir():
+            return []
+        files = [*generation.packs(now)]
+        files += [now / "trials" / f"{attempt}.parquet" for attempt in generation.waiting(now)]
+        for path in files:
+            if (path.name, experiment) not in self._past:
+                self._past[path.name, experiment] = history.read_past(path, experiment)
+        return [row for path in files for row in self._past[path.name, experiment]]

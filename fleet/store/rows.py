@@ -1,0 +1,244 @@
+"""A trial result as rows of the five tables: every column of the schema, null where unknown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+
+from fleet.identity import canonical_json
+from fleet.model.job import Think
+from fleet.model.machine import FactValue, Fingerprint
+from fleet.model.measure import Placement, Reading, RequestRecord, TrialResult
+from fleet.model.trial import show_settings
+from fleet.store.schema import FINGERPRINTS, TABLES, TRIALS
+
+Row = dict[str, object]
+
+MAX_GAP_US = 2**31 - 1
+"""A longer gap does not fit its column, and is null there."""
+
+TRIAL_FACTS = (
+    "chip",
+    "gpu",
+    "gpu_cores",
+    "memory_gb",
+    "gpu_limit_mb",
+    "gpu_memory_mb",
+    "os",
+    "os_version",
+    "os_build",
+    "gpu_driver",
+    "power_source",
+    "power_mode",
+    "thermal_class",
+)
+FINGERPRINT_FACTS = (*TRIAL_FACTS, "model", "cpu_cores", "wired_limit_mb", "kernel")
+TRIAL_SETTINGS = (
+    "num_ctx",
+    "num_batch",
+    "num_thread",
+    "num_gpu",
+    "temperature",
+    "repeat_penalty",
+    "wired_limit_mb",
+)
+
+
+def rows_of(result: TrialResult) -> dict[str, list[Row]]:
+    """Rows per table, `trials` last."""
+    attempt_id = result.attempt_id
+    return {
+        "requests": [_request(attempt_id, record) for record in result.requests],
+        "readings": [_reading(attempt_id, reading) for reading in result.readings],
+        "fingerprints": [_fingerprint(result, found) for found in _known(result.fingerprint)],
+        "answers": list(_answers(attempt_id, result.requests)),
+        "trials": [_trial(result)],
+    }
+
+
+def blank(table: str) -> Row:
+    """A row of which nothing is known."""
+    return dict.fromkeys(TABLES[table].names)
+
+
+def started_at(unix_ns: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=unix_ns // 1000)
+
+
+def _trial(result: TrialResult) -> Row:
+    return {
+        **_asked(result),
+        **_found(result),
+        **_course(result),
+        **_hashes(result.fingerprint),
+        **_facts(result.fingerprint, TRIAL_FACTS, TRIALS),
+        "imported": False,
+        "source": None,
+    }
+
+
+def _asked(result: TrialResult) -> Row:
+    trial = result.trial
+    settings = {
+        name: _fitting(trial.settings.get(name), TRIALS.field(name).type) for name in TRIAL_SETTINGS
+    }
+    return {
+        "attempt_id": result.attempt_id,
+        "trial_id": trial.trial_id,
+        "fence": result.fence,
+        "session": trial.session,
+        "experiment": trial.experiment,
+        "machine_id": trial.machine_id,
+        "machine": trial.machine,
+        "model": trial.model,
+        "job": trial.job.name,
+        "job_content": canonical_json(trial.job.content()),
+        "engine": trial.engine.kind,
+        "block": trial.block,
+        "position": trial.position,
+        "seed": trial.seed,
+        "cut": trial.cut,
+        "settings": show_settings(trial.settings),
+        **settings,
+        "think": _think(trial.job.think),
+        "why": trial.why or None,
+    }
+
+
+def _found(result: TrialResult) -> Row:
+    placement = result.placement or Placement()
+    return {
+        "digest": result.digest,
+        "model_size_bytes": result.model_size_bytes,
+        "engine_version": result.engine_version,
+        "engine_environment": canonical_json(result.engine_environment),
+        "context_length": placement.context_length,
+        "placement_size_bytes": placement.size_bytes,
+        "placement_gpu_bytes": placement.gpu_bytes,
+        "load_ns": result.load_ns,
+    }
+
+
+def _course(result: TrialResult) -> Row:
+    return {
+        "outcome": result.outcome,
+        "reason": result.reason or None,
+        "detail": result.detail or None,
+        "transient": result.transient,
+        "suspended_ns": result.suspended_ns,
+        "started_at": started_at(result.zero_unix_ns),
+        "zero_unix_ns": result.zero_unix_ns,
+        "zero_ns": result.zero_ns,
+        "duration_ns": result.duration_ns,
+        "fleet_version": result.fleet_version,
+    }
+
+
+def _request(attempt_id: str, record: RequestRecord) -> Row:
+    reply = record.reply
+    return {
+        "attempt_id": attempt_id,
+        "request": record.index,
+        "point": record.point,
+        "warmup": record.warmup,
+        "prompt_tokens_asked": record.prompt_tokens_asked,
+        "depth_tokens": record.depth_tokens,
+        "output_tokens_asked": record.output_tokens_asked,
+        "seed": record.seed,
+        "nonce": record.nonce,
+        "sent_ns": reply.sent_ns,
+        "first_chunk_ns": reply.first_chunk_ns,
+        "first_thinking_ns": reply.first_thinking_ns,
+        "first_answer_ns": reply.first_answer_ns,
+        "last_chunk_ns": reply.last_chunk_ns,
+        "ended_ns": reply.ended_ns,
+        "chunks": reply.chunks,
+        "chunk_gaps_us": [gap if gap <= MAX_GAP_US else None for gap in reply.chunk_gaps_us],
+        "total_duration_ns": reply.total_ns,
+        "load_duration_ns": reply.load_ns,
+        "prompt_tokens": reply.prompt_tokens,
+        "cached_tokens": reply.cached_tokens,
+        "prompt_duration_ns": reply.prompt_ns,
+        "output_tokens": reply.output_tokens,
+        "output_duration_ns": reply.output_ns,
+        "done_reason": reply.done_reason,
+        "server_first_unix_ns": reply.server_first_unix_ns,
+        "server_final_unix_ns": reply.server_final_unix_ns,
+        "output_sha256": reply.output_sha256,
+        "error": reply.error,
+        "error_reason": reply.error_reason,
+    }
+
+
+def _reading(attempt_id: str, reading: Reading) -> Row:
+    return {
+        "attempt_id": attempt_id,
+        "offset_ns": reading.offset_ns,
+        "metric": reading.metric,
+        "source": reading.source,
+        "value": _finite(reading.value),
+    }
+
+
+def _fingerprint(result: TrialResult, found: Fingerprint) -> Row:
+    facts: dict[str, object] = {}
+    for fact in found.facts:  # the first of a name counts, as in Fingerprint.get
+        facts.setdefault(fact.name, {"value": _finite(fact.value), "source": fact.source})
+    return {
+        "attempt_id": result.attempt_id,
+        "machine_id": result.trial.machine_id,
+        "machine": result.trial.machine,
+        **_hashes(found),
+        "recipe": found.recipe,
+        **_facts(found, FINGERPRINT_FACTS, FINGERPRINTS),
+        "facts": canonical_json(facts),
+    }
+
+
+def _answers(attempt_id: str, records: Iterable[RequestRecord]) -> Iterable[Row]:
+    """One row for each request whose text was kept."""
+    for record in records:
+        if record.reply.text is not None or record.reply.thinking is not None:
+            yield {
+                **blank("answers"),
+                "attempt_id": attempt_id,
+                "request": record.index,
+                "answer": record.reply.text,
+                "thinking": record.reply.thinking,
+            }
+
+
+def _known(fingerprint: Fingerprint | None) -> tuple[Fingerprint, ...]:
+    return () if fingerprint is None else (fingerprint,)
+
+
+def _hashes(fingerprint: Fingerprint | None) -> Row:
+    names = ("hardware_id", "software_id", "condition_id")
+    return {name: getattr(fingerprint, name, None) for name in names}
+
+
+def _facts(fingerprint: Fingerprint | None, names: Iterable[str], schema: pa.Schema) -> Row:
+    if fingerprint is None:
+        return dict.fromkeys(names)
+    return {name: _fitting(fingerprint.get(name), schema.field(name).type) for name in names}
+
+
+def _fitting(value: FactValue, kind: pa.DataType) -> FactValue:
+    """The value in its column's type; a fact that is no number is null in a number column."""
+    if value is None or kind == pa.string():
+        return value if value is None or isinstance(value, str) else str(value)
+    if isinstance(value, (str, bool)) or not math.isfinite(value):
+        return None
+    return float(value) if kind == pa.float64() else round(value)
+
+
+def _finite(value: FactValue) -> FactValue:
+    """Not a number is not a value."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _think(think: Think | None) -> str | None:
+    return str(think).lower() if isinstance(think, bool) else think

@@ -1,0 +1,153 @@
+"""What runs on a node: looks at the machine, makes models ready, measures trial by trial.
+
+Started by the local dispatcher as a process of its own (`python -m fleet.worker`) and by the
+Ray dispatcher as an actor. It imports no duckdb, typer, rich or altair.
+"""
+
+from __future__ import annotations
+
+import queue
+import shutil
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from fleet import wiring
+from fleet.clock import SystemClock
+from fleet.dispatch.pipe import serve
+from fleet.errors import Interrupted, TrialError
+from fleet.exclusive import MachineLock, awake
+from fleet.model.event import Event, Failed, Finished, Prepared, Said, Started
+from fleet.model.machine import EngineFacts, Machine, ModelFacts
+from fleet.model.measure import TrialResult
+from fleet.model.trial import Attempt
+from fleet.ports import Engine
+from fleet.runner import Place, run_trial
+from fleet.spool import Spool
+
+
+class NodeWorker:
+    """One side of ports.Worker; one per machine."""
+
+    def __init__(self, spec: wiring.WorkerSpec) -> None:
+        state = Path(spec.state).expanduser()
+        self._node = wiring.node(spec, state)
+        self._engine: Engine | None = None
+        self._spool = Spool(state / "spool" / self._node.machine_id)
+        self._clock = SystemClock()
+        self._stop = threading.Event()
+        self._dropped: set[str] = set()
+
+    def look(self) -> Machine:
+        engine_facts: EngineFacts | None = None
+        models: tuple[ModelFacts, ...] = ()
+        error = ""
+        try:
+            engine = self._started_engine()
+            engine_facts, models = engine.facts(), tuple(engine.models())
+        except TrialError as problem:
+            error = str(problem)
+        return Machine(
+            machine_id=self._node.machine_id,
+            name=self._node.name,
+            fingerprint=self._node.look(),
+            engine=engine_facts,
+            engine_error=error,
+            models=models,
+            free_disk_bytes=shutil.disk_usage(Path.home()).free,
+        )
+
+    def prepare(self, models: Sequence[str]) -> Iterator[Event]:
+        ready: list[ModelFacts] = []
+        try:
+            for model in models:
+                yield from self._pulling(model, ready)
+        except (TrialError, Interrupted) as problem:
+            yield Failed(machine_id=self._node.machine_id, what=problem.what, mend=problem.mend)
+            return
+        yield Prepared(machine_id=self._node.machine_id, models=tuple(ready))
+
+    def run(self, attempts: Sequence[Attempt]) -> Iterator[Event]:
+        recovered = set()
+        for result in self._spool.waiting():
+            recovered.add(result.attempt_id)
+            yield Finished(machine_id=self._node.machine_id, result=result)
+        with awake():
+            for attempt in attempts:
+                if attempt.attempt_id not in recovered and self._wanted(attempt):
+                    yield from self._measured(attempt)
+
+    def drop(self, trial_ids: Sequence[str]) -> None:
+        self._dropped.update(trial_ids)
+
+    def acknowledge(self, attempt_id: str) -> None:
+        self._spool.forget(attempt_id)
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def close(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    def _wanted(self, attempt: Attempt) -> bool:
+        return not self._stop.is_set() and attempt.trial.trial_id not in self._dropped
+
+    def _measured(self, attempt: Attempt) -> Iterator[Event]:
+        lock = MachineLock(self._node.machine_id)
+        try:
+            if not lock.take():
+                yield self._said("waits: another fleet measures on this machine")
+                if not lock.wait(self._stop):
+                    return
+            yield Started(machine_id=self._node.machine_id, attempt=attempt)
+            result = self._measure(attempt)
+        finally:
+            lock.release()
+        yield Finished(machine_id=self._node.machine_id, result=result)
+
+    def _measure(self, attempt: Attempt) -> TrialResult:
+        """Durable before it is handed over; a cancelled attempt leaves nothing behind."""
+        engine = self._started_engine()
+        result = run_trial(attempt, Place(engine, self._node.look, self._clock, self._stop))
+        if result.outcome != "cancelled":
+            self._spool.put(result)
+        return result
+
+    def _pulling(self, model: str, ready: list[ModelFacts]) -> Iterator[Event]:
+        """The pull runs beside, so that its progress can be told while it goes on."""
+        said: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+        def pull() -> ModelFacts:
+            try:
+                return self._started_engine().pull(model, said.put, self._stop)
+            finally:
+                said.put(None)
+
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            pulled = pool.submit(pull)
+            while (text := said.get()) is not None:
+                yield self._said(text)
+            ready.append(pulled.result())
+
+    def _said(self, text: str) -> Said:
+        return Said(machine_id=self._node.machine_id, text=text)
+
+    def _started_engine(self) -> Engine:
+        if self._engine is None:
+            self._engine = self._node.make_engine()
+        return self._engine
+
+
+def main() -> None:
+    """Serve one dispatcher over the file descriptor it passed, until it hangs up."""
+    connection = Connection(int(sys.argv[1]))
+    serve(connection, NodeWorker(connection.recv()))
+
+
+if __name__ == "__main__":
+    main()
