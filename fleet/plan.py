@@ -13,11 +13,21 @@ from dataclasses import dataclass
 from fleet.errors import PlanRefused
 from fleet.estimate import prior_s
 from fleet.model.experiment import Experiment, Repeats, Request
-from fleet.model.job import CONTEXT_STEP, Job, Point
 from fleet.model.machine import Machine
-from fleet.model.settings import OS_SETTINGS, Settings, Value
+from fleet.model.settings import Settings, Value
 from fleet.model.trial import Trial, show_settings, trial_id
-from fleet.selection import Asked, asked, narrow
+from fleet.selection import asked, narrow
+from fleet.unfit import (
+    LeftOut,
+    PlanWarning,
+    Shape,
+    fitting_shapes,
+    known_sizes,
+    refused_os_settings,
+    silent_machine,
+    skipped_for,
+    spilling,
+)
 from fleet.units import show_bytes
 
 Cell = tuple[str, str, str, str]
@@ -25,33 +35,6 @@ Cell = tuple[str, str, str, str]
 
 DEFAULT_SETTINGS = {name: field.default for name, field in Settings.model_fields.items()}
 MOST_BLOCKS = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOut:
-    """What was asked and will not run, with the clause that forbids it; empty: all of them."""
-
-    clause: str
-    machine: str = ""
-    model: str = ""
-    job: str = ""
-    point: str = ""
-
-    def __str__(self) -> str:
-        where = " ".join(filter(None, (self.machine, self.model, self.job)))
-        return f"{where}: {self.clause}" if where else self.clause
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanWarning:
-    """Runs, but not as one may think; `model` empty: all that the machine does."""
-
-    machine: str
-    model: str
-    what: str
-
-    def __str__(self) -> str:
-        return f"{' '.join(filter(None, (self.machine, self.model)))}: {self.what}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +66,13 @@ class MachinePlan:
     def fits_disk(self) -> bool | None:
         """None: the machine does not tell its free disk, or a size is unknown."""
         free = self.machine.free_disk_bytes
-        if self.pulls and free is not None and self.disk_bytes > free:
+        if not self.pulls:
+            return True
+        if free is None:
+            return None
+        if self.disk_bytes > free:
             return False
-        unknown = free is None or any(pull.size_bytes is None for pull in self.pulls)
-        return None if self.pulls and unknown else True
+        return None if any(pull.size_bytes is None for pull in self.pulls) else True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,15 +102,6 @@ class Plan:
     def trials(self) -> Iterator[Trial]:
         for machine in self.machines:
             yield from machine.trials
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Shape:
-    """A cell before it is on a machine; the job holds only the points that fit."""
-
-    model: str
-    job: Job
-    settings: Mapping[str, Value]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,18 +135,14 @@ def expand(
         request=request,
         repeats=_repeats(request.experiment, repeats),
         session=session,
-        sizes=_sizes(wanted.models, machines),
+        sizes=known_sizes(wanted.models, machines),
         past_seconds=past_seconds,
     )
-    shapes, left_out = _shapes(wanted)
-    left_out += [_silent(machine) for machine in wanted.machines if machine.engine is None]
     ready = [machine for machine in wanted.machines if machine.engine is not None]
-    spills = {} if not shapes else _spills(ready, schedule.sizes)
-    if skip_unfit:
-        left_out += [
-            LeftOut(machine=w.machine, model=w.model, clause=w.what) for w in spills.values()
-        ]
-    skipped = spills.keys() if skip_unfit else ()
+    silent = [silent_machine(machine) for machine in wanted.machines if machine.engine is None]
+    shapes, too_long = fitting_shapes(wanted)
+    spills = spilling(ready, schedule.sizes)
+    skipped = spills if skip_unfit else {}
     plans = [
         _machine_plan(
             schedule, machine, [s for s in shapes if (machine.machine_id, s.model) not in skipped]
@@ -182,9 +155,9 @@ def expand(
         repeats=schedule.repeats,
         session=session,
         machines=tuple(plans),
-        left_out=tuple(left_out),
+        left_out=(*silent, *too_long, *map(skipped_for, skipped.values())),
         warnings=(*(() if skip_unfit else spills.values()), *_full_disks(plans)),
-        refusals=(*_os_settings(wanted), *_nothing_left(plans)),
+        refusals=(*refused_os_settings(wanted), *_nothing_left(plans)),
     )
 
 
@@ -202,69 +175,7 @@ def _repeats(experiment: Experiment, given: int | None) -> Repeats:
     return Repeats(least=asked_for, most=asked_for)
 
 
-def _shapes(wanted: Asked) -> tuple[list[_Shape], list[LeftOut]]:
-    """Every model, job and combination that fits its own context, and what does not."""
-    left_out: dict[LeftOut, None] = {}
-    fitted: list[tuple[Job, Mapping[str, Value]]] = []
-    for job in wanted.jobs:
-        for settings in wanted.combinations:
-            context = int(settings["num_ctx"])
-            clauses = {point: _too_long(job, point, context) for point in job.points}
-            left_out |= {clause: None for clause in clauses.values() if clause}
-            kept = tuple(point for point, clause in clauses.items() if clause is None)
-            if kept:
-                fitted.append((job.model_copy(update={"points": kept}), settings))
-    shapes = [
-        _Shape(model=model, job=job, settings=settings)
-        for model in wanted.models
-        for job, settings in fitted
-    ]
-    return shapes, list(left_out)
-
-
-def _too_long(job: Job, point: Point, context: int) -> LeftOut | None:
-    needed = (point.prompt_length() or 0) + point.output_tokens
-    if needed <= context:
-        return None
-    rounded = -(-needed // CONTEXT_STEP) * CONTEXT_STEP
-    name = point.name(job.name)
-    clause = f"{name} needs num_ctx >= {rounded}, settings.num_ctx is {context}"
-    return LeftOut(job=job.name, point=name, clause=clause)
-
-
-def _silent(machine: Machine) -> LeftOut:
-    return LeftOut(machine=machine.name, clause=machine.engine_error or "no engine answers there")
-
-
-def _sizes(models: Sequence[str], machines: Sequence[Machine]) -> dict[str, int]:
-    """By model: as any machine has it."""
-    found = ((model, machine.model(model)) for model in models for machine in machines)
-    return {model: facts.size_bytes for model, facts in found if facts is not None}
-
-
-def _spills(
-    machines: Sequence[Machine], sizes: Mapping[str, int]
-) -> dict[tuple[str, str], PlanWarning]:
-    """File size against GPU memory; a machine that tells no limit gets no warning."""
-    spills: dict[tuple[str, str], PlanWarning] = {}
-    for machine in machines:
-        limit = machine.gpu_memory_bytes()
-        for model, known in sizes.items():
-            size = _size_on(machine, model, known)
-            if limit is not None and size > limit:
-                words = f"{show_bytes(size - limit)} of {show_bytes(size)} would spill to the CPU"
-                spills[machine.machine_id, model] = PlanWarning(
-                    machine=machine.name, model=model, what=words
-                )
-    return spills
-
-
-def _size_on(machine: Machine, model: str, elsewhere: int) -> int:
-    own = machine.model(model)
-    return own.size_bytes if own else elsewhere
-
-
-def _machine_plan(schedule: _Schedule, machine: Machine, shapes: Sequence[_Shape]) -> MachinePlan:
+def _machine_plan(schedule: _Schedule, machine: Machine, shapes: Sequence[Shape]) -> MachinePlan:
     trials: list[Trial] = []
     estimates = {id(shape): _estimate_s(schedule, machine, shape) for shape in shapes}
     for block in range(schedule.repeats.most):
@@ -278,8 +189,8 @@ def _machine_plan(schedule: _Schedule, machine: Machine, shapes: Sequence[_Shape
 
 
 def _shuffled(
-    schedule: _Schedule, machine: Machine, block: int, shapes: Sequence[_Shape]
-) -> Sequence[_Shape]:
+    schedule: _Schedule, machine: Machine, block: int, shapes: Sequence[Shape]
+) -> Sequence[Shape]:
     seed = f"{schedule.request.experiment.seed} {machine.machine_id} {schedule.session} {block}"
     order = list(shapes)
     random.Random(seed).shuffle(order)
@@ -289,7 +200,7 @@ def _shuffled(
 def _trial(
     schedule: _Schedule,
     machine: Machine,
-    shape: _Shape,
+    shape: Shape,
     block: int,
     position: int,
     estimate_s: float,
@@ -328,7 +239,7 @@ def _beside_defaults(settings: Mapping[str, Value]) -> dict[str, Value]:
     return {name: value for name, value in settings.items() if value != DEFAULT_SETTINGS[name]}
 
 
-def _estimate_s(schedule: _Schedule, machine: Machine, shape: _Shape) -> float:
+def _estimate_s(schedule: _Schedule, machine: Machine, shape: Shape) -> float:
     cell = machine.machine_id, shape.model, shape.job.name, show_settings(shape.settings)
     if cell in schedule.past_seconds:
         return schedule.past_seconds[cell]
@@ -346,15 +257,6 @@ def _full_disks(plans: Sequence[MachinePlan]) -> Iterator[PlanWarning]:
             )
             words = f"{needed} to pull, {free} of disk free"
             yield PlanWarning(machine=plan.machine.name, model="", what=words)
-
-
-def _os_settings(wanted: Asked) -> Iterator[str]:
-    for name in sorted(OS_SETTINGS):
-        if any(settings.get(name, "default") != "default" for settings in wanted.combinations):
-            yield (
-                f"settings.{name}: OS settings cannot be set by this version; "
-                "remove it, or keep one value `default`"
-            )
 
 
 def _nothing_left(plans: Sequence[MachinePlan]) -> tuple[str, ...]:

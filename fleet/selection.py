@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Literal
 
 from fleet.errors import PlanRefused, UnknownName
@@ -112,19 +114,27 @@ def _matching(selector: Selector, machines: Sequence[Machine]) -> tuple[Machine,
 
 def _clauses(selector: Selector) -> Iterable[Clause]:
     if selector.name is not None:
-        yield "name", selector.name, lambda value, want=selector.name: fnmatchcase(str(value), want)
+        yield "name", selector.name, partial(_like, selector.name)
     if selector.os is not None:
-        yield "os", selector.os, lambda value, want=selector.os: value == want
+        yield "os", selector.os, partial(operator.eq, selector.os)
     for name, part in (("chip", selector.chip), ("gpu", selector.gpu)):
         if part is not None:
-            yield name, part, lambda value, want=part.lower(): want in str(value or "").lower()
+            yield name, part, partial(_holds, part)
     if selector.memory_gb is not None:
         words, test = comparison(selector.memory_gb)
-        yield (
-            "memory_gb",
-            words.removeprefix("= "),
-            lambda value: isinstance(value, (int, float)) and test(value),
-        )
+        yield "memory_gb", words.removeprefix("= "), partial(_number, test)
+
+
+def _like(pattern: str, value: FactValue) -> bool:
+    return fnmatchcase(str(value), pattern)
+
+
+def _holds(part: str, value: FactValue) -> bool:
+    return part.lower() in str(value or "").lower()
+
+
+def _number(test: Callable[[float], bool], value: FactValue) -> bool:
+    return isinstance(value, (int, float)) and test(value)
 
 
 def _value(machine: Machine, name: str) -> FactValue:
@@ -136,12 +146,12 @@ def _nearest(name: str, wanted: str, machines: Sequence[Machine]) -> str:
     known = [(machine, value) for machine, value in known if value is not None]
     if not known:
         return f"no machine says what its {name} is"
-    machine, value = min(known, key=lambda pair: _distance(wanted, pair[1]))
+    machine, value = min(known, key=lambda pair: _distance(name, wanted, pair[1]))
     return f"the nearest is {machine.name}" + (f" with {value}" if name != "name" else "")
 
 
-def _distance(wanted: str, value: FactValue) -> float:
-    if isinstance(value, (int, float)):
+def _distance(name: str, wanted: str, value: FactValue) -> float:
+    if name == "memory_gb" and isinstance(value, (int, float)):
         return abs(value - float(wanted.split()[-1]))
     alike = difflib.SequenceMatcher(None, wanted.lower(), str(value).lower())
     return 1 - alike.find_longest_match().size / len(wanted or " ")

@@ -59,11 +59,12 @@ def axis(request: Request, machines: Sequence[Machine]) -> str:
 def contrasts(plan: Plan) -> tuple[Contrast, ...]:
     """The declared contrasts: along the one axis, all else equal; one-sided ones are none."""
     by = axis(plan.request, [machine.machine for machine in plan.machines])
-    groups: dict[Hashable, dict[str, tuple[str, set[Cell]]]] = {}
+    groups: dict[Hashable, dict[FactValue, tuple[str, set[Cell]]]] = {}
     for machine, trial in _one_of_each_cell(plan) if by else ():
         key, side = _side(by, machine, trial)
-        sides = groups.setdefault(_held(by, plan, trial), {})
-        sides.setdefault(key, (side, set()))[1].add(trial.cell())
+        if key is not None:
+            sides = groups.setdefault(_held(by, trial), {})
+            sides.setdefault(key, (side, set()))[1].add(trial.cell())
     return tuple(
         Contrast(axis=by, sides=tuple((side, frozenset(cells)) for side, cells in sides.values()))
         for sides in groups.values()
@@ -136,22 +137,21 @@ def _one_of_each_cell(plan: Plan) -> list[tuple[Machine, Trial]]:
     )
 
 
-def _side(axis: str, machine: Machine, trial: Trial) -> tuple[str, str]:
-    """(what tells the sides apart, the words for this one)."""
+def _side(axis: str, machine: Machine, trial: Trial) -> tuple[FactValue, str]:
+    """(what tells the sides apart, the words for this one); None: the machine cannot tell."""
     if axis == "machine":
         return machine.machine_id, machine.name
     value: FactValue
     if axis in ("model", "job"):
         value = trial.model if axis == "model" else trial.job.name
     elif axis in Settings.model_fields:
-        value = trial.settings.get(axis, "default")
+        value = trial.settings.get(axis)
     else:
         value = machine.fingerprint.get(axis)
-    words = "unknown" if value is None else str(value)
-    return words, words
+    return value, str(value)
 
 
-def _held(axis: str, plan: Plan, trial: Trial) -> Hashable:
+def _held(axis: str, trial: Trial) -> Hashable:
     """What must be equal for two cells to be in one contrast."""
     others = {name: value for name, value in trial.settings.items() if name != axis}
     by_machine = axis in ("model", "job") or axis in Settings.model_fields

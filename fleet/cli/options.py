@@ -18,9 +18,53 @@ Stores = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Experiment = Annotated[str | None, typer.Argument(help="Name of the experiment; all without it.")]
 
+What = Annotated[
+    list[str], typer.Argument(help="A YAML file, or one or more model names.", metavar="WHAT...")
+]
+Jobs = Annotated[list[str] | None, typer.Option("--job", help="With model names: the jobs to run.")]
+Machines = Annotated[
+    list[str] | None, typer.Option("--machines", help="With model names: only these machines.")
+]
+Engine = Annotated[str, typer.Option("--engine", help="With model names: ollama or embedded.")]
+Repeats = Annotated[
+    int | None, typer.Option("--repeats", min=1, help="Measure each cell so often.")
+]
+Budget = Annotated[
+    str | None, typer.Option("--budget", help="Start no block that ends after this span: 10m.")
+]
+MaxHours = Annotated[float | None, typer.Option("--max-hours", min=0, help="The same in hours.")]
+Until = Annotated[str | None, typer.Option("--until", help="The same as a time of day: 07:00.")]
+Only = Annotated[
+    str | None, typer.Option("--only", help="machine=X,model=Y,job=Z: only these trials.")
+]
+Again = Annotated[
+    bool, typer.Option("--again", help="Measure everything once more, as a new session.")
+]
+MissingOnly = Annotated[
+    bool, typer.Option("--missing-only", help="Leave out what only an upgrade made new.")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Ask nothing.")]
+SkipUnfit = Annotated[
+    bool, typer.Option("--skip-unfit", help="Leave out models larger than the GPU's memory.")
+]
+Head = Annotated[
+    str | None,
+    typer.Option("--head", help="SSH destination of the fleet's head.", envvar="FLEET_HEAD"),
+]
+Detach = Annotated[
+    bool, typer.Option("--detach", help="With a head: return at once; the head goes on.")
+]
+
 
 def folders(stores: list[str] | None) -> list[Path]:
     """The homes to read: those named, else the one of this user."""
     from fleet import wiring
 
     return [wiring.home_folder(store) for store in stores or [None]]
+
+
+def print_json(data: object) -> None:
+    """Data for programs on standard output."""
+    import json
+
+    print(json.dumps(data, indent=2, ensure_ascii=False, default=str))

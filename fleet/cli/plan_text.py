@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fleet.cli.view import varied_settings
 from fleet.plan import MachinePlan, Plan
 from fleet.units import GIB, show_bytes, show_span
 
@@ -68,3 +69,51 @@ def _hardware(planned: MachinePlan) -> str:
         f"{memory} GB" if memory else "",
     ]
     return ", ".join(part for part in parts if part)
+
+
+def order_lines(plan: Plan) -> list[str]:
+    """The first block of each machine in its order, as an example of all blocks."""
+    lines: list[str] = []
+    for machine in plan.machines:
+        first = [trial for trial in machine.trials if trial.block == machine.trials[0].block]
+        lines.append(f"  {machine.machine.name}, first block of {plan.repeats.most}:")
+        for trial in first:
+            settings = " ".join(f"{k}={v}" for k, v in varied_settings(trial).items())
+            points = ", ".join(point.name(trial.job.name) for point in trial.job.points)
+            what = "  ".join(part for part in (trial.model, points, settings) if part)
+            lines.append(f"    {what}   about {show_span(trial.estimate_s)}")
+    return lines
+
+
+def as_data(plan: Plan) -> dict[str, object]:
+    """The plan for --json: spans in seconds, sizes in bytes."""
+    return {
+        "experiment": plan.request.experiment.name,
+        "estimate_s": plan.estimate_s,
+        "repeats": plan.repeats.model_dump(),
+        "machines": [
+            {
+                "machine": m.machine.name,
+                "machine_id": m.machine.machine_id,
+                "estimate_s": m.estimate_s,
+                "disk_bytes": m.disk_bytes,
+                "pulls": [{"model": p.model, "size_bytes": p.size_bytes} for p in m.pulls],
+                "trials": [
+                    {
+                        "trial_id": t.trial_id,
+                        "model": t.model,
+                        "job": t.job.name,
+                        "settings": dict(t.settings),
+                        "block": t.block,
+                        "position": t.position,
+                        "estimate_s": t.estimate_s,
+                    }
+                    for t in m.trials
+                ],
+            }
+            for m in plan.machines
+        ],
+        "warnings": [str(warning) for warning in plan.warnings],
+        "left_out": [str(left) for left in plan.left_out],
+        "refusals": list(plan.refusals),
+    }

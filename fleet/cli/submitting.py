@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from fleet.cli import options
@@ -18,51 +16,22 @@ EPILOG = """
 
 
 def submit(
-    what: Annotated[
-        list[str], typer.Argument(help="A YAML file, or one or more model names.", metavar="WHAT...")
-    ],
+    what: options.What,
     store: options.Store = None,
-    job: Annotated[
-        list[str] | None, typer.Option("--job", help="With model names: the jobs to run.")
-    ] = None,
-    machines: Annotated[
-        list[str] | None, typer.Option("--machines", help="With model names: only these machines.")
-    ] = None,
-    engine: Annotated[
-        str, typer.Option("--engine", help="With model names: ollama or embedded.")
-    ] = "ollama",
-    repeats: Annotated[
-        int | None, typer.Option("--repeats", min=1, help="Measure each cell so often.")
-    ] = None,
-    budget: Annotated[
-        str | None, typer.Option("--budget", help="Start no block that ends after this span: 10m.")
-    ] = None,
-    max_hours: Annotated[
-        float | None, typer.Option("--max-hours", min=0, help="The same in hours.")
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option("--until", help="The same as a time of day: 07:00.")
-    ] = None,
-    only: Annotated[
-        str | None, typer.Option("--only", help="machine=X,model=Y,job=Z: only these trials.")
-    ] = None,
-    again: Annotated[
-        bool, typer.Option("--again", help="Measure everything once more, as a new session.")
-    ] = False,
-    missing_only: Annotated[
-        bool, typer.Option("--missing-only", help="Leave out what only an upgrade made new.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing.")] = False,
-    skip_unfit: Annotated[
-        bool, typer.Option("--skip-unfit", help="Leave out models larger than the GPU's memory.")
-    ] = False,
-    head: Annotated[
-        str | None,
-        typer.Option("--head", help="SSH destination of the fleet's head.", envvar="FLEET_HEAD"),
-    ] = None,
-    detach: Annotated[
-        bool, typer.Option("--detach", help="With a head: return at once; the head goes on.")
-    ] = False,
+    job: options.Jobs = None,
+    machines: options.Machines = None,
+    engine: options.Engine = "ollama",
+    repeats: options.Repeats = None,
+    budget: options.Budget = None,
+    max_hours: options.MaxHours = None,
+    until: options.Until = None,
+    only: options.Only = None,
+    again: options.Again = False,
+    missing_only: options.MissingOnly = False,
+    yes: options.Yes = False,
+    skip_unfit: options.SkipUnfit = False,
+    head: options.Head = None,
+    detach: options.Detach = False,
 ) -> None:
     """Measure an experiment: plan, run, follow, compare. Run it again to finish what is missing."""
     from fleet.app import submitting as app

@@ -170,5 +170,3 @@ def speed_text(result: TrialResult) -> str:
         if not record.warmup and reply.output_ns and (reply.output_tokens or 0) >= 16:
             return f"{show_number((reply.output_tokens - 1) * 1e9 / reply.output_ns)} tokens/s"
     return ""
-
-

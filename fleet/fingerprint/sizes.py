@@ -19,8 +19,8 @@ MACHINE_GB: tuple[int, ...] = (
 CARD_GB: tuple[int, ...] = (
     *(2, 3, 4, 6, 8, 10, 11, 12, 16, 20, 24, 32, 40, 48, 64, 80, 94, 96, 128, 141, 180, 192, 288),
 )
-CARD_MISSING = 0.07
-"""Most of a card's memory that error correction and driver keep: 6.25 % on a T4."""
+CARD_MISSING = 0.08
+"""Most of a card's memory that error correction and driver keep: 7.8 % on a T4."""
 
 
 def machine_gb(total_kib: int | None) -> int | None:

@@ -119,8 +119,8 @@ class Machine:
         return next((m for m in self.models if full_model_name(m.name) == wanted), None)
 
     def gpu_memory_bytes(self) -> int | None:
-        """What the GPU may use at this moment: the effective limit, else the card's memory."""
-        for name in ("gpu_limit_mb", "gpu_memory_mb"):
+        """What the GPU may use: the effective limit, else the card's memory, else what is usual."""
+        for name in ("gpu_limit_mb", "gpu_memory_mb", "gpu_limit_expected_mb"):
             value = self.fingerprint.get(name)
             if isinstance(value, (int, float)):
                 return int(value) * 2**20

@@ -28,16 +28,18 @@ def encode_rows(table: str, rows: Sequence[Row]) -> bytes:
 def encode(table: str, data: pa.Table, *, statistics: bool) -> bytes:
     """Parquet bytes with the schema version in the file's metadata."""
     sink = pa.BufferOutputStream()
-    pq.write_table(
-        data.replace_schema_metadata(TABLES[table].metadata),
+    with pq.ParquetWriter(
         sink,
+        data.schema,
         compression="zstd",
         compression_level=ZSTD_LEVEL,
         use_dictionary=[field.name for field in data.schema if field.type == pa.string()],
         column_encoding=dict.fromkeys(DELTA_COLUMNS.get(table, ()), "DELTA_BINARY_PACKED"),
         write_statistics=statistics,
         store_schema=False,  # Arrow's own copy of the schema doubles the metadata of a small file
-    )
+    ) as writer:
+        writer.write_table(data)
+        writer.add_key_value_metadata(TABLES[table].metadata)  # not written without the copy
     return bytes(sink.getvalue())
 
 
@@ -49,9 +51,12 @@ def read(path: Path, table: str, columns: Sequence[str] | None = None) -> pa.Tab
     schema = TABLES[table]
     wanted = schema.names if columns is None else list(columns)
     try:
-        with pq.ParquetFile(path, pre_buffer=False) as file:
-            check_version(path, file.schema_arrow)
-            data = file.read([name for name in wanted if name in file.schema_arrow.names])
+        with pa.OSFile(str(path)) as opened, pq.ParquetFile(opened, pre_buffer=False) as file:
+            there = file.schema_arrow
+            check_version(path, there)
+            names = set(there.names)
+            # threads only cost time where most files hold a single row
+            data = file.read([name for name in wanted if name in names], use_threads=False)
         return _conform(data, pa.schema([schema.field(name) for name in wanted]))
     except FileNotFoundError:
         raise
@@ -95,10 +100,11 @@ def _storable(value: object) -> object:
 
 
 def _conform(data: pa.Table, schema: pa.Schema) -> pa.Table:
-    columns = [
-        data[field.name].cast(field.type)
-        if field.name in data.column_names
-        else pa.nulls(len(data), field.type)
-        for field in schema
-    ]
+    there = dict(zip(data.column_names, data.columns, strict=True))
+    columns = []
+    for field in schema:
+        column = there.get(field.name)
+        if column is None:
+            column = pa.nulls(len(data), field.type)
+        columns.append(column if column.type == field.type else column.cast(field.type))
     return pa.Table.from_arrays(columns, schema=schema)

@@ -44,7 +44,8 @@ def pack(store: Path, base: Path) -> int:
         for table in TABLES:
             parts = [attempt.tables[table] for attempt in attempts if table in attempt.tables]
             if parts:
-                new[table][name] = codec.encode(table, pa.concat_tables(parts), statistics=True)
+                rows = pa.concat_tables(parts).combine_chunks()
+                new[table][name] = codec.encode(table, rows, statistics=True)
     if found:
         packed = [attempt.attempt_id for attempt in found]
         generation.build(store, generation.after(base), base=base, packed=packed, new=new)

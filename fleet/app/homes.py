@@ -1,0 +1,46 @@
+"""One home: the store with its results, the ledger with its queue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fleet.compare import views_sql
+from fleet.ledger.journal import Ledger
+from fleet.model.experiment import Request
+from fleet.ports import PastAttempt
+from fleet.store.parquet import ParquetStore
+
+
+def results_folder(home: Path) -> Path:
+    """Where the Parquet files and `views.sql` lie."""
+    return home / "results"
+
+
+def ledger_file(home: Path) -> Path:
+    return home / "ledger.sqlite"
+
+
+class Home:
+    """Opens what is there; only writing makes anything."""
+
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+        self.folder = folder
+        views = "" if read_only else views_sql()
+        self.store = ParquetStore(results_folder(folder), views_sql=views, read_only=read_only)
+
+    def ledger(self) -> Ledger:
+        return Ledger(ledger_file(self.folder))
+
+    def attempts(self, request: Request) -> Sequence[PastAttempt]:
+        return self.store.attempts(request.experiment.name)
+
+    def past_seconds(self, request: Request) -> Mapping[tuple[str, str, str, str], float]:
+        return self.store.past_seconds(request.experiment.name)
+
+    def session(self, request: Request, *, again: bool) -> int:
+        """The session to measure in: the latest, or with --again a new one."""
+        last = self.store.last_session(request.experiment.name)
+        if last is None:
+            return 0
+        return last + 1 if again else last

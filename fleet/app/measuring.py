@@ -1,0 +1,153 @@
+"""The loop over events: store, acknowledge, count, and stop where enough is known."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from fleet.app.talking import Talk
+from fleet.errors import TransientError
+from fleet.ledger.journal import Ledger
+from fleet.model.event import Event, Finished, Lost, Started
+from fleet.model.measure import TrialResult
+from fleet.model.trial import Attempt, Trial
+from fleet.plan import Cell, Plan
+from fleet.ports import Dispatcher
+from fleet.stopping import Contrast, contrasts, stopped
+from fleet.store.parquet import ParquetStore
+
+MOST_ATTEMPTS = 3
+"""Tries at one trial in one submission; only transient failures are tried again."""
+
+
+class Measuring:
+    """One submission while it runs. `done`, `failed` and `waiting` count trials."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        queues: Mapping[str, tuple[Attempt, ...]],
+        dispatcher: Dispatcher,
+        store: ParquetStore,
+        ledger: Ledger,
+        submission: int,
+        talk: Talk,
+    ) -> None:
+        self._plan = plan
+        self._dispatcher = dispatcher
+        self._store = store
+        self._ledger = ledger
+        self._submission = submission
+        self._talk = talk
+        self._waiting = {a.trial.trial_id: a for queue in queues.values() for a in queue}
+        self._contrasts = contrasts(plan)
+        self._blocks: Counter[Cell] = self._blocks_before()
+        self._retry: list[Attempt] = []
+        self._tries: Counter[str] = Counter()
+        self.done = 0
+        self.failed = 0
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def run(self) -> None:
+        """Until nothing waits, nothing is worth another try, or every machine is lost."""
+        self._drop_not_needed(self._waiting.values())
+        queues = self._by_machine(self._waiting.values())
+        self._talk.began(self._plan, {key: len(queue) for key, queue in queues.items()})
+        while queues:
+            self._ledger.enqueue(self._submission, [a for q in queues.values() for a in q])
+            self._measure(queues)
+            queues, self._retry = self._by_machine(self._retry), []
+
+    def _measure(self, queues: Mapping[str, list[Attempt]]) -> None:
+        try:
+            for event in self._dispatcher.run(queues):
+                self._take(event)
+        except KeyboardInterrupt:
+            self._talk.say("stopping: the running trials end now, what is finished is kept")
+            self._dispatcher.cancel()
+            raise
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Started):
+            self._ledger.running(event.attempt)
+        elif isinstance(event, Finished):
+            self._keep(event.result)
+        elif isinstance(event, Lost):
+            self._ledger.cancel_waiting(self._submission, event.what, event.machine_id)
+        self._talk.event(event)
+        if isinstance(event, Finished) and self._ends_block(event.result.trial):
+            self._stop_what_is_known()
+
+    def _keep(self, result: TrialResult) -> None:
+        """Stored first, forgotten on the node second."""
+        if result.outcome == "cancelled":
+            self._ledger.finished(result)
+            return
+        self._store.write(result)
+        self._dispatcher.acknowledge(result.trial.machine_id, result.attempt_id)
+        self._ledger.finished(result)
+        attempt = self._waiting.pop(result.trial.trial_id, None)
+        if attempt is None:
+            return  # a result from an earlier run, found in a spool
+        self._tries[result.trial.trial_id] += 1
+        if result.outcome == "ok":
+            self.done += 1
+            self._blocks[result.trial.cell()] += 1
+        elif result.transient and self._tries[result.trial.trial_id] < MOST_ATTEMPTS:
+            again = replace(attempt, fence=attempt.fence + 1)
+            self._waiting[result.trial.trial_id] = again
+            self._retry.append(again)
+        else:
+            self.failed += 1
+
+    def _ends_block(self, trial: Trial) -> bool:
+        """No trial of this machine's block waits any more."""
+        return not any(
+            a.trial.block == trial.block and a.trial.machine_id == trial.machine_id
+            for a in self._waiting.values()
+        )
+
+    def _stop_what_is_known(self) -> None:
+        waiting = list(self._waiting.values())
+        unwanted = self._drop_not_needed(waiting)
+        for machine_id, queue in self._by_machine(unwanted).items():
+            self._dispatcher.drop(machine_id, [a.trial.trial_id for a in queue])
+            self._talk.not_needed(machine_id, len(queue), "known closely enough")
+
+    def _drop_not_needed(self, attempts: Iterable[Attempt]) -> list[Attempt]:
+        """Takes what the stop rule no longer wants out of the queue; the store decides."""
+        candidates = [a for a in attempts if self._blocks[a.trial.cell()] > 0]
+        if not candidates:
+            return []
+        ids = stopped(
+            [a.trial for a in candidates],
+            self._contrasts,
+            widths=self._widths(),
+            done_blocks=self._blocks,
+            repeats=self._plan.repeats,
+        )
+        unwanted = [a for a in candidates if a.trial.trial_id in ids]
+        self._ledger.not_needed(ids, "known closely enough")
+        for attempt in unwanted:
+            self._waiting.pop(attempt.trial.trial_id)
+        return unwanted
+
+    def _widths(self) -> dict[frozenset[Cell], float]:
+        return contrast_widths(self._store, self._plan, self._contrasts)
+
+    def _blocks_before(self) -> Counter[Cell]:
+        """Blocks that earlier runs of this session have measured."""
+        trials = {trial.trial_id: trial for trial in self._plan.trials()}
+        past = self._store.attempts(self._plan.request.experiment.name)
+        done = {a.trial_id for a in past if a.outcome == "ok" and a.trial_id not in self._waiting}
+        return Counter(trials[trial_id].cell() for trial_id in done if trial_id in trials)
+
+    def _by_machine(self, attempts: Iterable[Attempt]) -> dict[str, list[Attempt]]:
+        queues: dict[str, list[Attempt]] = {}
+        for attempt in sorted(attempts, key=lambda a: a.trial.position):
+            queues.setdefault(attempt.trial.machine_id, []).append(attempt)
+        return queues

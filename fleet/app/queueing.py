@@ -1,0 +1,40 @@
+"""The queue as seen from outside: its state, and the way to stop it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import closing
+from pathlib import Path
+
+from fleet.app.homes import ledger_file
+from fleet.errors import UnknownName
+from fleet.ledger.journal import Ledger, SubmissionStatus
+
+
+def status(home: Path, experiment: str | None) -> tuple[SubmissionStatus, ...]:
+    """Newest first; raises UnknownName for an experiment that was never submitted."""
+    if not ledger_file(home).exists():
+        found: tuple[SubmissionStatus, ...] = ()
+    else:
+        with closing(Ledger(ledger_file(home))) as ledger:
+            found = ledger.status(experiment)
+            known = [each.experiment for each in ledger.status()]
+        if experiment is not None and not found:
+            raise UnknownName(
+                f"{experiment} was never submitted here", f"there are: {', '.join(known) or 'none'}"
+            )
+    if experiment is not None and not found:
+        raise UnknownName(f"{experiment} was never submitted here", "fleet submit FILE")
+    return found
+
+
+def cancel(home: Path, experiment: str) -> str:
+    """Tells the coordinator to stop as Ctrl-C would; says what it did."""
+    status(home, experiment)
+    with closing(Ledger(ledger_file(home))) as ledger:
+        pid = ledger.coordinator(experiment)
+    if pid is None:
+        return f"{experiment} is not running"
+    os.kill(pid, signal.SIGINT)
+    return f"{experiment} is told to stop; what is finished is kept"

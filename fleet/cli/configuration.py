@@ -1,0 +1,37 @@
+"""fleet config schema: what an editor needs to check configs and jobs while they are typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fleet.cli import options
+
+
+def schema(
+    kind: Annotated[str, typer.Argument(help="experiment or job.")] = "experiment",
+    write: Annotated[
+        Path | None, typer.Option("--write", help="Write both schemas into this folder.")
+    ] = None,
+) -> None:
+    """Print the JSON Schema of experiment files, or of job files."""
+    from fleet import config
+    from fleet.errors import UserError
+
+    if write is not None:
+        for path in config.write_schemas(write):
+            print(path)
+        return
+    if kind == "experiment" or kind == "job":
+        options.print_json(config.schema(kind))
+        return
+    raise UserError(f"there is no schema {kind!r}", "fleet config schema experiment    or: job")
+
+
+def add(app: typer.Typer) -> None:
+    room = typer.Typer(help="About configuration files.", no_args_is_help=True)
+    room.callback()(lambda: None)
+    room.command()(schema)
+    app.add_typer(room, name="config")

@@ -1,0 +1,45 @@
+"""fleet plan: what would run, where, how long, what will not fit and why."""
+
+from __future__ import annotations
+
+import typer
+
+from fleet.cli import options
+
+EPILOG = """
+    fleet plan configs/gpt-oss.yaml
+    fleet plan configs/wired-limit.yaml --json
+"""
+
+
+def plan(
+    what: options.What,
+    store: options.Store = None,
+    job: options.Jobs = None,
+    machines: options.Machines = None,
+    engine: options.Engine = "ollama",
+    only: options.Only = None,
+    repeats: options.Repeats = None,
+    skip_unfit: options.SkipUnfit = False,
+    json: options.Json = False,
+) -> None:
+    """Show what would run, where, how long, and what cannot run. Touches nothing."""
+    from fleet.app import submitting as app
+    from fleet.cli import asking, plan_text
+
+    request = asking.request(what, jobs=job or (), machines=machines or (), engine=engine)
+    chosen = app.Options(
+        home=asking.home(store), only=asking.only(only), repeats=repeats, skip_unfit=skip_unfit
+    )
+    planned = app.plan(request, chosen)
+    if json:
+        options.print_json(plan_text.as_data(planned))
+        return
+    for line in plan_text.plan_lines(planned):
+        print(line)
+    for line in plan_text.order_lines(planned):
+        print(line)
+
+
+def add(app: typer.Typer) -> None:
+    app.command(epilog=EPILOG)(plan)

@@ -1,0 +1,62 @@
+"""What people write, read into nouns. Nothing is imported before it is used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from typing import Any, Literal
+
+    from fleet.model.experiment import Request
+
+
+def load(path: Path) -> Request:
+    """One experiment file with the jobs it names, prompt files read in.
+
+    Raises ConfigError with every mistake of all these files.
+    """
+    from fleet.config.reading import load_request
+
+    return load_request(path)
+
+
+def from_models(
+    models: Sequence[str],
+    *,
+    jobs: Sequence[str] = ("chat",),
+    machines: Sequence[str] = (),
+    repeats: int | None = None,
+    engine: str = "ollama",
+) -> Request:
+    """The same experiment without a file; same words, same name. No machines named: all.
+
+    Raises UnknownName, UserError, and ConfigError for mistakes in a job's file.
+    """
+    from fleet.config.spoken import request_from_words
+
+    return request_from_words(
+        models, jobs=jobs, machines=machines, repeats=repeats, engine_kind=engine
+    )
+
+
+def find_experiment(word: str) -> Path | None:
+    """A path that exists, or a shipped experiment by its name or as `configs/name.yaml`."""
+    from fleet.config.shipped import find_experiment
+
+    return find_experiment(word)
+
+
+def schema(kind: Literal["experiment", "job"]) -> dict[str, Any]:
+    """JSON Schema 2020-12 of one kind of file."""
+    from fleet.config.schemas import json_schema
+
+    return json_schema(kind)
+
+
+def write_schemas(folder: Path) -> list[Path]:
+    """Writes fleet.schema.json and job.schema.json into the folder."""
+    from fleet.config.schemas import write_schemas
+
+    return write_schemas(folder)

@@ -1,0 +1,253 @@
+"""One YAML file as plain values, and the place in the file of each of them.
+
+The file is only composed into nodes, never constructed: nodes know their places, and no tag
+can make anything but text, numbers, true, false, nothing, lists and mappings.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
+
+from fleet.errors import ConfigError, Mistake
+
+LARGEST_FILE_BYTES = 2**20
+LARGEST_PROMPT_BYTES = 4 * 2**20
+DEEPEST = 50
+MOST_VALUES = 300_000
+"""Aliases of aliases can unfold a short file into more than any memory holds."""
+
+Steps = tuple[str | int, ...]
+"""Keys and list positions from the root of a file to a value in it."""
+
+_TAG = "tag:yaml.org,2002:"
+_PLAIN_TAGS = frozenset(
+    _TAG + name
+    for name in ("str", "int", "float", "bool", "null", "timestamp", "value", "map", "seq", "merge")
+)
+
+
+def failure(file: str, what: str, line: int = 1, column: int = 1) -> ConfigError:
+    """The one mistake that ends the reading of a file."""
+    return ConfigError((Mistake(file, line, column, "", what),))
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    file: str
+    """The path as shown to the user."""
+    content: dict[str, Any]
+    root: MappingNode
+    mistakes: tuple[Mistake, ...]
+    """Doubled keys and the like; the rest of the file can still be judged."""
+
+    def steps(self, loc: Sequence[str | int]) -> Steps:
+        """Those parts of a validator's location that the file has; names of types are not."""
+        node, found = self.root, []
+        for step in loc:
+            child = _child(node, step)
+            if child is not None:
+                node = child[1]
+                found.append(step)
+        return tuple(found)
+
+    def place(self, steps: Steps, *, of_key: bool = False) -> tuple[int, int]:
+        """Line and column of a value, or of the key before it; of the nearest one there is."""
+        key, node = None, self.root
+        for step in steps:
+            child = _child(node, step)
+            if child is None:
+                break
+            key, node = child
+        mark = (key if of_key and key is not None else node).start_mark
+        return mark.line + 1, mark.column + 1
+
+    def mistake(self, steps: Steps, what: str, *, of_key: bool = False) -> Mistake:
+        line, column = self.place(steps, of_key=of_key)
+        return Mistake(self.file, line, column, show_steps(steps), what)
+
+
+def show_steps(steps: Steps) -> str:
+    """`settings.num_ctx`: list positions are left out, line and column tell them."""
+    return ".".join(step for step in steps if isinstance(step, str))
+
+
+def _child(node: Any, step: str | int) -> tuple[Any, Any] | None:
+    """(key, value) nodes; the key of a list item is None."""
+    if isinstance(node, MappingNode):
+        return next((pair for pair in node.value if pair[0].value == step), None)
+    if isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return None, node.value[step]
+    return None
+
+
+def read_document(path: Path, file: str) -> Document:
+    """Raises ConfigError where nothing more can be said of the file than one thing."""
+    root = _compose(read_text(path, file), file)
+    if root is None:
+        raise failure(file, "the file is empty")
+    if not isinstance(root, MappingNode):
+        line, column = root.start_mark.line + 1, root.start_mark.column + 1
+        raise failure(file, "must be a mapping: lines like `name: value`", line, column)
+    walk = _Walk(file)
+    content = walk.mapping(root, (), 0)
+    return Document(file, content, root, tuple(walk.mistakes))
+
+
+def read_text(path: Path, file: str, largest_bytes: int = LARGEST_FILE_BYTES) -> str:
+    """UTF-8 text without its byte order mark; ConfigError says why there is none."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(largest_bytes + 1)
+    except FileNotFoundError:
+        raise failure(file, "no such file") from None
+    except IsADirectoryError:
+        raise failure(file, "is a folder, not a file") from None
+    except PermissionError:
+        raise failure(file, "this user may not read it") from None
+    except (OSError, ValueError) as problem:
+        raise failure(file, f"cannot be read: {_reason(problem)}") from None
+    if len(data) > largest_bytes:
+        raise failure(file, f"is larger than {largest_bytes >> 20} MiB")
+    if b"\0" in data:
+        raise failure(file, "is a binary file, not text")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        before = data[: problem.start].decode("utf-8-sig")
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        byte = data[problem.start]
+        raise failure(file, f"is not UTF-8 text (byte 0x{byte:02x})", line, column) from None
+
+
+def _reason(problem: Exception) -> str:
+    return (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
+
+
+def _compose(text: str, file: str) -> Any:
+    try:
+        return YAML(typ="safe", pure=True).compose(text)
+    except MarkedYAMLError as problem:
+        mark = problem.problem_mark or problem.context_mark
+        what = _syntax(problem.problem or problem.context or "")
+        raise failure(file, what, mark.line + 1, mark.column + 1) from None
+    except ReaderError as problem:
+        before = text[: problem.position]
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        what = f"character U+{ord(text[problem.position]):04X} cannot stand in YAML"
+        raise failure(file, what, line, column) from None
+    except RecursionError:
+        raise failure(file, f"is nested more than {DEEPEST} deep") from None
+    except (YAMLError, ValueError, LookupError, TypeError, AttributeError, AssertionError):
+        # the parser trips over some of the texts that it should refuse
+        raise failure(file, "is not valid YAML") from None
+
+
+def _syntax(problem: str) -> str:
+    if r"character '\t'" in problem:
+        return "not valid YAML: a tab stands where YAML wants spaces"
+    if "but found another document" in problem:
+        return "not valid YAML here: a second document begins; one file holds one"
+    return f"not valid YAML: {problem}"
+
+
+@dataclass(slots=True)
+class _Walk:
+    """Turns nodes into plain values and gathers what is wrong with them on the way."""
+
+    file: str
+    mistakes: list[Mistake] = field(default_factory=list)
+    values: int = 0
+
+    def value(self, node: Any, steps: Steps, depth: int) -> Any:
+        self.values += 1
+        if depth > DEEPEST:
+            raise failure(self.file, f"is nested more than {DEEPEST} deep", *_place(node))
+        if self.values > MOST_VALUES:
+            raise failure(self.file, f"unfolds to more than {MOST_VALUES} values", *_place(node))
+        if str(node.tag) not in _PLAIN_TAGS:
+            self.wrong(node, steps, f"tags such as {_short(str(node.tag))} are not read here")
+        if isinstance(node, MappingNode):
+            return self.mapping(node, steps, depth)
+        if isinstance(node, SequenceNode):
+            items = enumerate(node.value)
+            return [self.value(item, (*steps, at), depth + 1) for at, item in items]
+        return self.scalar(node, steps)
+
+    def mapping(self, node: MappingNode, steps: Steps, depth: int) -> dict[str, Any]:
+        content: dict[str, Any] = {}
+        lines: dict[str, int] = {}
+        for key, item in self.keys(node, steps):
+            name = key.value
+            if name in content:
+                what = f"stands here a second time, first in line {lines[name]}"
+                self.wrong(key, (*steps, name), what)
+                continue
+            lines[name] = key.start_mark.line + 1
+            content[name] = self.value(item, (*steps, name), depth + 1)
+        return content
+
+    def keys(self, node: MappingNode, steps: Steps) -> Iterator[tuple[ScalarNode, Any]]:
+        for key, item in node.value:
+            if not isinstance(key, ScalarNode):
+                self.wrong(key, steps, "a key must be one word, not a list or a mapping")
+            elif str(key.tag) == _TAG + "merge":
+                self.wrong(key, steps, "merge keys (<<) are not read here: write the keys out")
+            elif self.whole(key, steps):
+                yield key, item
+
+    def scalar(self, node: ScalarNode, steps: Steps) -> Any:
+        return _plain(str(node.tag), node.value) if self.whole(node, steps) else None
+
+    def whole(self, node: ScalarNode, steps: Steps) -> bool:
+        """Escapes such as "\\ud800" make text that can be neither stored nor sent."""
+        try:
+            node.value.encode()
+        except UnicodeEncodeError:
+            self.wrong(node, steps, "holds half a character (a lone surrogate)")
+            return False
+        return True
+
+    def wrong(self, node: Any, steps: Steps, what: str) -> None:
+        self.mistakes.append(Mistake(self.file, *_place(node), show_steps(steps), what))
+
+
+def _place(node: Any) -> tuple[int, int]:
+    return node.start_mark.line + 1, node.start_mark.column + 1
+
+
+def _short(tag: str) -> str:
+    return tag.replace(_TAG, "!!")
+
+
+def _plain(tag: str, text: str) -> str | int | float | bool | None:
+    """What is no finite number stays text, so that the message can show it as written."""
+    kind = tag.removeprefix(_TAG)
+    if kind == "null":
+        return None
+    if kind == "bool":
+        return text.lower() in ("true", "yes", "on", "y")
+    if kind in ("int", "float"):
+        number = _number(kind, text.replace("_", ""))
+        return text if number is None else number
+    return text
+
+
+def _number(kind: str, text: str) -> int | float | None:
+    digits = text.lstrip("+-")
+    base = {"0x": 16, "0o": 8, "0b": 2}.get(digits[:2].lower(), 10)
+    try:
+        if kind == "int":
+            return int(text, base)
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

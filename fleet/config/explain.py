@@ -1,0 +1,192 @@
+"""A validator's findings as mistakes in plain words, one for each place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from fleet.config.document import Document, Steps
+from fleet.config.schemas import Kind, Schema, forms_at, json_schema
+from fleet.config.shipped import did_you_mean, nearest
+from fleet.errors import Mistake
+
+READABLE_VERSIONS = (1,)
+"""1: first form (2026-11)"""
+
+_BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
+_SHAPES = {
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "text",
+    "array": "a list",
+    "object": "a mapping",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    steps: Steps
+    """What of the location is in the file."""
+    kind: str
+    last: str
+    """Last part of the location: the name of a missing key."""
+    message: str
+    given: Any
+    context: dict[str, Any]
+
+    @property
+    def of_shape(self) -> bool:
+        """The value is of another type than this branch wants."""
+        return self.kind.endswith(("_type", "_parsing")) or self.kind == "literal_error"
+
+
+def explain(problem: ValidationError, document: Document, kind: Kind) -> list[Mistake]:
+    findings = [
+        _Finding(
+            document.steps(error["loc"]),
+            error["type"],
+            str(error["loc"][-1]) if error["loc"] else "",
+            error["msg"],
+            error["input"],
+            error.get("ctx", {}),
+        )
+        for error in problem.errors(include_url=False)
+    ]
+    words = _Words(document, json_schema(kind))
+    return [words.mistake(finding) for finding in _one_for_each_place(findings)]
+
+
+def _one_for_each_place(findings: Sequence[_Finding]) -> Iterator[_Finding]:
+    """Of the branches of a union, those that the value was not meant for are left out."""
+    shown: set[Steps] = set()
+    for finding in findings:
+        if finding.of_shape:
+            if finding.steps in shown or any(_knows_better(o, finding) for o in findings):
+                continue
+            shown.add(finding.steps)
+        yield finding
+
+
+def _knows_better(other: _Finding, finding: _Finding) -> bool:
+    below = other.steps[: len(finding.steps)] == finding.steps
+    return below and (len(other.steps) > len(finding.steps) or not other.of_shape)
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    document: Document
+    schema: Schema
+
+    def mistake(self, found: _Finding) -> Mistake:
+        document, steps = self.document, found.steps
+        if found.kind == "missing":
+            return self.missing(steps, found.last)
+        if found.kind == "union_tag_not_found":
+            return self.missing(steps, "kind")
+        if found.kind == "extra_forbidden":
+            return document.mistake(steps, self.unknown(steps), of_key=True)
+        if found.kind == "union_tag_invalid":
+            tags = re.findall(r"'([^']*)'", found.context["expected_tags"])
+            tag = str(found.context["tag"])
+            what = f"unknown {steps[-1]} {_show(tag)}{did_you_mean(tag, tags)}"
+            return document.mistake((*steps, "kind"), what)
+        return document.mistake(steps, self.wrong(found))
+
+    def missing(self, steps: Steps, name: str) -> Mistake:
+        """Stands at the key that it is missing under."""
+        here = self.document.mistake(steps, "is missing", of_key=True)
+        field = f"{here.field}.{name}" if here.field else name
+        return Mistake(here.file, here.line, here.column, field, here.what)
+
+    def unknown(self, steps: Steps) -> str:
+        name, above = str(steps[-1]), steps[:-1]
+        word = "unknown setting" if above[-1:] == ("settings",) else "unknown key"
+        known = self.keys(above)
+        elsewhere = [key for key in known if name in self.keys((*above, key), inside=True)]
+        if elsewhere and not nearest(name, known):
+            return f"{word} (it belongs under {elsewhere[0]})"
+        return word + did_you_mean(name, known)
+
+    def keys(self, steps: Steps, *, inside: bool = False) -> list[str]:
+        forms = forms_at(self.schema, self.document.content, steps)
+        if inside:
+            forms += forms_at(self.schema, self.document.content, (*steps, 0))
+        return list(dict.fromkeys(key for form in forms for key in form.get("properties", {})))
+
+    def wrong(self, found: _Finding) -> str:
+        if found.steps == ("version",):
+            readable = " or ".join(map(str, READABLE_VERSIONS))
+            return f"this program reads version {readable}, not {_show(found.given)}"
+        if found.of_shape:
+            return self.shape(found)
+        for bound, words in _BOUNDS.items():
+            if bound in found.context:
+                return f"must be {words} {found.context[bound]}, not {_show(found.given)}"
+        if found.kind == "string_pattern_mismatch":
+            return (
+                f"must be letters, digits, dots, dashes and underscores, "
+                f"a letter or digit first, not {_show(found.given)}"
+            )
+        if found.kind == "too_short":
+            return "needs at least one"
+        return found.message.removeprefix("Value error, ")
+
+    def shape(self, found: _Finding) -> str:
+        forms = forms_at(self.schema, self.document.content, found.steps)
+        listed = [word for form in forms for word in _listed(form)]
+        shapes = [_SHAPES[form["type"]] for form in forms if _has_shape(form)]
+        wanted = _or(list(dict.fromkeys(listed + shapes)))
+        if found.given is None:
+            return f"is empty: must be {wanted}"
+        return f"must be {wanted}, not {_show(found.given)}{_mend(found.given, forms, listed)}"
+
+
+def _listed(form: Schema) -> list[str]:
+    if form.get("type") == "boolean":
+        return ["true", "false"]
+    values = [form["const"]] if "const" in form else form.get("enum", [])
+    return [str(value) for value in values]
+
+
+def _has_shape(form: Schema) -> bool:
+    return form.get("type") in _SHAPES and not _listed(form)
+
+
+def _mend(given: Any, forms: Sequence[Schema], listed: Sequence[str]) -> str:
+    types = {form.get("type") for form in forms if _has_shape(form)}
+    if isinstance(given, str):
+        close = nearest(given, listed)
+        if close:
+            return f" (did you mean {close}?)"
+        if types & {"integer", "number"} and re.fullmatch(r"[-+]?\d+(\.\d+)?", given):
+            return " (without the quotes)"
+        if any(form.get("items", {}).get("type") == "string" for form in forms):
+            return f" (write [{_cut(given)}])"
+    elif "string" in types and isinstance(given, (bool, int, float)):
+        return f' (write "{_show(given)}")'
+    return ""
+
+
+def _show(given: Any) -> str:
+    if isinstance(given, bool):
+        return str(given).lower()
+    if isinstance(given, str):
+        return f"'{_cut(given)}'"
+    if isinstance(given, dict):
+        return "a mapping"
+    if isinstance(given, list):
+        return "a list"
+    return "nothing" if given is None else _cut(str(given))
+
+
+def _cut(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 40 else f"{line[:37]}..."
+
+
+def _or(words: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else "left out"

@@ -1,0 +1,158 @@
+"""An experiment file and the files of its jobs, whole, or every mistake in them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from fleet.config.checks import experiment_mistakes, job_mistakes, texts
+from fleet.config.document import (
+    LARGEST_PROMPT_BYTES,
+    Document,
+    failure,
+    read_document,
+    read_text,
+)
+from fleet.config.explain import explain
+from fleet.config.schemas import Kind
+from fleet.config.shipped import did_you_mean, names_in, nearest, shipped_folder
+from fleet.errors import ConfigError, Mistake
+from fleet.model.experiment import Experiment, Request
+from fleet.model.job import Job
+from fleet.model.noun import Noun
+
+Some = TypeVar("Some", bound=Noun)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading(Generic[Some]):
+    """A noun, or the mistakes that kept it from being made; the document where there is one."""
+
+    noun: Some | None
+    mistakes: tuple[Mistake, ...]
+    document: Document | None
+
+
+def load_request(path: Path) -> Request:
+    """The jobs are looked for in ../jobs of the file, ./jobs of here, and the shipped ones."""
+    read = _read_experiment(path)
+    folders = job_folders(Path(os.path.abspath(path)).parent.parent / "jobs")
+    jobs, mistakes = _read_named_jobs(read.document, folders) if read.document else ([], [])
+    every = (*read.mistakes, *mistakes)
+    if every or read.noun is None:
+        raise ConfigError(_in_order(every))
+    return Request(experiment=read.noun, jobs=tuple(jobs))
+
+
+def job_folders(*first: Path) -> list[Path]:
+    return list(dict.fromkeys([*first, Path.cwd() / "jobs", shipped_folder("jobs")]))
+
+
+def find_job(name: str, folders: Sequence[Path]) -> Path | None:
+    """A name is no path: it cannot lead out of the folders."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        return None
+    paths = (folder / f"{name}.yaml" for folder in folders)
+    return next((path for path in paths if os.path.exists(path)), None)
+
+
+def job_hint(name: str, folders: Sequence[Path]) -> str:
+    known = sorted({known for folder in folders for known in names_in(folder)})
+    return did_you_mean(Path(name).stem, known)
+
+
+def read_job(path: Path) -> Reading[Job]:
+    """With the text of its prompt file in `prompt`."""
+    read = _read(path, Job, "job")
+    if read.document is None:
+        return read
+    mistakes = list(read.mistakes) + job_mistakes(read.document, path.stem)
+    prompt, job = read.document.content.get("prompt_file"), read.noun
+    if isinstance(prompt, str):
+        try:
+            text = _prompt_text(path.parent / prompt)
+            job = job and job.model_copy(update={"prompt": text})
+        except ConfigError as problem:
+            what = f"{problem.mistakes[0].file}: {problem.mistakes[0].what}"
+            mistakes.append(read.document.mistake(("prompt_file",), what))
+    return Reading(job, tuple(mistakes), read.document)
+
+
+def _prompt_text(path: Path) -> str:
+    """The newline that editors put at the end is no part of the prompt."""
+    text = read_text(path, _label(path), LARGEST_PROMPT_BYTES).rstrip("\r\n")
+    if not text.strip():
+        raise failure(_label(path), "the file is empty")
+    return text
+
+
+def _read_experiment(path: Path) -> Reading[Experiment]:
+    read = _read(path, Experiment, "experiment", str(path))
+    if read.document is None:
+        if not os.path.exists(path):
+            what = f"no such file{_shipped_hint(path)}"
+            return Reading(None, failure(str(path), what).mistakes, None)
+        return read
+    if read.noun is None and _is_job(read.document.content):
+        what = f"this is a job, not an experiment: fleet submit MODEL --job {path.stem}"
+        return Reading(None, failure(str(path), what).mistakes, None)
+    mistakes = (*read.mistakes, *experiment_mistakes(read.document))
+    return Reading(read.noun, mistakes, read.document)
+
+
+def _shipped_hint(path: Path) -> str:
+    names = names_in(shipped_folder("configs"))
+    near = nearest(path.stem, names)
+    return f" (did you mean configs/{near}.yaml?)" if near else did_you_mean(path.stem, names)
+
+
+def _is_job(content: dict[str, Any]) -> bool:
+    return not content.keys() & {"models", "jobs"} and bool(content.keys() & {"points", "prompt"})
+
+
+def _read(path: Path, noun: type[Some], kind: Kind, file: str = "") -> Reading[Some]:
+    try:
+        document = read_document(path, file or _label(path))
+    except ConfigError as problem:
+        return Reading(None, problem.mistakes, None)
+    try:
+        made = noun.model_validate_json(json.dumps(document.content), strict=True)
+    except ValidationError as problem:
+        mistakes = explain(problem, document, kind)
+        return Reading(None, (*document.mistakes, *mistakes), document)
+    return Reading(made, document.mistakes, document)
+
+
+def _read_named_jobs(
+    document: Document, folders: Sequence[Path]
+) -> tuple[list[Job], list[Mistake]]:
+    jobs: list[Job] = []
+    mistakes: list[Mistake] = []
+    for at, name in texts(document.content.get("jobs")):
+        path = find_job(name, folders)
+        if path is None:
+            what = f"no job named '{name}'{job_hint(name, folders)}"
+            mistakes.append(document.mistake(("jobs", at), what))
+            continue
+        read = read_job(path)
+        mistakes += [one for one in read.mistakes if one not in mistakes]
+        jobs += [read.noun] if read.noun else []
+    return jobs, mistakes
+
+
+def _label(path: Path) -> str:
+    """Relative where it lies under the current folder: shorter, and it can be clicked."""
+    inside = path.is_relative_to(Path.cwd())
+    return str(path.relative_to(Path.cwd()) if inside else path)
+
+
+def _in_order(mistakes: Sequence[Mistake]) -> tuple[Mistake, ...]:
+    files = list(dict.fromkeys(one.file for one in mistakes))
+    return tuple(sorted(mistakes, key=lambda one: (files.index(one.file), one.line, one.column)))

@@ -1,0 +1,81 @@
+"""JSON Schema of the two kinds of file, for editors and for the words of messages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from fleet.model.experiment import Experiment
+from fleet.model.job import Job
+
+Kind = Literal["experiment", "job"]
+Schema = dict[str, Any]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+FILES: dict[Kind, str] = {"experiment": "fleet.schema.json", "job": "job.schema.json"}
+
+
+def json_schema(kind: Kind) -> Schema:
+    noun = Experiment if kind == "experiment" else Job
+    return {"$schema": DIALECT, **noun.model_json_schema()}
+
+
+def write_schemas(folder: Path) -> list[Path]:
+    """Raises OSError where the folder cannot be written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return [_write(folder / name, json_schema(kind)) for kind, name in FILES.items()]
+
+
+def schema_text(schema: Schema) -> str:
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _write(path: Path, schema: Schema) -> Path:
+    path.write_text(schema_text(schema), encoding="utf-8")
+    return path
+
+
+def forms_at(schema: Schema, content: Any, steps: tuple[str | int, ...]) -> list[Schema]:
+    """The alternatives that the schema allows for the value that these steps lead to."""
+    forms = _alternatives(schema, schema)
+    for step in steps:
+        parts = [part for form in _of_kind(forms, content) for part in _part(form, step)]
+        forms = [form for part in parts for form in _alternatives(schema, part)]
+        content = _inside(content, step)
+    return _of_kind(forms, content)
+
+
+def _alternatives(schema: Schema, form: Schema) -> list[Schema]:
+    if "$ref" in form:
+        return _alternatives(schema, schema["$defs"][form["$ref"].rsplit("/", 1)[-1]])
+    branches = form.get("anyOf") or form.get("oneOf")
+    if branches:
+        return [one for branch in branches for one in _alternatives(schema, branch)]
+    return [form]
+
+
+def _part(form: Schema, step: str | int) -> Iterator[Schema]:
+    rest = form.get("additionalProperties")
+    if isinstance(step, int):
+        if isinstance(form.get("items"), dict):
+            yield form["items"]
+    elif step in form.get("properties", {}):
+        yield form["properties"][step]
+    elif isinstance(rest, dict):
+        yield rest
+
+
+def _of_kind(forms: list[Schema], content: Any) -> list[Schema]:
+    """Where `kind` tells the alternatives apart, only the one that the file names."""
+    kind = content.get("kind") if isinstance(content, dict) else None
+    same = [f for f in forms if f.get("properties", {}).get("kind", {}).get("const") == kind]
+    return same if same and kind is not None else forms
+
+
+def _inside(content: Any, step: str | int) -> Any:
+    try:
+        return content[step]
+    except (KeyError, IndexError, TypeError):
+        return None

@@ -1,0 +1,69 @@
+"""This process as a driver of a Ray cluster, and Ray's failures in our words."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+
+import ray
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    ActorUnschedulableError,
+    RayError,
+    RayTaskError,
+)
+
+from fleet.dispatch.access import TOKEN_MEND
+from fleet.dispatch.launch import driver_environment
+from fleet.dispatch.places import split_address
+from fleet.errors import FleetError, FleetUnreachable, UserError
+
+CONNECT_S = 20.0
+
+
+def connect(address: str, token_file: Path) -> None:
+    """Make this process a driver of the cluster; it must run on a machine with a Ray node."""
+    host, port = split_address(address)
+    try:
+        socket.create_connection((host, port), timeout=CONNECT_S).close()
+    except OSError as problem:
+        what = f"{address}: the head does not answer ({problem.strerror or problem})"
+        raise FleetUnreachable(what, "on the head: fleet head") from None
+    os.environ.update(driver_environment(token_file, sys.platform))
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except (RayError, ConnectionError, RuntimeError, OSError) as problem:
+        raise _refused(address, problem) from None
+
+
+def in_words(problem: RayError) -> str:
+    """One line on what went wrong at a machine."""
+    if isinstance(problem, RayTaskError):
+        cause = problem.cause
+        text = str(cause) if isinstance(cause, FleetError) else f"{type(cause).__name__}: {cause}"
+        return " ".join(text.split())
+    if isinstance(problem, ActorUnschedulableError):
+        return "its Ray node went away"
+    told = _sentence(str(problem))
+    if isinstance(problem, (ActorDiedError, ActorUnavailableError)):
+        return f"its worker process ended, or the machine went away ({told})"
+    return f"{type(problem).__name__}: {told}"
+
+
+def _sentence(text: str) -> str:
+    """What stands last in Ray's many lines is the cause."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:200] if lines else "no reason given"
+
+
+def _refused(address: str, problem: Exception) -> FleetError:
+    text = str(problem)
+    if "uthenticat" in f"{type(problem).__name__} {text}":
+        return UserError(f"{address}: the head refuses this token", TOKEN_MEND)
+    if "Version mismatch" in text:
+        return UserError(f"{address}: {' '.join(text.split())[:300]}", "fleet join HEAD")
+    what = f"{address}: cannot join the cluster ({_sentence(text)})"
+    return FleetUnreachable(what, "on the head: fleet head")

@@ -1,0 +1,77 @@
+"""Where Ray's things are on this machine: addresses, its program, its folders."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import socket
+import sys
+from pathlib import Path
+
+from fleet.dispatch.launch import Ports
+from fleet.errors import FleetUnreachable, UserError
+
+LONGEST_FOLDER = 40
+"""Ray's sockets lie some 60 characters deeper; a Mac allows 104."""
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """(host, GCS port) of `host` or `host:port`; raises UserError."""
+    host, colon, port = text.rpartition(":") if ":" in text else (text, "", "")
+    if not host or (colon and not port.isdigit()):
+        raise UserError(f"{text!r} is no address of a head", "fleet join 192.168.1.10")
+    return host, int(port) if port else Ports().gcs
+
+
+def own_address(towards: str = "192.0.2.1") -> str:
+    """The address of this machine on the way to another; sends nothing. Loopback if alone."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((towards, 9))
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])
+
+
+def host_label() -> str:
+    """This host's short name, in letters that Ray takes for a label."""
+    short = socket.gethostname().split(".")[0][:63]
+    kept = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in short)
+    return kept.strip("-") or "machine"
+
+
+def ray_program() -> str:
+    """Ray's program beside this Python; raises UserError where Ray is not installed."""
+    path = Path(sys.executable).parent / "ray"
+    if path.exists():
+        return str(path)
+    mend = "uv tool install 'ollama-fleet[node]' (a machine that joins) or '[head]' (the head)"
+    raise UserError(f"Ray is not installed beside {sys.executable}", mend)
+
+
+def fresh_folder(state: Path, role: str) -> Path:
+    """An empty private folder for Ray's sessions, of a path short enough for its sockets."""
+    folder = folder_root() / f"{role}-{hashlib.sha256(str(state).encode()).hexdigest()[:6]}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True)
+    return folder
+
+
+def folder_root() -> Path:
+    """Below the home on a Mac, which empties /tmp of what lay untouched for three days."""
+    home = Path.home() / ".fleet-ray"
+    short = sys.platform == "darwin" and len(str(home)) <= LONGEST_FOLDER
+    root = home if short else Path(f"/tmp/fleet-ray-{os.getuid()}")
+    root.mkdir(mode=0o700, exist_ok=True)
+    if root.is_symlink() or root.stat().st_uid != os.getuid():
+        raise UserError(f"{root} belongs to another user", f"ask them to remove {root}")
+    root.chmod(0o700)
+    return root
+
+
+def resolved(host: str) -> str:
+    try:
+        return socket.gethostbyname(host)
+    except OSError as problem:
+        raise FleetUnreachable(f"{host}: {problem.strerror}", "give its IP address") from None

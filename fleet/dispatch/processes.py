@@ -1,0 +1,150 @@
+"""Ray's processes on this machine: started in a session of their own, ended by that session.
+
+`ray stop` ends every Ray on a machine and is never used. Everything that `ray start --block`
+starts, measuring processes too, stays in the session of its leader, so "what we started" is "what
+is in the session whose leader we recorded", and the leader's start time tells it from a stranger
+that got the same process id later.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fleet.dispatch.access import TOKEN_MEND
+from fleet.errors import FleetError, FleetUnreachable, UserError
+
+POLL_S = 0.1
+GRACE_S = 6.0
+UP = "Ray runtime started."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessMark:
+    """A process that was seen: its id, and when it started as the system tells it."""
+
+    pid: int
+    started: str
+
+    def alive(self) -> bool:
+        return started_at(self.pid) == self.started
+
+
+def mark(pid: int) -> ProcessMark:
+    return ProcessMark(pid=pid, started=started_at(pid) or "")
+
+
+def started_at(pid: int) -> str | None:
+    """When this process started, in a form of the system's own; None if it runs no more."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if fields[0] == "Z" else fields[19]
+    except OSError:
+        pass
+    if Path("/proc/self/stat").exists():
+        return None
+    told = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True)
+    return told.stdout.strip() or None
+
+
+def in_session(leader: int) -> list[int]:
+    """Every living process of the session, its leader too."""
+    told = subprocess.run(["ps", "-A", "-o", "pid=,stat="], capture_output=True, text=True)
+    rows = (line.split(None, 1) for line in told.stdout.splitlines())
+    living = (int(pid) for pid, state in rows if not state.startswith("Z"))
+    return [pid for pid in living if _session_of(pid) == leader]
+
+
+def end_sessions(leaders: Sequence[int], grace_s: float = GRACE_S) -> None:
+    """Ask each leader to end its processes, then end what is left of their sessions."""
+    for leader in leaders:
+        _signal(leader, signal.SIGTERM)
+    until = time.monotonic() + grace_s
+    left = [pid for leader in leaders for pid in in_session(leader)]
+    while left and time.monotonic() < until:
+        time.sleep(POLL_S)
+        left = [pid for leader in leaders for pid in in_session(leader)]
+    for pid in left:
+        _signal(pid, signal.SIGKILL)
+
+
+class RayProcess:
+    """One `ray start --block` and all it starts."""
+
+    def __init__(self, argv: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        self._log = log
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                argv,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=log.parent,
+                start_new_session=True,
+            )
+        self.mark = mark(self._process.pid)
+        self._raylet: int | None = None
+
+    def wait_until_up(self, deadline_s: float) -> None:
+        """Raises FleetUnreachable, or UserError for a wrong token; nothing is left running then."""
+        until = time.monotonic() + deadline_s
+        while UP not in self.log_text():
+            ended = self._process.poll() is not None
+            if ended or time.monotonic() > until:
+                self.stop()
+                raise self._why_not("ended" if ended else f"was not up in {deadline_s:.0f} s")
+            time.sleep(POLL_S)
+        self._raylet = self._find_raylet()
+
+    def running(self) -> bool:
+        """False as well when only the raylet is gone: `ray start` waits on for ever then."""
+        return self._process.poll() is None and (
+            self._raylet is None or started_at(self._raylet) is not None
+        )
+
+    def stop(self, grace_s: float = GRACE_S) -> None:
+        end_sessions([self.mark.pid], grace_s)
+        self._process.wait()
+
+    def reap(self) -> None:
+        """Take the exit code of a leader that `end_sessions` ended."""
+        self._process.wait()
+
+    def log_text(self) -> str:
+        try:
+            return self._log.read_text(errors="replace")
+        except OSError:
+            return ""
+
+    def _find_raylet(self) -> int | None:
+        told = subprocess.run(["ps", "-A", "-o", "pid=,comm="], capture_output=True, text=True)
+        rows = (line.split(None, 1) for line in told.stdout.splitlines())
+        raylets = {int(pid) for pid, command in rows if command.rpartition("/")[2] == "raylet"}
+        return next((pid for pid in raylets if _session_of(pid) == self.mark.pid), None)
+
+    def _why_not(self, how: str) -> FleetError:
+        text = self.log_text()
+        if "uthenticat" in text:
+            return UserError("the head refuses this machine's token", TOKEN_MEND)
+        last = text.strip().rpartition("\n")[2] or "it said nothing"
+        return FleetUnreachable(f"Ray {how}: {last[:300]}", f"its own words: {self._log}")
+
+
+def _session_of(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
+
+
+def _signal(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,217 @@
+"""The embedded engine: xllamacpp's Server object, driven by calls, not over its socket."""
+
+from __future__ import annotations
+
+import gc
+import importlib.metadata
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fleet.engines.embedded.files import ModelFiles
+from fleet.engines.embedded.stream import Arrivals, Chunk, read_reply, refused
+from fleet.engines.tiny import MEND
+from fleet.errors import EngineUnreachable, Interrupted, RequestRefused, UserError
+from fleet.model.machine import EngineFacts, ModelFacts, Proofs
+from fleet.model.measure import Ask, Placement, Reply
+from fleet.model.settings import Value
+from fleet.ports import Clock, Say, Stop
+
+PROOFS = Proofs(exact_counts=True, server_clock=True, cache_off=True, placement=False)
+
+LOAD_DEFAULTS: Mapping[str, Value] = {"num_ctx": 4096, "num_batch": 512, "num_thread": 1}
+LOAD_OPTIONS = frozenset({*LOAD_DEFAULTS, "num_gpu"})
+REQUEST_OPTIONS: Mapping[str, str] = {
+    "num_predict": "n_predict",
+    "temperature": "temperature",
+    "seed": "seed",
+    "repeat_penalty": "repeat_penalty",
+}
+"""Ollama's name to llama.cpp's."""
+
+ONLY_ERRORS = 1
+"""llama.cpp writes its log to the process's standard error, where the user's terminal is. At 1
+of its levels (3 by default) what it does is left out, and what goes wrong is still said."""
+
+STOP_POLL_S = 0.05
+
+THINKING_ARCHITECTURES = frozenset({"gpt-oss"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    model: str
+    options: Mapping[str, Value]
+    server: Any
+    architecture: str | None
+
+
+class Embedded:
+    """Models of one folder, at most one of them loaded; one question at a time."""
+
+    def __init__(self, cache: Path, *, clock: Clock) -> None:
+        self._files = ModelFiles(cache)
+        self._clock = clock
+        self._loaded: _Loaded | None = None
+        self._asking: threading.Thread | None = None
+        self._turn = threading.Lock()
+
+    def facts(self) -> EngineFacts:
+        try:
+            version = importlib.metadata.version("xllamacpp")
+        except importlib.metadata.PackageNotFoundError:
+            raise EngineUnreachable("xllamacpp is not installed", MEND) from None
+        return EngineFacts(kind="embedded", version=version, proofs=PROOFS)
+
+    def models(self) -> Sequence[ModelFacts]:
+        return [self._files.facts(name) for name in self._files.names()]
+
+    def pull(self, model: str, say: Say, stop: Stop) -> ModelFacts:
+        """Make the tiny model where it is absent; others must be there."""
+        if stop.is_set():
+            raise Interrupted(f"stopped before {model} was made")
+        say(f"making {model}")
+        self._files.make(model)
+        return self._files.facts(model)
+
+    def describe(self, model: str) -> ModelFacts:
+        return self._files.facts(model)
+
+    def load(self, model: str, options: Mapping[str, Value]) -> None:
+        with self._turn:
+            self._load(model, options)
+
+    def ask(self, ask: Ask, stop: Stop) -> Reply:
+        if stop.is_set():
+            raise Interrupted(f"stopped before {ask.model} was asked")
+        objection = self._objection(ask)
+        if objection:
+            return refused(objection, self._clock.monotonic_ns())
+        with self._turn:
+            loaded = self._load(ask.model, ask.options)
+            return self._ask(loaded, ask, stop)
+
+    def placement(self, model: str) -> Placement | None:
+        return None
+
+    def unload(self, model: str) -> None:
+        with self._turn:
+            if self._loaded is not None and self._loaded.model == model:
+                self._free()
+
+    def close(self) -> None:
+        with self._turn:
+            self._free()
+
+    def _load(self, model: str, options: Mapping[str, Value]) -> _Loaded:
+        """The model with these load options: as it is, or loaded anew."""
+        wanted = {**LOAD_DEFAULTS, **{k: v for k, v in options.items() if k in LOAD_OPTIONS}}
+        if self._loaded and (self._loaded.model, self._loaded.options) == (model, wanted):
+            return self._loaded
+        self._free()
+        facts = self._files.facts(model)
+        server = _server(self._files.path(model), wanted)
+        self._loaded = _Loaded(model, wanted, server, facts.architecture)
+        return self._loaded
+
+    def _free(self) -> None:
+        """The native threads end with the last reference, but never under a running answer."""
+        if self._asking is not None:
+            self._asking.join()
+            self._asking = None
+        self._loaded = None
+        gc.collect()
+
+    def _ask(self, loaded: _Loaded, ask: Ask, stop: Stop) -> Reply:
+        """Ask in a thread of its own: while a large batch is evaluated llama.cpp does not call
+        back, and who waits here must hear of `stop` before that."""
+        arrivals = Arrivals(self._clock.monotonic_ns, stop)
+        body, put = _body(ask), _entry(loaded.server, ask)
+        if self._asking is not None:
+            self._asking.join()  # an interrupted one may still evaluate its last batch
+        sent_ns = self._clock.monotonic_ns()
+        self._asking = threading.Thread(target=_put, args=(put, body, arrivals), name="embedded")
+        self._asking.start()
+        while self._asking.is_alive() and not stop.is_set():
+            self._asking.join(STOP_POLL_S)
+        ended_ns = self._clock.monotonic_ns()
+        if stop.is_set():
+            raise Interrupted(f"stopped while {ask.model} was asked")
+        if arrivals.kept.problem is not None:
+            raise arrivals.kept.problem
+        return read_reply(arrivals, sent_ns=sent_ns, ended_ns=ended_ns, keep_text=ask.keep_text)
+
+    def _objection(self, ask: Ask) -> str | None:
+        """What this engine cannot do, said instead of silently left out."""
+        unknown = sorted(set(ask.options) - LOAD_OPTIONS - set(REQUEST_OPTIONS))
+        if unknown:
+            return f"the embedded engine knows no option {', '.join(unknown)}"
+        if ask.output_tokens < 1:
+            return f"num_predict must be at least 1, not {ask.output_tokens}"
+        if ask.api == "generate" and ask.system is not None:
+            return "a raw prompt has no system message"
+        thinks = self._files.facts(ask.model).architecture in THINKING_ARCHITECTURES
+        if ask.think and not (ask.api == "chat" and thinks):
+            return f'"{ask.model}" does not support thinking'
+        return None
+
+
+def _put(put: Callable[..., None], body: Mapping[str, object], arrivals: Arrivals) -> None:
+    with arrivals.kept:
+        put(body, arrivals.take)
+
+
+def _entry(
+    server: Any, ask: Ask
+) -> Callable[[Mapping[str, object], Callable[[Chunk], bool]], None]:
+    chat = ask.api == "chat"
+    entry: Callable[..., None] = (
+        server.handle_chat_completions if chat else server.handle_completions
+    )
+    return entry
+
+
+def _body(ask: Ask) -> dict[str, object]:
+    """A raw prompt gets what the model's own tokenizer adds (BOS or nothing), never a template."""
+    options = {REQUEST_OPTIONS[k]: v for k, v in ask.options.items() if k in REQUEST_OPTIONS}
+    body: dict[str, object] = {
+        **options,
+        "stream": True,
+        "cache_prompt": False,
+        "ignore_eos": True,
+        # a call back after each batch of the prompt, which is where it can be stopped
+        "return_progress": True,
+    }
+    if ask.api == "generate":
+        return {**body, "prompt": ask.prompt}
+    system = [] if ask.system is None else [{"role": "system", "content": ask.system}]
+    body["messages"] = [*system, {"role": "user", "content": ask.prompt}]
+    if isinstance(ask.think, str):
+        body["chat_template_kwargs"] = {"reasoning_effort": ask.think}
+    return body
+
+
+def _server(path: Path, options: Mapping[str, Value]) -> Any:
+    try:
+        import xllamacpp  # an extra, and some 50 MB of native code
+    except ImportError as missing:
+        raise UserError(f"the embedded engine needs {missing.name}", MEND) from None
+    params = xllamacpp.CommonParams()
+    params.model.path = str(path)
+    params.n_ctx = int(options["num_ctx"])
+    params.n_batch = params.n_ubatch = int(options["num_batch"])
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = int(options["num_thread"])
+    if "num_gpu" in options:
+        params.n_gpu_layers = int(options["num_gpu"])
+    params.n_parallel = 1
+    params.warmup = False
+    params.cache_ram_mib = 0
+    params.verbosity = ONLY_ERRORS
+    try:
+        return xllamacpp.Server(params)
+    except RuntimeError as problem:
+        raise RequestRefused(
+            f"llama.cpp cannot load {path} with {dict(options)}: {problem}", ""
+        ) from problem

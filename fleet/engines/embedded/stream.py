@@ -1,0 +1,140 @@
+"""What llama.cpp hands to its callback, and the reply it adds up to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fleet.engines.ollama.stream import gaps_us, output_sha256
+from fleet.errors import OutOfMemory, RequestRefused, StreamBroken, TrialError
+from fleet.model.measure import Reply
+from fleet.ports import Stop
+from fleet.units import NS_PER_MS
+
+Chunk = Mapping[str, Any]
+
+END = True
+"""What a callback returns to end the answer. An exception would be swallowed and the generation
+run on, so nothing may leave the callback; and nothing is parsed in it."""
+
+
+@dataclass(slots=True)
+class Kept:
+    """Keeps an exception from leaving its block, for another thread to raise."""
+
+    problem: BaseException | None = None
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, problem: BaseException | None, _trace: object) -> bool:
+        self.problem = self.problem or problem
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """Chunks in the order they came, each with its monotonic stamp in ns."""
+
+    monotonic_ns: Callable[[], int]
+    stop: Stop
+    kept: Kept = field(default_factory=Kept)
+    stamps: list[int] = field(default_factory=list)
+    chunks: list[Chunk] = field(default_factory=list)
+
+    def take(self, chunk: Chunk) -> bool:
+        with self.kept:
+            self.stamps.append(self.monotonic_ns())
+            self.chunks.append(chunk)
+            return END if self.stop.is_set() else not END
+        return END
+
+
+@dataclass(slots=True)
+class _Reading:
+    text_stamps: list[int] = field(default_factory=list)
+    thinking: list[str] = field(default_factory=list)
+    answer: list[str] = field(default_factory=list)
+    first_thinking_ns: int | None = None
+    first_answer_ns: int | None = None
+    done_reason: str | None = None
+    timings: Mapping[str, float] | None = None
+    failure: tuple[type[TrialError], str] | None = None
+
+
+def read_reply(arrivals: Arrivals, *, sent_ns: int, ended_ns: int, keep_text: bool) -> Reply:
+    """The reply; `ended_ns` stands where no chunk arrived at all."""
+    seen = _Reading()
+    for stamp, chunk in zip(arrivals.stamps, arrivals.chunks, strict=True):
+        _take(seen, stamp, chunk)
+    if seen.timings is None and seen.failure is None:
+        seen.failure = (StreamBroken, "the answer ended without its final record")
+    stamps, (kind, error) = seen.text_stamps, seen.failure or (None, None)
+    thinking, answer = "".join(seen.thinking), "".join(seen.answer)
+    return Reply(
+        sent_ns=sent_ns,
+        first_chunk_ns=stamps[0] if stamps else None,
+        first_thinking_ns=seen.first_thinking_ns,
+        first_answer_ns=seen.first_answer_ns,
+        last_chunk_ns=stamps[-1] if stamps else None,
+        ended_ns=arrivals.stamps[-1] if arrivals.stamps else ended_ns,
+        chunks=len(stamps),
+        chunk_gaps_us=gaps_us(stamps),
+        **_counters(seen.timings),
+        done_reason=seen.done_reason,
+        output_sha256=None if seen.timings is None else output_sha256(thinking, answer),
+        text=answer if keep_text else None,
+        thinking=thinking if keep_text and thinking else None,
+        error=error,
+        error_reason=kind.reason if kind else None,
+    )
+
+
+def refused(what: str, now_ns: int) -> Reply:
+    """A reply to a question that cannot be put to this engine."""
+    return Reply(sent_ns=now_ns, ended_ns=now_ns, error=what, error_reason=RequestRefused.reason)
+
+
+def _take(seen: _Reading, stamp: int, chunk: Chunk) -> None:
+    if "error" in chunk:
+        seen.failure = _failure(chunk["error"])
+        return
+    if not chunk["choices"]:
+        return
+    choice = chunk["choices"][0]
+    said = choice.get("delta") or {}
+    thinking, answer = said.get("reasoning_content"), said.get("content") or choice.get("text")
+    if thinking or answer:
+        seen.text_stamps.append(stamp)
+    if thinking:
+        seen.thinking.append(thinking)
+        seen.first_thinking_ns = seen.first_thinking_ns or stamp
+    if answer:
+        seen.answer.append(answer)
+        seen.first_answer_ns = seen.first_answer_ns or stamp
+    if "timings" in chunk:
+        seen.timings, seen.done_reason = chunk["timings"], choice.get("finish_reason")
+
+
+def _failure(error: object) -> tuple[type[TrialError], str]:
+    """What is wrong with the request is 400; memory is what llama.cpp runs out of."""
+    details = error if isinstance(error, Mapping) else {"message": error}
+    text = str(details.get("message", ""))
+    if "memory" in text.lower():
+        return OutOfMemory, text
+    return (RequestRefused if details.get("code") == 400 else StreamBroken), text
+
+
+def _counters(timings: Mapping[str, float] | None) -> dict[str, int]:
+    """llama.cpp counts the first output token in predicted_n, and times it in prompt_ms."""
+    if timings is None:
+        return {}
+    cached = int(timings["cache_n"])
+    return {
+        "prompt_tokens": cached + int(timings["prompt_n"]),
+        "cached_tokens": cached,
+        "prompt_ns": round(timings["prompt_ms"] * NS_PER_MS),
+        "output_tokens": int(timings["predicted_n"]),
+        "output_ns": round(timings["predicted_ms"] * NS_PER_MS),
+    }

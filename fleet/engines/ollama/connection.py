@@ -1,0 +1,110 @@
+"""A connection that another thread can cut.
+
+A blocking read cannot look at a `stop`, and httpx cannot resume a read that timed out. So each
+call that may last has a watcher beside it: a thread that sleeps nearly always and shuts the
+socket down when the call has to end. The reader then sees the end of the connection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+
+import httpx
+
+from fleet.ports import Stop
+
+POLL_S = 0.1
+"""How often the watcher looks: a stop takes effect within this time and a little more."""
+
+CONNECTED = ("connection.connect_tcp.complete", "connection.start_tls.complete")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long to wait for an engine, in seconds; nothing waits forever."""
+
+    connect_s: float = 5.0
+    answer_s: float = 30.0
+    """For what an engine knows at once: version, list, show."""
+    load_s: float = 1800.0
+    first_byte_s: float = 600.0
+    """From the request to its first byte: a cold load and the whole prefill lie in between."""
+    silence_s: float = 120.0
+    """Between two chunks of an answer, or two lines of a pull."""
+    unload_s: float = 30.0
+
+    def timeout(self, read_s: float) -> httpx.Timeout:
+        return httpx.Timeout(self.answer_s, connect=self.connect_s, read=read_s)
+
+
+@dataclass(slots=True)
+class Wire:
+    """The latest socket opened by the clients made here."""
+
+    _socket: socket.socket | None = None
+    _traced: dict[str, object] = field(default_factory=dict)
+
+    def note(self, event: str, info: Mapping[str, object]) -> None:
+        """httpcore's trace hook; called a few times per request, never per chunk."""
+        if event in CONNECTED:
+            stream = info["return_value"]
+            self._socket = stream.get_extra_info("socket")  # type: ignore[attr-defined]
+
+    def cut(self) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(OSError):  # it may be closed by now
+                # an SSLSocket's own shutdown would drop its state under the reader
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+    def transport(self, tls: ssl.SSLContext | None) -> httpx.BaseTransport:
+        return _Traced(self, verify=tls if tls is not None else False, trust_env=False, retries=0)
+
+
+class _Traced(httpx.HTTPTransport):
+    def __init__(self, wire: Wire, **options: object) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]
+        self._wire = wire
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        request.extensions = {**request.extensions, "trace": self._wire.note}
+        return super().handle_request(request)
+
+
+class Watch:
+    """Cuts `wire` once `stop` is set, or once `waited_s` tells a silence beyond `silence_s`."""
+
+    def __init__(
+        self, wire: Wire, stop: Stop, waited_s: Callable[[], float], silence_s: float
+    ) -> None:
+        self._wire, self._stop = wire, stop
+        self._waited_s, self._silence_s = waited_s, silence_s
+        self._over = threading.Event()
+        self.silent = False
+        """It was the silence that ended the call."""
+
+    def __enter__(self) -> Watch:
+        threading.Thread(target=self._watch, name="ollama-watch", daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()  # the thread ends by itself within POLL_S: joining would cost that time
+
+    def _watch(self) -> None:
+        while not self._over.is_set():
+            if self._stop.wait(POLL_S):
+                self._wire.cut()
+                self._over.wait(POLL_S)  # again, if the connection was only being opened
+            elif self._waited_s() > self._silence_s and not self._over.is_set():
+                self.silent = True
+                self._wire.cut()

@@ -1,0 +1,124 @@
+"""What Ollama's errors mean: (status, text) to a kind of TrialError.
+
+The texts are those of Ollama 0.11 to 0.33 and of the llama-server inside it. A runner that died
+or a stall may go well next time; what the request or the model file says will not.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+
+from fleet.errors import (
+    EngineBusy,
+    EngineUnreachable,
+    ModelMissing,
+    OutOfMemory,
+    RequestRefused,
+    StreamBroken,
+    TransientError,
+    TrialError,
+)
+
+BY_TEXT: tuple[tuple[re.Pattern[str], type[TrialError]], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), kind)
+    for pattern, kind in (
+        (
+            r"requires more system memory|memory layout cannot be allocated"
+            r"|unable to load full model on GPU|out[- ]of[- ]memory|cannot allocate memory"
+            r"|failed to allocate|has terminated: signal: killed",
+            OutOfMemory,
+        ),
+        (r"model may be incompatible|has terminated: exit status", RequestRefused),
+        (r"\bmodel ['\"].*['\"] not found|file does not exist|try pulling it first", ModelMissing),
+        (r"server busy|maximum pending requests exceeded", EngineBusy),
+        (
+            r"error was encountered while running the model|unexpectedly stopped|unexpected EOF"
+            r"|has terminated|connection reset|broken pipe",
+            StreamBroken,
+        ),
+        (r"timed out waiting for ll?ama", TransientError),
+        (r"^option \"|^invalid (format|option)|requires flash_attn", RequestRefused),
+    )
+)
+BY_STATUS: dict[int, type[TrialError]] = {
+    408: EngineBusy,
+    429: EngineBusy,
+    499: StreamBroken,
+    501: RequestRefused,
+    502: EngineUnreachable,
+    503: EngineBusy,
+    504: EngineUnreachable,
+}
+MENDS: dict[type[TrialError], str] = {
+    EngineBusy: "wait until nothing else uses this Ollama",
+    OutOfMemory: "a smaller num_ctx or num_gpu, or a machine with more memory",
+}
+
+
+def classify(status: int, text: str) -> type[TrialError]:
+    """The kind of error; `status` 200 stands for an error line inside a stream."""
+    for pattern, kind in BY_TEXT:
+        if pattern.search(text):
+            return kind
+    if status in BY_STATUS:
+        return BY_STATUS[status]
+    if status == 200:
+        return StreamBroken
+    return RequestRefused if 300 <= status < 500 else TransientError
+
+
+def error_text(body: bytes | str) -> str:
+    """The message in an error body; llama-server's own JSON may sit inside as text."""
+    text = body.decode(errors="replace") if isinstance(body, bytes) else body
+    for _ in range(3):
+        inner = _inner_message(text)
+        if inner is None:
+            break
+        text = inner
+    return " ".join(text.split())
+
+
+def _inner_message(text: str) -> str | None:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    for key in ("error", "message"):
+        while isinstance(value, dict) and key in value:
+            value = value[key]
+    return value if isinstance(value, str) else None
+
+
+def failure(status: int, body: bytes | str, doing: str, model: str = "") -> TrialError:
+    """The error to raise; `doing` is what was tried, in words."""
+    text = error_text(body) or f"status {status}"
+    kind = classify(status, text)
+    mend = f"ollama pull {model}" if kind is ModelMissing and model else MENDS.get(kind, "")
+    return kind(f"{doing}: {text}", mend)
+
+
+def unreachable(base_url: str, problem: object) -> EngineUnreachable:
+    return EngineUnreachable(
+        f"no Ollama answers at {base_url}: {str(problem) or type(problem).__name__}",
+        "start it with: ollama serve   (another address: engine.host, or OLLAMA_HOST)",
+    )
+
+
+@contextmanager
+def translated(base_url: str) -> Iterator[None]:
+    """Turns what httpx and JSON raise into errors of fleet; for calls outside the timed path."""
+    try:
+        yield
+    except (httpx.TransportError, httpx.InvalidURL, httpx.DecodingError) as problem:
+        raise unreachable(base_url, problem) from problem
+    except ValueError as problem:  # JSON, or the official client's models, could not read it
+        first_line = str(problem).splitlines()[0] if str(problem) else "no JSON"
+        raise EngineUnreachable(
+            f"what answers at {base_url} does not speak as an Ollama does: {first_line}",
+            "engine.host or OLLAMA_HOST names the address of an Ollama",
+        ) from problem

@@ -1,0 +1,207 @@
+"""The timed path: stamp what arrives, and read it only when the stream has ended.
+
+While an answer streams, nothing is done but to keep each piece with its stamp: two appends, no
+parsing, nothing for the garbage collector to count. The numbers come later from `read_reply`.
+"""
+
+from __future__ import annotations
+
+import calendar
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Literal
+
+from fleet.engines.ollama.failures import classify, error_text
+from fleet.errors import RequestRefused, StreamBroken, TrialError
+from fleet.model.measure import Reply
+from fleet.units import NS_PER_S, NS_PER_US
+
+OUTPUT_SEPARATOR = "\x1e"
+"""Between thinking and answer in the output hash: the same words elsewhere are another output."""
+
+COUNTERS = {
+    "total_ns": "total_duration",
+    "load_ns": "load_duration",
+    "prompt_tokens": "prompt_eval_count",
+    "prompt_ns": "prompt_eval_duration",
+    "output_tokens": "eval_count",
+    "output_ns": "eval_duration",
+}
+"""Reply field to Ollama's. Ollama leaves out zeros, so on a final record missing means 0."""
+
+_CREATED_AT = re.compile(
+    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))"
+)
+
+
+Failure = tuple[type[TrialError], str]
+"""What a broken answer stands for, and what was said about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """Pieces of the body in the order they came, each with its monotonic stamp in ns."""
+
+    stamps: list[int] = field(default_factory=list)
+    pieces: list[bytes] = field(default_factory=list)
+
+    def collect(self, body: Iterable[bytes], monotonic_ns: Callable[[], int]) -> None:
+        stamp, keep = self.stamps.append, self.pieces.append
+        for piece in body:
+            stamp(monotonic_ns())
+            keep(piece)
+
+    def lines(self) -> Iterator[tuple[int, bytes]]:
+        """Whole lines, each stamped by the piece that completed it."""
+        rest = b""
+        for stamp, piece in zip(self.stamps, self.pieces, strict=True):
+            *whole, rest = (rest + piece).split(b"\n")
+            for line in whole:
+                if line.strip():
+                    yield stamp, line
+        if rest.strip():
+            yield self.stamps[-1], rest
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What the lines of one answer have told so far."""
+
+    text_stamps: list[int] = field(default_factory=list)
+    thinking: list[str] = field(default_factory=list)
+    answer: list[str] = field(default_factory=list)
+    first_thinking_ns: int | None = None
+    first_answer_ns: int | None = None
+    server_first_unix_ns: int | None = None
+    final: Mapping[str, object] | None = None
+    final_ns: int | None = None
+    failure: Failure | None = None
+
+
+def read_reply(
+    arrivals: Arrivals,
+    *,
+    api: Literal["chat", "generate"],
+    sent_ns: int,
+    ended_ns: int,
+    keep_text: bool,
+    failure: Failure | None = None,
+) -> Reply:
+    """The reply that the arrivals tell of; `failure` and `ended_ns` are what the client saw."""
+    seen = _Reading()
+    for stamp, line in arrivals.lines():
+        if seen.failure is None and seen.final is None:
+            _take(seen, stamp, line, api)
+    if seen.final is None and seen.failure is None:
+        seen.failure = failure or (StreamBroken, "the answer ended without its final record")
+    return _reply(seen, sent_ns, ended_ns, keep_text)
+
+
+def _take(seen: _Reading, stamp: int, line: bytes, api: str) -> None:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        record = None
+    if not isinstance(record, dict):
+        seen.failure = (StreamBroken, f"unreadable line in the answer: {line[:80]!r}")
+        seen.final_ns = stamp
+    elif "error" in record:
+        text = error_text(line)
+        seen.failure, seen.final_ns = (classify(200, text), text), stamp
+    elif record.get("remote_host") or record.get("remote_model"):
+        seen.failure, seen.final_ns = (RequestRefused, "the answer came from the cloud"), stamp
+    else:
+        _take_text(seen, stamp, record, api)
+        if record.get("done") is True:
+            seen.final, seen.final_ns = record, stamp
+
+
+def _take_text(seen: _Reading, stamp: int, record: Mapping[str, object], api: str) -> None:
+    holder = record.get("message") if api == "chat" else record
+    if not isinstance(holder, dict):
+        return
+    thinking, answer = (
+        holder.get("thinking"),
+        holder.get("content" if api == "chat" else "response"),
+    )
+    if not thinking and not answer:
+        return
+    if not seen.text_stamps:
+        seen.server_first_unix_ns = unix_ns(record.get("created_at"))
+    seen.text_stamps.append(stamp)
+    if thinking:
+        seen.thinking.append(str(thinking))
+        if seen.first_thinking_ns is None:
+            seen.first_thinking_ns = stamp
+    if answer:
+        seen.answer.append(str(answer))
+        if seen.first_answer_ns is None:
+            seen.first_answer_ns = stamp
+
+
+def _reply(seen: _Reading, sent_ns: int, ended_ns: int, keep_text: bool) -> Reply:
+    stamps, final = seen.text_stamps, seen.final
+    thinking, answer = "".join(seen.thinking), "".join(seen.answer)
+    kind, error = seen.failure or (None, None)
+    return Reply(
+        sent_ns=sent_ns,
+        first_chunk_ns=stamps[0] if stamps else None,
+        first_thinking_ns=seen.first_thinking_ns,
+        first_answer_ns=seen.first_answer_ns,
+        last_chunk_ns=stamps[-1] if stamps else None,
+        ended_ns=ended_ns if seen.final_ns is None else seen.final_ns,
+        chunks=len(stamps),
+        chunk_gaps_us=gaps_us(stamps),
+        **_counters(final),
+        done_reason=_text(final, "done_reason"),
+        server_first_unix_ns=seen.server_first_unix_ns,
+        server_final_unix_ns=unix_ns(final.get("created_at")) if final else None,
+        output_sha256=output_sha256(thinking, answer) if final else None,
+        text=answer if keep_text else None,
+        thinking=thinking if keep_text and seen.thinking else None,
+        error=error,
+        error_reason=kind.reason if kind else None,
+    )
+
+
+def _counters(final: Mapping[str, object] | None) -> dict[str, int]:
+    """Nothing without a final record: an absent counter is then unknown, not zero."""
+    if final is None:
+        return {}
+    values = {name: final.get(key, 0) for name, key in COUNTERS.items()}
+    return {name: value for name, value in values.items() if isinstance(value, int)}
+
+
+def _text(record: Mapping[str, object] | None, key: str) -> str | None:
+    value = record.get(key) if record else None
+    return value if isinstance(value, str) else None
+
+
+def gaps_us(stamps_ns: list[int]) -> tuple[int, ...]:
+    """Differences of the offsets rounded to µs, so that their sum never drifts."""
+    if not stamps_ns:
+        return ()
+    first = stamps_ns[0]
+    offsets = [(stamp - first + NS_PER_US // 2) // NS_PER_US for stamp in stamps_ns]
+    return tuple(after - before for before, after in pairwise(offsets))
+
+
+def output_sha256(thinking: str, answer: str) -> str:
+    return hashlib.sha256(f"{thinking}{OUTPUT_SEPARATOR}{answer}".encode()).hexdigest()
+
+
+def unix_ns(created_at: object) -> int | None:
+    """Exact nanoseconds of an RFC 3339 time; None where it is none."""
+    match = _CREATED_AT.fullmatch(created_at) if isinstance(created_at, str) else None
+    if match is None:
+        return None
+    whole, fraction, sign, hours, minutes = match.groups()
+    seconds = calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S"))
+    if sign:
+        seconds -= (int(hours) * 3600 + int(minutes) * 60) * (1 if sign == "+" else -1)
+    return seconds * NS_PER_S + int((fraction or "").ljust(9, "0"))

@@ -1,0 +1,105 @@
+"""One timed request: connect first, then send, stamp, and read when all is over."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import httpx
+
+from fleet.engines.ollama.connection import Patience, Watch, Wire
+from fleet.engines.ollama.failures import classify, error_text, translated, unreachable
+from fleet.engines.ollama.stream import Arrivals, Failure, read_reply
+from fleet.errors import EngineUnreachable, Interrupted, StreamBroken
+from fleet.model.measure import Ask, Reply
+from fleet.ports import Clock, Stop
+from fleet.units import NS_PER_S
+
+HEADERS = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
+"""Compressed chunks would arrive later than the tokens in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimedPath:
+    """A client of its own for each request, so that no other thread shares its connection."""
+
+    base_url: str
+    tls: ssl.SSLContext | None
+    clock: Clock
+    patience: Patience
+
+    def ask(self, path: str, body: Mapping[str, object], ask: Ask, stop: Stop) -> Reply:
+        """Raises EngineUnreachable before anything was sent, Interrupted once `stop` is set."""
+        interrupted = Interrupted(f"stopped while {ask.model} was asked")
+        if stop.is_set():
+            raise interrupted
+        arrivals, wire = Arrivals(), Wire()
+        silence_s = self.patience.silence_s
+        with (
+            self._client(wire) as client,
+            Watch(wire, stop, lambda: self._waited_s(arrivals), silence_s) as watch,
+        ):
+            try:
+                self._connect(client)
+                request = client.build_request("POST", path, content=json.dumps(body).encode())
+                sent_ns = self.clock.monotonic_ns()
+                failure = self._stream(client, request, arrivals)
+                ended_ns = self.clock.monotonic_ns()
+            except EngineUnreachable as problem:
+                raise (interrupted if stop.is_set() else problem) from problem
+        if watch.silent:
+            failure = (StreamBroken, f"nothing came for {silence_s:.0f} s in mid-answer")
+        reply = read_reply(
+            arrivals,
+            api=ask.api,
+            sent_ns=sent_ns,
+            ended_ns=ended_ns,
+            keep_text=ask.keep_text,
+            failure=failure,
+        )
+        if reply.error is not None and stop.is_set():
+            raise interrupted
+        return reply
+
+    def _client(self, wire: Wire) -> httpx.Client:
+        return httpx.Client(
+            base_url=self.base_url,
+            transport=wire.transport(self.tls),
+            timeout=self.patience.timeout(self.patience.first_byte_s),
+            headers=HEADERS,
+            trust_env=False,
+        )
+
+    def _connect(self, client: httpx.Client) -> None:
+        """Opens the connection with a small question, so that the timed one finds it open."""
+        with translated(self.base_url):
+            client.get("/api/version", timeout=self.patience.timeout(self.patience.answer_s))
+
+    def _stream(
+        self, client: httpx.Client, request: httpx.Request, arrivals: Arrivals
+    ) -> Failure | None:
+        """Fills `arrivals`; what went wrong after the request was sent, if anything did."""
+        try:
+            response = client.send(request, stream=True)
+            try:
+                if response.status_code != httpx.codes.OK:
+                    text = error_text(response.read()) or f"status {response.status_code}"
+                    return classify(response.status_code, text), text
+                arrivals.collect(response.iter_raw(), self.clock.monotonic_ns)
+            finally:
+                response.close()
+        except (httpx.ConnectError, httpx.ConnectTimeout) as problem:
+            raise unreachable(self.base_url, problem) from problem
+        except httpx.TimeoutException:
+            return StreamBroken, f"nothing came for {self.patience.first_byte_s:.0f} s"
+        except httpx.TransportError as problem:
+            return StreamBroken, f"the connection ended in mid-answer: {problem}"
+        return None
+
+    def _waited_s(self, arrivals: Arrivals) -> float:
+        """Silence since the last piece; before the first one httpx keeps the time."""
+        if not arrivals.stamps:
+            return 0.0
+        return (self.clock.monotonic_ns() - arrivals.stamps[-1]) / NS_PER_S

@@ -1,0 +1,58 @@
+"""Tiny models with real mathematics: a few megabytes, made on the spot, no download.
+
+The weights are random, the layers are really computed, so timings are real; the text is a fixed
+walk through pseudo words that never ends by accident, so N tokens asked for are N tokens.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields, replace
+from pathlib import Path
+
+from fleet.engines.tiny.sizes import RECIPE, SIZES, Kind, Sizes
+from fleet.errors import UserError
+
+__all__ = ["KINDS", "MEND", "Kind", "Sizes", "file_name", "make"]
+
+KINDS: tuple[Kind, ...] = ("gpt-oss", "llama")
+MEND = "pip install 'ollama-fleet[embedded]'"
+
+
+def make(kind: Kind, folder: Path, **sizes: int) -> Path:
+    """The model's file in `folder`, written once; `sizes` are fields of Sizes.
+
+    Same arguments, same bytes. Raises UserError where the extra `embedded` is missing.
+    """
+    chosen = replace(SIZES[kind], **sizes)
+    path = folder / file_name(kind, chosen)
+    if not path.exists():
+        _write(kind, chosen, path)
+    return path
+
+
+def file_name(kind: Kind, sizes: Sizes | None = None) -> str:
+    """`tiny-llama.r1.gguf`, and every size that is not the kind's own: `...r1-layers2.gguf`."""
+    usual = SIZES[kind]
+    given = sizes or usual
+    other = "".join(
+        f"-{field.name}{getattr(given, field.name)}"
+        for field in fields(Sizes)
+        if getattr(given, field.name) != getattr(usual, field.name)
+    )
+    return f"tiny-{kind}.r{RECIPE}{other}.gguf"
+
+
+def _write(kind: Kind, sizes: Sizes, path: Path) -> None:
+    """Under another name first: who sees the file sees it whole, whoever else writes it too."""
+    try:
+        from fleet.engines.tiny.writer import write  # gguf is an extra, and slow to import
+    except ImportError as missing:
+        raise UserError(f"making a tiny model needs {missing.name}", MEND) from None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write(kind, sizes, draft)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

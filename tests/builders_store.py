@@ -1,0 +1,154 @@
+"""Trial results with every field filled, for the tests of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fleet.model.experiment import OllamaEngine
+from fleet.model.job import Job
+from fleet.model.machine import Fact, FactValue, Fingerprint
+from fleet.model.measure import Outcome, Placement, Reading, Reply, RequestRecord, TrialResult
+from fleet.model.settings import Value
+from fleet.model.trial import Trial, attempt_id
+
+HOUR_NS = 3600 * 10**9
+NOV_2026_NS = 1_793_491_200 * 10**9
+"""2026-11-01, 00:00 UTC."""
+
+FACTS: dict[str, FactValue] = {
+    "chip": "Apple M3 Ultra",
+    "model": "Mac15,14",
+    "gpu": "Apple M3 Ultra",
+    "gpu_cores": 60,
+    "cpu_cores": 28,
+    "memory_gb": 96,
+    "gpu_memory_mb": 98304,
+    "gpu_limit_mb": 73728,
+    "wired_limit_mb": 0,
+    "os": "darwin",
+    "os_version": "26.1",
+    "os_build": "25B78",
+    "kernel": "25.1.0",
+    "gpu_driver": "Metal 4",
+    "power_source": "ac",
+    "power_mode": "high",
+    "thermal_class": "nominal",
+    "memory_pressure": "normal",
+}
+SETTINGS: dict[str, Value] = {
+    "num_ctx": 8192,
+    "num_batch": 512,
+    "num_thread": 8,
+    "num_gpu": 99,
+    "temperature": 0.5,
+    "repeat_penalty": 1.0,
+    "wired_limit_mb": 73728,
+}
+
+
+def fingerprint(facts: Mapping[str, FactValue] = FACTS) -> Fingerprint:
+    return Fingerprint(
+        facts=tuple(Fact(name=name, value=value, source="test") for name, value in facts.items()),
+        hardware_id="hardware-1",
+        software_id="software-1",
+        condition_id="condition-1",
+    )
+
+
+def reply(**changes: object) -> Reply:
+    fields: dict[str, object] = {
+        "sent_ns": 1_000,
+        "first_chunk_ns": 2_000,
+        "first_thinking_ns": 2_000,
+        "first_answer_ns": 3_000,
+        "last_chunk_ns": 9_000,
+        "ended_ns": 10_000,
+        "chunks": 3,
+        "chunk_gaps_us": (10_000, 11_000),
+        "total_ns": 62_202_324_708,
+        "load_ns": 59_609_167,
+        "prompt_tokens": 4937,
+        "cached_tokens": 0,
+        "prompt_ns": 7_340_259_833,
+        "output_tokens": 2183,
+        "output_ns": 54_776_578_542,
+        "done_reason": "stop",
+        "server_first_unix_ns": NOV_2026_NS + 1,
+        "server_final_unix_ns": NOV_2026_NS + 2,
+        "output_sha256": "ab" * 32,
+        "text": "gold is yellow",
+        "thinking": "why?",
+        "error": "it broke",
+        "error_reason": "stream_broken",
+    }
+    return Reply(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def record(index: int = 0, **changes: object) -> RequestRecord:
+    return RequestRecord(
+        index=index,
+        point="gold",
+        warmup=False,
+        prompt_tokens_asked=512,
+        depth_tokens=0,
+        output_tokens_asked=128,
+        seed=1,
+        nonce=" the of",
+        reply=reply(**changes),
+    )
+
+
+def result(
+    n: int = 0,
+    *,
+    experiment: str = "e",
+    machine: str = "studio-96",
+    fence: int = 0,
+    outcome: Outcome = "ok",
+    session: int = 0,
+    duration_ns: int = 10**9,
+    unix_ns: int = NOV_2026_NS,
+    requests: tuple[RequestRecord, ...] = (record(),),
+    facts: Mapping[str, FactValue] = FACTS,
+) -> TrialResult:
+    """Trial number `n`; the same number gives an equal result."""
+    trial = Trial(
+        trial_id=f"trial-{n:020x}",
+        experiment=experiment,
+        machine_id=f"machine-{machine}",
+        machine=machine,
+        model="gpt-oss:20b",
+        digest="d" * 64,
+        job=Job(name="gold", prompt="why is gold yellow?", think="low", keep_text=True),
+        engine=OllamaEngine(kind="ollama"),
+        settings=SETTINGS,
+        block=n,
+        position=n,
+        seed=1,
+        session=session,
+        estimate_s=3.0,
+        why="to know",
+    )
+    return TrialResult(
+        attempt_id=attempt_id(trial.trial_id, fence),
+        fence=fence,
+        trial=trial,
+        outcome=outcome,
+        reason="" if outcome == "ok" else "stream_broken",
+        detail="" if outcome == "ok" else "the stream ended",
+        transient=outcome != "ok",
+        zero_ns=5,
+        zero_unix_ns=unix_ns,
+        duration_ns=duration_ns,
+        suspended_ns=0,
+        fleet_version="1",
+        engine_version="0.32.15",
+        engine_environment={"OLLAMA_FLASH_ATTENTION": "1"},
+        digest="d" * 64,
+        model_size_bytes=13_000_000_000,
+        placement=Placement(size_bytes=14, gpu_bytes=13, context_length=8192),
+        load_ns=8_000_000_000,
+        fingerprint=fingerprint(facts),
+        requests=requests,
+        readings=(Reading(offset_ns=1, metric="gpu_power_w", source="macmon", value=80.5),),
+    )

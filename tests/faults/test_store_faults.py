@@ -1,0 +1,246 @@
+"""A writer that dies, and a disk that is full, at every moment: nothing lost, nothing doubled."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from fleet.errors import StoreUnusable
+from fleet.store import pack
+from fleet.store.parquet import ParquetStore
+from fleet.store.schema import TABLES
+from tests.builders_store import result
+
+REPOSITORY = Path(__file__).parents[2]
+
+FILE_SYSTEM_CALLS = ("write", "fsync", "link", "unlink", "replace", "rename", "symlink", "mkdir")
+
+
+class PowerCut(BaseException):
+    """Passes every handler, as the end of a process does."""
+
+
+@contextmanager
+def failing_call(nth: int, problem: BaseException) -> Iterator[list[int]]:
+    """The nth file-system call, and for a power cut each one after it, raises."""
+    made = [0]
+
+    def wrap(honest: Callable[..., object]) -> Callable[..., object]:
+        def call(*args: object, **options: object) -> object:
+            made[0] += 1
+            if made[0] == nth or (made[0] > nth and isinstance(problem, PowerCut)):
+                raise problem
+            return honest(*args, **options)
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in FILE_SYSTEM_CALLS:
+            patch.setattr(os, name, wrap(getattr(os, name)))
+        yield made
+
+
+def stored(folder: Path, table: str = "trials") -> Counter[str]:
+    query = f"select distinct attempt_id, file_row_number, filename from '{folder}/current/{table}/*.parquet'"  # noqa: E501
+    return Counter(row[0] for row in duckdb.sql(query).fetchall())
+
+
+def check_whole(folder: Path, acknowledged: set[str]) -> None:
+    """Each attempt once and in every table; what was acknowledged is there."""
+    trials = stored(folder)
+    assert set(trials.values()) <= {1}
+    assert acknowledged <= set(trials)
+    for table in TABLES:
+        rows = stored(folder, table)
+        assert all(rows[attempt] == 1 for attempt in trials), table
+
+
+def steps(folder: Path, act: Callable[[], object]) -> int:
+    with failing_call(10**9, PowerCut()) as made:
+        act()
+    return made[0]
+
+
+@pytest.mark.parametrize("what", ["write", "pack"])
+def test_dying_at_any_call_loses_and_doubles_nothing(tmp_path, what):
+    def prepared(folder: Path) -> Callable[[], object]:
+        store = ParquetStore(folder)
+        for n in (1, 2):
+            store.write(result(n))
+        store.pack(force=True)
+        store.write(result(3))
+        return (lambda: store.write(result(4))) if what == "write" else lambda: store.pack(True)
+
+    last = steps(tmp_path / "count", prepared(tmp_path / "count"))
+    assert last > 15
+    for nth in range(1, last + 1):
+        folder = tmp_path / str(nth)
+        act = prepared(folder)
+        with failing_call(nth, PowerCut()), pytest.raises(PowerCut):
+            act()
+        store = ParquetStore(folder)
+        check_whole(folder, {result(n).attempt_id for n in (1, 2, 3)})
+        store.write(result(4))
+        store.pack(force=True)
+        check_whole(folder, {result(n).attempt_id for n in (1, 2, 3, 4)})
+        assert sum(stored(folder).values()) == 4
+        assert len(list(folder.glob("gen-*"))) <= 2
+        assert not list(folder.glob("staging/*"))
+
+
+def test_dying_while_the_store_is_made(tmp_path):
+    last = steps(tmp_path, lambda: ParquetStore(tmp_path / "count", views_sql="v"))
+    for nth in range(1, last + 1):
+        folder = tmp_path / str(nth)
+        with failing_call(nth, PowerCut()), suppress(PowerCut):
+            ParquetStore(folder, views_sql="v")
+        ParquetStore(folder, views_sql="v").write(result(1))
+        check_whole(folder, {result(1).attempt_id})
+        assert (folder / "views.sql").read_text() == "v"
+
+
+def test_a_disk_full_at_any_call_leaves_nothing_half_written(tmp_path):
+    folder = tmp_path / "results"
+    store = ParquetStore(folder)
+    store.write(result(1))
+    refused = 0
+    full = OSError(errno.ENOSPC, "No space left on device")
+    before = sorted(path for path in folder.rglob("*") if path.name != "lock")
+    for nth in range(1, 100):
+        with failing_call(nth, full) as made:
+            try:
+                store.write(result(2))
+            except StoreUnusable as problem:
+                refused += 1
+                assert f"no space left for results in {folder}" in problem.what
+                assert f"df -h {folder}" in problem.mend
+                after = sorted(path for path in folder.rglob("*") if path.name != "lock")
+                assert after == before
+                continue
+        if made[0] < nth:
+            break
+        store = ParquetStore(folder)
+        check_whole(folder, {result(2).attempt_id})
+        for table in TABLES:
+            (folder / "current" / table / f"{result(2).attempt_id}.parquet").unlink()
+    assert refused >= 15
+    check_whole(folder, {result(1).attempt_id, result(2).attempt_id})
+
+
+def test_a_disk_full_while_packing_does_not_look_like_a_lost_result(tmp_path, monkeypatch):
+    monkeypatch.setattr(pack, "MOST_WAITING", 2)
+    store = ParquetStore(tmp_path)
+    store.write(result(1))
+    store.write(result(2))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pack, "pack", full)
+        store.write(result(3))
+        store.write(result(4))
+        with pytest.raises(StoreUnusable, match="no space left"):
+            store.pack()
+    check_whole(tmp_path, {result(n).attempt_id for n in (1, 2, 3, 4)})
+    assert ParquetStore(tmp_path).pack() == 4
+
+
+LIMITED = """
+import resource, signal, sys
+from pathlib import Path
+from fleet.errors import StoreUnusable
+from fleet.store.parquet import ParquetStore
+from tests.builders_store import result
+
+store = ParquetStore(Path(sys.argv[1]))
+store.write(result(1))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+try:
+    store.write(result(2))
+except StoreUnusable as problem:
+    print(problem)
+"""
+
+
+def test_a_limit_of_the_system_on_file_size(tmp_path):
+    run = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(tmp_path)],
+        cwd=REPOSITORY, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert f"no space left for results in {tmp_path}" in run.stdout
+    assert stored(tmp_path) == Counter([result(1).attempt_id])
+    assert list((tmp_path / "staging").iterdir()) == []
+    check_whole(tmp_path, {result(1).attempt_id})
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from fleet.store.parquet import ParquetStore
+from tests.builders_store import result
+
+store = ParquetStore(Path(sys.argv[1]))
+n = int(sys.argv[2])
+while True:
+    n += 1
+    store.write(result(n))
+    print(n, flush=True)
+    if n % 7 == 0:
+        store.pack(force=True)
+"""
+
+
+def killed_writer(folder: Path, first: int, chance: random.Random) -> list[int]:
+    """The numbers a writer acknowledged before it was killed at a random moment."""
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(folder), str(first)],
+        cwd=REPOSITORY, stdout=subprocess.PIPE,
+    ) as writer:  # fmt: skip
+        assert writer.stdout is not None
+        writer.stdout.readline()  # it is past its imports, and has written one
+        end = time.monotonic() + chance.uniform(0.0, 0.4)
+        while (left := end - time.monotonic()) > 0:
+            select.select([], [], [], left)
+        writer.send_signal(signal.SIGKILL)
+        rest = writer.stdout.read().decode().splitlines()
+    assert writer.returncode == -signal.SIGKILL
+    complete = [int(line) for line in rest if line]
+    return [first + 1, *complete]
+
+
+def kill_again_and_again(folder: Path, kills: int) -> None:
+    chance = random.Random(kills)
+    acknowledged: set[str] = set()
+    last = 0
+    for _ in range(kills):
+        numbers = killed_writer(folder, last, chance)
+        acknowledged |= {result(n).attempt_id for n in numbers}
+        last = numbers[-1]  # the next one writes the unacknowledged attempt again
+        ParquetStore(folder)
+        check_whole(folder, acknowledged)
+        assert len(stored(folder)) - len(acknowledged) in (0, 1)
+    assert len(acknowledged) > kills
+
+
+def test_a_writer_killed_at_random_moments(tmp_path):
+    kill_again_and_again(tmp_path, 4)
+
+
+@pytest.mark.faults
+def test_a_writer_killed_at_random_moments_many_times(tmp_path):
+    kill_again_and_again(tmp_path, 60)

@@ -1,0 +1,77 @@
+"""The rules of the house that a program can check."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = sorted((ROOT / "fleet").rglob("*.py"))
+MOST_LINES, MOST_FUNCTION_LINES = 400, 60
+HEAVY = {"duckdb", "pyarrow", "altair", "scipy", "pandas", "ray", "rich", "httpx", "numpy"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_room_is_too_large(path: Path) -> None:
+    text = path.read_text()
+    assert text.count("\n") <= MOST_LINES
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, functions):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert lines <= MOST_FUNCTION_LINES, f"{node.name}: {lines}"
+
+
+def test_no_room_without_a_purpose() -> None:
+    names = {path.stem for path in MODULES} | {path.name for path in (ROOT / "fleet").rglob("*/")}
+    assert not names & {"utils", "common", "helpers", "manager", "base", "ray", "duckdb", "typing"}
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    silent = [str(path) for path in MODULES if path.stat().st_size and not _docstring(path)]
+    assert silent == []
+
+
+@pytest.mark.parametrize("folder", ["fleet", "configs", "jobs", "tests"])
+def test_every_fixed_folder_has_its_door_sign(folder: str) -> None:
+    sign = (ROOT / folder / "README.md").read_text()
+    assert len(sign) > 200
+
+
+def test_the_floor_plan_names_every_room() -> None:
+    plan = (ROOT / "fleet" / "README.md").read_text()
+    rooms = {p.stem for p in (ROOT / "fleet").iterdir() if not p.name.startswith(("_", "."))}
+    missing = [room for room in rooms - {"README"} if not re.search(rf"\b{room}\b", plan)]
+    assert missing == []
+
+
+def _docstring(path: Path) -> str | None:
+    return ast.get_docstring(ast.parse(path.read_text()))
+
+
+def _imported(code: str) -> set[str]:
+    program = f"{code}\nimport sys\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    return set(done.stdout.split("\n")[-2].split())
+
+
+def test_help_stays_light() -> None:
+    code = "import sys; sys.argv = ['fleet', '--help']\nfrom fleet.cli.main import build\nbuild()"
+    assert not _imported(code) & (HEAVY | {"pydantic", "ruamel"})
+
+
+def test_a_measuring_process_stays_light() -> None:
+    loaded = _imported(
+        "import fleet.worker, fleet.runner, fleet.engines.ollama, fleet.dispatch.pipe"
+    )
+    assert not loaded & {"duckdb", "pyarrow", "altair", "typer", "rich", "scipy", "pandas", "ray"}
+
+
+def test_reading_needs_no_ray_and_no_charts() -> None:
+    loaded = _imported("import fleet.app.reading, fleet.compare")
+    assert not loaded & {"ray", "altair", "scipy", "pandas"}

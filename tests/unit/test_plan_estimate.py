@@ -1,0 +1,75 @@
+"""The prior on machines and models of all sizes: the right order, on the long side."""
+
+from __future__ import annotations
+
+import pytest
+
+from fleet.estimate import prior_s
+from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine
+from fleet.model.job import Job, Point
+from fleet.model.machine import Machine
+from fleet.model.script import MachineScript, ScriptedModel
+from tests.builders_plan import CHAT, machine
+
+OLLAMA = OllamaEngine(kind="ollama")
+LONG = Job(name="long", prompt="x", points=(Point(output_tokens=512),))
+ULTRA = machine("ultra", chip="Apple M3 Ultra", gpu_limit_mb=73_728)
+PLAIN = machine("plain", chip="Apple M4", gpu_limit_mb=20_000)
+CARD = machine("card", chip="AMD 7950X", gpu="RTX 4090", gpu_memory_mb=24_000)
+CPU = machine("cpu", chip="Xeon")
+
+
+@pytest.mark.parametrize(
+    ("on", "name", "size_bytes", "shortest_s", "longest_s"),
+    [
+        (CPU, "tiny", 8_000_000, 0.2, 10),
+        (ULTRA, "tiny", 8_000_000, 0.2, 10),
+        (ULTRA, "gpt-oss:20b", 13_000_000_000, 30, 120),
+        (ULTRA, "gpt-oss:120b", None, 120, 900),
+        (CARD, "gpt-oss:120b", 65_000_000_000, 600, 7200),
+        (CPU, "gpt-oss:120b", 65_000_000_000, 1800, 14_400),
+    ],
+)
+def test_the_prior_is_sane(
+    on: Machine, name: str, size_bytes: int | None, shortest_s: float, longest_s: float
+) -> None:
+    assert shortest_s < prior_s(on, OLLAMA, name, LONG, size_bytes) < longest_s
+
+
+def test_more_bandwidth_and_less_model_take_less_time() -> None:
+    seconds = [prior_s(m, OLLAMA, "m:8b", LONG, None) for m in (ULTRA, CARD, PLAIN, CPU)]
+    assert seconds == sorted(seconds)
+    by_name = [prior_s(CPU, OLLAMA, name, LONG, None) for name in ("m:135m", "m:1.5b", "m:70b")]
+    assert by_name == sorted(by_name)
+    assert prior_s(CPU, OLLAMA, "m:q4", LONG, None) == prior_s(CPU, OLLAMA, "m", LONG, None)
+
+
+def test_loading_for_each_request_is_counted() -> None:
+    cold = CHAT.model_copy(update={"load": "request"})
+    warm_s, cold_s = (prior_s(CPU, OLLAMA, "m", job, 10**10) for job in (CHAT, cold))
+    assert cold_s - warm_s == pytest.approx((CHAT.requests + CHAT.warmup - 1) * 11)
+
+
+def test_a_scripted_machine_tells_its_speeds() -> None:
+    script = MachineScript(
+        chip="Apple M3 Ultra",
+        memory_gb=96,
+        gpu_memory_mb=73_728,
+        time_scale=0.5,
+        models={"m": ScriptedModel(prefill_tokens_per_s=1000, decode_tokens_per_s=10, load_s=3)},
+    )
+    engine = SimulatedEngine(kind="simulated", machines={"ultra": script})
+    job = Job(
+        name="j",
+        api="generate",
+        points=(Point(prompt_tokens=500, output_tokens=20),),
+        requests=2,
+        warmup=1,
+    )
+    assert prior_s(ULTRA, engine, "m", job, None) == pytest.approx(0.5 * (4 + 3 * 2.5))
+    assert prior_s(ULTRA, engine, "other", job, 10**9) == prior_s(
+        ULTRA, OLLAMA, "other", job, 10**9
+    )
+    assert prior_s(CPU, engine, "m", job, 10**9) == prior_s(
+        CPU, EmbeddedEngine(kind="embedded"), "m", job, 10**9
+    )

@@ -1,0 +1,191 @@
+"""Trial results as rows: every column filled, every value as it was."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fleet.model.machine import Fact, Fingerprint
+from fleet.model.measure import Placement, Reading, Reply, RequestRecord, TrialResult
+from fleet.store import codec
+from fleet.store.rows import rows_of
+from fleet.store.schema import TABLES
+from tests.builders_store import FACTS, NOV_2026_NS, fingerprint, record, result
+
+NOT_FROM_A_TRIAL = {
+    "trials": {"source"},  # of imported trials
+    "answers": {"reference", "scores"},  # of jobs that compare answers
+}
+FAILED_ONLY = {"reason", "detail"}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_column_is_filled_by_a_trial_that_knows_everything(table):
+    rows = rows_of(replace(result(), reason="stream_broken", detail="it broke"))[table]
+    assert rows
+    for row in rows:
+        assert set(row) == set(TABLES[table].names)
+        empty = {name for name, value in row.items() if value is None}
+        assert empty == NOT_FROM_A_TRIAL.get(table, set())
+
+
+def test_the_commit_mark_comes_last():
+    assert list(rows_of(result())) == list(TABLES)
+    assert list(TABLES)[-1] == "trials"
+
+
+def test_what_is_unknown_is_null():
+    bare = replace(result(), fingerprint=None, placement=None, digest=None, load_ns=None)
+    rows = rows_of(bare)
+    (trial,) = rows["trials"]
+    assert rows["fingerprints"] == []
+    for name in ("hardware_id", "chip", "gpu_limit_mb", "context_length", "digest", *FAILED_ONLY):
+        assert trial[name] is None
+
+
+def test_a_fact_of_the_wrong_kind_is_null_in_its_column_and_kept_in_the_json():
+    odd = {**FACTS, "gpu_cores": "60-core", "memory_gb": 95.7, "chip": 3, "power_mode": None}
+    found = fingerprint(odd)
+    doubled = replace(found, facts=(*found.facts, Fact(name="chip", value="other", source="b")))
+    (row,) = rows_of(replace(result(), fingerprint=doubled))["fingerprints"]
+    assert (row["gpu_cores"], row["memory_gb"], row["chip"]) == (None, 96, "3")
+    facts = json.loads(str(row["facts"]))
+    assert facts["gpu_cores"] == {"value": "60-core", "source": "test"}
+    assert facts["chip"]["value"] == 3
+
+
+def test_not_a_number_is_null_everywhere():
+    readings = (Reading(offset_ns=1, metric="w", source="x", value=float("nan")),)
+    odd = fingerprint({**FACTS, "memory_gb": float("inf")})
+    rows = rows_of(replace(result(), readings=readings, fingerprint=odd))
+    assert rows["readings"][0]["value"] is None
+    assert rows["trials"][0]["memory_gb"] is None
+    assert json.loads(str(rows["fingerprints"][0]["facts"]))["memory_gb"]["value"] is None
+
+
+def test_a_gap_too_long_for_its_column_is_null():
+    (row,) = rows_of(result(requests=(record(chunk_gaps_us=(5, 2**31)),)))["requests"]
+    assert row["chunk_gaps_us"] == [5, None]
+
+
+def test_half_a_surrogate_pair_does_not_lose_the_result(tmp_path):
+    rows = rows_of(result(requests=(record(text="\ud83d!"),)))["answers"]
+    path = tmp_path / "a.parquet"
+    path.write_bytes(codec.encode_rows("answers", rows))
+    assert codec.read(path, "answers")["answer"].to_pylist() == ["?!"]
+
+
+def test_a_row_without_a_column_is_refused():
+    with pytest.raises(KeyError):
+        codec.encode_rows("answers", [{"attempt_id": "a"}])
+
+
+def test_files_say_their_form_and_pack_gaps_tightly(tmp_path):
+    path = tmp_path / "r.parquet"
+    path.write_bytes(codec.encode_rows("requests", rows_of(result())["requests"]))
+    with pq.ParquetFile(path) as file:
+        assert file.schema_arrow.metadata[b"schema_version"] == b"1"
+        group = file.metadata.row_group(0)
+        columns = {
+            group.column(n).path_in_schema: group.column(n) for n in range(group.num_columns)
+        }
+    assert "DELTA_BINARY_PACKED" in columns["chunk_gaps_us.list.element"].encodings
+    assert columns["chunk_gaps_us.list.element"].compression == "ZSTD"
+
+
+ints = st.integers(-(2**63), 2**63 - 1)
+counts = st.none() | st.integers(0, 2**63 - 1)
+texts = st.text(st.characters(codec="utf-8"), max_size=8)
+replies = st.builds(
+    Reply,
+    sent_ns=ints,
+    first_chunk_ns=counts,
+    first_thinking_ns=counts,
+    first_answer_ns=counts,
+    last_chunk_ns=counts,
+    ended_ns=ints,
+    chunks=st.integers(0, 9),
+    chunk_gaps_us=st.lists(st.integers(0, 2**31 - 1), max_size=5).map(tuple),
+    total_ns=counts,
+    prompt_tokens=counts,
+    output_ns=counts,
+    done_reason=st.none() | texts,
+    text=st.none() | texts,
+    thinking=st.none() | texts,
+    error=st.none() | texts,
+)
+records = st.builds(
+    RequestRecord,
+    index=st.integers(0, 99),
+    point=texts,
+    warmup=st.booleans(),
+    prompt_tokens_asked=counts,
+    depth_tokens=st.integers(0, 9),
+    output_tokens_asked=st.integers(1, 9),
+    seed=st.integers(0, 9),
+    nonce=texts,
+    reply=replies,
+)
+facts = st.builds(
+    Fact,
+    name=st.sampled_from(sorted(FACTS)) | texts,
+    value=st.none() | texts | st.integers(-(2**53), 2**53) | st.booleans() | st.floats(),
+    source=texts,
+)
+fingerprints = st.builds(
+    Fingerprint,
+    facts=st.lists(facts, max_size=6).map(tuple),
+    hardware_id=texts,
+    software_id=texts,
+    condition_id=texts,
+)
+readings = st.builds(
+    Reading,
+    offset_ns=ints,
+    metric=texts,
+    source=texts,
+    value=st.none() | st.floats(allow_nan=False, allow_infinity=False),
+)
+results = st.builds(
+    TrialResult,
+    attempt_id=st.just("trial-1-0"),
+    fence=st.integers(0, 9),
+    trial=st.just(result().trial),
+    outcome=st.sampled_from(["ok", "failed", "cancelled"]),
+    reason=texts,
+    detail=texts,
+    transient=st.booleans(),
+    zero_ns=ints,
+    zero_unix_ns=st.integers(0, 4 * 10**18),
+    duration_ns=ints,
+    suspended_ns=ints,
+    fleet_version=texts,
+    engine_version=st.none() | texts,
+    engine_environment=st.dictionaries(texts, texts, max_size=3),
+    placement=st.none()
+    | st.builds(Placement, size_bytes=counts, gpu_bytes=counts, context_length=counts),
+    fingerprint=st.none() | fingerprints,
+    requests=st.lists(records, max_size=3).map(tuple),
+    readings=st.lists(readings, max_size=3).map(tuple),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(results)
+def test_any_result_comes_back_from_parquet_with_equal_values(found):
+    for table, rows in rows_of(found).items():
+        with pq.ParquetFile(pa.BufferReader(codec.encode_rows(table, rows))) as file:
+            assert file.read().to_pylist() == rows
+
+
+def test_the_wall_time_is_exact_to_the_microsecond():
+    (row,) = rows_of(result(unix_ns=NOV_2026_NS + 123_456_789))["trials"]
+    assert row["started_at"] == datetime(2026, 11, 1, 0, 0, 0, 123_456, tzinfo=UTC)
+    assert row["zero_unix_ns"] == NOV_2026_NS + 123_456_789
