@@ -42,5 +42,6 @@ def fit_words(count: Callable[[int], int], target_tokens: int, first_guess: int)
         counted = count(words)
         if counted == target_tokens:
             return words
-        words = max(words + target_tokens - counted, NONCE_WORDS)
+        tokens_per_word = max(counted / words, 1.0)
+        words = max(words + round((target_tokens - counted) / tokens_per_word), NONCE_WORDS)
     return None

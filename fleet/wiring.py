@@ -17,6 +17,9 @@ from fleet.model.machine import Fingerprint
 from fleet.model.script import MachineScript
 from fleet.ports import Engine, FactProbe
 
+OWN_HOME = ""
+"""As `WorkerSpec.state`: the home of the user on the node itself."""
+
 EngineSpec = OllamaEngine | EmbeddedEngine | SimulatedEngine
 
 
@@ -121,8 +124,9 @@ def cache_folder() -> Path:
 
 
 def state_folder() -> Path:
-    """What this machine keeps of its part in a fleet: the token, the head it knows."""
-    return _user_folder("state") / "fleet"
+    """What this machine keeps of its part in a fleet: the token, the head or node it runs."""
+    chosen = os.environ.get("FLEET_STATE")
+    return Path(chosen) if chosen else _user_folder("state") / "fleet"
 
 
 def _user_folder(kind: str) -> Path:

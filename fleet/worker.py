@@ -33,7 +33,7 @@ class NodeWorker:
     """One side of ports.Worker; one per machine."""
 
     def __init__(self, spec: wiring.WorkerSpec) -> None:
-        state = Path(spec.state).expanduser()
+        state = wiring.home_folder(spec.state or None)
         self._node = wiring.node(spec, state)
         self._engine: Engine | None = None
         self._spool = Spool(state / "spool" / self._node.machine_id)

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from fleet.app.talking import Talk
-from fleet.errors import TransientError
 from fleet.ledger.journal import Ledger
 from fleet.model.event import Event, Finished, Lost, Started
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt, Trial
-from fleet.plan import Cell, Plan
+from fleet.plan.expand import Cell, Plan
+from fleet.plan.stopping import contrasts, stopped
 from fleet.ports import Dispatcher
-from fleet.stopping import Contrast, contrasts, stopped
 from fleet.store.parquet import ParquetStore
 
 MOST_ATTEMPTS = 3
@@ -43,6 +42,7 @@ class Measuring:
         self._waiting = {a.trial.trial_id: a for queue in queues.values() for a in queue}
         self._contrasts = contrasts(plan)
         self._blocks: Counter[Cell] = self._blocks_before()
+        self._lost: set[Cell] = set()
         self._retry: list[Attempt] = []
         self._tries: Counter[str] = Counter()
         self.done = 0
@@ -103,6 +103,7 @@ class Measuring:
             self._retry.append(again)
         else:
             self.failed += 1
+            self._lost.add(result.trial.cell())
 
     def _ends_block(self, trial: Trial) -> bool:
         """No trial of this machine's block waits any more."""
@@ -129,6 +130,7 @@ class Measuring:
             widths=self._widths(),
             done_blocks=self._blocks,
             repeats=self._plan.repeats,
+            lost=self._lost,
         )
         unwanted = [a for a in candidates if a.trial.trial_id in ids]
         self._ledger.not_needed(ids, "known closely enough")

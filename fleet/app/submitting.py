@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from fleet.app.answering import answer_lines
@@ -17,12 +18,12 @@ from fleet.model.event import Event, Failed, Lost, Prepared
 from fleet.model.experiment import Request, SimulatedEngine
 from fleet.model.machine import Machine, ModelFacts
 from fleet.model.trial import Attempt
-from fleet.plan import LeftOut, Plan, expand
+from fleet.plan.expand import LeftOut, Plan, expand
+from fleet.plan.resume import Remaining, digests, remaining, with_digests, within
+from fleet.plan.selection import select
 from fleet.ports import Dispatcher
-from fleet.resume import Remaining, digests, remaining, with_digests, within
-from fleet.selection import select
 from fleet.units import show_span
-from fleet.wiring import WorkerSpec, host_name
+from fleet.wiring import WorkerSpec, home_folder, host_name
 
 Queues = Mapping[str, tuple[Attempt, ...]]
 
@@ -41,6 +42,17 @@ class Options:
     skip_unfit: bool = False
     ray_address: str | None = None
     """Set on the head: the cluster to dispatch to. None: workers on this machine."""
+
+    def to_json(self, *, with_home: bool) -> str:
+        """For a coordinator; a head elsewhere has a home of its own."""
+        told = asdict(self) | {"home": str(self.home) if with_home else None}
+        return json.dumps(told)
+
+    @classmethod
+    def from_json(cls, text: str, *, ray_address: str) -> Options:
+        told = json.loads(text)
+        home = home_folder(told["home"])
+        return cls(**told | {"home": home, "ray_address": ray_address})
 
 
 def plan(request: Request, options: Options) -> Plan:
@@ -205,7 +217,7 @@ def _bounded(queues: Queues, options: Options, talk: Talk) -> Queues:
         )
         raise PlanRefused(
             f"no block ends within {show_span(options.seconds)}",
-            f"the shortest takes about {show_span(shortest)}: give more time, or narrow with --only",
+            f"the shortest takes about {show_span(shortest)}: give more, or narrow with --only",
         )
     return bounded.kept
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fleet.model.event import Event
-from fleet.plan import Plan, Redo
+from fleet.plan.expand import Plan, Redo
 
 
 class Talk(Protocol):

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from fleet.cli.view import Lane, PlainTalk
 from fleet.model.event import Event, Failed, Finished, Started
-from fleet.plan import Redo
+from fleet.plan.expand import Redo
 from fleet.units import show_span
 
 DRAWN_PER_S = 1.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fleet.cli.view import varied_settings
-from fleet.plan import MachinePlan, Plan
+from fleet.plan.expand import MachinePlan, Plan
 from fleet.units import GIB, show_bytes, show_span
 
 MOST_LEFT_OUT_SHOWN = 12

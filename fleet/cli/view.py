@@ -6,7 +6,6 @@ The view lives in the coordinator's process, never in a process that measures.
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from fleet.units import show_number, show_span
 
 if TYPE_CHECKING:
     from fleet.app.talking import Talk
-    from fleet.plan import Plan, Redo
+    from fleet.plan.expand import Plan, Redo
 
 
 def say(text: str) -> None:

@@ -6,6 +6,8 @@
 -- Durations are ns, rates tokens per second. Unknown is null. A request that failed has no rate.
 -- flags_version 1 (2026-11): the flags as computed in `requests_flagged` and `speeds`.
 
+set parquet_metadata_cache = true;
+
 -- One row per attempt, failed ones too. An attempt found in two folders counts once.
 create or replace view trials as
 select *

@@ -67,8 +67,8 @@ class Document:
             if child is None:
                 break
             key, node = child
-        mark = (key if of_key and key is not None else node).start_mark
-        return mark.line + 1, mark.column + 1
+        nothing_there = isinstance(node, ScalarNode) and node.value == "" and not node.style
+        return _place(key if key is not None and (of_key or nothing_there) else node)
 
     def mistake(self, steps: Steps, what: str, *, of_key: bool = False) -> Mistake:
         line, column = self.place(steps, of_key=of_key)
@@ -180,13 +180,13 @@ class _Walk:
         if isinstance(node, SequenceNode):
             items = enumerate(node.value)
             return [self.value(item, (*steps, at), depth + 1) for at, item in items]
-        return self.scalar(node, steps)
+        return _plain(str(node.tag), self.text(node, steps))
 
     def mapping(self, node: MappingNode, steps: Steps, depth: int) -> dict[str, Any]:
         content: dict[str, Any] = {}
         lines: dict[str, int] = {}
         for key, item in self.keys(node, steps):
-            name = key.value
+            name = self.text(key, steps)
             if name in content:
                 what = f"stands here a second time, first in line {lines[name]}"
                 self.wrong(key, (*steps, name), what)
@@ -201,20 +201,18 @@ class _Walk:
                 self.wrong(key, steps, "a key must be one word, not a list or a mapping")
             elif str(key.tag) == _TAG + "merge":
                 self.wrong(key, steps, "merge keys (<<) are not read here: write the keys out")
-            elif self.whole(key, steps):
+            else:
                 yield key, item
 
-    def scalar(self, node: ScalarNode, steps: Steps) -> Any:
-        return _plain(str(node.tag), node.value) if self.whole(node, steps) else None
-
-    def whole(self, node: ScalarNode, steps: Steps) -> bool:
+    def text(self, node: ScalarNode, steps: Steps) -> str:
         """Escapes such as "\\ud800" make text that can be neither stored nor sent."""
+        text = str(node.value)
         try:
-            node.value.encode()
+            text.encode()
         except UnicodeEncodeError:
             self.wrong(node, steps, "holds half a character (a lone surrogate)")
-            return False
-        return True
+            return text.encode(errors="replace").decode()
+        return text
 
     def wrong(self, node: Any, steps: Steps, what: str) -> None:
         self.mistakes.append(Mistake(self.file, *_place(node), show_steps(steps), what))

@@ -125,7 +125,7 @@ class _Words:
             return self.shape(found)
         for bound, words in _BOUNDS.items():
             if bound in found.context:
-                return f"must be {words} {found.context[bound]}, not {_show(found.given)}"
+                return f"must be {words} {_show(found.context[bound])}, not {_show(found.given)}"
         if found.kind == "string_pattern_mismatch":
             return (
                 f"must be letters, digits, dots, dashes and underscores, "
@@ -180,6 +180,8 @@ def _show(given: Any) -> str:
         return "a mapping"
     if isinstance(given, list):
         return "a list"
+    if isinstance(given, float) and given.is_integer():
+        return f"{given:g}"
     return "nothing" if given is None else _cut(str(given))
 
 

@@ -59,7 +59,8 @@ def experiment_name(models: Sequence[str], jobs: Sequence[str], engine_kind: str
     words = [*models]
     words += jobs if list(jobs) != [USUAL_JOB] else []
     words += [engine_kind] if engine_kind != "ollama" else []
-    name = "-".join(re.sub(r"[^A-Za-z0-9._]+", "-", word).strip("-._") for word in words)
+    slugs = (re.sub(r"[^A-Za-z0-9._]+", "-", word).strip("-._") for word in words)
+    name = "-".join(filter(None, slugs))
     if 0 < len(name) <= LONGEST_NAME:
         return name
     return f"{name[: LONGEST_NAME - 9]}-{content_id('name', words)[-8:]}".lstrip("-")

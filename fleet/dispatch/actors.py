@@ -111,7 +111,8 @@ class RayDispatcher:
     def _take_seats(self) -> None:
         """An actor on each live machine that has none; one that cannot start is let go."""
         fresh = {}
-        for seat in seats(ray.nodes()):
+        list_nodes: Callable[[], list[dict[str, Any]]] = ray.nodes
+        for seat in seats(list_nodes()):
             wanted = self._names is None or seat.name in self._names
             if wanted and seat.name not in self._actors:
                 self._actors[seat.name] = self._seated(seat)

@@ -23,7 +23,7 @@ from fleet.dispatch.places import (
     resolved,
     split_address,
 )
-from fleet.dispatch.processes import RayProcess, mark
+from fleet.dispatch.processes import GRACE_S, RayProcess, mark
 from fleet.dispatch.records import HEAD, NODE, Record, end_recorded, read_record, write_record
 from fleet.dispatch.versions import (
     Versions,
@@ -185,7 +185,7 @@ def join(
     return Running(record, path, process)
 
 
-def leave(state: Path) -> bool:
+def leave(state: Path, grace_s: float = GRACE_S) -> bool:
     """End what `fleet head` or `fleet join` runs on this machine; False where nothing does.
 
     The command itself is asked (SIGTERM), so that it ends its Ray and tells its user; where it is
@@ -199,7 +199,7 @@ def leave(state: Path) -> bool:
         if record.command.alive() and record.command.pid != os.getpid():
             os.kill(record.command.pid, signal.SIGTERM)
             _wait(lambda record=record: not record.command.alive(), LEAVE_S)  # type: ignore[misc]
-        end_recorded(record)
+        end_recorded(record, grace_s)
         path.unlink(missing_ok=True)
         found = True
     return found

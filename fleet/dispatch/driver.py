@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
 from pathlib import Path
 
 import ray
+from ray._raylet import AuthenticationTokenLoader, Config
 from ray.exceptions import (
     ActorDiedError,
     ActorUnavailableError,
@@ -33,10 +35,17 @@ def connect(address: str, token_file: Path) -> None:
         what = f"{address}: the head does not answer ({problem.strerror or problem})"
         raise FleetUnreachable(what, "on the head: fleet head") from None
     os.environ.update(driver_environment(token_file, sys.platform))
+    _read_environment_again()
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (RayError, ConnectionError, RuntimeError, OSError) as problem:
         raise _refused(address, problem) from None
+
+
+def _read_environment_again() -> None:
+    """Ray read its variables when it was imported, and the token when it was first used."""
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
 
 
 def in_words(problem: RayError) -> str:

@@ -112,10 +112,9 @@ class Jobs:
         try:
             reply = self._client.request(method, path, json=json)
         except httpx.TransportError as problem:
-            what = f"{self._url}: the head's Jobs interface does not answer"
-            raise FleetUnreachable(
-                f"{what} ({problem or type(problem).__name__})", HEAD_MEND
-            ) from None
+            why = str(problem) or type(problem).__name__
+            what = f"{self._url}: the head's Jobs interface does not answer ({why})"
+            raise FleetUnreachable(what, HEAD_MEND) from None
         if reply.status_code in (401, 403):
             raise UserError(f"{self._url}: the head refuses this token", TOKEN_MEND)
         if reply.status_code >= 400:

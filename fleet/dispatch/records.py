@@ -7,7 +7,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from fleet.dispatch.processes import ProcessMark, end_sessions, started_at
+from fleet.dispatch.processes import GRACE_S, ProcessMark, end_sessions, started_at
 from fleet.dispatch.versions import Versions
 
 HEAD = "head.json"
@@ -54,9 +54,9 @@ def read_record(path: Path) -> Record | None:
         return None
 
 
-def end_recorded(record: Record) -> None:
+def end_recorded(record: Record, grace_s: float = GRACE_S) -> None:
     """End the Ray processes of a record whose own command is gone or is this one."""
-    end_sessions([leader.pid for leader in record.ray if _ours(leader)])
+    end_sessions([leader.pid for leader in record.ray if _ours(leader)], grace_s)
 
 
 def _ours(leader: ProcessMark) -> bool:

@@ -108,6 +108,10 @@ class VersionsServer:
         serve = threading.Thread(target=self._server.serve_forever, args=(0.2,), daemon=True)
         serve.start()
 
+    @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()

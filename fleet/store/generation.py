@@ -109,25 +109,30 @@ def build(
     """
     shutil.rmtree(generation, ignore_errors=True)
     left_out = {f"{attempt_id}.parquet" for attempt_id in packed} | {SCHEMA_FILE}
-    for table in TABLES:
-        folder = generation / table
-        folder.mkdir(parents=True)
-        for name, content in {
-            SCHEMA_FILE: encode_rows(table, ()),
-            **((new or {}).get(table, {})),
-        }.items():
-            write_durably(folder / name, content)
-        for name in sorted(set(_names(base, table)) - left_out):
-            os.link(base / table / name, folder / name)  # type: ignore[operator]
-        sync_folder(folder)
-    sync_folder(generation)
+    try:
+        for table in TABLES:
+            own = {SCHEMA_FILE: encode_rows(table, ()), **(new or {}).get(table, {})}
+            _fill(generation / table, own, _files(base, table, left_out))
+        sync_folder(generation)
+    except OSError:
+        shutil.rmtree(generation, ignore_errors=True)
+        raise
     _switch(store, generation)
 
 
-def _names(generation: Path | None, table: str) -> list[str]:
+def _fill(folder: Path, own: Mapping[str, bytes], others: Iterable[Path]) -> None:
+    folder.mkdir(parents=True)
+    for name, content in own.items():
+        write_durably(folder / name, content)
+    for path in others:
+        os.link(path, folder / path.name)
+    sync_folder(folder)
+
+
+def _files(generation: Path | None, table: str, left_out: set[str]) -> list[Path]:
     if generation is None or not (generation / table).is_dir():
         return []
-    return os.listdir(generation / table)
+    return sorted(path for path in (generation / table).iterdir() if path.name not in left_out)
 
 
 def _switch(store: Path, generation: Path) -> None:

@@ -25,6 +25,7 @@ class ParquetStore:
 
     def __init__(self, folder: Path, *, views_sql: str = "", read_only: bool = False) -> None:
         self.folder = folder
+        self._read_only = read_only
         self._staging = folder / "staging"
         self._past: dict[tuple[str, str], list[history.Past]] = {}
         self._packed: dict[str, frozenset[str]] = {}
@@ -89,7 +90,7 @@ class ParquetStore:
                 replace_text(self.folder / "views.sql", views_sql)
 
     def _make_first(self) -> None:
-        with self._locked():
+        with locked(self.folder / "lock"):
             if generation.current(self.folder) is None:
                 generation.build(self.folder, self.folder / "gen-000001")
 
@@ -100,14 +101,11 @@ class ParquetStore:
                 generation.tidy(self.folder, self._staging)
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with locked(self.folder / "lock"):
-            yield
-
-    @contextmanager
     def _writing(self) -> Iterator[Path]:
         """Holds the lock; gives the current generation."""
-        with usable(self.folder), self._locked():
+        if self._read_only:
+            raise StoreUnusable(f"{self.folder} was opened for reading only")
+        with usable(self.folder), locked(self.folder / "lock"):
             self._staging.mkdir(exist_ok=True)
             now = generation.current(self.folder)
             if now is None:

@@ -38,7 +38,8 @@ def _unusable(folder: Path, problem: OSError) -> StoreUnusable:
     if problem.errno in _NO_LINKS:
         return StoreUnusable(f"{folder} lies on a file system without hard links", elsewhere)
     if problem.errno in _NOT_A_FOLDER:
-        return StoreUnusable(f"{problem.filename or folder} is a file, not a folder", elsewhere)
+        file = next((path for path in (folder, *folder.parents) if path.is_file()), folder)
+        return StoreUnusable(f"{file} is a file, not a folder", elsewhere)
     reason = problem.strerror or str(problem)
     where = f" ({problem.filename})" if problem.filename else ""
     return StoreUnusable(

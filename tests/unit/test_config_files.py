@@ -301,7 +301,9 @@ def test_an_experiment_written_as_yaml_loads_back_equal(
 ) -> None:
     path = folder / "configs" / "x.yaml"
     with path.open("w", encoding="utf-8", newline="") as stream:
-        YAML(typ="safe", pure=True).dump(experiment.model_dump(mode="json"), stream)
+        writer = YAML(typ="safe", pure=True)
+        writer.width = 2**20  # lines that it folds are read back with a space more
+        writer.dump(experiment.model_dump(mode="json"), stream)
     assert fleet.config.load(path).experiment == experiment
 
 
@@ -317,3 +319,21 @@ def test_importing_the_room_costs_nothing() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("sign", [CONFIGS / "README.md", JOBS / "README.md"])
+def test_the_example_on_the_door_sign_loads(folder: Path, sign: Path) -> None:
+    example = sign.read_text().split("```yaml\n")[1].split("```")[0]
+    (folder / "jobs" / "texts" / "report.txt").write_text("a long report")
+    if sign.parent == JOBS:
+        (folder / "jobs" / "summary.yaml").write_text(example)
+        assert fleet.config.load(experiment_file(folder, "summary")).jobs[0].name == "summary"
+    else:
+        (folder / "configs" / "x.yaml").write_text(example)
+        assert fleet.config.load(folder / "configs" / "x.yaml").experiment.name == "batch-size"
+
+
+@pytest.mark.parametrize("folder_of", [CONFIGS, JOBS])
+def test_the_door_sign_names_every_file(folder_of: Path) -> None:
+    sign = (folder_of / "README.md").read_text()
+    assert [name for name in names_in(folder_of) if f"`{name}.yaml`" not in sign] == []

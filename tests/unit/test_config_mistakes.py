@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import fleet.config
-from fleet.errors import ConfigError
+from fleet.errors import ConfigError, Mistake
 
 HEAD = "version: 1\nname: x\nmodels: [m]\njobs: [gold]\n"
 """Four good lines; what a test adds begins in line 5."""
@@ -52,13 +52,13 @@ def lines_of(text: str | bytes, path: str = "configs/x.yaml") -> list[str]:
             SCRIPT.replace("studio: {", "studio: {chip: c, models: {m: {decode: 1}}, ").replace(
                 "decode: 1", "prefill_tokens_per_s: 1, decode_tokens_per_s: 1, load: 1"
             ),
-            "8:88: engine.machines.studio.models.m.load: unknown key (did you mean load_s?)",
+            "8:85: engine.machines.studio.models.m.load: unknown key (did you mean load_s?)",
         ),
         ("why: 4\n", '5:6: why: must be text, not 4 (write "4")'),
         ("seed: 1.5\n", "5:7: seed: must be a whole number, not 1.5"),
         ("seed: -1\n", "5:7: seed: must be at least 0, not -1"),
         ("seed: .inf\n", "5:7: seed: must be a whole number, not '.inf'"),
-        ("settings:\n", "5:10: settings: is empty: must be a mapping"),
+        ("settings:\n", "5:1: settings: is empty: must be a mapping"),
         (
             "settings: {num_ctx: big}\n",
             "5:21: settings.num_ctx: must be a whole number or a list, not 'big'",
@@ -161,7 +161,7 @@ def test_a_mistake_is_told_with_its_place_and_its_mend(folder: Path, added: str,
         (b"\x89PNG\r\n\x1a\n\0\0", "1:1: is a binary file, not text"),
         (b"version: 1\nwhy: caf\xe9\n", "2:9: is not UTF-8 text (byte 0xe9)"),
         (b"#" * (2**20 + 1), "1:1: is larger than 1 MiB"),
-        ("[" * 5000, "1:1: is nested more than 50 deep"),
+        ("[" * 1500, "1:1: is nested more than 50 deep"),
         (
             "prompt: a\npoints: []\n",
             "1:1: this is a job, not an experiment: fleet submit MODEL --job x",
@@ -223,7 +223,7 @@ def test_the_keys_that_every_experiment_has(folder: Path, text: str, said: str) 
         ("configs/gptoss.yaml", "no such file (did you mean configs/gpt-oss.yaml?)"),
         ("configs", "is a folder, not a file"),
         ("x.yaml/x.yaml", "no such file (there are gpt-oss, "),
-        ("a\0b", "cannot be read: "),
+        ("a\0b", "no such file (there are gpt-oss, "),
     ],
 )
 def test_a_path_that_cannot_be_read(folder: Path, path: str, said: str) -> None:
@@ -333,20 +333,26 @@ def test_aliases_cannot_unfold_into_more_than_memory_holds(folder: Path) -> None
     assert said.endswith("unfolds to more than 300000 values")
 
 
+def mistakes_of(path: Path) -> tuple[Mistake, ...] | None:
+    try:
+        fleet.config.load(path)
+    except ConfigError as problem:
+        return problem.mistakes
+    return None
+
+
 def loads_or_says_why(text: bytes) -> None:
     Path("configs/x.yaml").write_bytes(text)
-    try:
-        fleet.config.load(Path("configs/x.yaml"))
-    except ConfigError as problem:
-        assert problem.mistakes
-        assert all(one.line >= 1 and one.column >= 1 and one.what for one in problem.mistakes)
+    mistakes = mistakes_of(Path("configs/x.yaml"))
+    assert mistakes != ()
+    assert all(one.line >= 1 and one.column >= 1 and one.what for one in mistakes or ())
 
 
 BITS = st.sampled_from(
-    ["version: 1\n", "name: x\n", "models: [m]\n", "jobs: [gold]\n", "engine:\n", "  kind: ", "&a ",
-     "*a ", "? ", ": ", "- ", "{", "}", "[", "]", ", ", "!!int ", "!t ", "|\n", ">\n", "%YAML 1.1\n",
-     "---\n", "...\n", "\t", "\n", "'", '"', "\\x", "\\U00110000", "\\ud800", "#", "1e999", "0x", "+_",
-     "9" * 5000, "2026-13-45", ".nan", "~", "<<: ", "settings:\n  num_ctx: ", "machines: ", "\x85"]
+    [*"{}[]#~'\"\t\n\x85", "version: 1\n", "name: x\n", "models: [m]\n", "jobs: [gold]\n",
+     "engine:\n", "  kind: ", "machines: ", "settings:\n  num_ctx: ", "&a ", "*a ", "? ", ": ",
+     "- ", ", ", "<<: ", "!!int ", "!t ", "|\n", ">\n", "%YAML 1.1\n", "---\n", "...\n", "\\x",
+     "\\U00110000", "\\ud800", "1e999", "0x", "+_", "9" * 5000, "2026-13-45", ".nan"]
 )  # fmt: skip
 relaxed = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -15,7 +15,7 @@ from fleet.model.experiment import Request
 from fleet.model.job import Job
 from fleet.model.machine import Machine
 from fleet.model.trial import show_settings
-from fleet.plan import Plan, expand
+from fleet.plan.expand import Plan, expand
 from tests.builders_plan import CHAT, GIB, SWEEP, machine, model, request
 
 NAMES = ["mercury", "venus", "earth"]
@@ -199,6 +199,12 @@ def test_a_model_larger_than_gpu_memory_is_a_warning_or_left_out_on_wish() -> No
     ]
     assert [one.machine.name for one in skipped.machines] == ["studio", "no-gpu"]
     assert skipped.warnings == ()
+
+
+def test_a_machines_own_copy_counts_before_the_size_elsewhere() -> None:
+    small = machine("small", models=[model("m", size_bytes=GIB)], gpu_limit_mb=2048)
+    large = machine("large", models=[model("m", size_bytes=3 * GIB)])
+    assert expand(request(models=["m"]), [small, large]).warnings == ()
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from fleet.estimate import prior_s
 from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine
 from fleet.model.job import Job, Point
 from fleet.model.machine import Machine
 from fleet.model.script import MachineScript, ScriptedModel
+from fleet.plan.estimate import prior_s
 from tests.builders_plan import CHAT, machine
 
 OLLAMA = OllamaEngine(kind="ollama")
@@ -24,10 +24,11 @@ CPU = machine("cpu", chip="Xeon")
     [
         (CPU, "tiny", 8_000_000, 0.2, 10),
         (ULTRA, "tiny", 8_000_000, 0.2, 10),
-        (ULTRA, "gpt-oss:20b", 13_000_000_000, 30, 120),
-        (ULTRA, "gpt-oss:120b", None, 120, 900),
-        (CARD, "gpt-oss:120b", 65_000_000_000, 600, 7200),
-        (CPU, "gpt-oss:120b", 65_000_000_000, 1800, 14_400),
+        (ULTRA, "gpt-oss:20b", 13_000_000_000, 20, 60),
+        (ULTRA, "gpt-oss:120b", 65_000_000_000, 80, 200),
+        (ULTRA, "dense:70b", None, 120, 900),
+        (CARD, "gpt-oss:120b", 65_000_000_000, 400, 3600),
+        (CPU, "gpt-oss:120b", 65_000_000_000, 600, 7200),
     ],
 )
 def test_the_prior_is_sane(
@@ -42,6 +43,15 @@ def test_more_bandwidth_and_less_model_take_less_time() -> None:
     by_name = [prior_s(CPU, OLLAMA, name, LONG, None) for name in ("m:135m", "m:1.5b", "m:70b")]
     assert by_name == sorted(by_name)
     assert prior_s(CPU, OLLAMA, "m:q4", LONG, None) == prior_s(CPU, OLLAMA, "m", LONG, None)
+
+
+def test_experts_that_sleep_are_not_read() -> None:
+    dense, sparse = (prior_s(CPU, OLLAMA, name, LONG, 10**10) for name in ("m:30b", "m:30b-a3b"))
+    assert sparse < dense / 5
+
+
+def test_embedded_models_are_tiny() -> None:
+    assert prior_s(CPU, EmbeddedEngine(kind="embedded"), "gpt-oss", LONG, None) < 10
 
 
 def test_loading_for_each_request_is_counted() -> None:

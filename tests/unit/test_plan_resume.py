@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from fleet.errors import PlanRefused
 from fleet.model.machine import Machine
 from fleet.model.trial import Attempt
-from fleet.plan import Plan, expand
-from fleet.resume import again, digests, remaining, with_digests, within
+from fleet.plan.expand import Plan, expand
+from fleet.plan.resume import again, digests, remaining, with_digests, within
 from tests.builders_plan import machine, model, past, request
 
 HERE = machine("here", models=[model("a"), model("b")], gpu_limit_mb=73_728)
@@ -130,6 +130,14 @@ def test_one_good_attempt_among_others_is_enough() -> None:
     assert left.redo == ()
 
 
+def test_the_change_is_told_from_the_latest_good_attempt() -> None:
+    whole = plan(HERE, repeats=1)
+    first = next(iter(whole.trials()))
+    tries = [past(first, HERE, fence=n, engine_version=f"0.{n}") for n in (0, 2, 1)]
+    (redo,) = remaining(whole, tries).redo
+    assert redo.words == "Ollama 0.2 -> 0.32.15"
+
+
 def test_the_next_fence_is_above_every_past_one() -> None:
     whole = plan(HERE)
     first = next(iter(whole.trials()))
@@ -173,7 +181,7 @@ def held(*values: str) -> dict[str, list[Any]]:
 def test_equal_digests_are_agreed_on() -> None:
     models = held("sha256:f00", "f00")
     assert digests(models, NAMES, ["gpt-oss:20b", "other:latest", "nobody"]) == {
-        "gpt-oss:20b": "f00",
+        "gpt-oss:20b": "sha256:f00",
         "other:latest": "other-digest",
     }
 
@@ -238,3 +246,9 @@ def test_no_time_keeps_nothing() -> None:
     fits = within(queues(plan()), seconds=-1)
     assert fits.kept == {}
     assert fits.left_out[0].reason.endswith(", 0 s are left")
+
+
+def test_after_a_block_too_long_no_shorter_one_is_started() -> None:
+    whole = plan(HERE)
+    queue = queues(whole)["id-here"][:3]  # block 0 whole, half of block 1
+    assert within({"id-here": queue}, seconds=queue[2].trial.estimate_s).kept == {}

@@ -6,8 +6,8 @@ import pytest
 
 from fleet.errors import PlanRefused, UnknownName
 from fleet.model.experiment import Selector
-from fleet.plan import expand
-from fleet.selection import select
+from fleet.plan.expand import expand
+from fleet.plan.selection import select
 from tests.builders_plan import CHAT, SWEEP, machine, request
 
 STUDIO_96 = machine("studio-96", os="darwin", chip="Apple M3 Ultra", memory_gb=96)

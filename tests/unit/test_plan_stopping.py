@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from fleet.errors import UnknownName
 from fleet.model.experiment import Repeats
 from fleet.model.job import Job
-from fleet.plan import Cell, Plan, expand
-from fleet.stopping import axis, contrasts, cut, stopped
+from fleet.plan.expand import Cell, Plan, expand
+from fleet.plan.stopping import axis, contrasts, cut, stopped
 from tests.builders_plan import CHAT, SWEEP, machine, request
 
 A, B = machine("m-a", memory_gb=96), machine("m-b", memory_gb=128)

@@ -19,7 +19,8 @@ from fleet.model.measure import Ask, Placement, Reply
 from fleet.model.settings import Value
 from fleet.ports import Clock, Say, Stop
 
-PROOFS = Proofs(exact_counts=True, server_clock=True, cache_off=True, placement=False)
+PROOFS = Proofs(exact_counts=True, server_clock=False, cache_off=True, placement=False)
+"""Durations and counts are llama.cpp's own; a wall clock of its own it does not show."""
 
 LOAD_DEFAULTS: Mapping[str, Value] = {"num_ctx": 4096, "num_batch": 512, "num_thread": 1}
 LOAD_OPTIONS = frozenset({*LOAD_DEFAULTS, "num_gpu"})
@@ -72,8 +73,9 @@ class Embedded:
         """Make the tiny model where it is absent; others must be there."""
         if stop.is_set():
             raise Interrupted(f"stopped before {model} was made")
-        say(f"making {model}")
-        self._files.make(model)
+        if not self._files.has(model):
+            say(f"making {model}")
+            self._files.make(model)
         return self._files.facts(model)
 
     def describe(self, model: str) -> ModelFacts:

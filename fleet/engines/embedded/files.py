@@ -27,10 +27,12 @@ class ModelFiles:
         files = sorted(path for path in self.folder.glob("*.gguf") if path.name[0] != ".")
         return [made.get(path.name, path.stem) for path in files]
 
+    def has(self, model: str) -> bool:
+        return self._place(model).is_file()
+
     def path(self, model: str) -> Path:
         """The model's file; raises ModelMissing."""
-        name = model.removesuffix(":latest")
-        path = self._place(name)
+        path = self._place(model)
         if not path.is_file():
             raise ModelMissing(
                 f"{model} is not in {self.folder}",
@@ -52,7 +54,8 @@ class ModelFiles:
             self._known[key] = _read(model.removesuffix(":latest"), path)
         return self._known[key]
 
-    def _place(self, name: str) -> Path:
+    def _place(self, model: str) -> Path:
+        name = model.removesuffix(":latest")
         file = tiny.file_name(TINY[name]) if name in TINY else f"{name}.gguf"
         return self.folder / Path(file).name  # a name is never a way out of the folder
 

@@ -1,7 +1,7 @@
 """How long a trial takes, before anything was measured: a prior, meant to be too long.
 
-Bytes read per token over memory bandwidth gives the decode speed; a mixture of experts reads
-less and is faster than this. History takes the prior's place as soon as a cell has some.
+Bytes read per token over memory bandwidth gives the decode speed; of a mixture of experts only
+the active share is read. History takes the prior's place as soon as a cell has some.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ LOAD_S = 1.0
 LOAD_BYTES_PER_S = 1e9
 BYTES_PER_PARAMETER = 0.65
 UNKNOWN_SIZE_BYTES = 5e9
+EMBEDDED_SIZE_BYTES = 8e6
+"""The embedded engine has only tiny generated models."""
+ACTIVE_SHARE = {"gpt-oss:20b": 0.25, "gpt-oss:120b": 0.1}
+"""Part of the weights read per token, rounded up; `30b-a3b` in a name says it too."""
 TEMPLATE_TOKENS = 100
 CHARACTERS_PER_TOKEN = 4
 
@@ -45,7 +49,9 @@ def prior_s(
     machine: Machine, engine: Engine, model: str, job: Job, size_bytes: int | None
 ) -> float:
     """Seconds of one trial; `size_bytes` None: guessed from the model's name."""
-    speeds = _scripted(machine, engine, model) or _guessed(machine, model, size_bytes)
+    speeds = _scripted(machine, engine, model) or _guessed(
+        machine, model, size_bytes if size_bytes is not None else _size_guess(engine, model)
+    )
     points = [_request_s(job, point, speeds) for point in job.points]
     answers = sum(points) * (job.requests + job.warmup / len(points))
     loads = job.requests * len(points) + job.warmup if job.load == "request" else 1
@@ -68,12 +74,11 @@ def _scripted(machine: Machine, engine: Engine, model: str) -> Speeds | None:
     )
 
 
-def _guessed(machine: Machine, model: str, size_bytes: int | None) -> Speeds:
-    size = size_bytes if size_bytes is not None else _size_by_name(model)
+def _guessed(machine: Machine, model: str, size: float) -> Speeds:
     gpu_memory = machine.gpu_memory_bytes()
     on_gpu = size if gpu_memory is None else min(size, gpu_memory)
-    token_s = on_gpu / _bytes_per_s(machine) + (size - on_gpu) / CPU_BYTES_PER_S
-    decode = 1 / (STEP_S + token_s / BANDWIDTH_REACHED)
+    read_s = on_gpu / _bytes_per_s(machine) + (size - on_gpu) / CPU_BYTES_PER_S
+    decode = 1 / (STEP_S + read_s * _active_share(model) / BANDWIDTH_REACHED)
     return Speeds(
         prefill_tokens_per_s=decode * PREFILL_OVER_DECODE,
         decode_tokens_per_s=decode,
@@ -91,12 +96,21 @@ def _bytes_per_s(machine: Machine) -> float:
     return GPU_BYTES_PER_S if machine.fingerprint.get("gpu") else CPU_BYTES_PER_S
 
 
-def _size_by_name(model: str) -> float:
+def _size_guess(engine: Engine, model: str) -> float:
     """`gpt-oss:20b` says twenty billion parameters; names without a number say nothing."""
+    if isinstance(engine, EmbeddedEngine):
+        return EMBEDDED_SIZE_BYTES
     match = re.search(r"(?<![\w.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9])", model.lower())
     if match is None:
         return UNKNOWN_SIZE_BYTES
     return float(match[1]) * {"b": 1e9, "m": 1e6}[match[2]] * BYTES_PER_PARAMETER
+
+
+def _active_share(model: str) -> float:
+    match = re.search(r"(\d+(?:\.\d+)?)b-a(\d+(?:\.\d+)?)b", model.lower())
+    if match is not None and float(match[1]) > float(match[2]):
+        return float(match[2]) / float(match[1])
+    return ACTIVE_SHARE.get(model, 1.0)
 
 
 def _request_s(job: Job, point: Point, speeds: Speeds) -> float:

@@ -11,14 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fleet.errors import PlanRefused
-from fleet.estimate import prior_s
+from fleet.plan.estimate import prior_s
 from fleet.model.experiment import Experiment, Repeats, Request
 from fleet.model.machine import Machine
 from fleet.model.settings import Settings, Value
 from fleet.model.trial import Trial, show_settings, trial_id
-from fleet.selection import asked, narrow
-from fleet.unfit import (
-    LeftOut,
+from fleet.plan.selection import asked, narrow
+from fleet.plan.unfit import LeftOut as LeftOut
+from fleet.plan.unfit import (
     PlanWarning,
     Shape,
     fitting_shapes,
@@ -102,6 +102,15 @@ class Plan:
     def trials(self) -> Iterator[Trial]:
         for machine in self.machines:
             yield from machine.trials
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redo:
+    """A trial measured well before something under it changed."""
+
+    trial: Trial
+    words: str
+    """`Ollama 0.32.14 -> 0.32.15`"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fleet.model.job import CONTEXT_STEP, Job, Point
 from fleet.model.machine import Machine
 from fleet.model.settings import OS_SETTINGS, Value
-from fleet.selection import Asked
+from fleet.plan.selection import Asked
 from fleet.units import show_bytes
 
 

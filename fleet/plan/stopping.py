@@ -15,8 +15,8 @@ from fleet.model.experiment import Repeats, Request
 from fleet.model.machine import FactValue, Machine
 from fleet.model.settings import Settings
 from fleet.model.trial import Trial
-from fleet.plan import Cell, Plan
-from fleet.selection import did_you_mean
+from fleet.plan.expand import Cell, Plan
+from fleet.plan.selection import did_you_mean
 
 OVER_ESTIMATE = 3.0
 

@@ -12,21 +12,12 @@ from fleet.errors import PlanRefused
 from fleet.identity import canonical_json
 from fleet.model.machine import EngineFacts, FactValue, Machine, ModelFacts, full_model_name
 from fleet.model.trial import Attempt, Trial
-from fleet.plan import MachinePlan, Plan
+from fleet.plan.expand import MachinePlan, Plan, Redo
 from fleet.ports import PastAttempt
 from fleet.units import show_span
 
 ENGINE_NAMES = {"ollama": "Ollama", "embedded": "llama.cpp", "simulated": "simulated engine"}
 SHOWN_DIGITS = 12
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Redo:
-    """A trial measured well before something under it changed."""
-
-    trial: Trial
-    words: str
-    """`Ollama 0.32.14 -> 0.32.15`"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +63,7 @@ def digests(
     `models` and `names` are by machine id. Raises PlanRefused with the line that mends it.
     """
     held = {model: _held(models, model) for model in wanted}
-    unequal = [model for model in wanted if len(set(held[model].values())) > 1]
+    unequal = [model for model in wanted if len(set(map(_bare, held[model].values()))) > 1]
     if unequal:
         raise PlanRefused(
             "\n".join(_unequal(model, held[model], names) for model in unequal),
@@ -139,7 +130,7 @@ def _held(models: Mapping[str, Sequence[ModelFacts]], model: str) -> dict[str, s
     """Digest by machine id, of the machines that have the model."""
     wanted = full_model_name(model)
     return {
-        machine_id: facts.digest.removeprefix("sha256:")
+        machine_id: facts.digest
         for machine_id, held in models.items()
         for facts in held
         if full_model_name(facts.name) == wanted
@@ -147,15 +138,15 @@ def _held(models: Mapping[str, Sequence[ModelFacts]], model: str) -> dict[str, s
 
 
 def _unequal(model: str, held: Mapping[str, str], names: Mapping[str, str]) -> str:
-    each = ", ".join(f"{names[m]} has {digest[:SHOWN_DIGITS]}" for m, digest in held.items())
+    each = ", ".join(f"{names[m]} has {_short(digest)}" for m, digest in held.items())
     return f"{model} is not the same model on every machine: {each}"
 
 
 def _mends(model: str, held: Mapping[str, str], names: Mapping[str, str]) -> Iterable[str]:
     """The machines that differ from the majority; all of them where there is none."""
-    (most, count), (_, second) = Counter(held.values()).most_common(2)
+    (most, count), (_, second) = Counter(map(_bare, held.values())).most_common(2)
     for machine_id, digest in held.items():
-        if digest != most or count == second:
+        if _bare(digest) != most or count == second:
             yield f"on {names[machine_id]}: ollama pull {model}"
 
 

@@ -1,0 +1,120 @@
+"""fleet head, join, leave, practice: several machines as one fleet."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+OwnIp = Annotated[
+    str | None, typer.Option("--ip", help="This machine's address, where it has several.")
+]
+
+
+@contextmanager
+def until_told() -> Iterator[threading.Event]:
+    """Ctrl-C and SIGTERM set the event, so that everything started is ended in order."""
+    stop = threading.Event()
+    before = {
+        number: signal.signal(number, lambda *_: stop.set())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def head(
+    ip: OwnIp = None,
+    show_token: Annotated[
+        bool, typer.Option("--show-token", help="Print the fleet's token and end.")
+    ] = False,
+) -> None:
+    """Be the head of a fleet, in the foreground: coordinator, ledger and store live here."""
+    from fleet import wiring
+    from fleet.app import cluster
+    from fleet.cli.view import say
+
+    if show_token:
+        from fleet.dispatch.access import make_token, read_token
+
+        print(read_token(make_token(wiring.state_folder())))
+        return
+    with until_told() as stop:
+        cluster.serve_head(ip, say, stop)
+
+
+def join(
+    address: Annotated[str, typer.Argument(help="Address of the head.", metavar="HEAD")],
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="Name for this machine; part of its identity."),
+    ] = None,
+    ip: OwnIp = None,
+) -> None:
+    """Join this machine to a fleet, in the foreground. Asks for the token on standard input."""
+    from fleet.app import cluster
+    from fleet.cli.view import say
+
+    token = read_token()
+    with until_told() as stop:
+        cluster.serve_node(address, name=name, token=token, own_ip=ip, say=say, stop=stop)
+
+
+def read_token() -> str | None:
+    """From standard input, unseen on a terminal; empty: the one kept from before."""
+    if sys.stdin.isatty():
+        from getpass import getpass
+
+        return getpass("token (empty: the one kept from before): ").strip() or None
+    return sys.stdin.readline().strip() or None
+
+
+def leave() -> None:
+    """End what `fleet head`, `fleet join` or `fleet practice` runs on this machine."""
+    from fleet import wiring
+    from fleet.app import cluster
+
+    if cluster.leave(wiring.state_folder()):
+        print("left: what fleet had started here is ended")
+    else:
+        print("nothing of a fleet runs here")
+
+
+def practice(
+    machines: Annotated[
+        int, typer.Option("--machines", min=1, max=8, help="How many simulated machines.")
+    ] = 4,
+) -> None:
+    """Run a Ray cluster of simulated machines on this one, to learn and to test with."""
+    from fleet import config
+    from fleet.app import cluster
+    from fleet.cli.view import say
+
+    names = config.practice_machines(machines)
+    with until_told() as stop:
+        cluster.serve_practice(names, say, stop)
+
+
+def coordinate() -> None:
+    """Run on the head for a request that was sent to it."""
+    from fleet.app import cluster
+    from fleet.cli.view import PlainTalk
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    raise typer.Exit(cluster.coordinate(PlainTalk()))
+
+
+def add(app: typer.Typer) -> None:
+    app.command()(head)
+    app.command()(join)
+    app.command()(leave)
+    app.command()(practice)
+    app.command(hidden=True)(coordinate)

@@ -1,0 +1,117 @@
+"""How the server answers generate and chat: in time, or with the fault that is scripted."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection
+
+from fleet.engines.simulated.machine import ScriptedMachine
+from fleet.engines.simulated.protocol import Lines, idle_answer
+from fleet.engines.simulated.question import Question, Refusal, is_gpt_oss
+from fleet.engines.simulated.schedule import Schedule, schedule
+from fleet.engines.simulated.wire import JSON, Wire
+
+REFUSALS = {
+    "busy": (503, "server busy, please try again.  maximum pending requests exceeded"),
+    "out_of_memory": (
+        500,
+        "llama-server reported out-of-memory during startup: failed to allocate buffer",
+    ),
+    "refuse": (400, "invalid options: refused by the machine's script"),
+}
+
+HEAD_EARLY_NS = 1_000_000
+"""The head of the answer goes out this long before its first line, so the line is on time."""
+
+
+def answer(machine: ScriptedMachine, question: Question, wire: Wire) -> bool:
+    """Answers one request; False where the connection is to be closed after it."""
+    entered_ns = time.monotonic_ns()
+    machine.find(question.model)
+    if not question.prompt_tokens:
+        _load_or_unload(machine, question, wire)
+        return True
+    faults = machine.count_request(question.model)
+    _refuse(machine, question, faults)
+    with machine.slot(question.model):
+        return _generate(machine, question, wire, faults, entered_ns)
+
+
+def _load_or_unload(machine: ScriptedMachine, question: Question, wire: Wire) -> None:
+    if question.unload:
+        machine.unload(question.model)
+    else:
+        with machine.slot(question.model):
+            _, load_ns = machine.load(question)
+            wire.wait_until(time.monotonic_ns() + load_ns)
+    wire.json(idle_answer(question))
+
+
+def _refuse(machine: ScriptedMachine, question: Question, faults: Collection[str]) -> None:
+    for kind, (status, text) in REFUSALS.items():
+        if kind in faults:
+            machine.fault_done(kind)
+            raise Refusal(status, text)
+    if question.think and not is_gpt_oss(question.model):
+        raise Refusal(400, f'"{question.model}" does not support thinking')
+
+
+def _generate(
+    machine: ScriptedMachine,
+    question: Question,
+    wire: Wire,
+    faults: Collection[str],
+    entered_ns: int,
+) -> bool:
+    start_ns = time.monotonic_ns()
+    loaded, load_ns = machine.load(question)
+    if question.prompt_tokens >= question.context and not question.truncate:
+        raise Refusal(400, _overlong(question))
+    plan = schedule(question, loaded.model, loaded.speeds, load_ns, faults)
+    if "stall" in faults:
+        machine.fault_done("stall")
+        wire.wait_for_the_end()
+    lines = Lines(question, len(plan.due_ns))
+    if question.stream:
+        whole = _stream(wire, lines, plan, start_ns, faults)
+        if whole:
+            wire.line(lines.last(plan, time.monotonic_ns() - entered_ns))
+        if "die_mid_stream" not in faults:
+            wire.end_lines()
+    else:
+        whole = "die_mid_stream" not in faults
+        wire.wait_until(start_ns + plan.due_ns[-1])
+        if whole:
+            wire.body(lines.whole(plan, time.monotonic_ns() - entered_ns), JSON)
+    for kind in sorted(faults):
+        machine.fault_done(kind)
+    if question.unload:
+        machine.unload(question.model)
+    return "die_mid_stream" not in faults
+
+
+def _stream(
+    wire: Wire, lines: Lines, plan: Schedule, start_ns: int, faults: Collection[str]
+) -> bool:
+    """Writes every token at its time; False where a fault leaves out the rest."""
+    wire.wait_until(start_ns + plan.due_ns[0] - HEAD_EARLY_NS)
+    wire.begin_lines()
+    written = len(plan.due_ns) // 2 if "die_mid_stream" in faults else len(plan.due_ns)
+    for number in range(written):
+        wire.wait_until(start_ns + plan.due_ns[number])
+        wire.line(lines.token(number))
+    return not {"die_mid_stream", "no_final_record"} & set(faults)
+
+
+def _overlong(question: Question) -> str:
+    """llama-server's own JSON, which the real server hands on as text."""
+    told = f"request ({question.prompt_tokens} tokens) exceeds the available context size"
+    error = {
+        "code": 400,
+        "message": f"{told} ({question.context} tokens), try increasing it",
+        "type": "exceed_context_size_error",
+        "n_prompt_tokens": question.prompt_tokens,
+        "n_ctx": question.context,
+    }
+    return json.dumps({"error": error})

@@ -1,0 +1,105 @@
+"""The simulated engine: a scripted server in a process of its own, and the real client on it.
+
+In a process of its own, since a server that writes tokens at their due times in the process that
+stamps them would hold the interpreter just when it is needed.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from fleet.errors import EngineUnreachable
+from fleet.model.machine import EngineFacts, ModelFacts
+from fleet.model.measure import Ask, Placement, Reply
+from fleet.model.script import MachineScript
+from fleet.model.settings import Value
+from fleet.ports import Clock, Say, Stop
+
+if TYPE_CHECKING:
+    from fleet.engines.ollama import Ollama
+
+END_S = 5.0
+
+
+class Simulated:
+    """Starts the server at once; it ends with `close`, and also when this process dies."""
+
+    def __init__(self, script: MachineScript, *, seed: int = 0, clock: Clock) -> None:
+        from fleet.engines.ollama import Ollama  # the server's own process does without it
+
+        self._process = _start(script, seed)
+        self._client: Ollama = Ollama(_url(self._process), clock=clock)
+
+    @property
+    def base_url(self) -> str:
+        return self._client.base_url
+
+    def facts(self) -> EngineFacts:
+        return replace(self._client.facts(), kind="simulated")
+
+    def models(self) -> Sequence[ModelFacts]:
+        return self._client.models()
+
+    def pull(self, model: str, say: Say, stop: Stop) -> ModelFacts:
+        return self._client.pull(model, say, stop)
+
+    def describe(self, model: str) -> ModelFacts:
+        return self._client.describe(model)
+
+    def load(self, model: str, options: Mapping[str, Value]) -> None:
+        self._client.load(model, options)
+
+    def ask(self, ask: Ask, stop: Stop) -> Reply:
+        return self._client.ask(ask, stop)
+
+    def placement(self, model: str) -> Placement | None:
+        return self._client.placement(model)
+
+    def unload(self, model: str) -> None:
+        self._client.unload(model)
+
+    def close(self) -> None:
+        self._client.close()
+        _end(self._process)
+
+
+def _start(script: MachineScript, seed: int) -> subprocess.Popen[str]:
+    """The script goes in as the first line; the open pipe after it says that we live."""
+    argv = [sys.executable, "-m", "fleet.engines.simulated", "-", "--seed", str(seed)]
+    process = subprocess.Popen(
+        argv,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for us: the server ends when we have cleared up
+    )
+    assert process.stdin is not None
+    process.stdin.write(script.model_dump_json() + "\n")
+    process.stdin.flush()
+    return process
+
+
+def _url(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    url = process.stdout.readline().strip()
+    if not url:
+        _end(process)
+        raise EngineUnreachable(
+            f"the simulated server ended with status {process.returncode} before it listened"
+        )
+    return url
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
+    try:
+        process.wait(END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,122 @@
+"""What the simulated machine knows while it runs: models there, models loaded, requests seen."""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from fleet.engines.simulated.question import Question, Refusal, same_model
+from fleet.engines.simulated.schedule import Speeds
+from fleet.model.machine import full_model_name
+from fleet.model.script import MachineScript, ScriptedModel
+from fleet.units import NS_PER_S
+
+WARM_LOAD_NS = 100_000
+"""What the real server reports as load time of a loaded model: little, never nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    model: ScriptedModel
+    options: tuple[object, ...]
+    context: int
+    speeds: Speeds
+
+
+class ScriptedMachine:
+    """Used by all threads of the server."""
+
+    def __init__(self, script: MachineScript, seed: int) -> None:
+        self.script = script
+        self.requests_seen = 0
+        """Generation requests; loads and unloads are none."""
+        self.faults_done: list[str] = []
+        self._seed = seed
+        self._models = {full_model_name(name): model for name, model in script.models.items()}
+        self._present = {name for name, model in self._models.items() if model.present}
+        self._loaded: dict[str, Loaded] = {}
+        self._loads = 0
+        self._lock = threading.Lock()
+        self._slots = {name: threading.Lock() for name in self._models}
+
+    def models(self) -> Mapping[str, ScriptedModel]:
+        """Those that are there."""
+        with self._lock:
+            return {name: self._models[name] for name in self._models if name in self._present}
+
+    def loaded(self) -> Mapping[str, Loaded]:
+        with self._lock:
+            return dict(self._loaded)
+
+    def find(self, name: str) -> ScriptedModel:
+        model = self.models().get(full_model_name(name))
+        if model is None:
+            raise Refusal(404, f"model '{name}' not found")
+        return model
+
+    def known(self, name: str) -> ScriptedModel | None:
+        """Also where it is not there yet, and can be pulled."""
+        return self._models.get(full_model_name(name))
+
+    def add(self, name: str) -> None:
+        with self._lock:
+            self._present.add(full_model_name(name))
+
+    def delete(self, name: str) -> None:
+        self.find(name)
+        self.unload(name)
+        with self._lock:
+            self._present.discard(full_model_name(name))
+
+    def count_request(self, model: str) -> frozenset[str]:
+        """The faults that this request meets."""
+        with self._lock:
+            number = self.requests_seen
+            self.requests_seen += 1
+            return frozenset(
+                fault.kind
+                for fault in self.script.faults
+                if fault.request in (None, number)
+                and (fault.model is None or same_model(fault.model, model))
+            )
+
+    def fault_done(self, kind: str) -> None:
+        with self._lock:
+            self.faults_done.append(kind)
+
+    @contextmanager
+    def slot(self, name: str) -> Iterator[None]:
+        """A model answers one request at a time; others wait here."""
+        with self._slots[full_model_name(name)]:
+            yield
+
+    def load(self, question: Question) -> tuple[Loaded, int]:
+        """The loaded model, and the real time its load takes; other options load anew."""
+        name = full_model_name(question.model)
+        model = self.find(question.model)
+        with self._lock:
+            there = self._loaded.get(name)
+            if there is not None and there.options == question.load_options:
+                return there, WARM_LOAD_NS
+            there = Loaded(
+                model=model,
+                options=question.load_options,
+                context=question.context,
+                speeds=Speeds.of(model, factor=self._factor(), time_scale=self.script.time_scale),
+            )
+            self._loaded[name] = there
+            self._loads += 1
+        return there, max(round(model.load_s * self.script.time_scale * NS_PER_S), WARM_LOAD_NS)
+
+    def unload(self, name: str) -> None:
+        with self._lock:
+            self._loaded.pop(full_model_name(name), None)
+
+    def _factor(self) -> float:
+        """Log-normal around 1, another for each load, the same for each seed."""
+        chance = random.Random(f"{self._seed}/{self._loads}")
+        return math.exp(chance.gauss(0, self.script.noise_percent / 100))

@@ -1,0 +1,296 @@
+"""A real head with real nodes on this machine; only the worker does not measure.
+
+One cluster serves the whole file; the machines of each test are its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+ray = pytest.importorskip("ray", reason="Ray is not installed")
+
+from fleet.dispatch.access import read_token, token_file  # noqa: E402
+from fleet.dispatch.actors import RayDispatcher  # noqa: E402
+from fleet.dispatch.cluster import Head, join, running_head  # noqa: E402
+from fleet.dispatch.driver import connect  # noqa: E402
+from fleet.dispatch.jobs import Jobs  # noqa: E402
+from fleet.dispatch.launch import Ports  # noqa: E402
+from fleet.dispatch.practice import practice_cluster  # noqa: E402
+from fleet.dispatch.processes import in_session  # noqa: E402
+from fleet.dispatch.seats import Seat  # noqa: E402
+from fleet.errors import FleetUnreachable, UserError  # noqa: E402
+from fleet.model.event import Event, Failed, Finished, Lost, Prepared, Started  # noqa: E402
+from fleet.model.trial import Attempt  # noqa: E402
+from tests import builders  # noqa: E402
+from tests.builders_dispatch import FakeWorker, Spec  # noqa: E402
+
+MACHINES = ("a", "b")
+Dispatching = Callable[..., RayDispatcher]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Head, Path]]:
+    state = tmp_path_factory.mktemp("state")
+    with practice_cluster(MACHINES, state) as head:
+        leaders = [leader.pid for leader in running_head(state).ray]  # type: ignore[union-attr]
+        assert len(leaders) == 3
+        yield head, state
+    assert [pid for leader in leaders for pid in in_session(leader)] == []
+    assert running_head(state) is None
+
+
+@pytest.fixture
+def dispatching(cluster: tuple[Head, Path]) -> Iterator[Dispatching]:
+    """Makes a dispatcher whose specs are changed by name, and closes it."""
+    head, state = cluster
+    made: list[RayDispatcher] = []
+
+    def make(**changes: dict[str, object]) -> RayDispatcher:
+        def spec_of(seat: Seat) -> Spec:
+            plain = {"name": seat.name, "machine_id": f"id-{seat.name}"}
+            return Spec(**{**plain, **changes.get(seat.name, {})})
+
+        made.append(
+            RayDispatcher(
+                FakeWorker,
+                spec_of,
+                address=head.address,
+                token_file=token_file(state),
+                experiment="demo",
+            )
+        )
+        return made[-1]
+
+    yield make
+    for dispatcher in made:
+        dispatcher.close()
+
+
+def attempts(name: str, count: int) -> list[Attempt]:
+    return [builders.attempt(machine=name, block=block) for block in range(count)]
+
+
+def finished(events: list[Event], machine_id: str) -> list[str]:
+    done = [one for one in events if isinstance(one, Finished) and one.machine_id == machine_id]
+    return [one.result.trial.trial_id for one in done]
+
+
+def test_machines_work_side_by_side_and_each_in_order(dispatching: Dispatching) -> None:
+    dispatcher = dispatching(a={"trial_s": 0.1}, b={"trial_s": 0.1})
+    machines = dispatcher.machines()
+    assert [machine.name for machine in machines] == ["a", "b"]
+    assert dispatcher.absent == {}
+    for machine in machines:
+        assert machine.fingerprint.get("nice") == 0
+        assert machine.fingerprint.get("threads") == str(os.cpu_count())
+    queues = {f"id-{name}": attempts(name, 5) for name in MACHINES}
+    events = list(dispatcher.run(queues))
+    for machine_id, queue in queues.items():
+        assert finished(events, machine_id) == [one.trial.trial_id for one in queue]
+    order = [one.machine_id for one in events if isinstance(one, Started)]
+    assert order != sorted(order), "one machine waited for the other"
+
+
+def test_models_are_prepared_on_each_machine(dispatching: Dispatching) -> None:
+    dispatcher = dispatching()
+    dispatcher.machines()
+    events = list(dispatcher.prepare({"id-a": ["tiny"], "id-b": ["absent"]}))
+    assert [one.models[0].name for one in events if isinstance(one, Prepared)] == ["tiny"]
+    assert [one.machine_id for one in events if isinstance(one, Failed)] == ["id-b"]
+
+
+def test_a_killed_worker_is_lost_and_the_other_goes_on(dispatching: Dispatching) -> None:
+    dispatcher = dispatching(a={"trial_s": 30.0}, b={"trial_s": 0.2})
+    pids = {machine.name: machine.fingerprint.get("pid") for machine in dispatcher.machines()}
+    events: list[Event] = []
+    for event in dispatcher.run({"id-a": attempts("a", 3), "id-b": attempts("b", 3)}):
+        events.append(event)
+        if isinstance(event, Started) and event.machine_id == "id-a":
+            os.kill(int(str(pids["a"])), signal.SIGKILL)
+    assert len(finished(events, "id-b")) == 3
+    lost = [one for one in events if isinstance(one, Lost)]
+    assert [one.machine_id for one in lost] == ["id-a"]
+    assert "its worker process ended" in lost[0].what
+    assert [machine.name for machine in dispatcher.machines()] == ["a", "b"], "no new seat"
+
+
+def test_dropped_trials_are_not_begun_and_results_are_acknowledged(
+    dispatching: Dispatching,
+) -> None:
+    dispatcher = dispatching(a={"trial_s": 0.5})
+    dispatcher.machines()
+    queue = attempts("a", 4)
+    events: list[Event] = []
+    for event in dispatcher.run({"id-a": queue}):
+        events.append(event)
+        if len(events) == 1:
+            dispatcher.drop("id-a", [one.trial.trial_id for one in queue[2:]])
+        if isinstance(event, Finished):
+            dispatcher.acknowledge("id-a", event.result.attempt_id)
+    done = [one.trial.trial_id for one in queue[:2]]
+    assert finished(events, "id-a") == done
+    looked = {machine.name: machine for machine in dispatcher.machines()}["a"]
+    assert looked.fingerprint.get("acknowledged") == ",".join(f"{one}-0" for one in done)
+
+
+def test_cancel_ends_a_run_with_its_trials_as_cancelled(dispatching: Dispatching) -> None:
+    dispatcher = dispatching(a={"trial_s": 60.0}, b={"trial_s": 60.0})
+    dispatcher.machines()
+    events: list[Event] = []
+    began = 0.0
+    for event in dispatcher.run({f"id-{name}": attempts(name, 2) for name in MACHINES}):
+        events.append(event)
+        if sum(isinstance(one, Started) for one in events) == 2 and not began:
+            began = time.monotonic()
+            dispatcher.cancel()
+    assert time.monotonic() - began < 2
+    outcomes = [one.result.outcome for one in events if isinstance(one, Finished)]
+    assert outcomes == ["cancelled", "cancelled"]
+
+
+def test_a_worker_that_does_not_stop_is_ended(dispatching: Dispatching) -> None:
+    dispatcher = dispatching(a={"breaks": "hang"})
+    dispatcher.machines()
+    run = dispatcher.run({"id-a": attempts("a", 1)})
+    assert isinstance(next(run), Started)
+    began = time.monotonic()
+    threading.Timer(0.1, dispatcher.cancel).start()
+    assert [type(event) for event in run] == [Lost]
+    assert time.monotonic() - began < 2.5
+
+
+def test_a_machine_that_cannot_be_looked_at_is_left_out_with_the_reason(
+    dispatching: Dispatching,
+) -> None:
+    dispatcher = dispatching(a={"breaks": "look"})
+    assert [machine.name for machine in dispatcher.machines()] == ["b"]
+    assert dispatcher.absent == {"a": "the machine would not be looked at"}
+    assert [type(event) for event in dispatcher.run({"id-a": attempts("a", 1)})] == [Lost]
+
+
+def test_a_worker_that_refuses_its_work_fails_with_its_own_words(dispatching: Dispatching) -> None:
+    dispatcher = dispatching(a={"breaks": "run"}, b={"breaks": "begin"})
+    dispatcher.machines()
+    assert dispatcher.absent == {"b": "no scripted machine is called 'b' name another"}
+    events = list(dispatcher.run({"id-a": attempts("a", 1)}))
+    failed = Failed(machine_id="id-a", what="the engine is of another kind", mend="name another")
+    assert events[1:] == [failed]
+
+
+def test_two_nodes_with_one_machine_id_are_named(dispatching: Dispatching) -> None:
+    dispatcher = dispatching(a={"machine_id": "same"}, b={"machine_id": "same"})
+    with pytest.raises(UserError, match="a and b give the same machine id") as caught:
+        dispatcher.machines()
+    assert "fleet join HEAD --name" in caught.value.mend
+
+
+def test_the_join_name_reaches_the_seat_and_a_dead_node_is_lost(
+    cluster: tuple[Head, Path], dispatching: Dispatching, tmp_path: Path
+) -> None:
+    head, state = cluster
+    third = tmp_path / "third"
+    token = read_token(token_file(state))
+    with join(
+        head.address, third, name="c", token=token, ports=Ports().shifted(13_000), deadline_s=5
+    ) as node:
+        dispatcher = dispatching(c={"trial_s": 60.0})
+        assert [machine.name for machine in dispatcher.machines()] == ["a", "b", "c"]
+        run = dispatcher.run({"id-c": attempts("c", 2)})
+        assert isinstance(next(run), Started)
+        raylet = next(pid for pid in in_session(node.record.ray[0].pid) if _is_raylet(pid))
+        os.kill(raylet, signal.SIGKILL)
+        assert [type(event) for event in run] == [Lost]
+        with pytest.raises(FleetUnreachable, match="Ray ended on this machine"):
+            node.watch(threading.Event())
+    assert not (third / "node.json").exists()
+
+
+def _is_raylet(pid: int) -> bool:
+    told = subprocess.run(["ps", "-o", "comm=", "-p", str(pid)], capture_output=True, text=True)
+    return told.stdout.strip().endswith("raylet")
+
+
+def _jobs(cluster: tuple[Head, Path]) -> Jobs:
+    head, state = cluster
+    url = f"http://127.0.0.1:{head.record.dashboard_port}"
+    return Jobs(url, read_token(token_file(state)))
+
+
+def test_a_job_runs_on_the_head_and_its_log_is_followed(cluster: tuple[Head, Path]) -> None:
+    line = f"{sys.executable} -c \"import os; print('hello', os.environ['WHO'], os.nice(0))\""
+    with _jobs(cluster) as jobs:
+        assert jobs.submit(line, "demo-1", environment={"WHO": "fleet"}) == "demo-1"
+        told = "".join(jobs.follow("demo-1", threading.Event()))
+        assert "hello fleet 0" in told
+        assert jobs.state("demo-1") == "SUCCEEDED"
+        with pytest.raises(UserError, match="submitted before"):
+            jobs.submit("true", "demo-1")
+        with pytest.raises(UserError, match="no job 'demo-2' there"):
+            jobs.state("demo-2")
+
+
+def test_a_running_job_is_stopped(cluster: tuple[Head, Path]) -> None:
+    with _jobs(cluster) as jobs:
+        jobs.submit("sleep 60", "sleeper")
+        began = threading.Event()
+        while jobs.state("sleeper") == "PENDING":
+            began.wait(0.1)
+        jobs.stop("sleeper")
+        list(jobs.follow("sleeper", threading.Event()))
+        assert jobs.state("sleeper") == "STOPPED"
+
+
+def test_a_wrong_token_opens_nothing(cluster: tuple[Head, Path], tmp_path: Path) -> None:
+    head, _ = cluster
+    url = f"http://127.0.0.1:{head.record.dashboard_port}"
+    with Jobs(url, "0" * 64) as jobs, pytest.raises(UserError, match="refuses this token"):
+        jobs.submit("true", "evil")
+    assert httpx.get(f"{url}/api/jobs/", trust_env=False).status_code in (401, 403)
+    with pytest.raises(UserError, match="another token"):
+        join(head.address, tmp_path, token="0" * 64)
+
+
+def test_a_driver_with_a_wrong_token_is_told_so(cluster: tuple[Head, Path], tmp_path: Path) -> None:
+    head, _ = cluster
+    wrong = tmp_path / "token"
+    wrong.touch(0o600)
+    wrong.write_text("0" * 64)
+    program = (
+        "import sys; from pathlib import Path; from fleet.dispatch.driver import connect\n"
+        "from fleet.errors import UserError\n"
+        "try: connect(sys.argv[1], Path(sys.argv[2]))\n"
+        "except UserError as problem: print(problem.what)"
+    )
+    argv = [sys.executable, "-c", program, head.address, str(wrong)]
+    told = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    assert told.stdout.strip() == f"{head.address}: the head refuses this token", told.stderr
+
+
+def test_no_secret_is_seen_in_the_process_list(cluster: tuple[Head, Path]) -> None:
+    _, state = cluster
+    told = subprocess.run(["ps", "-A", "-ww", "-o", "args="], capture_output=True, text=True)
+    assert "ray start" in told.stdout
+    assert read_token(token_file(state)) not in told.stdout
+
+
+def test_the_head_is_found_by_its_record(cluster: tuple[Head, Path]) -> None:
+    head, state = cluster
+    record = json.loads((state / "head.json").read_text())
+    assert record["address"] == head.address
+    assert read_token(token_file(state)) not in json.dumps(record)
+
+
+def test_a_head_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(FleetUnreachable, match="the head does not answer"):
+        connect("127.0.0.1:9", tmp_path / "token")

@@ -1,0 +1,295 @@
+"""What Ray is started with, who may join, and what is ended: everything short of Ray itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from fleet.dispatch import cluster, launch, places, versions
+from fleet.dispatch.access import make_token, read_token, save_token
+from fleet.dispatch.processes import end_sessions, in_session, mark, started_at
+from fleet.dispatch.records import HEAD, NODE, Record, read_record, write_record
+from fleet.dispatch.seats import seats
+from fleet.dispatch.versions import Versions, VersionsServer, ask_versions, check_versions
+from fleet.errors import FleetUnreachable, UserError
+
+TOKEN = Path("/state/token")
+MINE = Versions(python="3.12.4", ray="2.60.0", fleet="0.1.0")
+SECRET = "0123456789abcdef" * 4
+
+
+def test_every_process_of_ray_is_in_token_mode() -> None:
+    ports = launch.Ports()
+    for variables in (
+        launch.driver_environment(TOKEN, "linux"),
+        launch.head_environment(TOKEN, ports, "linux"),
+        launch.worker_environment(TOKEN, "linux", 8),
+    ):
+        assert variables["RAY_AUTH_MODE"] == "token"
+        assert variables["RAY_AUTH_TOKEN_PATH"] == "/state/token"
+        assert "RAY_AUTH_TOKEN" not in variables
+        assert "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER" not in variables
+
+
+def test_a_measuring_process_is_as_it_would_be_without_ray() -> None:
+    variables = launch.worker_environment(TOKEN, "darwin", 8)
+    assert variables["RAY_worker_niceness"] == "0"
+    assert variables["RAY_memory_monitor_refresh_ms"] == "0"
+    assert variables["OMP_NUM_THREADS"] == "8"
+    assert variables["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] == "1"
+
+
+def test_what_a_shell_says_to_ray_is_left_behind() -> None:
+    shell = {"PATH": "/bin", "RAY_ADDRESS": "evil:1", "RAY_AUTH_TOKEN": "other"}
+    assert launch.without_ray(shell) == {"PATH": "/bin"}
+
+
+def test_no_secret_stands_in_a_command_line(tmp_path: Path) -> None:
+    secret = read_token(make_token(tmp_path))
+    ports = launch.Ports()
+    head = launch.head_command("ray", "10.0.0.1", tmp_path, ports)
+    labels = launch.node_labels("a", None, 1)
+    node = launch.join_command("ray", "10.0.0.1:6379", "10.0.0.2", tmp_path, ports, labels)
+    assert secret not in " ".join(head + node)
+    assert "--dashboard-host=127.0.0.1" in head
+    assert "--num-cpus=0" in head
+    assert '--resources={"bench_slot": 1}' in node
+    assert "--labels=bench/node=a,bench/since=1" in node
+
+
+def test_the_join_name_travels_only_where_it_was_given() -> None:
+    assert launch.JOIN_NAME_LABEL not in launch.node_labels("a", None, 1)
+    assert launch.node_labels("a", "a", 1)[launch.JOIN_NAME_LABEL] == "a"
+
+
+def test_shifted_ports_never_meet() -> None:
+    all_ports = [port for by in (0, 100, 200) for port in launch.Ports().shifted(by).single()]
+    assert len(set(all_ports)) == len(all_ports)
+    assert launch.Ports().shifted(100).first_worker > launch.Ports().last_worker
+
+
+@pytest.mark.parametrize("name", ["", "llama3:8b", "-a", "a" * 64, "a b"])
+def test_a_name_that_ray_would_refuse_is_refused_here(name: str) -> None:
+    with pytest.raises(UserError, match="cannot name a machine"):
+        launch.checked_name(name)
+
+
+def test_a_token_is_made_once_and_is_private(tmp_path: Path) -> None:
+    path = make_token(tmp_path / "state")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert len(read_token(path)) == 64
+    assert read_token(make_token(tmp_path / "state")) == read_token(path)
+
+
+def test_a_token_others_can_read_is_refused(tmp_path: Path) -> None:
+    path = make_token(tmp_path)
+    path.chmod(0o640)
+    with pytest.raises(UserError, match="others on this machine") as caught:
+        make_token(tmp_path)
+    assert caught.value.mend == f"chmod 600 {path}"
+
+
+@pytest.mark.parametrize("text", ["", "short", "two words in a row of this", "naïve" * 8])
+def test_what_is_no_token_is_not_kept(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UserError, match="no token"):
+        save_token(tmp_path, text)
+
+
+def test_a_missing_token_says_where_one_is_had(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no token of a fleet here") as caught:
+        read_token(tmp_path / "token")
+    assert "--show-token" in caught.value.mend
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        (Versions(python="3.11.7", ray="2.60.0", fleet="0.1.0"), "Python 3.12 here, 3.11 there"),
+        (Versions(python="3.12.4", ray="2.59.0", fleet="0.1.0"), "Ray 2.60.0 here, 2.59.0 there"),
+        (Versions(python="3.12.4", ray="2.60.0", fleet="0.2.0"), "fleet 0.1.0 here, 0.2.0 there"),
+    ],
+)
+def test_another_version_is_refused_with_the_line_that_mends_it(
+    other: Versions, named: str
+) -> None:
+    problem = check_versions(MINE, other)
+    assert problem is not None
+    assert named in problem.what
+    assert f"'ollama-fleet[node]=={other.fleet}'" in problem.mend
+    assert f"--python {other.python_minor()}" in problem.mend
+
+
+def test_another_patch_of_python_may_join() -> None:
+    assert check_versions(MINE, Versions(python="3.12.9", ray="2.60.0", fleet="0.1.0")) is None
+
+
+@pytest.fixture
+def endpoint() -> int:
+    server = VersionsServer("127.0.0.1", 0, MINE, SECRET)
+    yield server.port
+    server.close()
+
+
+def test_the_head_tells_its_versions(endpoint: int) -> None:
+    assert ask_versions("127.0.0.1", endpoint, SECRET) == MINE
+
+
+def test_another_token_is_known_without_sending_it(endpoint: int) -> None:
+    with pytest.raises(UserError, match="another token"):
+        ask_versions("127.0.0.1", endpoint, "f" * 64)
+
+
+def test_a_head_that_does_not_answer_is_named_in_time() -> None:
+    with pytest.raises(FleetUnreachable, match=r"127\.0\.0\.1:9/versions: no head"):
+        ask_versions("127.0.0.1", 9, SECRET, deadline_s=0.2)
+
+
+def test_a_machine_of_another_version_is_refused_before_ray_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Versions(python="3.9.1", ray="2.60.0", fleet="0.1.0")
+    server = VersionsServer("127.0.0.1", 0, other, SECRET)
+    monkeypatch.setattr(cluster, "start_node", lambda *_: pytest.fail("Ray was started"))
+    try:
+        with pytest.raises(UserError, match="does not fit the head"):
+            cluster.join(f"127.0.0.1:{server.port + 1}", tmp_path, token=SECRET)
+    finally:
+        server.close()
+    assert not (tmp_path / "token").exists()
+
+
+def test_a_port_in_use_is_named(endpoint: int) -> None:
+    with pytest.raises(FleetUnreachable, match="cannot listen there"):
+        VersionsServer("127.0.0.1", endpoint, MINE, SECRET)
+
+
+@pytest.mark.parametrize("text", [":6379", "host:ray", ""])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="no address of a head"):
+        places.split_address(text)
+
+
+def test_the_lines_to_paste_hold_versions_and_no_secret() -> None:
+    install, join = cluster.join_lines("10.0.0.1:6379", MINE)
+    assert install == "uv tool install --force --python 3.12 'ollama-fleet[node]==0.1.0'"
+    assert join == "fleet join 10.0.0.1"
+    assert cluster.join_lines("10.0.0.1:7379", MINE)[1] == "fleet join 10.0.0.1:7379"
+
+
+def test_the_sockets_of_ray_fit_a_mac(tmp_path: Path) -> None:
+    folder = places.fresh_folder(tmp_path, "h")
+    socket = "session_2026-11-23_22-03-37_805339_1234567/sockets/plasma_store"
+    assert len(str(folder / socket)) <= 104
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def _sleeper() -> subprocess.Popen[bytes]:
+    program = "sleep 60 & echo; wait"
+    child = subprocess.Popen(["sh", "-c", program], start_new_session=True, stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.readline()
+    child.stdout.close()
+    return child
+
+
+def test_a_session_ends_whole_and_alone() -> None:
+    ours, strangers = _sleeper(), _sleeper()
+    try:
+        assert len(in_session(ours.pid)) == 2
+        end_sessions([ours.pid], grace_s=0.3)
+        ours.wait()
+        assert in_session(ours.pid) == []
+        assert len(in_session(strangers.pid)) == 2
+    finally:
+        os.killpg(strangers.pid, signal.SIGKILL)
+        strangers.wait()
+
+
+def test_a_process_is_known_by_its_start(tmp_path: Path) -> None:
+    me = mark(os.getpid())
+    assert me.alive()
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    assert started_at(child.pid) is None
+
+
+def _record(command: int, ray: int) -> Record:
+    return Record(
+        address="10.0.0.1:6379",
+        dashboard_port=8265,
+        versions=MINE,
+        own_ip="10.0.0.1",
+        name="",
+        command=mark(command),
+        ray=(mark(ray),),
+    )
+
+
+def test_leave_asks_the_command_and_ends_what_it_left(tmp_path: Path) -> None:
+    command, ray = _sleeper(), _sleeper()
+    reaping = threading.Thread(target=lambda: (command.wait(), ray.wait()))
+    reaping.start()
+    write_record(tmp_path / NODE, _record(command.pid, ray.pid))
+    assert cluster.leave(tmp_path, grace_s=0.3)
+    reaping.join()
+    assert command.returncode == -signal.SIGTERM
+    assert in_session(ray.pid) == []
+    assert not (tmp_path / NODE).exists()
+    assert not cluster.leave(tmp_path)
+
+
+def test_leave_spares_a_stranger_with_the_number_of_ours(tmp_path: Path) -> None:
+    stranger = _sleeper()
+    path = tmp_path / HEAD
+    write_record(path, _record(stranger.pid, stranger.pid))
+    path.write_text(path.read_text().replace(mark(stranger.pid).started, "1"))
+    try:
+        assert cluster.running_head(tmp_path) is None
+        cluster.leave(tmp_path)
+        assert stranger.poll() is None
+    finally:
+        os.killpg(stranger.pid, signal.SIGKILL)
+        stranger.wait()
+
+
+def test_a_record_survives_the_disk_and_a_broken_one_is_none(tmp_path: Path) -> None:
+    record = _record(os.getpid(), os.getpid())
+    write_record(tmp_path / HEAD, record)
+    assert read_record(tmp_path / HEAD) == record
+    assert cluster.running_head(tmp_path) == record
+    (tmp_path / HEAD).write_text('{"address": 1}')
+    assert read_record(tmp_path / HEAD) is None
+
+
+def test_two_heads_of_one_state_are_refused(tmp_path: Path) -> None:
+    write_record(tmp_path / HEAD, _record(os.getpid(), os.getpid()))
+    with pytest.raises(UserError, match="a head runs here already"):
+        cluster.start_head(tmp_path)
+
+
+def _node(name: str, node_id: str, since: int, ip: str = "10.0.0.2", alive: bool = True) -> dict:
+    labels = {"bench/node": name, "bench/since": str(since)}
+    return {"NodeID": node_id, "Alive": alive, "Labels": labels, "NodeManagerAddress": ip}
+
+
+def test_a_node_that_was_started_anew_counts_once() -> None:
+    nodes = [_node("a", "new", 20), _node("a", "old", 10), _node("b", "dead", 5, alive=False)]
+    head = {"NodeID": "head", "Alive": True, "Labels": {}, "NodeManagerAddress": "10.0.0.1"}
+    assert [(seat.name, seat.node_id) for seat in seats([*nodes, head])] == [("a", "new")]
+
+
+def test_two_machines_of_one_name_are_told_apart() -> None:
+    with pytest.raises(UserError, match=r"two machines are called a: 10\.0\.0\.2 and 10\.0\.0\.3"):
+        seats([_node("a", "1", 1), _node("a", "2", 2, ip="10.0.0.3")])
+
+
+def test_the_installed_versions_are_those_of_this_process() -> None:
+    mine = versions.installed()
+    assert sys.version.startswith(mine.python)
+    assert mine.ray == "2.60.0"

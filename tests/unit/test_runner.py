@@ -1,0 +1,221 @@
+"""One trial through its ports; the engine here is a small honest one that counts words."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from fleet.errors import EngineUnreachable, Interrupted, ModelMissing
+from fleet.model.job import Job, Point
+from fleet.model.machine import EngineFacts, Fingerprint, ModelFacts, Proofs
+from fleet.model.measure import Ask, Placement, Reply, TrialResult
+from fleet.model.settings import Value
+from fleet.ports import Say, Stop
+from fleet.runner import Place, run_trial
+from tests import builders
+
+PLACE = Fingerprint(facts=(), hardware_id="h", software_id="s", condition_id="c")
+
+
+class SteppedClock:
+    def __init__(self) -> None:
+        self.now_ns = 5_000
+
+    def unix_ns(self) -> int:
+        return 1_700_000_000_000_000_000
+
+    def monotonic_ns(self) -> int:
+        self.now_ns += 1_000
+        return self.now_ns
+
+    def suspended_ns(self) -> int:
+        return 0
+
+    def sleep(self, seconds: float, stop: Stop) -> None:
+        self.now_ns += int(seconds * 1e9)
+
+
+@dataclass
+class WordEngine:
+    """Counts words plus BOS; keeps what it was asked; fails where it is told to."""
+
+    clock: SteppedClock
+    tokens_per_word: int = 1
+    fail_at: int | None = None
+    stop_at: int | None = None
+    digest: str = "sha256:aa"
+    asked: list[Ask] = field(default_factory=list)
+    loads: list[Mapping[str, Value]] = field(default_factory=list)
+    unloads: int = 0
+    loaded: bool = False
+
+    def facts(self) -> EngineFacts:
+        proofs = Proofs(exact_counts=True, server_clock=True, cache_off=True, placement=True)
+        return EngineFacts(kind="embedded", version="1", proofs=proofs)
+
+    def models(self) -> Sequence[ModelFacts]:
+        return ()
+
+    def pull(self, model: str, say: Say, stop: Stop) -> ModelFacts:
+        return self.describe(model)
+
+    def describe(self, model: str) -> ModelFacts:
+        if model == "absent":
+            raise ModelMissing("absent is not here", "ollama pull absent")
+        return ModelFacts(name=model, digest=self.digest, size_bytes=10)
+
+    def load(self, model: str, options: Mapping[str, Value]) -> None:
+        self.loads.append(options)
+        self.loaded = True
+
+    def ask(self, ask: Ask, stop: Stop) -> Reply:
+        if len(self.asked) == self.stop_at:
+            raise Interrupted("stopped")
+        self.asked.append(ask)
+        words = len(ask.prompt.split()) * self.tokens_per_word
+        reply = builders.reply(
+            sent_ns=self.clock.monotonic_ns(),
+            ended_ns=self.clock.monotonic_ns(),
+            first_chunk_ns=None,
+            first_answer_ns=None,
+            last_chunk_ns=None,
+            prompt_tokens=1 + words,
+            output_tokens=ask.output_tokens,
+        )
+        if len(self.asked) - 1 == self.fail_at:
+            return replace(reply, error="the connection broke", error_reason="stream_broken")
+        return reply
+
+    def placement(self, model: str) -> Placement | None:
+        return Placement(size_bytes=10, gpu_bytes=10, context_length=1024)
+
+    def unload(self, model: str) -> None:
+        self.unloads += 1
+        self.loaded = False
+
+    def close(self) -> None: ...
+
+
+def run(engine: WordEngine, **changes: object) -> TrialResult:
+    place = Place(engine, lambda: PLACE, engine.clock, threading.Event())
+    return run_trial(builders.attempt(**changes), place)
+
+
+@pytest.fixture
+def engine() -> WordEngine:
+    return WordEngine(SteppedClock())
+
+
+PAIR = (Point(prompt_tokens=512, output_tokens=1), Point(prompt_tokens=16, output_tokens=128))
+
+
+def test_prompts_of_exact_points_have_exactly_the_tokens_asked_for(engine: WordEngine) -> None:
+    result = run(engine, job=builders.exact_job(*PAIR))
+    measured = [r for r in result.requests if not r.warmup]
+    assert {r.point for r in measured} == {"pp512", "tg128"}
+    assert all(r.reply.prompt_tokens == r.prompt_tokens_asked for r in measured)
+    assert all(r.output_tokens_asked == r.reply.output_tokens for r in measured)
+
+
+def test_a_vocabulary_that_splits_words_is_fitted_on_the_engine(engine: WordEngine) -> None:
+    engine.tokens_per_word = 3
+    point = Point(prompt_tokens=601, output_tokens=1)
+    result = run(engine, job=builders.exact_job(point))
+    assert [r.reply.prompt_tokens for r in result.requests if not r.warmup] == [601] * 3
+
+
+def test_the_model_is_loaded_fresh_once_and_unloaded_at_the_end(engine: WordEngine) -> None:
+    result = run(engine)
+    assert result.outcome == "ok"
+    assert engine.loads == [{"num_ctx": 1024, "num_batch": 512}]
+    assert not engine.loaded
+    assert result.load_ns is not None
+    assert result.placement == Placement(size_bytes=10, gpu_bytes=10, context_length=1024)
+
+
+def test_every_request_sends_everything_and_has_a_nonce_of_its_own(engine: WordEngine) -> None:
+    run(engine)
+    assert len({ask.system for ask in engine.asked}) == len(engine.asked) == 3
+    for ask in engine.asked:
+        assert set(ask.options) == {"num_ctx", "num_batch", "temperature", "seed", "num_predict"}
+
+
+def test_the_same_trial_on_another_machine_asks_the_same(engine: WordEngine) -> None:
+    other = WordEngine(SteppedClock())
+    run(engine, job=builders.exact_job(*PAIR), machine="studio-96")
+    run(other, job=builders.exact_job(*PAIR), machine="max-128")
+    assert engine.asked == other.asked
+
+
+def test_cold_loads_unload_before_each_measured_request(engine: WordEngine) -> None:
+    run(engine, job=builders.job(load="request", requests=3))
+    assert engine.unloads == 1 + 3 + 1
+
+
+def test_a_cut_trial_asks_once_per_point(engine: WordEngine) -> None:
+    result = run(engine, cut=True)
+    assert [r.warmup for r in result.requests] == [True, False]
+    assert result.trial.cut
+
+
+def test_a_request_that_breaks_fails_the_trial_and_keeps_what_came_before(
+    engine: WordEngine,
+) -> None:
+    engine.fail_at = 1
+    result = run(engine)
+    assert (result.outcome, result.reason, result.transient) == ("failed", "stream_broken", True)
+    assert result.detail == "the connection broke"
+    assert [r.reply.error for r in result.requests] == [None, "the connection broke"]
+    assert not engine.loaded
+
+
+def test_stop_makes_a_cancelled_result(engine: WordEngine) -> None:
+    engine.stop_at = 1
+    result = run(engine)
+    assert result.outcome == "cancelled"
+    assert len(result.requests) == 1
+
+
+def test_another_model_under_the_same_name_is_refused_before_anything_is_loaded(
+    engine: WordEngine,
+) -> None:
+    result = run(engine, digest="sha256:bb")
+    assert (result.outcome, result.reason, result.transient) == ("failed", "digest_changed", False)
+    assert engine.loads == []
+
+
+def test_a_missing_model_is_a_result_too(engine: WordEngine) -> None:
+    result = run(engine, model="absent")
+    assert (result.outcome, result.reason) == ("failed", "model_missing")
+    assert result.requests == ()
+
+
+def test_an_engine_that_cannot_unload_at_the_end_fails_the_trial(engine: WordEngine) -> None:
+    unload = engine.unload
+
+    def gone(model: str) -> None:
+        unload(model)
+        if engine.unloads > 1:
+            raise EngineUnreachable("gone")
+
+    engine.unload = gone  # type: ignore[method-assign]
+    assert run(engine).reason == "engine_unreachable"
+
+
+def test_stamps_count_from_the_trials_zero(engine: WordEngine) -> None:
+    result = run(engine)
+    for record in result.requests:
+        assert 0 < record.reply.sent_ns < record.reply.ended_ns < result.duration_ns
+
+
+def test_points_come_in_a_seeded_order_that_changes_with_the_block(engine: WordEngine) -> None:
+    points = tuple(Point(prompt_tokens=n, output_tokens=1) for n in (16, 32, 64, 128))
+    job = Job(name="many", api="generate", points=points, requests=1, warmup=0)
+    orders = {
+        tuple(r.point for r in run(engine, job=job, block=block).requests if not r.warmup)
+        for block in range(6)
+    }
+    assert len(orders) > 1
