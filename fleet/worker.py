@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -24,9 +25,11 @@ from fleet.model.event import Event, Failed, Finished, Prepared, Said, Started
 from fleet.model.machine import EngineFacts, Machine, ModelFacts
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt
+from fleet.plan.stopping import cut
 from fleet.ports import Engine
 from fleet.runner import Place, run_trial
 from fleet.spool import Spool
+from fleet.units import NS_PER_S
 
 
 class NodeWorker:
@@ -40,6 +43,7 @@ class NodeWorker:
         self._clock = SystemClock()
         self._stop = threading.Event()
         self._dropped: set[str] = set()
+        self._seconds_seen: dict[tuple[str, str, str, str], float] = {}
 
     def look(self) -> Machine:
         engine_facts: EngineFacts | None = None
@@ -78,7 +82,7 @@ class NodeWorker:
         with awake():
             for attempt in attempts:
                 if attempt.attempt_id not in recovered and self._wanted(attempt):
-                    yield from self._measured(attempt)
+                    yield from self._measured(self._bounded(attempt))
 
     def drop(self, trial_ids: Sequence[str]) -> None:
         self._dropped.update(trial_ids)
@@ -97,6 +101,11 @@ class NodeWorker:
     def _wanted(self, attempt: Attempt) -> bool:
         return not self._stop.is_set() and attempt.trial.trial_id not in self._dropped
 
+    def _bounded(self, attempt: Attempt) -> Attempt:
+        """A cell that runs far over its estimate is asked less from here on; its rows say so."""
+        seconds = self._seconds_seen.get(attempt.trial.cell(), 0.0)
+        return replace(attempt, trial=cut(attempt.trial, seconds))
+
     def _measured(self, attempt: Attempt) -> Iterator[Event]:
         lock = MachineLock(self._node.machine_id)
         try:
@@ -106,6 +115,7 @@ class NodeWorker:
                     return
             yield Started(machine_id=self._node.machine_id, attempt=attempt)
             result = self._measure(attempt)
+            self._seconds_seen[attempt.trial.cell()] = result.duration_ns / NS_PER_S
         finally:
             lock.release()
         yield Finished(machine_id=self._node.machine_id, result=result)

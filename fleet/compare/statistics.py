@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
 
 CONFIDENCE = 0.95
 POWER = 0.80
@@ -108,40 +110,44 @@ def _estimate(difference: float, error: float, df: float, n_a: int, n_b: int) ->
 
 def t_cdf(t: float, df: float) -> float:
     """Student's t distribution through the incomplete beta function."""
-    tail = 0.5 * _incomplete_beta(df / 2, 0.5, df / (df + t * t))
+    square = t * t / (df + t * t)
+    if square < 0.5:  # each form where it loses no digits
+        tail = 0.5 - 0.5 * _incomplete_beta(0.5, df / 2, square)
+    else:
+        tail = 0.5 * _incomplete_beta(df / 2, 0.5, df / (df + t * t))
     return tail if t <= 0 else 1 - tail
 
 
+@lru_cache(maxsize=256)
 def t_quantile(probability: float, df: float) -> float:
-    """The t below which `probability` of the distribution lies, by bisection."""
+    """The t below which `probability` (0 < p < 1) of the distribution lies."""
     if probability < 0.5:
         return -t_quantile(1 - probability, df)
-    low, high = 0.0, 1.0
-    while t_cdf(high, df) < probability:
-        low, high = high, 2 * high
-    while high - low > 1e-12 * high:
-        middle = (low + high) / 2
-        low, high = (middle, high) if t_cdf(middle, df) < probability else (low, middle)
-    return (low + high) / 2
+    log_scale = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - 0.5 * math.log(df * math.pi)
+    t, step = NormalDist().inv_cdf(probability), 1.0
+    while step > 1e-10 * (1 + t):  # Newton from the left: the curve is concave, so no overshoot
+        density = math.exp(log_scale - (df + 1) / 2 * math.log1p(t * t / df))
+        step = (probability - t_cdf(t, df)) / density
+        t += step
+    return t
 
 
 def _incomplete_beta(a: float, b: float, x: float) -> float:
-    """Regularised, by Lentz's continued fraction (Numerical Recipes 6.4)."""
+    """Regularised, by Lentz's continued fraction (Numerical Recipes, 3rd edition, 6.4)."""
     if x <= 0 or x >= 1:
         return float(x >= 1)
     if x > (a + 1) / (a + b + 2):
         return 1 - _incomplete_beta(b, a, 1 - x)
-    log_front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
-    front = math.exp(log_front + a * math.log(x) + b * math.log1p(-x)) / a
-    fraction, c, d = 1.0, 1.0, 0.0
-    for step in range(1000):
-        m = step // 2
-        term = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        if step % 2:
-            term = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        d = 1 / (1 + (term if step else 1 - 1) * d) if step else 1.0
-        c = 1 + term / c if step else 1.0
-        fraction *= c * d
-        if step and abs(c * d - 1) < 1e-15:
+    log_beta = math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+    front = math.exp(a * math.log(x) + b * math.log1p(-x) - log_beta) / a
+    c, d = 1.0, 1 / (1 - (a + b) * x / (a + 1))
+    fraction = d
+    for m in range(1, 1000):
+        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+        for term in (even, odd):
+            c, d = 1 + term / c, 1 / (1 + term * d)
+            fraction *= c * d
+        if abs(c * d - 1) < 1e-15:
             break
     return front * fraction

@@ -48,6 +48,23 @@ def find_experiment(word: str) -> Path | None:
     return find_experiment(word)
 
 
+def shipped_prompts() -> dict[str, str]:
+    """Job name by prompt, of the shipped jobs that ask a text of their own."""
+    from fleet.config.shipped_parts import shipped_prompts
+
+    return shipped_prompts()
+
+
+def practice_machines(count: int) -> list[str]:
+    """Names of the first machines scripted in the shipped practice experiment.
+
+    Raises UserError where it has fewer.
+    """
+    from fleet.config.shipped_parts import practice_machines
+
+    return practice_machines(count)
+
+
 def schema(kind: Literal["experiment", "job"]) -> dict[str, Any]:
     """JSON Schema 2020-12 of one kind of file."""
     from fleet.config.schemas import json_schema

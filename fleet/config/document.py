@@ -7,13 +7,14 @@ can make anything but text, numbers, true, false, nothing, lists and mappings.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError, YAMLWarning
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
@@ -134,7 +135,11 @@ def _reason(problem: Exception) -> str:
 
 def _compose(text: str, file: str) -> Any:
     try:
-        return YAML(typ="safe", pure=True).compose(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", YAMLWarning)
+            return YAML(typ="safe", pure=True).compose(text)
+    except YAMLWarning as problem:
+        raise failure(file, _first_line(problem)) from None
     except MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
         what = _syntax(problem.problem or problem.context or "")
@@ -149,6 +154,11 @@ def _compose(text: str, file: str) -> Any:
     except (YAMLError, ValueError, LookupError, TypeError, AttributeError, AssertionError):
         # the parser trips over some of the texts that it should refuse
         raise failure(file, "is not valid YAML") from None
+
+
+def _first_line(problem: Warning) -> str:
+    """`found duplicate anchor 'a'`; the places that follow are for a terminal."""
+    return str(problem).strip().splitlines()[0]
 
 
 def _syntax(problem: str) -> str:

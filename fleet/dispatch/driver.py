@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import sys
 from pathlib import Path
 
 import ray
-from ray._raylet import AuthenticationTokenLoader, Config
+from ray._raylet import (  # type: ignore[attr-defined]  # no public way
+    AuthenticationTokenLoader,
+    Config,
+)
 from ray.exceptions import (
     ActorDiedError,
     ActorUnavailableError,
@@ -18,22 +20,25 @@ from ray.exceptions import (
     RayTaskError,
 )
 
-from fleet.dispatch.access import TOKEN_MEND
+from fleet.dispatch.access import TOKEN_MEND, read_token
 from fleet.dispatch.launch import driver_environment
 from fleet.dispatch.places import split_address
+from fleet.dispatch.versions import ask_versions, check_versions, installed
 from fleet.errors import FleetError, FleetUnreachable, UserError
 
-CONNECT_S = 20.0
+CONNECT_S = 5.0
 
 
-def connect(address: str, token_file: Path) -> None:
-    """Make this process a driver of the cluster; it must run on a machine with a Ray node."""
+def connect(address: str, token_file: Path, deadline_s: float = CONNECT_S) -> None:
+    """Make this process a driver of the cluster; it must run on a machine with a Ray node.
+
+    Head, token and versions are checked first: Ray itself takes 20 s and says less. Raises
+    FleetUnreachable and UserError. Sets Ray's variables in this process.
+    """
     host, port = split_address(address)
-    try:
-        socket.create_connection((host, port), timeout=CONNECT_S).close()
-    except OSError as problem:
-        what = f"{address}: the head does not answer ({problem.strerror or problem})"
-        raise FleetUnreachable(what, "on the head: fleet head") from None
+    versions = ask_versions(host, port - 1, read_token(token_file), deadline_s)
+    if problem := check_versions(installed(), versions):
+        raise problem
     os.environ.update(driver_environment(token_file, sys.platform))
     _read_environment_again()
     try:

@@ -128,7 +128,6 @@ def join_command(
         "--num-cpus=1",
         f"--resources={json.dumps({SLOT: 1})}",
         "--labels=" + ",".join(f"{name}={value}" for name, value in labels.items()),
-        "--include-log-monitor=false",
     ]
 
 
@@ -154,6 +153,7 @@ def _start(ray: str, own_ip: str, folder: Path, ports: Ports, store_bytes: int) 
         "start",
         "--block",
         "--disable-usage-stats",
+        "--include-log-monitor=false",
         "--log-style=record",
         "--log-color=false",
         f"--node-ip-address={own_ip}",

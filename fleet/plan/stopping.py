@@ -19,6 +19,8 @@ from fleet.plan.expand import Cell, Plan
 from fleet.plan.selection import did_you_mean
 
 OVER_ESTIMATE = 3.0
+WORTH_CUTTING_S = 30.0
+"""A shorter trial is never cut: what it costs is less than what its rows lose."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +106,7 @@ def stopped(
 
 def cut(trial: Trial, seconds_seen: float) -> Trial:
     """One request per point from here on, where the cell took over three times its estimate."""
-    if trial.cut or seconds_seen <= OVER_ESTIMATE * trial.estimate_s:
+    if trial.cut or seconds_seen <= max(OVER_ESTIMATE * trial.estimate_s, WORTH_CUTTING_S):
         return trial
     points = len(trial.job.points)
     before = trial.job.requests * points + trial.job.warmup

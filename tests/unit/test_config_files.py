@@ -337,3 +337,17 @@ def test_the_example_on_the_door_sign_loads(folder: Path, sign: Path) -> None:
 def test_the_door_sign_names_every_file(folder_of: Path) -> None:
     sign = (folder_of / "README.md").read_text()
     assert [name for name in names_in(folder_of) if f"`{name}.yaml`" not in sign] == []
+
+
+def test_a_shipped_prompt_is_known_by_its_job() -> None:
+    prompts = fleet.config.shipped_prompts()
+    assert set(prompts.values()) == {"chat", "cold-load", "gold", "regularization"}
+    gold = "describe the relativistic effects that result in gold appearing yellowish"
+    assert prompts[gold] == "gold"
+
+
+def test_practice_machines_are_those_of_the_shipped_experiment() -> None:
+    assert fleet.config.practice_machines(2) == ["studio-96", "max-128"]
+    assert len(fleet.config.practice_machines(4)) == 4
+    with pytest.raises(UserError, match="5 practice machines: only 4 are scripted"):
+        fleet.config.practice_machines(5)

@@ -145,6 +145,7 @@ def lines_of(text: str | bytes, path: str = "configs/x.yaml") -> list[str]:
         ("---\nwhy: x\n", "5:1: not valid YAML here: a second document begins; one file holds one"),
         ("why: \x07\n", "5:6: character U+0007 cannot stand in YAML"),
         (f"why: {'[' * 60}{']' * 60}\n", "5:56: is nested more than 50 deep"),
+        ("why: &a x\nname: &a y\n", "1:1: found duplicate anchor 'a'"),
         ("why: &a [*a]\n", "5:6: is nested more than 50 deep"),
     ],
 )

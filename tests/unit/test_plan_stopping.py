@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from fleet.errors import UnknownName
 from fleet.model.experiment import Repeats
 from fleet.model.job import Job
 from fleet.plan.expand import Cell, Plan, expand
-from fleet.plan.stopping import axis, contrasts, cut, stopped
+from fleet.plan.stopping import WORTH_CUTTING_S, axis, contrasts, cut, stopped
 from tests.builders_plan import CHAT, SWEEP, machine, request
 
 A, B = machine("m-a", memory_gb=96), machine("m-b", memory_gb=128)
@@ -177,6 +178,13 @@ def test_a_cell_over_three_times_its_estimate_is_cut() -> None:
     assert short.trial_id == trial.trial_id
     assert short.estimate_s == pytest.approx(4 * estimate * 2 / 4)  # 1 + 1 of 3 + 1 requests
     assert cut(short, 1000 * estimate) is short
+
+
+def test_a_short_cell_is_never_cut() -> None:
+    (trial, *_) = expand(request(jobs=[CHAT]), [A]).trials()
+    short = replace(trial, estimate_s=0.5)
+    assert cut(short, WORTH_CUTTING_S) is short
+    assert cut(short, WORTH_CUTTING_S + 1).cut
 
 
 def test_a_cut_job_of_one_request_keeps_its_time() -> None:
