@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fleet.compare import views_sql
+from fleet.compare.views import views_sql
 from fleet.ledger.journal import Ledger
 from fleet.model.experiment import Request
 from fleet.ports import PastAttempt

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from fleet.app.answering import contrast_widths
+from fleet.app.homes import Home
 from fleet.app.talking import Talk
 from fleet.ledger.journal import Ledger
 from fleet.model.event import Event, Finished, Lost, Started
@@ -14,7 +16,6 @@ from fleet.model.trial import Attempt, Trial
 from fleet.plan.expand import Cell, Plan
 from fleet.plan.stopping import contrasts, stopped
 from fleet.ports import Dispatcher
-from fleet.store.parquet import ParquetStore
 
 MOST_ATTEMPTS = 3
 """Tries at one trial in one submission; only transient failures are tried again."""
@@ -28,14 +29,15 @@ class Measuring:
         plan: Plan,
         queues: Mapping[str, tuple[Attempt, ...]],
         dispatcher: Dispatcher,
-        store: ParquetStore,
+        home: Home,
         ledger: Ledger,
         submission: int,
         talk: Talk,
     ) -> None:
         self._plan = plan
         self._dispatcher = dispatcher
-        self._store = store
+        self._home = home
+        self._store = home.store
         self._ledger = ledger
         self._submission = submission
         self._talk = talk
@@ -139,7 +141,7 @@ class Measuring:
         return unwanted
 
     def _widths(self) -> dict[frozenset[Cell], float]:
-        return contrast_widths(self._store, self._plan, self._contrasts)
+        return contrast_widths(self._home.folder, self._plan, self._contrasts)
 
     def _blocks_before(self) -> Counter[Cell]:
         """Blocks that earlier runs of this session have measured."""

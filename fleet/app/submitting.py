@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from fleet.app.answering import answer_lines
+from fleet.app.answering import answer_lines, contrast_axis
 from fleet.app.homes import Home
 from fleet.app.measuring import Measuring
 from fleet.app.talking import Talk
@@ -77,9 +77,7 @@ def submit(request: Request, options: Options, talk: Talk) -> int:
     return 1 if failed else 0
 
 
-def make_plan(
-    request: Request, options: Options, home: Home, machines: tuple[Machine, ...] | list[Machine]
-) -> Plan:
+def make_plan(request: Request, options: Options, home: Home, machines: Sequence[Machine]) -> Plan:
     chosen = select(request.experiment.machines, machines)
     if all(machine.engine is None for machine in chosen):
         errors = "; ".join(f"{machine.name}: {machine.engine_error}" for machine in chosen)
@@ -125,6 +123,8 @@ def _without_unwanted_redo(
 
 
 def _refuse(planned: Plan) -> None:
+    """What may be planned but not measured ends here."""
+    contrast_axis(planned)
     if planned.refusals:
         raise PlanRefused("\n".join(planned.refusals), "")
 
@@ -147,7 +147,7 @@ def _measure(
     with closing(home.ledger()) as ledger:
         submission = ledger.begin(planned.request, planned.session)
         ledger.leave_out(submission, planned.request.experiment.name, _left_out(agreed, refused))
-        measuring = Measuring(agreed, queues, dispatcher, home.store, ledger, submission, talk)
+        measuring = Measuring(agreed, queues, dispatcher, home, ledger, submission, talk)
         try:
             measuring.run()
         except BaseException as problem:
@@ -158,7 +158,7 @@ def _measure(
                 raise
             raise Interrupted(
                 f"interrupted: {measuring.done} trials are kept, {measuring.waiting} are left",
-                f"go on with the same command, or see: fleet status {agreed.request.experiment.name}",
+                f"go on with the same command, or see: fleet status {planned.request.experiment.name}",
             ) from None
         ledger.end(submission, "failed" if measuring.failed else "done")
     return measuring.failed + len(refused)

@@ -57,9 +57,21 @@ Detach = Annotated[
 
 
 def folders(stores: list[str] | None) -> list[Path]:
-    """The homes to read: those named, else the one of this user."""
-    from fleet import wiring
+    """The homes to read: those named, else the one of this user.
 
+    With a head elsewhere the results are there, so the command to type is said instead.
+    """
+    import os
+    import shlex
+    import sys
+
+    from fleet import wiring
+    from fleet.errors import UserError
+
+    head = os.environ.get("FLEET_HEAD")
+    if head and not stores and not os.environ.get("FLEET_STORE"):
+        typed = shlex.join(["fleet", *sys.argv[1:]])
+        raise UserError(f"the results lie on the head, {head}", f"ssh {head} {typed}")
     return [wiring.home_folder(store) for store in stores or [None]]
 
 

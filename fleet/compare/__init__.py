@@ -1,0 +1,3 @@
+from fleet.compare.views import views_sql
+
+__all__ = ["views_sql"]

@@ -5,32 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import duckdb
 
+from fleet.compare.views import TABLES, escaped, fill_views, literal, union_of_files
+from fleet.compare.views import views_sql as views_sql
 from fleet.errors import StoreUnusable
 
-HERE = Path(__file__).parent
-TABLES = ("trials", "requests", "readings", "fingerprints", "answers")
 READ_AT_ONCE = ("trials", "requests")
 """The tables that every question needs; binding a table reads the footers of all its files."""
 
 MOST_THREADS = 4
 
 Row = dict[str, object]
-
-
-def views_sql(root: str = "current") -> str:
-    """Text of `views.sql` for a plain DuckDB; `root` as seen from where that is started."""
-    return fill_views({table: _union([root], table) for table in TABLES})
-
-
-def fill_views(sources: Mapping[str, str]) -> str:
-    """The views over the given table expressions; each has a column `folder`, a number."""
-    text = (HERE / "views.sql").read_text()
-    for table in TABLES:
-        text = text.replace(f"{{{table}}}", sources[table])
-    return text
 
 
 def open_store(
@@ -48,7 +36,6 @@ def open_store(
         _raise_unusable(roots, problem)
     con.execute("create temp table roots (root varchar)")
     con.executemany("insert into roots values (?)", [[str(root)] for root in roots])
-    _refuse_foreign_trials(con)
     return con
 
 
@@ -62,9 +49,7 @@ def generations(folders: Sequence[Path]) -> list[Path]:
         missing = [table for table in TABLES if not (current / table / "_schema.parquet").is_file()]
         if missing:
             raise StoreUnusable(
-                f"{folder}: no results here"
-                if len(missing) == len(TABLES)
-                else f"{folder}: no folder of results: current/{missing[0]}/_schema.parquet is not there",
+                f"{folder}: {_lacking(missing)}",
                 "measure first: fleet submit gpt-oss:20b, or name another folder with --store",
             )
         root = current.resolve()
@@ -86,14 +71,6 @@ def rows(
         _raise_unusable(roots, problem)
 
 
-def question(name: str, **blanks: str) -> str:
-    """Text of `questions/NAME.sql`; each {blank} takes SQL made by this package, never input."""
-    text = (HERE / "questions" / f"{name}.sql").read_text()
-    for blank, sql in blanks.items():
-        text = text.replace(f"{{{blank}}}", sql)
-    return text
-
-
 def _create_views(
     con: duckdb.DuckDBPyConnection, roots: Sequence[Path], tables: Sequence[str]
 ) -> None:
@@ -102,7 +79,7 @@ def _create_views(
     Making a view binds it, and each binding would read all footers again.
     """
     for table in TABLES:
-        schema = _literal(f"{_escaped(str(roots[0]))}/{table}/_schema.parquet")
+        schema = literal(f"{escaped(str(roots[0]))}/{table}/_schema.parquet")
         con.execute(
             f"create temp table raw_{table} as "
             f"select *, 0 as folder from read_parquet({schema}) limit 0"
@@ -110,36 +87,18 @@ def _create_views(
     con.execute(fill_views({table: f"raw_{table}" for table in TABLES}))
     for table in tables:
         con.execute(f"drop table raw_{table}")
-        con.execute(f"create temp view raw_{table} as select * from {_union(map(str, roots), table)}")
+        con.execute(
+            f"create temp view raw_{table} as from {union_of_files(map(str, roots), table)}"
+        )
 
 
-def _union(roots: object, table: str) -> str:
-    """All files of one table over all roots, as a table expression."""
-    parts = [
-        f"select *, {number} as folder from read_parquet("
-        f"{_literal(f'{_escaped(root)}/{table}/*.parquet')}, union_by_name = true)"
-        for number, root in enumerate(roots)  # type: ignore[call-overload]
-    ]
-    return f"({' union all by name '.join(parts)})"
+def _lacking(tables: Sequence[str]) -> str:
+    if len(tables) == len(TABLES):
+        return "no results here"
+    return f"results without a table: current/{tables[0]}/_schema.parquet is not there"
 
 
-def _escaped(path: str) -> str:
-    """A path whose own `*`, `?` and `[` are no patterns."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-def _refuse_foreign_trials(con: duckdb.DuckDBPyConnection) -> None:
-    nameless = rows(con, "select count(*) as n from raw_trials where attempt_id is null")
-    if nameless[0]["n"]:
-        roots = [Path(row[0]) for row in con.execute("select root from roots").fetchall()]
-        _raise_unusable(roots, duckdb.Error("a row without attempt_id"))
-
-
-def _raise_unusable(roots: Sequence[Path], problem: duckdb.Error) -> None:
+def _raise_unusable(roots: Sequence[Path], problem: duckdb.Error) -> NoReturn:
     """Names the file at fault, found by opening each one by itself."""
     for root in roots:
         for table in TABLES:
@@ -169,13 +128,14 @@ def _fault(path: Path, expected: Mapping[str, str] | None) -> str:
 def _columns(path: Path) -> dict[str, str] | None:
     """Name and type of each column; None where the file cannot be read."""
     try:
-        described = duckdb.execute(f"describe from read_parquet({_literal(_escaped(str(path)))})")
+        described = duckdb.execute(f"describe from read_parquet({literal(escaped(str(path)))})")
         return {row[0]: row[1] for row in described.fetchall()}
     except duckdb.Error:
         return None
 
 
 def first_line(problem: BaseException) -> str:
-    """DuckDB's message without its candidates, hints and the picture of the query."""
-    lines = [line.strip() for line in str(problem).strip().splitlines()]
-    return next((line for line in lines if line), type(problem).__name__)
+    """DuckDB's message without the picture of the query; a `did you mean` stays."""
+    lines = [line.strip() for line in str(problem).strip().splitlines() if line.strip()]
+    hints = [line for line in lines[1:] if line.startswith(("Did you mean", "Candidate bindings"))]
+    return " ".join(lines[:1] + hints[:1]) or type(problem).__name__

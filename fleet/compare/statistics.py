@@ -91,10 +91,7 @@ def _moments(values: Sequence[float]) -> tuple[float, float]:
 
 def _estimate(difference: float, error: float, df: float, n_a: int, n_b: int) -> Estimate:
     reach = t_quantile((1 + CONFIDENCE) / 2, df) * error
-    if error > 0:
-        p = 2 * t_cdf(-abs(difference) / error, df)
-    else:
-        p = 1.0 if difference == 0 else 0.0
+    p = 2 * t_cdf(-abs(difference) / error, df) if error > 0 else float(difference == 0)
     return Estimate(
         ratio=math.exp(difference),
         low=math.exp(difference - reach),

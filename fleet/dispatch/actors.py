@@ -79,7 +79,7 @@ class RayDispatcher:
             else:
                 found[name] = machine
         self._machines = _each_once(found)
-        return list(found.values())
+        return [found[name] for name in sorted(found)]
 
     def prepare(self, models: Mapping[str, Sequence[str]]) -> Iterator[Event]:
         yield from self._stream("prepare", {key: tuple(value) for key, value in models.items()})

@@ -37,8 +37,8 @@ def connect(address: str, token_file: Path, deadline_s: float = CONNECT_S) -> No
     """
     host, port = split_address(address)
     versions = ask_versions(host, port - 1, read_token(token_file), deadline_s)
-    if problem := check_versions(installed(), versions):
-        raise problem
+    if misfit := check_versions(installed(), versions):
+        raise misfit
     os.environ.update(driver_environment(token_file, sys.platform))
     _read_environment_again()
     try:

@@ -25,13 +25,23 @@ def split_address(text: str) -> tuple[str, int]:
 
 
 def own_address(towards: str = "192.0.2.1") -> str:
-    """The address of this machine on the way to another; sends nothing. Loopback if alone."""
+    """The address of this machine on the way to another; sends nothing.
+
+    A network without a way out has none: then what the host's own name stands for.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect((towards, 9))
+            return str(probe.getsockname()[0])
         except OSError:
-            return "127.0.0.1"
-        return str(probe.getsockname()[0])
+            return _own_name_stands_for()
+
+
+def _own_name_stands_for() -> str:
+    try:
+        return socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return "127.0.0.1"
 
 
 def host_label() -> str:

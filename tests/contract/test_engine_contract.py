@@ -43,8 +43,7 @@ def _embedded(stack: ExitStack, folder: Path) -> Side:
 
 
 def _simulated(stack: ExitStack, folder: Path) -> Side:
-    from fleet.engines.ollama import Ollama
-    from fleet.engines.simulated import serve
+    from fleet.engines.simulated import Simulated
     from fleet.model.script import MachineScript, ScriptedModel
 
     model = ScriptedModel(prefill_tokens_per_s=5000, decode_tokens_per_s=400, load_s=0.05)
@@ -54,8 +53,9 @@ def _simulated(stack: ExitStack, folder: Path) -> Side:
         gpu_memory_mb=8192,
         models={"gpt-oss:20b": model, "tiny-llama": model},
     )
-    base_url = stack.enter_context(serve(script))
-    return Side(Ollama(base_url, clock=SystemClock()), "gpt-oss:20b", "tiny-llama")
+    engine = Simulated(script, clock=SystemClock())
+    stack.callback(engine.close)
+    return Side(engine, "gpt-oss:20b", "tiny-llama")
 
 
 def _real(stack: ExitStack, folder: Path) -> Side:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -115,9 +116,11 @@ def _serving(**acts: Act) -> Iterator[_Server]:
     with _Server({f"/api/{name}": act for name, act in acts.items()}) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def _token(text: str = " a") -> dict[str, Any]:
@@ -209,12 +212,19 @@ def test_stop_cuts_a_silent_answer(begun: bool) -> None:
 def test_a_stop_set_when_all_has_arrived_loses_nothing() -> None:
     stop = threading.Event()
 
-    def answer_then_stop(handler: _Handler) -> None:
-        handler.stream(_token(), FINAL)
-        stop.set()
+    class StopAtTheFinalRecord(SystemClock):
+        calls = 0
 
-    with _serving(generate=answer_then_stop) as server:
-        assert server.engine().ask(ASK, stop).output_tokens == 4
+        def monotonic_ns(self) -> int:
+            self.calls += 1
+            if self.calls == 3:  # after the sending and the token
+                stop.set()
+            return super().monotonic_ns()
+
+    with _serving(generate=lambda handler: handler.stream(_token(), FINAL)) as server:
+        engine = Ollama(server.base_url, clock=StopAtTheFinalRecord())
+        assert engine.ask(ASK, stop).output_tokens == 4
+    assert stop.is_set()
 
 
 def test_a_redirect_is_not_followed_and_not_asked_again() -> None:
@@ -347,7 +357,7 @@ def test_a_pull_that_falls_silent_is_told() -> None:
         _serving(tags=lambda handler: handler.answer({"models": []}), pull=stall) as server,
         pytest.raises(TransientError, match="nothing came for"),
     ):
-        server.engine(SHORT).pull("m", print, NEVER)
+        server.engine(replace(SHORT, first_byte_s=5)).pull("m", print, NEVER)
 
 
 def test_many_at_once_do_not_share_a_connection() -> None:

@@ -254,6 +254,14 @@ def test_a_broken_job_of_here_is_told_with_its_place(folder: Path) -> None:
     assert str(caught.value) == said
 
 
+def test_a_long_name_is_cut_and_stays_its_own() -> None:
+    models = [f"a-model-with-a-long-name:{size}b" for size in range(1, 9)]
+    whole = fleet.config.from_models(models).experiment.name
+    fewer = fleet.config.from_models(models[:-1]).experiment.name
+    assert len(whole) == len(fewer) == 60
+    assert whole != fewer
+
+
 @given(st.lists(st.text(min_size=1).filter(str.strip), min_size=1, max_size=8))
 def test_any_model_names_make_a_valid_and_stable_name(models: list[str]) -> None:
     first = fleet.config.from_models(models).experiment
@@ -302,7 +310,8 @@ def test_an_experiment_written_as_yaml_loads_back_equal(
     path = folder / "configs" / "x.yaml"
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = YAML(typ="safe", pure=True)
-        writer.width = 2**20  # lines that it folds are read back with a space more
+        writer.width = 2**20  # lines that it folds are read back with a space more,
+        writer.allow_unicode = False  # and line breaks of Unicode as spaces
         writer.dump(experiment.model_dump(mode="json"), stream)
     assert fleet.config.load(path).experiment == experiment
 

@@ -58,6 +58,10 @@ def lines_of(text: str | bytes, path: str = "configs/x.yaml") -> list[str]:
         ("seed: 1.5\n", "5:7: seed: must be a whole number, not 1.5"),
         ("seed: -1\n", "5:7: seed: must be at least 0, not -1"),
         ("seed: .inf\n", "5:7: seed: must be a whole number, not '.inf'"),
+        (
+            "settings: {temperature: .inf}\n",
+            "5:25: settings.temperature: must be a number or a list, not '.inf'",
+        ),
         ("settings:\n", "5:1: settings: is empty: must be a mapping"),
         (
             "settings: {num_ctx: big}\n",
@@ -129,6 +133,10 @@ def lines_of(text: str | bytes, path: str = "configs/x.yaml") -> list[str]:
         (
             "engine: {kind: ollama, hots: a}\n",
             "5:24: engine.hots: unknown key (did you mean host?)",
+        ),
+        (
+            "engine: {kind: ollama, machine: a}\n",
+            "5:24: engine.machine: unknown key (there are kind, host)",
         ),
         (SCRIPT, "8:5: engine.machines.studio.chip: is missing"),
         ("name: y\n", "5:1: name: stands here a second time, first in line 2"),
@@ -324,6 +332,17 @@ def test_all_mistakes_of_all_files_come_at_once_in_the_order_of_the_lines(folder
         "jobs/mine.yaml:3:7: load: must be trial or request, not 'never'",
         "jobs/yours.yaml:1:1: is a binary file, not text",
     ]
+
+
+def test_a_job_name_is_no_way_out_of_the_folders(folder: Path) -> None:
+    Path("secret.yaml").write_text("name: secret\nprompt: x\n")
+    (said,) = lines_of(HEAD.replace("[gold]", "[../secret]"))
+    assert said.startswith("4:8: jobs: no job named '../secret'")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_anchor_used_twice_is_refused_where_warnings_are_not_errors(folder: Path) -> None:
+    assert lines_of("why: &a x\nname: &a y\n") == ["1:1: found duplicate anchor 'a'"]
 
 
 def test_aliases_cannot_unfold_into_more_than_memory_holds(folder: Path) -> None:

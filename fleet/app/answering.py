@@ -1,0 +1,72 @@
+"""From the store to answers: what submit prints at its end, and what its stop rule asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from fleet.app.homes import results_folder
+from fleet.compare.axes import check_axis
+from fleet.compare.comparison import compare
+from fleet.compare.reader import open_store
+from fleet.compare.results import results
+from fleet.compare.text import comparison_lines, results_lines
+from fleet.compare.widths import widths
+from fleet.errors import UserError
+from fleet.plan.expand import Cell, Plan
+from fleet.plan.stopping import Contrast, axis
+
+
+def contrast_axis(plan: Plan) -> str:
+    """What the plan compares by, empty where nothing varies; refuses what compare cannot do."""
+    by = axis(plan.request, [planned.machine for planned in plan.machines])
+    return check_axis(by) if by else ""
+
+
+def contrast_widths(
+    home: Path, plan: Plan, contrasts: Sequence[Contrast]
+) -> dict[frozenset[Cell], float]:
+    """The widest ratio of each contrast so far; one not known at all is left out."""
+    by = contrast_axis(plan)
+    if not by:
+        return {}
+    experiment = plan.request.experiment
+    with closing(open_store([results_folder(home)])) as con:
+        pairs = widths(con, experiment.name, plan.session, by, experiment.baseline)
+    found = {}
+    for contrast in contrasts:
+        known = [width for cells, width in pairs.items() if cells <= contrast.cells]
+        if known:
+            found[contrast.cells] = max(known)
+    return found
+
+
+def answer_lines(home: Path, plan: Plan) -> list[str]:
+    """Results, the comparison if there is one, and what to type next."""
+    name = plan.request.experiment.name
+    with closing(open_store([results_folder(home)])) as con:
+        lines = results_lines(results(con, name))
+        by = contrast_axis(plan)
+        if by:
+            try:
+                found = compare(
+                    con,
+                    by=by,
+                    experiment=name,
+                    where=f"session={plan.session}",
+                    baseline=plan.request.experiment.baseline,
+                )
+            except UserError as problem:
+                lines += ["", problem.what]
+            else:
+                lines += ["", *comparison_lines(found)]
+    return [*lines, "", *next_lines(home, name, by)]
+
+
+def next_lines(home: Path, name: str, by: str) -> list[str]:
+    compared = f"fleet compare {name} --by {by or 'machine'}"
+    return [
+        f"next:  fleet results {name}    {compared}    fleet sql 'from cells'",
+        f"       cd {results_folder(home)} && duckdb -init views.sql",
+    ]

@@ -1,0 +1,167 @@
+"""fleet results, fleet show, fleet machines: what has been measured, and on what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fleet.cli import options
+from fleet.cli.tables import aligned
+from fleet.units import MIB, show_bytes, show_ns, show_number
+
+if TYPE_CHECKING:
+    from fleet.compare.reader import Row
+    from fleet.compare.results import Shown
+
+ID_SHOWN = 14
+
+
+def results(
+    experiment: options.Experiment = None,
+    store: options.Stores = None,
+    flagged: Annotated[
+        bool, typer.Option("--flagged", help="Only cells with flags or requests left out.")
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Show one line per cell: prefill, decode, first token, trials, spread, flags, id."""
+    from fleet.app import reading as app
+    from fleet.compare import text
+
+    found = app.read_results(options.folders(store), experiment)
+    if flagged:
+        found = [row for row in found if row.flags or row.left_out]
+    if json:
+        options.print_json(text.to_json(found))
+        return
+    for line in text.results_lines(found):
+        print(line)
+
+
+def show(
+    trial: Annotated[str, typer.Argument(help="Id of a trial, or how it begins.")],
+    store: options.Stores = None,
+    json: options.Json = False,
+) -> None:
+    """Show one trial whole: the machine, the settings, every request, both ways to a rate."""
+    from fleet.app import reading as app
+    from fleet.compare import text
+
+    found = app.read_trial(options.folders(store), trial)
+    if json:
+        options.print_json(text.to_json(found))
+        return
+    for line in shown_lines(found):
+        print(line)
+
+
+HEADLINES = (
+    ("experiment", ("experiment", "session", "block", "why")),
+    ("machine", ("machine", "chip", "gpu", "gpu_cores", "memory_gb", "gpu_limit_mb")),
+    ("system", ("os", "os_version", "os_build", "gpu_driver")),
+    ("condition", ("power_source", "power_mode", "thermal_class")),
+    ("model", ("model", "digest")),
+    ("engine", ("engine", "engine_version", "context_length")),
+    ("settings", ("settings", "think")),
+    ("outcome", ("outcome", "reason", "detail", "source")),
+)
+
+
+def shown_lines(found: Shown) -> list[str]:
+    trial = found.trial
+    lines = [f"{trial['trial_id']}   {len(found.attempts)} attempts, {trial['started_at']}"]
+    for title, names in HEADLINES:
+        told = [_told(name, trial[name]) for name in names if trial.get(name) not in (None, "")]
+        if told:
+            lines.append(f"  {title:<11}{'  '.join(told)}")
+    lines += ["", *(f"  {line}" for line in _request_lines(found.requests))]
+    return [*lines, "", *_reproduce(trial)]
+
+
+def _told(name: str, value: object) -> str:
+    units = {"memory_gb": " GB", "gpu_limit_mb": " MiB GPU limit", "gpu_cores": " GPU cores"}
+    if name in units:
+        return f"{value}{units[name]}"
+    return f"{name} {value}" if name in ("session", "block", "context_length") else str(value)
+
+
+def _request_lines(requests: Sequence[Row]) -> list[str]:
+    titles = ("request", "test", "prompt", "prefill", "naive-prefill", "output", "decode")
+    titles += ("naive-decode", "first-token", "left-out")
+    rows = [
+        (
+            f"{row['request']}{' warm-up' if row.get('warmup') else ''}",
+            _text(row.get("point")),
+            _text(row.get("prompt_tokens")),
+            _number(row.get("prefill_tokens_per_s")),
+            _number(row.get("naive_prefill_tokens_per_s")),
+            _text(row.get("output_tokens")),
+            _number(row.get("decode_tokens_per_s")),
+            _number(row.get("naive_decode_tokens_per_s")),
+            _ns(row.get("first_token_ns")),
+            _text(row.get("invalid") or row.get("error")),
+        )
+        for row in requests
+    ]
+    return aligned(
+        titles, rows, "prompt prefill naive-prefill output decode naive-decode first-token"
+    )
+
+
+def _reproduce(trial: Row) -> list[str]:
+    if trial.get("imported"):
+        return [f"imported: {trial.get('source')}"]
+    only = f"machine={trial['machine']},model={trial['model']},job={trial['job']}"
+    return [f"again:  fleet submit FILE --again --only {only}   (FILE: {trial['experiment']})"]
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _number(value: object) -> str:
+    return show_number(value) if isinstance(value, (int, float)) else ""
+
+
+def _ns(value: object) -> str:
+    return show_ns(value) if isinstance(value, (int, float)) else ""
+
+
+def machines(store: options.Stores = None, json: options.Json = False) -> None:
+    """Show every machine that was measured, as it was last seen."""
+    from fleet.app import reading as app
+
+    found = app.read_machines(options.folders(store))
+    if json:
+        options.print_json(found)
+        return
+    titles = ("machine", "chip", "gpu", "cores", "memory", "gpu-limit", "os", "driver")
+    titles += ("engine", "trials", "last-seen", "id")
+    for line in aligned(titles, [_machine_cells(row) for row in found], "cores memory trials"):
+        print(line)
+
+
+def _machine_cells(row: Row) -> tuple[str, ...]:
+    limit = row["gpu_limit_mb"] or row["gpu_memory_mb"]
+    return (
+        str(row["machine"]),
+        _text(row["chip"]),
+        _text(row["gpu"]),
+        _text(row["gpu_cores"]),
+        f"{row['memory_gb']} GB" if row["memory_gb"] else "",
+        show_bytes(float(str(limit)) * MIB) if limit else "",
+        " ".join(filter(None, (_text(row["os"]), _text(row["os_version"])))),
+        _text(row["gpu_driver"]),
+        " ".join(filter(None, (_text(row["engine"]), _text(row["engine_version"])))),
+        str(row["trials"]),
+        str(row["last_seen"])[:16],
+        str(row["machine_id"])[:ID_SHOWN],
+    )
+
+
+def add(app: typer.Typer) -> None:
+    app.command()(results)
+    app.command()(show)
+    app.command()(machines)

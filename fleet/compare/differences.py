@@ -1,0 +1,101 @@
+"""What differs between two sides besides the axis: refused, or only listed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from fleet.compare.axes import FIELDS, PROMPT_TOKENS, Metric, natural
+from fleet.compare.sides import Side, implied
+
+PROMPTS_ALIKE = 1.10
+"""Prompts of lengths within this factor are alike: another tokenizer, the same text."""
+
+LONGEST_SHOWN = 24
+
+
+def differences(
+    baseline: Side, side: Side, metric: Metric, axis: str, freed: frozenset[str]
+) -> tuple[list[str], list[str]]:
+    """(what forbids the comparison, what is only said), each in words, the side's value first."""
+    refused, listed = [], []
+    for name, field in FIELDS.items():
+        if name in implied(axis):
+            continue
+        theirs, ours = baseline.facts(name), side.facts(name)
+        if theirs == ours:
+            continue
+        if None in theirs | ours and (theirs == {None} or ours == {None}):
+            listed.append(f"{field.words} not known on one side")
+        elif field.standing == "refused" and name not in freed:
+            refused.append(f"{field.words} differ: {_pair(name, ours, theirs)}")
+        else:
+            listed.append(f"{field.words} {_pair(name, ours, theirs, ' / ')}")
+    prompts = _prompts(baseline, side, axis)
+    if prompts:
+        forbids = metric.prompt_bound and PROMPT_TOKENS not in freed | implied(axis)
+        (refused if forbids else listed).append(prompts)
+    cores = _gpu_cores(baseline, side, axis)
+    return refused, [*cores, *([f"also differs: {', '.join(listed)}"] if listed else [])]
+
+
+def _prompts(baseline: Side, side: Side, axis: str) -> str:
+    """The longer one first; empty where they are alike."""
+    longer, shorter = sorted(
+        (sorted(set(map(round, s.plain(PROMPT_TOKENS)))) for s in (baseline, side)), reverse=True
+    )
+    if not shorter or not longer or longer[-1] <= PROMPTS_ALIKE * shorter[0]:
+        return ""
+    if PROMPT_TOKENS in implied(axis):
+        return ""
+    words = f"prompt tokens differ: {_counts(longer)} against {_counts(shorter)}"
+    if all(map(_is_chat, (baseline, side))):
+        words += " (a conversation before the question counts into the prompt)"
+    return words
+
+
+def _is_chat(side: Side) -> bool:
+    return side.imported or not any(
+        _content(text).get("api") == "generate" for text in side.facts("job_content")
+    )
+
+
+def _content(text: str | None) -> dict[str, object]:
+    try:
+        content = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _counts(tokens: list[int]) -> str:
+    if len(tokens) <= 3:
+        return " and ".join(map(str, tokens))
+    return f"{tokens[0]} to {tokens[-1]}"
+
+
+def _gpu_cores(baseline: Side, side: Side, axis: str) -> list[str]:
+    """Of one chip with two core counts the axis implies the difference, but its size is news."""
+    if axis == "gpu_cores" or "gpu_cores" not in implied(axis):
+        return []
+    theirs, ours = baseline.facts("gpu_cores"), side.facts("gpu_cores")
+    if theirs == ours or None in theirs | ours:
+        return []
+    return [f"{_shown('gpu_cores', ours)} against {_shown('gpu_cores', theirs)} GPU cores"]
+
+
+def _pair(
+    name: str, ours: Iterable[str | None], theirs: Iterable[str | None], by: str = " against "
+) -> str:
+    return f"{_shown(name, ours)}{by}{_shown(name, theirs)}"
+
+
+def _shown(name: str, values: Iterable[str | None]) -> str:
+    if name == "job_content":
+        return "one" if values else "none"
+    texts = sorted(("not known" if v is None else _short(v) for v in values), key=natural)
+    return " and ".join(texts)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else text[:12]

@@ -1,0 +1,22 @@
+-- Purpose: every machine that was measured, with its facts as last seen.
+-- Grain: one row per machine_id, the one seen last first.
+-- Parameters: none.
+select
+  machine_id,
+  arg_max(machine, started_at) as machine,
+  arg_max(chip, started_at) as chip,
+  arg_max(gpu, started_at) as gpu,
+  arg_max(gpu_cores, started_at) as gpu_cores,
+  arg_max(memory_gb, started_at) as memory_gb,
+  arg_max(gpu_limit_mb, started_at) as gpu_limit_mb,
+  arg_max(gpu_memory_mb, started_at) as gpu_memory_mb,
+  arg_max(os, started_at) as os,
+  arg_max(os_version, started_at) as os_version,
+  arg_max(gpu_driver, started_at) as gpu_driver,
+  arg_max(engine, started_at) as engine,
+  arg_max(engine_version, started_at) as engine_version,
+  count(distinct trial_id) as trials,
+  max(started_at)::varchar as last_seen
+from trials
+group by machine_id
+order by max(started_at) desc, machine_id;

@@ -1,0 +1,202 @@
+"""What was measured: cell by cell, experiment by experiment, one trial whole."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Any
+
+import duckdb
+
+from fleet.compare.reader import Row, rows
+from fleet.compare.views import question
+from fleet.errors import UnknownName, UserError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultRow:
+    """One cell and point. A speed that is not known is None; its note says why."""
+
+    experiment: str | None
+    session: int | None
+    machine_id: str
+    machine: str
+    model: str
+    job: str
+    test: str
+    """The point as tables name it: pp512, tg128, or the job."""
+    settings: str
+    prefill_tokens_per_s: float | None = None
+    prefill_note: str = ""
+    decode_tokens_per_s: float | None = None
+    decode_note: str = ""
+    naive_prefill_tokens_per_s: float | None = None
+    naive_decode_tokens_per_s: float | None = None
+    prompt_tokens: float | None = None
+    output_tokens: float | None = None
+    first_token_ns: float | None = None
+    server_first_token_ns: float | None = None
+    load_ns: float | None = None
+    trials: int = 0
+    spread_percent: float | None = None
+    """Standard deviation between trials over their mean: of decode, else of prefill."""
+    flags: str = ""
+    left_out: Mapping[str, int]
+    """Requests left out, by flag, of this cell and point over all its trials."""
+    engine_version: str | None = None
+    imported: bool = False
+    last_at: datetime | None = None
+    id: str
+    """The cell's newest trial: what `fleet show` takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentRow:
+    experiment: str | None
+    why: str
+    sessions: int
+    trials: int
+    failed: int
+    machines: int
+    models: tuple[str, ...]
+    first_at: datetime | None
+    last_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """One trial whole, columns as in the tables and views."""
+
+    trial: Row
+    """The attempt that counts, else the last one."""
+    attempts: tuple[Row, ...]
+    requests: tuple[Row, ...]
+
+
+_CELL = ("experiment", "session", "machine_id", "machine", "model", "job", "settings")
+
+
+def results(con: duckdb.DuckDBPyConnection, experiment: str | None = None) -> list[ResultRow]:
+    """Every cell, one without a single valid request too. Raises UnknownName."""
+    if experiment is not None:
+        _check_experiment(con, experiment)
+    left_out = _left_out(con, experiment)
+    found, seen = [], set()
+    for row in rows(con, question("results"), [experiment]):
+        key = _key(row)
+        found.append(_result(row, {} if key in seen else left_out.get(key, (None, {}))[1]))
+        seen.add(key)
+    for key, (row_left, counts) in left_out.items():
+        if key not in seen and row_left is not None:
+            found.append(_empty_result(row_left, counts))
+    return found
+
+
+def experiments(con: duckdb.DuckDBPyConnection) -> list[ExperimentRow]:
+    """The newest first."""
+    found: list[Any] = rows(con, question("experiments"))
+    return [
+        ExperimentRow(**{**row, "models": tuple(row["models"]), "why": row["why"] or ""})
+        for row in found
+    ]
+
+
+def show(con: duckdb.DuckDBPyConnection, trial_prefix: str) -> Shown:
+    """Raises UnknownName where no trial id begins so, UserError where several do."""
+    attempts = rows(con, question("attempts_of_trial"), [trial_prefix]) if trial_prefix else []
+    ids = sorted({str(row["trial_id"]) for row in attempts})
+    if not ids:
+        raise _no_trial(con, trial_prefix)
+    if len(ids) > 1:
+        more = f" and {len(ids) - 3} more" if len(ids) > 3 else ""
+        raise UserError(
+            f"{trial_prefix}: {len(ids)} trials begin so: {', '.join(ids[:3])}{more}",
+            f"give more of it: fleet show {ids[0]}",
+        )
+    trial = attempts[0]
+    name = "requests_of_attempt" if trial["counted"] else "raw_requests_of_attempt"
+    asked = rows(con, question(name), [trial["attempt_id"]])
+    return Shown(trial=trial, attempts=tuple(attempts), requests=tuple(asked))
+
+
+def _result(row: Row, left_out: Mapping[str, int]) -> ResultRow:
+    cell: Any = row
+    spread = cell["decode_spread_percent"]
+    return ResultRow(
+        **{field: cell[field] for field in _CELL},
+        test=cell["point"],
+        prefill_tokens_per_s=cell["prefill_tokens_per_s"],
+        prefill_note=_note(cell, "prefill"),
+        decode_tokens_per_s=cell["decode_tokens_per_s"],
+        decode_note=_note(cell, "decode"),
+        naive_prefill_tokens_per_s=cell["naive_prefill_tokens_per_s"],
+        naive_decode_tokens_per_s=cell["naive_decode_tokens_per_s"],
+        prompt_tokens=cell["prompt_tokens"],
+        output_tokens=cell["output_tokens"],
+        first_token_ns=cell["first_token_ns"],
+        server_first_token_ns=cell["server_first_token_ns"],
+        load_ns=cell["load_ns"],
+        trials=cell["trials"],
+        spread_percent=cell["prefill_spread_percent"] if spread is None else spread,
+        flags=cell["flags"],
+        left_out=left_out,
+        engine_version=cell["engine_version"],
+        imported=bool(cell["imported"]),
+        last_at=cell["last_at"],
+        id=cell["last_trial_id"],
+    )
+
+
+def _note(cell: Mapping[str, Any], metric: str) -> str:
+    """A note only where the cell has no value: one trial without a rate is no news."""
+    return "" if cell[f"{metric}_tokens_per_s"] is not None else cell[f"{metric}_note"] or ""
+
+
+def _empty_result(row: Row, left_out: Mapping[str, int]) -> ResultRow:
+    cell: Any = row
+    return ResultRow(
+        **{field: cell[field] for field in _CELL},
+        test=cell["point"],
+        prefill_note="no valid request",
+        decode_note="no valid request",
+        left_out=left_out,
+        id=cell["trial_id"],
+    )
+
+
+def _key(row: Row) -> tuple[object, ...]:
+    return tuple(row[field] for field in (*_CELL, "point"))
+
+
+def _left_out(
+    con: duckdb.DuckDBPyConnection, experiment: str | None
+) -> dict[tuple[object, ...], tuple[Row | None, dict[str, int]]]:
+    found: dict[tuple[object, ...], tuple[Row | None, dict[str, int]]] = {}
+    counts: dict[tuple[object, ...], dict[str, int]] = defaultdict(dict)
+    for row in rows(con, question("left_out"), [experiment]):
+        key = _key(row)
+        counts[key][str(row["flag"])] = int(str(row["requests"]))
+        found[key] = (row, counts[key])
+    return found
+
+
+def _check_experiment(con: duckdb.DuckDBPyConnection, name: str) -> None:
+    there = [str(row["experiment"]) for row in rows(con, "select distinct experiment from trials")]
+    if name not in there:
+        raise UnknownName(_unknown(name, "experiment in these results", there), "fleet results")
+
+
+def _no_trial(con: duckdb.DuckDBPyConnection, prefix: str) -> UnknownName:
+    there = [str(row["trial_id"]) for row in rows(con, "select distinct trial_id from trials")]
+    return UnknownName(
+        _unknown(prefix or "(nothing)", "trial", there),
+        "fleet results prints the ids of all trials",
+    )
+
+
+def _unknown(name: str, what: str, there: Sequence[str]) -> str:
+    near = get_close_matches(name, there, n=1, cutoff=0.6)
+    return f"{name}: unknown {what}" + (f" (did you mean {near[0]}?)" if near else "")

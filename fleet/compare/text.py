@@ -1,0 +1,160 @@
+"""Answers as plain lines and as JSON values; colour and live views are the command line's."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+
+from fleet.compare.comparison import Comparison, Group, Line
+from fleet.compare.results import ExperimentRow, ResultRow
+from fleet.units import NS_PER_MS, show_number
+
+ID_LETTERS = 14
+"""`trial-` and eight digits: `fleet show` takes the beginning of an id."""
+
+
+def comparison_lines(comparison: Comparison) -> list[str]:
+    """A paragraph per group; an absolute median with n stands beside every ratio."""
+    lines: list[str] = []
+    for group in comparison.groups:
+        lines += [*([""] if lines else []), _headline(group)]
+        lines += _table([_cells(line, group.unit) for line in group.lines[1:]])
+    if comparison.footer:
+        lines += ["", *comparison.footer]
+    if comparison.requests_left_out:
+        lines.append(f"left out: {_count(comparison.requests_left_out, 'request')}")
+    if comparison.kept_apart:
+        apart = ", ".join(
+            f"{_count(trials, 'trial')} of {reason}"
+            for reason, trials in comparison.kept_apart.items()
+        )
+        lines.append(f"kept apart: {apart}")
+    return lines
+
+
+def results_lines(found: Sequence[ResultRow]) -> list[str]:
+    """One line per cell and point, then what was left out."""
+    if not found:
+        return ["no results yet"]
+    head = "machine,model,test,prefill,decode,first token,trials,spread,flags,id".split(",")
+    lines = _table([head, *(_result_cells(row) for row in found)], indent="")
+    left_out = Counter[str]()
+    for row in found:
+        left_out.update(row.left_out)
+    lines.append("rates in tokens/s, medians over trials")
+    if left_out:
+        total = ", ".join(f"{count} {flag}" for flag, count in sorted(left_out.items()))
+        lines.append(f"requests left out: {total}")
+    return lines
+
+
+def experiments_lines(found: Sequence[ExperimentRow]) -> list[str]:
+    if not found:
+        return ["no results yet"]
+    head = ["experiment", "trials", "failed", "machines", "models", "last"]
+    return _table(
+        [
+            head,
+            *(
+                [
+                    row.experiment or "-",
+                    str(row.trials),
+                    str(row.failed),
+                    str(row.machines),
+                    " ".join(row.models),
+                    f"{row.last_at:%Y-%m-%d %H:%M}" if row.last_at else "-",
+                ]
+                for row in found
+            ),
+        ],
+        indent="",
+    )
+
+
+def to_json(value: object) -> object:
+    """Dataclasses, times and mappings as JSON knows them; infinite and NaN become null."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, (set, frozenset)):
+        return sorted((to_json(item) for item in value), key=str)
+    if isinstance(value, (list, tuple)):
+        return [to_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, (datetime, date)):
+        return value.isoformat()
+    return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
+
+
+def _headline(group: Group) -> str:
+    work = [group.model, group.point or group.job, group.metric, group.settings]
+    place = [f"on {group.machine}"] if group.machine else []
+    baseline = group.baseline
+    facts = [_value(baseline, group.unit), f"n {baseline.trials}", *baseline.reasons]
+    subject = ", ".join(part for part in (*work, *place) if part)
+    return f"{subject}, against {baseline.side} ({', '.join(facts)})"
+
+
+def _cells(line: Line, unit: str) -> list[str]:
+    estimate = line.estimate
+    return [
+        line.side,
+        _value(line, unit),
+        f"{estimate.ratio:.3g} x" if estimate else "",
+        f"{estimate.low:.3g} to {estimate.high:.3g}" if estimate else "",
+        f"n {line.trials}",
+        line.verdict or "",
+        "; ".join(line.reasons),
+    ]
+
+
+def _value(line: Line, unit: str) -> str:
+    if line.value is None:
+        return "-"
+    return f"{show_number(line.value)} {unit}" + (" naive" if line.naive else "")
+
+
+def _result_cells(row: ResultRow) -> list[str]:
+    first_ns = row.server_first_token_ns if row.first_token_ns is None else row.first_token_ns
+    return [
+        row.machine,
+        row.model,
+        row.test,
+        _rate(row.prefill_tokens_per_s, row.naive_prefill_tokens_per_s, row.prefill_note),
+        _rate(row.decode_tokens_per_s, row.naive_decode_tokens_per_s, row.decode_note),
+        "-" if first_ns is None else f"{show_number(first_ns / NS_PER_MS)} ms",
+        str(row.trials),
+        "-" if row.spread_percent is None else f"{row.spread_percent:.1f} %",
+        row.flags or "-",
+        row.id[:ID_LETTERS],
+    ]
+
+
+def _rate(rate: float | None, naive: float | None, note: str) -> str:
+    """Where the cache is unknown the naive rate is better than nothing, if it is called so."""
+    if rate is not None:
+        return show_number(rate)
+    if naive is not None and note == "cache state unknown":
+        return f"{show_number(naive)} naive"
+    return note.removesuffix(" for a rate") or "-"
+
+
+def _table(rows: Sequence[Sequence[str]], indent: str = "  ") -> list[str]:
+    if not rows:
+        return []
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        (
+            indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -1,0 +1,52 @@
+"""The text of the views, for a plain DuckDB and for our own readers. Imports no DuckDB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+HERE = Path(__file__).parent
+TABLES = ("trials", "requests", "readings", "fingerprints", "answers")
+
+
+def views_sql(root: str = "current") -> str:
+    """Text of `views.sql` for a plain DuckDB; `root` as seen from where that is started."""
+    return fill_views({table: union_of_files([root], table) for table in TABLES})
+
+
+def fill_views(sources: Mapping[str, str]) -> str:
+    """The views over the given table expressions; each has a column `folder`, a number."""
+    text = (HERE / "views.sql").read_text(encoding="utf-8")
+    for table in TABLES:
+        text = text.replace(f"{{{table}}}", sources[table])
+    return text
+
+
+def question(name: str, **blanks: str) -> str:
+    """Text of `questions/NAME.sql`; each {blank} takes SQL made by this package, never input."""
+    text = (HERE / "questions" / f"{name}.sql").read_text(encoding="utf-8")
+    for blank, sql in blanks.items():
+        text = text.replace(f"{{{blank}}}", sql)
+    return text
+
+
+def union_of_files(roots: Iterable[str], table: str) -> str:
+    """All files of one table over all roots, as a table expression."""
+    return union_of(
+        f"read_parquet({literal(f'{escaped(root)}/{table}/*.parquet')}, union_by_name = true)"
+        for root in roots
+    )
+
+
+def union_of(sources: Iterable[str]) -> str:
+    parts = [f"select *, {number} as folder from {src}" for number, src in enumerate(sources)]
+    return f"({' union all by name '.join(parts)})"
+
+
+def escaped(path: str) -> str:
+    """A path whose own `*`, `?` and `[` are no patterns."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)
+
+
+def literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

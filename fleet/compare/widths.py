@@ -1,0 +1,86 @@
+"""How closely each contrast of an experiment is known so far: what the stop rule asks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import duckdb
+
+from fleet.compare import statistics
+from fleet.compare.axes import METRICS, Metric, check_axis
+from fleet.compare.comparison import estimate_of
+from fleet.compare.sides import Bout, Side, bouts, is_across, is_called, read_variants, side_names
+
+Cell = tuple[str, str, str, str]
+"""machine_id, model, job, settings: as `Trial.cell()` gives it."""
+
+RATES = (METRICS["prefill"], METRICS["decode"])
+TIMES = (METRICS["ttft"], METRICS["load"])
+
+
+def widths(
+    con: duckdb.DuckDBPyConnection,
+    experiment: str,
+    session: int,
+    by: str,
+    baseline: str | None = None,
+) -> Mapping[frozenset[Cell], float]:
+    """Widest relative half-width over points and metrics, per pair of baseline and side.
+
+    A cell that stands against nobody has a key of its own. Infinite below two trials. A time is
+    looked at only where the work is too short for any rate.
+    """
+    axis = check_axis(by)
+    variants = read_variants(con, axis, (*RATES, *TIMES), f"session={session}", experiment)
+    found = bouts(
+        variants,
+        axis,
+        side_names(axis, variants, pool=False),
+        across=is_across(axis, variants),
+        freed=frozenset(),
+    )
+    widest: dict[frozenset[Cell], float] = {}
+    for bout in found:
+        for sides in _contrasts(bout, axis, baseline):
+            key = frozenset(cell for side in sides for cell in _cells(side))
+            widest[key] = max(widest.get(key, 0.0), _width(sides))
+    return widest
+
+
+def _contrasts(bout: Bout, axis: str, baseline: str | None) -> list[Sequence[Side]]:
+    if len(bout.sides) == 1:
+        return [bout.sides]
+    first = next((s for s in bout.sides if _is_called(s, axis, baseline)), bout.sides[0])
+    return [(first, side) for side in bout.sides if side is not first]
+
+
+def _is_called(side: Side, axis: str, name: str | None) -> bool:
+    return name is not None and any(is_called(v, axis, name) for v in side.variants)
+
+
+def _cells(side: Side) -> set[Cell]:
+    return {
+        (
+            variant.text("machine_id") or "",
+            variant.text("model") or "",
+            variant.text("job") or "",
+            variant.text("settings") or "",
+        )
+        for variant in side.variants
+    }
+
+
+def _width(sides: Sequence[Side]) -> float:
+    for metrics in (RATES, TIMES):
+        known = [m for m in metrics if any(side.values(m) for side in sides)]
+        if known:
+            return max(_half_width(sides, metric) for metric in known)
+    return math.inf
+
+
+def _half_width(sides: Sequence[Side], metric: Metric) -> float:
+    if len(sides) == 1:
+        return statistics.half_width([value for _, value in sides[0].values(metric)])
+    estimate = estimate_of(sides[0], sides[1], metric)
+    return math.inf if estimate is None else estimate.half_width
