@@ -106,7 +106,12 @@ TRIAL: Row = {
 
 
 def request(
-    *, decode: float = 100.0, prefill: float = 1000.0, prompt: int = 1000, output: int = 201, **columns: Any
+    *,
+    decode: float = 100.0,
+    prefill: float = 1000.0,
+    prompt: int = 1000,
+    output: int = 201,
+    **columns: Any,
 ) -> Row:
     """A request that went well: its durations give exactly these rates."""
     prompt_ns = round(prompt / prefill * S)
@@ -180,9 +185,7 @@ def transcripts(store: GoldenStore) -> GoldenStore:
     for name, model, job, figures in turns:
         content = f'{{"name":"{job}"}}'
         asked = [imported_request(*figures)]
-        store.trial(
-            name, model=model, job=job, job_content=content, requests=asked, **IMPORTED
-        )
+        store.trial(name, model=model, job=job, job_content=content, requests=asked, **IMPORTED)
     return store
 
 

@@ -34,7 +34,8 @@ def import_transcripts(
     for each in found:
         new = store.write_rows(each.attempt_id, each.rows)
         words = "stored" if new else "there already"
-        tokens = f"{each.transcript.eval_count} tokens" if each.transcript.eval_count else ""
+        count = each.transcript.output_tokens
+        tokens = f"{count} output tokens" if count else ""
         lines.append(f"{words}: {each.model}  {each.job}  {tokens}".rstrip())
     lines.append(f"next:  fleet results {experiment}    fleet compare {experiment} --by model")
     return lines

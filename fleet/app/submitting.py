@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from fleet.app.homes import Home
 from fleet.app.measuring import Measuring
 from fleet.app.talking import Talk
 from fleet.errors import FleetUnreachable, Interrupted, PlanRefused
-from fleet.ledger.journal import LeftOutRow
+from fleet.ledger.journal import Ledger, LeftOutRow
 from fleet.model.event import Event, Failed, Lost, Prepared
 from fleet.model.experiment import Request, SimulatedEngine
 from fleet.model.machine import Machine, ModelFacts
@@ -148,20 +148,30 @@ def _measure(
         submission = ledger.begin(planned.request, planned.session)
         ledger.leave_out(submission, planned.request.experiment.name, _left_out(agreed, refused))
         measuring = Measuring(agreed, queues, dispatcher, home, ledger, submission, talk)
-        try:
+        with _ended_in_the_ledger(ledger, submission, measuring, planned.request.experiment.name):
             measuring.run()
-        except BaseException as problem:
-            stopped = isinstance(problem, (KeyboardInterrupt, Interrupted))
-            ledger.cancel_waiting(submission, "interrupted" if stopped else str(problem))
-            ledger.end(submission, "interrupted" if stopped else "failed")
-            if not stopped:
-                raise
-            raise Interrupted(
-                f"interrupted: {measuring.done} trials are kept, {measuring.waiting} are left",
-                f"go on with the same command, or see: fleet status {planned.request.experiment.name}",
-            ) from None
-        ledger.end(submission, "failed" if measuring.failed else "done")
     return measuring.failed + len(refused)
+
+
+@contextmanager
+def _ended_in_the_ledger(
+    ledger: Ledger, submission: int, measuring: Measuring, name: str
+) -> Iterator[None]:
+    """However it ends, the ledger says so, and what was not measured no longer waits."""
+    try:
+        yield
+    except (KeyboardInterrupt, Interrupted):
+        ledger.cancel_waiting(submission, "interrupted")
+        ledger.end(submission, "interrupted")
+        raise Interrupted(
+            f"interrupted: {measuring.done} trials are kept, {measuring.waiting} are left",
+            f"go on with the same command, or see: fleet status {name}",
+        ) from None
+    except BaseException as problem:
+        ledger.cancel_waiting(submission, str(problem))
+        ledger.end(submission, "failed")
+        raise
+    ledger.end(submission, "failed" if measuring.failed else "done")
 
 
 def _prepared(

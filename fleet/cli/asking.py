@@ -42,7 +42,11 @@ def request(
 
 def is_file(word: str) -> bool:
     """A path, not a model: models are named `family:tag` or `user/family:tag`."""
-    return word.endswith((".yaml", ".yml")) or Path(word).is_file() or word.startswith((".", "~"))
+    return (
+        word.endswith((".yaml", ".yml"))
+        or word.startswith((".", "~", "/", "configs/"))
+        or Path(word).is_file()
+    )
 
 
 def home(store: str | None) -> Path:

@@ -90,7 +90,7 @@ def leave() -> None:
 
 def practice(
     machines: Annotated[
-        int, typer.Option("--machines", min=1, max=8, help="How many simulated machines.")
+        int, typer.Option("--machines", min=1, max=4, help="How many simulated machines.")
     ] = 4,
 ) -> None:
     """Run a Ray cluster of simulated machines on this one, to learn and to test with."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from fleet.cli import options
+
+KINDS: dict[str, Literal["experiment", "job"]] = {"experiment": "experiment", "job": "job"}
 
 
 def schema(
@@ -24,10 +26,9 @@ def schema(
         for path in config.write_schemas(write):
             print(path)
         return
-    if kind == "experiment" or kind == "job":
-        options.print_json(config.schema(kind))
-        return
-    raise UserError(f"there is no schema {kind!r}", "fleet config schema experiment    or: job")
+    if kind not in KINDS:
+        raise UserError(f"there is no schema {kind!r}", "fleet config schema experiment    or: job")
+    options.print_json(config.schema(KINDS[kind]))
 
 
 def add(app: typer.Typer) -> None:

@@ -72,7 +72,7 @@ def folders(stores: list[str] | None) -> list[Path]:
     if head and not stores and not os.environ.get("FLEET_STORE"):
         typed = shlex.join(["fleet", *sys.argv[1:]])
         raise UserError(f"the results lie on the head, {head}", f"ssh {head} {typed}")
-    return [wiring.home_folder(store) for store in stores or [None]]
+    return [wiring.home_folder(store) for store in stores] if stores else [wiring.home_folder(None)]
 
 
 def print_json(data: object) -> None:

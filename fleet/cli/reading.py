@@ -88,8 +88,10 @@ def _told(name: str, value: object) -> str:
 
 
 def _request_lines(requests: Sequence[Row]) -> list[str]:
-    titles = ("request", "test", "prompt", "prefill", "naive-prefill", "output", "decode")
-    titles += ("naive-decode", "first-token", "left-out")
+    titles = (
+        *("request", "test", "prompt", "prefill", "naive-prefill"),
+        *("output", "decode", "naive-decode", "first-token", "left-out"),
+    )
     rows = [
         (
             f"{row['request']}{' warm-up' if row.get('warmup') else ''}",
@@ -137,8 +139,10 @@ def machines(store: options.Stores = None, json: options.Json = False) -> None:
     if json:
         options.print_json(found)
         return
-    titles = ("machine", "chip", "gpu", "cores", "memory", "gpu-limit", "os", "driver")
-    titles += ("engine", "trials", "last-seen", "id")
+    titles = (
+        *("machine", "chip", "gpu", "cores", "memory", "gpu-limit"),
+        *("os", "driver", "engine", "trials", "last-seen", "id"),
+    )
     for line in aligned(titles, [_machine_cells(row) for row in found], "cores memory trials"):
         print(line)
 

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from fleet.plan.expand import Plan, Redo
 
 
+LEAST_TOKENS = 16
+"""An answer shorter than this gives the eye no rate."""
+
+
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -166,6 +170,7 @@ def speed_text(result: TrialResult) -> str:
     """Decode rate of the last long enough answer, for the eye only: views define speeds."""
     for record in reversed(result.requests):
         reply = record.reply
-        if not record.warmup and reply.output_ns and (reply.output_tokens or 0) >= 16:
-            return f"{show_number((reply.output_tokens - 1) * 1e9 / reply.output_ns)} tokens/s"
+        tokens = reply.output_tokens or 0
+        if not record.warmup and reply.output_ns and tokens >= LEAST_TOKENS:
+            return f"{show_number((tokens - 1) * 1e9 / reply.output_ns)} tokens/s"
     return ""

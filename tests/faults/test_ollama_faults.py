@@ -167,7 +167,7 @@ def test_silence_in_mid_answer_ends_it() -> None:
 
     with _serving(generate=stall) as server:
         before = time.monotonic()
-        reply = server.engine(SHORT).ask(ASK, NEVER)
+        reply = server.engine(replace(SHORT, first_byte_s=5)).ask(ASK, NEVER)
         assert 0.4 <= time.monotonic() - before < 2
         assert (reply.error_reason, reply.chunks) == ("stream_broken", 1)
         assert "nothing came" in (reply.error or "")

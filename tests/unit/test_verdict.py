@@ -32,9 +32,7 @@ HIGHER = [x * 1.2 for x in LEVEL]
 def test_the_words_speak_of_speed(
     a: list[float], b: list[float], higher_is_faster: bool, word: str
 ) -> None:
-    said = verdict(
-        estimate(a, b), higher_is_faster=higher_is_faster, trials=(len(a), len(b))
-    )
+    said = verdict(estimate(a, b), higher_is_faster=higher_is_faster, trials=(len(a), len(b)))
     assert said.word == word
 
 

@@ -1,0 +1,184 @@
+"""Results, single trials, unusable stores, and free SQL that can change nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fleet.compare.locked import sql
+from fleet.compare.reader import open_store, rows
+from fleet.compare.results import experiments, results, show
+from fleet.compare.text import experiments_lines, results_lines
+from fleet.errors import StoreUnusable, UnknownName, UserError
+from tests.builders_compare import GoldenStore, request, transcripts
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    store = GoldenStore()
+    for block, rate in enumerate((95, 100, 105)):
+        store.trial(f"aa{block}", decode=rate, block=block, why="to see")
+    store.trial(
+        "part", model="m", requests=[request(), request(output_tokens=3), request(error="x")]
+    )
+    store.trial("none", model="n", requests=[request(error="gone"), request(done_reason="stop")])
+    store.trial("broken", outcome="failed", reason="stream_broken", requests=[request(error="x")])
+    return store.write(tmp_path / "results", files=2)
+
+
+def test_results_have_a_row_per_cell_and_count_what_was_left_out(folder: Path) -> None:
+    found = {row.model: row for row in results(open_store([folder]))}
+    assert found["gpt-oss:20b"].trials == 3
+    assert found["gpt-oss:20b"].decode_tokens_per_s == pytest.approx(100)
+    assert found["gpt-oss:20b"].spread_percent == pytest.approx(5)
+    assert found["gpt-oss:20b"].id == "trial-aa2"
+    assert found["m"].left_out == {"short": 1, "aborted": 1}
+    assert (found["n"].trials, found["n"].decode_note) == (0, "no valid request")
+    assert found["n"].left_out == {"short": 1, "aborted": 1}
+    text = results_lines(list(found.values()))
+    assert text[-1] == "requests left out: 2 aborted, 2 short"
+    assert len({line.index("decode") for line in text[:1]}) == 1
+
+
+def test_results_of_imported_trials_are_called_naive(tmp_path: Path) -> None:
+    con = open_store([transcripts(GoldenStore()).write(tmp_path)])
+    text = "\n".join(results_lines(results(con, "imported")))
+    assert "1 374 naive" in text
+    assert "4.47" in text
+
+
+def test_experiments_and_unknown_ones(folder: Path) -> None:
+    con = open_store([folder])
+    found = experiments(con)
+    assert [(row.experiment, row.trials, row.failed) for row in found] == [("golden", 5, 1)]
+    assert found[0].models == ("gpt-oss:20b", "m", "n")
+    assert experiments_lines(found)[1].startswith("golden")
+    with pytest.raises(UnknownName, match="did you mean golden"):
+        results(con, "goldn")
+
+
+def test_show_takes_the_beginning_of_an_id(folder: Path) -> None:
+    con = open_store([folder])
+    shown = show(con, "aa1")
+    assert shown.trial["trial_id"] == "trial-aa1"
+    assert shown.requests[0]["naive_decode_tokens_per_s"] == pytest.approx(100 * 201 / 200)
+    assert shown.requests[0]["decode_tokens_per_s"] == pytest.approx(100)
+    with pytest.raises(UserError, match="3 trials begin so"):
+        show(con, "trial-aa")
+    with pytest.raises(UnknownName, match="did you mean trial-broken"):
+        show(con, "trial-brocken")
+    with pytest.raises(UnknownName):
+        show(con, "")
+
+
+def test_show_of_a_failed_trial_has_no_rates(folder: Path) -> None:
+    shown = show(open_store([folder]), "trial-broken")
+    assert (shown.trial["counted"], shown.trial["reason"]) == (False, "stream_broken")
+    assert len(shown.requests) == 1
+    assert not any("per_s" in name for name in shown.requests[0])
+
+
+def test_no_results_here(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnusable, match="no results here") as caught:
+        open_store([tmp_path])
+    assert "fleet submit" in caught.value.mend
+    with pytest.raises(StoreUnusable, match="no results folder"):
+        open_store([])
+
+
+def test_a_lost_table_is_named(folder: Path) -> None:
+    (folder / "current" / "answers" / "_schema.parquet").unlink()
+    with pytest.raises(StoreUnusable, match="current/answers"):
+        open_store([folder])
+
+
+@pytest.mark.parametrize("table", ["trials", "requests"])
+@pytest.mark.parametrize("kind", ["truncated", "empty", "text", "foreign", "other_type"])
+def test_a_file_that_cannot_be_read_is_named(folder: Path, table: str, kind: str) -> None:
+    bad = folder / "current" / table / "zz-bad.parquet"
+    good = (folder / "current" / table / "part-0.parquet").read_bytes()
+    if kind == "foreign":
+        pq.write_table(pa.table({"colour": ["red"]}), bad)
+    elif kind == "other_type":
+        pq.write_table(pa.table({"attempt_id": ["x"], "seed": ["red"], "outcome": ["ok"]}), bad)
+    else:
+        bad.write_bytes({"truncated": good[: len(good) // 2], "empty": b"", "text": b"no"}[kind])
+    with pytest.raises(StoreUnusable, match="zz-bad") as caught:
+        rows(open_store([folder]), "select * from speeds")
+    assert "mv " in caught.value.mend
+
+
+def test_a_folder_whose_name_is_a_pattern(tmp_path: Path) -> None:
+    store = GoldenStore()
+    store.trial("t")
+    folder = store.write(tmp_path / "it's [a] *?")
+    assert rows(open_store([folder]), "select count(*) as n from speeds") == [{"n": 1}]
+
+
+def test_free_sql_answers_as_the_views_do(folder: Path) -> None:
+    query = "select model, trials, last_started_at from cells order by model limit 1"
+    columns, found = sql([folder], query)
+    assert columns == ["model", "trials", "last_started_at"]
+    assert found == [["gpt-oss:20b", 3, "2026-11-01T00:02:00+00:00"]]
+
+
+def content(folder: Path) -> dict[str, str]:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_free_sql_can_change_and_reach_nothing(folder: Path, tmp_path: Path) -> None:
+    trials = f"{(folder / 'current').resolve()}/trials"
+    before = content(tmp_path)
+    for attempt in (
+        f"copy (select 1 as a) to '{tmp_path}/out.csv'",
+        f"copy (select 1 as a) to '{trials}/part-0.parquet' (use_tmp_file false)",
+        f"copy (select 1 as a) to '{trials}/new.parquet'",
+        f"with x as (copy (select 1) to '{trials}/new.parquet') from x",
+        f"attach '{folder}/new.duckdb'",
+        "select * from read_text('/etc/passwd')",
+        f"select * from read_parquet('{trials}/*.parquet')",
+        "set memory_limit = '100GB'",
+        "set enable_external_access = true",
+        "install httpfs",
+    ):
+        with pytest.raises(UserError, match=r"Permission|Invalid Input|Error") as caught:
+            sql([folder], attempt)
+        assert "\n" not in caught.value.what
+    assert content(tmp_path) == before
+
+
+def test_free_sql_ends_in_time_and_says_what_is_wrong(folder: Path) -> None:
+    endless = (
+        "select count(*) from range(100000000) a, range(100000000) b where a.range + b.range = 3"
+    )
+    with pytest.raises(UserError, match="longer than 2 s"):
+        sql([folder], endless, timeout_s=2)
+    with pytest.raises(
+        UserError, match=r"speedz does not exist! Did you mean \"speeds\""
+    ) as caught:
+        sql([folder], "from speedz")
+    assert "describe speeds" in caught.value.mend
+    with pytest.raises(UserError, match="empty"):
+        sql([folder], "  ")
+
+
+def test_the_views_bind_in_a_plain_duckdb_of_another_schema(folder: Path) -> None:
+    """The tables may gain columns: the views pass them on."""
+    table = pq.read_table(folder / "current" / "trials" / "part-0.parquet")
+    newer = table.append_column("room_celsius", pa.array([21.5] * len(table)))
+    for name in ("_schema", "part-0"):
+        path = folder / "current" / "trials" / f"{name}.parquet"
+        path.unlink()
+        pq.write_table(newer if name == "part-0" else newer.slice(0, 0), path)
+    con = open_store([folder])
+    assert {row["room_celsius"] for row in rows(con, "select room_celsius from speeds")} == {
+        21.5,
+        None,
+    }
+    assert isinstance(con, duckdb.DuckDBPyConnection)

@@ -1,0 +1,249 @@
+"""Every view and flag on trials made by hand, with the answers known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from fleet.compare.reader import open_store, rows
+from fleet.compare.views import views_sql
+from tests.builders_compare import IMPORTED, GoldenStore, S, request, transcripts
+
+GAPS = 200
+
+
+@pytest.fixture(scope="module")
+def golden(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnection:
+    store = GoldenStore()
+    store.trial("good", decode=(100, 110, 90), prefill=1000)
+    odd: dict[str, dict[str, Any]] = {
+        "error": {"error": "the runner died", "error_reason": "stream_broken"},
+        "no_final": {"done_reason": None, "output_tokens": None, "output_duration_ns": None},
+        "short": {"output_tokens": 150},
+        "stopped": {"done_reason": "stop"},
+        "wrong_count": {"prompt_tokens_asked": 900},
+        "right_count": {"prompt_tokens_asked": 1000},
+        "cached": {"cached_tokens": 7},
+        "uncached": {"cached_tokens": 0, "nonce": None},
+        "unknown_cache": {"nonce": ""},
+        "clock": {"ended_ns": 9 * S},
+    }
+    for name, columns in odd.items():
+        store.trial(name, requests=[request(**columns)])
+    store.trial(
+        "fresh_load",
+        ask={"nonce": None, "load_duration_ns": 3 * S},
+        job_content='{"load":"request"}',
+    )
+    store.trial("small", ask={"prompt": 511, "output": 127})
+    store.trial("enough", ask={"prompt": 512, "output": 128})
+    store.trial("slept", suspended_ns=2 * S)
+    store.trial("context", context_length=4096)
+    store.trial("spilled", placement_gpu_bytes=600)
+    store.trial("no_gpu", placement_gpu_bytes=0, gpu=None)
+    store.trial("battery", power_source="battery", cut=True)
+    slow = [10_000] * (GAPS // 3) + [10_400] * (GAPS - 2 * (GAPS // 3)) + [11_100] * (GAPS // 3)
+    store.trial("throttled", ask={"chunk_gaps_us": slow})
+    store.trial("steady", ask={"chunk_gaps_us": [g if g < 11_000 else 10_900 for g in slow]})
+    store.trial("few_gaps", ask={"chunk_gaps_us": [10] * 40 + [1000] * 19})
+    warm = [request(decode=10, warmup=True), request(decode=100)]
+    store.trial("warm", requests=warm)
+    store.trial("again", fence=0, outcome="failed", decode=1)
+    store.trial("again", fence=1, decode=50)
+    store.trial("again", fence=2, decode=70)
+    store.trial("redone", fence=0, suspended_ns=5 * S)
+    store.trial("redone", fence=1, decode=80)
+    store.trial("upgraded", engine_version="0.32.15", decode=100)
+    store.trial("upgraded", engine_version="0.33.0", fence=1, decode=120)
+    store.trial("failed", outcome="failed", reason="out_of_memory")
+    return open_store([transcripts(store).write(tmp_path_factory.mktemp("golden"), files=3)])
+
+
+def one(golden: duckdb.DuckDBPyConnection, view: str, trial: str) -> dict[str, Any]:
+    found = rows(golden, f"select * from {view} where trial_id = ?", [f"trial-{trial}"])
+    assert len(found) == 1, trial
+    return found[0]
+
+
+def test_speeds_are_medians_of_the_requests(golden: duckdb.DuckDBPyConnection) -> None:
+    found = one(golden, "speeds", "good")
+    assert found["decode_tokens_per_s"] == pytest.approx(100)
+    assert found["prefill_tokens_per_s"] == pytest.approx(1000)
+    assert found["naive_decode_tokens_per_s"] == pytest.approx(100 * 201 / 200)
+    assert found["first_token_ns"] == 1_004_000_000
+    assert found["server_first_token_ns"] == 1_002_000_000
+    assert found["load_ns"] == 2 * S
+    assert (found["requests"], found["requests_left_out"], found["flags"]) == (3, 0, "")
+
+
+@pytest.mark.parametrize(
+    ("trial", "flag"),
+    [
+        ("good", ""),
+        ("error", "aborted"),
+        ("no_final", "aborted"),
+        ("short", "short"),
+        ("stopped", "short"),
+        ("wrong_count", "wrong_count"),
+        ("right_count", ""),
+        ("cached", "cached_prefix"),
+        ("uncached", ""),
+        ("clock", "clock"),
+        ("slept", "suspended"),
+        ("context", "context"),
+    ],
+)
+def test_invalid_requests_carry_their_flag_and_are_not_clean(
+    golden: duckdb.DuckDBPyConnection, trial: str, flag: str
+) -> None:
+    name = f"trial-{trial}"
+    flags = rows(golden, "select distinct invalid from requests_flagged where trial_id = ?", [name])
+    assert [row["invalid"] for row in flags] == [flag]
+    clean = rows(golden, "select * from clean where trial_id = ?", [name])
+    speeds = rows(golden, "select * from speeds where trial_id = ?", [name])
+    assert bool(clean) == bool(speeds) == (not flag)
+
+
+def test_a_failed_request_never_becomes_a_number(golden: duckdb.DuckDBPyConnection) -> None:
+    rates = "decode_tokens_per_s, prefill_tokens_per_s, first_token_ns, naive_decode_tokens_per_s"
+    found = rows(golden, f"select {rates} from requests_flagged where invalid = 'aborted'")
+    assert len(found) == 2
+    assert {value for row in found for value in row.values()} == {None}
+
+
+@pytest.mark.parametrize(
+    ("trial", "known", "note"),
+    [
+        ("good", True, ""),
+        ("uncached", True, ""),
+        ("fresh_load", True, ""),
+        ("unknown_cache", False, "cache state unknown"),
+        ("small", False, "too short for a rate"),
+        ("enough", True, ""),
+    ],
+)
+def test_a_prefill_rate_needs_a_known_cache_and_length(
+    golden: duckdb.DuckDBPyConnection, trial: str, known: bool, note: str
+) -> None:
+    found = one(golden, "speeds", trial)
+    assert (found["prefill_tokens_per_s"] is not None, found["prefill_note"]) == (known, note)
+    assert found["naive_prefill_tokens_per_s"] == pytest.approx(1000, rel=1e-3)
+
+
+def test_a_decode_rate_needs_128_tokens(golden: duckdb.DuckDBPyConnection) -> None:
+    small, enough = one(golden, "speeds", "small"), one(golden, "speeds", "enough")
+    assert (small["decode_tokens_per_s"], small["decode_note"]) == (None, "too short for a rate")
+    assert enough["decode_tokens_per_s"] == pytest.approx(100)
+
+
+def test_cold_load_jobs_take_the_load_of_each_request(golden: duckdb.DuckDBPyConnection) -> None:
+    assert one(golden, "speeds", "fresh_load")["load_ns"] == 3 * S
+
+
+@pytest.mark.parametrize(
+    ("trial", "flags"),
+    [
+        ("spilled", "spilled"),
+        ("no_gpu", ""),
+        ("battery", "on_battery cut"),
+        ("throttled", "throttled"),
+        ("steady", ""),
+        ("few_gaps", ""),
+    ],
+)
+def test_qualified_trials_stay_and_are_labelled(
+    golden: duckdb.DuckDBPyConnection, trial: str, flags: str
+) -> None:
+    found = one(golden, "speeds", trial)
+    assert (found["flags"], found["flags_version"]) == (flags, 1)
+
+
+def test_warmups_do_not_count(golden: duckdb.DuckDBPyConnection) -> None:
+    found = one(golden, "speeds", "warm")
+    assert (found["decode_tokens_per_s"], found["requests"]) == (pytest.approx(100), 1)
+
+
+def test_the_ok_attempt_with_the_lowest_fence_counts(golden: duckdb.DuckDBPyConnection) -> None:
+    assert one(golden, "speeds", "again")["decode_tokens_per_s"] == pytest.approx(50)
+    attempts = rows(golden, "select * from trials where trial_id = 'trial-again'")
+    assert len(attempts) == 3
+
+
+def test_an_attempt_that_slept_gives_way_to_its_repetition(
+    golden: duckdb.DuckDBPyConnection,
+) -> None:
+    assert one(golden, "speeds", "redone")["decode_tokens_per_s"] == pytest.approx(80)
+
+
+def test_another_engine_version_is_other_work(golden: duckdb.DuckDBPyConnection) -> None:
+    found = rows(
+        golden,
+        "select engine_version, decode_tokens_per_s as rate from speeds "
+        "where trial_id = 'trial-upgraded' order by all",
+    )
+    assert [(row["engine_version"], row["rate"]) for row in found] == [
+        ("0.32.15", pytest.approx(100)),
+        ("0.33.0", pytest.approx(120)),
+    ]
+
+
+def test_imported_rows_have_a_decode_rate_and_a_naive_prefill_only(
+    golden: duckdb.DuckDBPyConnection,
+) -> None:
+    found = one(golden, "speeds", "c")
+    assert found["decode_tokens_per_s"] == pytest.approx(3322 / 742.767252458)
+    assert found["naive_decode_tokens_per_s"] == pytest.approx(4.47, abs=0.005)
+    assert found["naive_prefill_tokens_per_s"] == pytest.approx(1.21, abs=0.005)
+    assert (found["prefill_tokens_per_s"], found["prefill_note"]) == (None, "cache state unknown")
+    assert found["first_token_ns"] is None
+    assert found["server_first_token_ns"] == 69517786250 + 64004417
+
+
+def test_cells_are_medians_over_trials_apart_by_flag(tmp_path: Path) -> None:
+    store = GoldenStore()
+    for block, rate in enumerate((90, 100, 130)):
+        store.trial(f"t{block}", decode=rate, block=block)
+    store.trial("labelled", decode=10, block=3, power_source="battery")
+    con = open_store([store.write(tmp_path)])
+    found = rows(con, "select * from cells order by flags")
+    assert [(row["flags"], row["trials"]) for row in found] == [("", 3), ("on_battery", 1)]
+    assert found[0]["decode_tokens_per_s"] == pytest.approx(100)
+    assert found[0]["decode_spread_percent"] == pytest.approx(100 * 20.8167 / 106.667, rel=1e-4)
+    assert found[0]["last_trial_id"] == "trial-t2"
+
+
+def test_one_attempt_in_two_folders_counts_once(tmp_path: Path) -> None:
+    both, second = GoldenStore(), GoldenStore()
+    both.trial("shared", decode=100)
+    second.trial("shared", decode=100)
+    second.trial("own", decode=200, machine_id="machine-2", machine="other")
+    folders = [both.write(tmp_path / "one"), second.write(tmp_path / "two")]
+    con = open_store(folders)
+    assert rows(con, "select count(*) as n from requests_flagged") == [{"n": 6}]
+    assert rows(con, "select sum(requests) as n from speeds") == [{"n": 6}]
+    assert rows(con, "select count(*) as n from trials") == [{"n": 2}]
+
+
+def test_a_bare_duckdb_reads_the_views_from_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = GoldenStore()
+    store.trial("t")
+    folder = store.write(tmp_path)
+    (folder / "views.sql").write_text(views_sql())
+    monkeypatch.chdir(folder)
+    con = duckdb.connect()
+    con.execute((folder / "views.sql").read_text())
+    found = con.execute("select machine, round(decode_tokens_per_s) from cells").fetchall()
+    assert found == [("studio", 100)]
+    for table in ("readings", "fingerprints", "answers", "clean"):
+        con.execute(f"select * from {table}").fetchall()
+
+
+def test_imported_columns_are_those_of_the_schema() -> None:
+    from fleet.store.schema import TRIALS
+
+    assert set(IMPORTED) <= set(TRIALS.names)
