@@ -36,6 +36,7 @@ class NodeWorker:
     """One side of ports.Worker; one per machine."""
 
     def __init__(self, spec: wiring.WorkerSpec) -> None:
+        without_command_line_of_httpx()
         state = wiring.home_folder(spec.state or None)
         self._node = wiring.node(spec, state)
         self._engine: Engine | None = None
@@ -151,6 +152,11 @@ class NodeWorker:
         if self._engine is None:
             self._engine = self._node.make_engine()
         return self._engine
+
+
+def without_command_line_of_httpx() -> None:
+    """Importing httpx imports rich for a command line of its own; it does without where told so."""
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Golden results folders: rows written as Parquet straight from the schema, by no code of the store."""
+"""Golden results folders: rows written as Parquet by no code of the store."""
 
 from __future__ import annotations
 

@@ -94,6 +94,8 @@ def compare(
     variants = read_variants(con, axis, wanted, where, experiment)
     name = side_names(axis, variants, pool)
     first = baseline or (sides[0] if sides else None)
+    if baseline is not None:
+        _of_sides(variants, axis, [baseline])
     variants = _of_sides(variants, axis, [*sides, *([baseline] if baseline and sides else [])])
     freed = frozenset(allow_diff)
     across = is_across(axis, variants)

@@ -86,10 +86,32 @@ def _create_views(
         )
     con.execute(fill_views({table: f"raw_{table}" for table in TABLES}))
     for table in tables:
+        expected = _catalogued(con, table)
         con.execute(f"drop table raw_{table}")
         con.execute(
             f"create temp view raw_{table} as from {union_of_files(map(str, roots), table)}"
         )
+        _check_columns(con, table, expected)
+
+
+def _check_columns(con: duckdb.DuckDBPyConnection, table: str, expected: Mapping[str, str]) -> None:
+    """A column of another type makes the whole of it text; one too many may be a foreign file's."""
+    found = _catalogued(con, table)
+    if any(found[name] != kind for name, kind in expected.items()):
+        raise duckdb.Error(f"{table}: a column changes its type from file to file")
+    if found.keys() != expected.keys():
+        nameless = con.execute(f"from raw_{table} where attempt_id is null limit 1").fetchone()
+        if nameless is not None:
+            raise duckdb.Error(f"{table}: a row without attempt_id")
+
+
+def _catalogued(con: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
+    """Columns as the catalog has them: binding the view again would read every footer."""
+    described = con.execute(
+        "select column_name, data_type from duckdb_columns() where table_name = ?",
+        [f"raw_{table}"],
+    )
+    return dict(described.fetchall())
 
 
 def _lacking(tables: Sequence[str]) -> str:

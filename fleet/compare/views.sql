@@ -52,7 +52,8 @@ create or replace view requests_flagged as
 with joined as (
   select
     r.*,
-    t.trial_id, t.experiment, t.session, t.machine_id, t.machine, t.model, t.job, t.block,
+    t.trial_id, t.experiment, t.session, t.machine_id, t.machine, t.model, t.job, t.settings,
+    t.block,
     t.imported, t.suspended, t.wrong_context, t.spilled, t.on_battery, t.cut,
     prompt_tokens - coalesce(cached_tokens, 0) as uncached_tokens,
     -- The cache is known to hold nothing of this prompt: the engine says so, or the prompt

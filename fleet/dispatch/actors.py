@@ -32,7 +32,7 @@ LOOK_S = 60.0
 POLL_S = 0.25
 CANCEL_S = 1.5
 CLOSE_S = 3.0
-THREADS = 3
+THREADS = 4
 """Of an actor: one for `run`, the others for what is said to it meanwhile."""
 NO_SEAT = "its worker did not start in time: another experiment measures there (fleet status)?"
 NO_LOOK = "it did not tell in time what it is"

@@ -98,6 +98,7 @@ def worker_environment(token_file: Path, system: str, threads: int) -> dict[str,
         "RAY_memory_monitor_refresh_ms": "0",
         "RAY_enable_metrics_collection": "0",
         "RAY_event_stats": "0",
+        "RAY_task_events_report_interval_ms": "0",
         "RAY_raylet_report_resources_period_milliseconds": "1000",
         "OMP_NUM_THREADS": str(threads),
     }

@@ -1,0 +1,1 @@
+"""One folder per engine; each is a side of ports.Engine."""

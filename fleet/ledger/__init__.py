@@ -1,0 +1,1 @@
+"""The queue: what was asked, and how far it is."""

@@ -1,0 +1,1 @@
+"""Nouns only: frozen, pure, the same words as in YAML, Parquet and SQL."""

@@ -1,0 +1,1 @@
+"""Results as Parquet: written once, whole, readable by anyone."""

@@ -20,6 +20,7 @@ import pytest
 
 ray = pytest.importorskip("ray", reason="Ray is not installed")
 
+from fleet.dispatch import actors  # noqa: E402
 from fleet.dispatch.access import read_token, save_token, token_file  # noqa: E402
 from fleet.dispatch.actors import RayDispatcher  # noqa: E402
 from fleet.dispatch.cluster import Head, join, running_head  # noqa: E402
@@ -39,6 +40,12 @@ MACHINES = ("a", "b")
 Dispatching = Callable[..., RayDispatcher]
 
 
+@pytest.fixture
+def join_names() -> dict[str, str | None]:
+    """What each seat said of the name given at `join --name`."""
+    return {}
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Head, Path]]:
     state = tmp_path_factory.mktemp("state")
@@ -51,13 +58,17 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Head, Pa
 
 
 @pytest.fixture
-def dispatching(cluster: tuple[Head, Path]) -> Iterator[Dispatching]:
+def dispatching(
+    cluster: tuple[Head, Path], join_names: dict[str, str | None]
+) -> Iterator[Dispatching]:
     """Makes a dispatcher whose specs are changed by name, and closes it."""
     head, state = cluster
     made: list[RayDispatcher] = []
+    join_names.clear()
 
     def make(names: tuple[str, ...] = MACHINES, **changes: dict[str, object]) -> RayDispatcher:
         def spec_of(seat: Seat) -> Spec:
+            join_names[seat.name] = seat.join_name
             plain = {"name": seat.name, "machine_id": f"id-{seat.name}"}
             return Spec(**{**plain, **changes.get(seat.name, {})})
 
@@ -197,7 +208,10 @@ def test_two_nodes_with_one_machine_id_are_named(dispatching: Dispatching) -> No
 
 
 def test_the_join_name_reaches_the_seat_and_a_dead_node_is_lost(
-    cluster: tuple[Head, Path], dispatching: Dispatching, tmp_path: Path
+    cluster: tuple[Head, Path],
+    dispatching: Dispatching,
+    join_names: dict[str, str | None],
+    tmp_path: Path,
 ) -> None:
     head, state = cluster
     third = tmp_path / "third"
@@ -207,6 +221,7 @@ def test_the_join_name_reaches_the_seat_and_a_dead_node_is_lost(
     ) as node:
         dispatcher = dispatching(("c",), c={"trial_s": 60.0})
         assert [machine.name for machine in dispatcher.machines()] == ["c"]
+        assert join_names == {"c": "c"}
         run = dispatcher.run({"id-c": attempts("c", 2)})
         assert isinstance(next(run), Started)
         raylet = next(pid for pid in in_session(node.record.ray[0].pid) if _is_raylet(pid))
@@ -215,6 +230,46 @@ def test_the_join_name_reaches_the_seat_and_a_dead_node_is_lost(
         with pytest.raises(FleetUnreachable, match="Ray ended on this machine"):
             node.watch(threading.Event())
     assert not (third / "node.json").exists()
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from fleet.dispatch.actors import RayDispatcher
+from tests.builders_dispatch import FakeWorker, Spec
+holder = RayDispatcher(
+    FakeWorker,
+    lambda seat: Spec(seat.name, seat.name),
+    address=sys.argv[1],
+    token_file=Path(sys.argv[2]),
+    experiment="other",
+    names=["a"],
+)
+print(len(holder.machines()), flush=True)
+sys.stdin.read()
+holder.close()
+"""
+
+
+def test_a_machine_that_another_experiment_holds_is_left_out(
+    cluster: tuple[Head, Path],
+    dispatching: Dispatching,
+    join_names: dict[str, str | None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(actors, "SEAT_S", 8.0)
+    head, state = cluster
+    argv = [sys.executable, "-c", HOLD, head.address, str(token_file(state))]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "1\n"
+        dispatcher = dispatching()
+        assert [machine.name for machine in dispatcher.machines()] == ["b"]
+        assert dispatcher.absent == {"a": actors.NO_SEAT}
+        assert join_names == {"a": None, "b": None}
+        holder.communicate("")
+    assert [machine.name for machine in dispatcher.machines()] == ["a", "b"]
 
 
 def _is_raylet(pid: int) -> bool:

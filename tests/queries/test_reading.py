@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -13,6 +15,7 @@ import pytest
 from fleet.compare.locked import sql
 from fleet.compare.reader import open_store, rows
 from fleet.compare.results import experiments, results, show
+from fleet.compare.sandbox import open_locked
 from fleet.compare.text import experiments_lines, results_lines
 from fleet.errors import StoreUnusable, UnknownName, UserError
 from tests.builders_compare import GoldenStore, request, transcripts
@@ -132,25 +135,60 @@ def content(folder: Path) -> dict[str, str]:
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def test_free_sql_can_change_and_reach_nothing(folder: Path, tmp_path: Path) -> None:
-    trials = f"{(folder / 'current').resolve()}/trials"
-    before = content(tmp_path)
-    for attempt in (
-        f"copy (select 1 as a) to '{tmp_path}/out.csv'",
-        f"copy (select 1 as a) to '{trials}/part-0.parquet' (use_tmp_file false)",
-        f"copy (select 1 as a) to '{trials}/new.parquet'",
-        f"with x as (copy (select 1) to '{trials}/new.parquet') from x",
-        f"attach '{folder}/new.duckdb'",
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "copy (select 1 as a) to '{home}/out.csv'",
+        "copy (select 1 as a) to '{trials}/part-0.parquet' (use_tmp_file false)",
+        "copy (select 1 as a) to '{trials}/new.parquet'",
+        "with x as (copy (select 1) to '{trials}/new.parquet') from x",
+        "explain analyze copy (select 1) to '{trials}/new.parquet'",
+        "attach '{home}/new.duckdb'",
         "select * from read_text('/etc/passwd')",
-        f"select * from read_parquet('{trials}/*.parquet')",
+        "select * from read_parquet('{trials}/*.parquet')",
+        "select * from glob('/etc/*')",
         "set memory_limit = '100GB'",
         "set enable_external_access = true",
+        "set allowed_directories = ['/']",
         "install httpfs",
-    ):
-        with pytest.raises(UserError, match=r"Permission|Invalid Input|Error") as caught:
-            sql([folder], attempt)
-        assert "\n" not in caught.value.what
+        "load httpfs",
+    ],
+)
+def test_the_locked_views_can_change_and_reach_nothing(
+    folder: Path, tmp_path: Path, attempt: str
+) -> None:
+    root = (folder / "current").resolve()
+    con, before = open_locked([root]), content(tmp_path)
+    with pytest.raises(duckdb.Error, match="disabled|locked|Cannot|not allowed"):
+        con.execute(attempt.format(home=tmp_path, trials=root / "trials")).fetchall()
     assert content(tmp_path) == before
+
+
+def test_free_sql_runs_locked_and_says_so_in_one_line(folder: Path, tmp_path: Path) -> None:
+    before = content(tmp_path)
+    target = folder / "current" / "trials" / "part-0.parquet"
+    with pytest.raises(UserError, match="disabled by configuration") as caught:
+        sql([folder], f"copy (select 1 as a) to '{target.resolve()}' (use_tmp_file false)")
+    assert "\n" not in caught.value.what
+    assert content(tmp_path) == before
+
+
+def test_no_file_grows_in_the_process_of_free_sql(tmp_path: Path) -> None:
+    """A second lock, should the first one fail."""
+    program = (
+        "from fleet.compare.sandbox import limit_process\n"
+        "import sys\n"
+        "limit_process()\n"
+        "try:\n"
+        "    open(sys.argv[1], 'w').write('x')\n"
+        "except OSError as problem:\n"
+        "    print(problem)\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "new")], capture_output=True, text=True
+    )
+    assert "File too large" in said.stdout
+    assert (tmp_path / "new").stat().st_size == 0
 
 
 def test_free_sql_ends_in_time_and_says_what_is_wrong(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Student's t against scipy, the tests against their textbook forms, the error rates by simulation."""
+"""Against scipy, by hand, and the error rates by simulation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 
 import pytest
 import scipy.stats
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.compare import statistics as ours
@@ -16,17 +16,20 @@ rates = st.floats(min_value=1, max_value=1000)
 spread_rates = st.lists(rates, min_size=2, max_size=12).filter(lambda x: max(x) > 1.001 * min(x))
 
 
+@settings(deadline=None)
 @given(st.floats(min_value=-60, max_value=60), st.floats(min_value=1, max_value=400))
 def test_t_distribution_is_that_of_scipy(t: float, df: float) -> None:
     assert ours.t_cdf(t, df) == pytest.approx(scipy.stats.t.cdf(t, df), rel=1e-7, abs=1e-12)
 
 
+@settings(deadline=None)
 @given(st.floats(min_value=0.001, max_value=0.999), st.floats(min_value=1, max_value=400))
 def test_t_quantile_is_that_of_scipy(probability: float, df: float) -> None:
     expected = scipy.stats.t.ppf(probability, df)
     assert ours.t_quantile(probability, df) == pytest.approx(expected, rel=1e-6, abs=1e-8)
 
 
+@settings(deadline=None)
 @given(spread_rates, spread_rates)
 def test_welch_is_that_of_scipy(a: list[float], b: list[float]) -> None:
     found = ours.welch(a, b)
@@ -42,6 +45,7 @@ def test_welch_is_that_of_scipy(a: list[float], b: list[float]) -> None:
     )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(rates, rates), min_size=2, max_size=12))
 def test_paired_is_that_of_scipy(pairs: list[tuple[float, float]]) -> None:
     a, b = [x for x, _ in pairs], [y for _, y in pairs]
@@ -55,6 +59,7 @@ def test_paired_is_that_of_scipy(pairs: list[tuple[float, float]]) -> None:
     assert found.n_a == found.n_b == len(pairs)
 
 
+@settings(deadline=None)
 @given(spread_rates, spread_rates)
 def test_swapping_the_sides_inverts_the_ratio(a: list[float], b: list[float]) -> None:
     there, back = ours.welch(a, b), ours.welch(b, a)
@@ -110,6 +115,7 @@ def test_holm_by_hand() -> None:
     assert ours.holm([]) == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(min_value=0, max_value=1), min_size=1, max_size=8))
 def test_holm_keeps_the_order_and_never_lowers(p: list[float]) -> None:
     adjusted = ours.holm(p)

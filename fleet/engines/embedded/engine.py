@@ -211,9 +211,13 @@ def _server(path: Path, options: Mapping[str, Value]) -> Any:
     params.warmup = False
     params.cache_ram_mib = 0
     params.verbosity = ONLY_ERRORS
+    params.endpoint_metrics = True
     try:
-        return xllamacpp.Server(params)
+        server = xllamacpp.Server(params)
     except RuntimeError as problem:
         raise RequestRefused(
             f"llama.cpp cannot load {path} with {dict(options)}: {problem}", ""
         ) from problem
+    # Answered by the server's loop, so it runs now: one freed before it runs waits forever.
+    server.handle_metrics()
+    return server

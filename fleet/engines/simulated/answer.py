@@ -72,36 +72,42 @@ def _generate(
     if "stall" in faults:
         machine.fault_done("stall")
         wire.wait_for_the_end()
-    lines = Lines(question, len(plan.due_ns))
+    lines, last_ns = Lines(question, len(plan.due_ns)), start_ns + plan.due_ns[-1]
     if question.stream:
-        whole = _stream(wire, lines, plan, start_ns, faults)
-        if whole:
-            wire.line(lines.last(plan, time.monotonic_ns() - entered_ns))
-        if "die_mid_stream" not in faults:
-            wire.end_lines()
+        _stream(wire, lines, plan, start_ns, faults)
     else:
-        whole = "die_mid_stream" not in faults
-        wire.wait_until(start_ns + plan.due_ns[-1])
-        if whole:
-            wire.body(lines.whole(plan, time.monotonic_ns() - entered_ns), JSON)
+        wire.wait_until(last_ns)
+    _note(machine, question, faults)
+    if "die_mid_stream" in faults:
+        return False
+    total_ns = time.monotonic_ns() - entered_ns
+    if not question.stream:
+        wire.body(lines.whole(plan, total_ns), JSON)
+        return True
+    if "no_final_record" not in faults:
+        wire.line(lines.last(plan, total_ns))
+    wire.end_lines()
+    return True
+
+
+def _note(machine: ScriptedMachine, question: Question, faults: Collection[str]) -> None:
+    """Before the answer ends: who has seen its end finds everything written down."""
     for kind in sorted(faults):
         machine.fault_done(kind)
     if question.unload:
         machine.unload(question.model)
-    return "die_mid_stream" not in faults
 
 
 def _stream(
     wire: Wire, lines: Lines, plan: Schedule, start_ns: int, faults: Collection[str]
-) -> bool:
-    """Writes every token at its time; False where a fault leaves out the rest."""
+) -> None:
+    """Writes every token at its time; only half of them where the server is to die."""
     wire.wait_until(start_ns + plan.due_ns[0] - HEAD_EARLY_NS)
     wire.begin_lines()
     written = len(plan.due_ns) // 2 if "die_mid_stream" in faults else len(plan.due_ns)
     for number in range(written):
         wire.wait_until(start_ns + plan.due_ns[number])
         wire.line(lines.token(number))
-    return not {"die_mid_stream", "no_final_record"} & set(faults)
 
 
 def _overlong(question: Question) -> str:
