@@ -15,7 +15,7 @@ from fleet.compare.text import comparison_lines, results_lines
 from fleet.compare.widths import widths
 from fleet.errors import UserError
 from fleet.plan.expand import Cell, Plan
-from fleet.plan.stopping import Contrast, axis
+from fleet.plan.stopping import Contrast, axis, contrasts
 
 
 def contrast_axis(plan: Plan) -> str:
@@ -25,17 +25,17 @@ def contrast_axis(plan: Plan) -> str:
 
 
 def contrast_widths(
-    home: Path, plan: Plan, contrasts: Sequence[Contrast]
+    home: Path, plan: Plan, wanted: Sequence[Contrast]
 ) -> dict[frozenset[Cell], float]:
     """The widest ratio of each contrast so far; one not known at all is left out."""
     by = contrast_axis(plan)
     if not by:
         return {}
-    experiment = plan.request.experiment
+    name = plan.request.experiment.name
     with closing(open_store([results_folder(home)])) as con:
-        pairs = widths(con, experiment.name, plan.session, by, experiment.baseline)
+        pairs = widths(con, name, plan.session, by, _baseline(plan))
     found = {}
-    for contrast in contrasts:
+    for contrast in wanted:
         known = [width for cells, width in pairs.items() if cells <= contrast.cells]
         if known:
             found[contrast.cells] = max(known)
@@ -55,13 +55,20 @@ def answer_lines(home: Path, plan: Plan) -> list[str]:
                     by=by,
                     experiment=name,
                     where=f"session={plan.session}",
-                    baseline=plan.request.experiment.baseline,
+                    baseline=_baseline(plan),
                 )
             except UserError as problem:
                 lines += ["", problem.what]
             else:
                 lines += ["", *comparison_lines(found)]
     return [*lines, "", *next_lines(home, name, by)]
+
+
+def _baseline(plan: Plan) -> str | None:
+    """The one the experiment names, else the first side in its order."""
+    named = plan.request.experiment.baseline
+    declared = contrasts(plan)
+    return named or (declared[0].sides[0][0] if declared else None)
 
 
 def next_lines(home: Path, name: str, by: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sys
 import threading
@@ -29,6 +30,7 @@ REQUEST = "FLEET_REQUEST"
 OPTIONS = "FLEET_OPTIONS"
 PYTHON = "FLEET_PYTHON"
 DASHBOARD_PORT = 8265
+RAYS_OWN_LINES = re.compile(r"^(?:.*INFO job_manager\.py.*|Running entrypoint for job .*)\n", re.M)
 
 __all__ = ["Target", "head", "join", "leave", "ray_dispatcher", "send", "serve_head"]
 
@@ -76,7 +78,7 @@ def send(request: Request, options: Options, target: Target, *, detach: bool, sa
 
 def _follow(jobs: Jobs, job: str) -> int:
     for text in jobs.follow(job, threading.Event()):
-        print(text, end="", flush=True)
+        print(RAYS_OWN_LINES.sub("", text), end="", flush=True)
     return 0 if jobs.state(job) == "SUCCEEDED" else 1
 
 

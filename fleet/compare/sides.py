@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import duckdb
 
@@ -51,10 +52,15 @@ class Variant:
     def flags(self) -> str:
         return self.text("flags") or ""
 
-    def numbers(self, column: str) -> list[float | None]:
+    def listed(self, column: str) -> list[Any]:
+        """One item per trial, in the same order for every column."""
         values = self.row[column]
-        assert isinstance(values, list)
-        return [None if value is None else float(value) for value in values]
+        if not isinstance(values, list):
+            raise TypeError(f"{column} holds one {type(values).__name__}, not one per trial")
+        return values
+
+    def numbers(self, column: str) -> list[float | None]:
+        return [None if value is None else float(value) for value in self.listed(column)]
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,8 @@ class Side:
     variants: tuple[Variant, ...]
     apart: Mapping[str, int]
     """Trials kept apart, by the reason."""
+    known: dict[str, list[tuple[str, float]]] = field(default_factory=dict, compare=False)
+    """Values by metric, once they were asked for."""
 
     @cached_property
     def machines(self) -> tuple[str, ...]:
@@ -80,14 +88,16 @@ class Side:
 
     def values(self, metric: Metric) -> list[tuple[str, float]]:
         """(block, value) of every trial that has one."""
-        return [
-            (f"{variant.asked}/{block}", value)
-            for variant in self.variants
-            for block, value in zip(
-                variant.numbers("blocks"), variant.numbers(metric.column), strict=True
-            )
-            if value is not None and value > 0
-        ]
+        if metric.name not in self.known:
+            self.known[metric.name] = [
+                (f"{variant.asked}/{block}", value)
+                for variant in self.variants
+                for block, value in zip(
+                    variant.listed("blocks"), variant.numbers(metric.column), strict=True
+                )
+                if value is not None and value > 0
+            ]
+        return self.known[metric.name]
 
     def plain(self, column: str) -> list[float]:
         return [x for v in self.variants for x in v.numbers(column) if x is not None]
@@ -98,9 +108,7 @@ class Side:
     def notes(self, column: str) -> set[str]:
         found: set[str] = set()
         for variant in self.variants:
-            values = variant.row[column]
-            assert isinstance(values, list)
-            found |= {str(value) for value in values if value}
+            found |= {str(note) for note in variant.listed(column) if note}
         return found
 
 

@@ -30,7 +30,7 @@ from {trials}
 where outcome = 'ok'
 qualify row_number() over (
   partition by trial_id, digest, engine_version, engine_environment, hardware_id, gpu_limit_mb
-  order by suspended or wrong_context, fence, folder
+  order by fence, folder
 ) = 1;
 
 -- One row per request of an attempt in `trials`.
@@ -62,7 +62,19 @@ with joined as (
       cached_tokens = 0, coalesce(nonce, '') <> '' or t.fresh_load
     ) as uncached,
     ended_ns - first_chunk_ns as client_output_ns
-  from {requests} r
+  from (
+    select
+      *,
+      -- Mean gap of the last third over that of the first third of the gaps. Computed at the
+      -- files: the gaps are long, and no row of them need travel further.
+      coalesce(
+        len(chunk_gaps_us) >= 60
+          and list_sum(chunk_gaps_us[-(len(chunk_gaps_us) // 3):])
+            > 1.10 * list_sum(chunk_gaps_us[:len(chunk_gaps_us) // 3]),
+        false
+      ) as throttled
+    from {requests}
+  ) r
   join attempts t using (attempt_id, folder)
 ),
 flagged as (
@@ -82,14 +94,7 @@ flagged as (
         and abs(client_output_ns - output_duration_ns)
           > 0.10 * greatest(client_output_ns, output_duration_ns),
       false
-    ) as wrong_clock,
-    -- Mean gap of the last third over that of the first third of the gaps.
-    coalesce(
-      len(chunk_gaps_us) >= 60
-        and list_sum(chunk_gaps_us[-(len(chunk_gaps_us) // 3):])
-          > 1.10 * list_sum(chunk_gaps_us[:len(chunk_gaps_us) // 3]),
-      false
-    ) as throttled
+    ) as wrong_clock
   from joined
 )
 select

@@ -20,6 +20,7 @@ from fleet.dispatch.places import (
     host_label,
     own_address,
     ray_program,
+    require_free,
     resolved,
     split_address,
 )
@@ -40,6 +41,8 @@ HEAD_UP_S = 90.0
 NODE_UP_S = 60.0
 WATCH_S = 2.0
 LEAVE_S = 15.0
+BESIDE_HEAD = 100
+"""Shift of the ports of a node on the head's own machine."""
 
 
 class Running:
@@ -113,6 +116,7 @@ def start_head(
     path, ports = state / HEAD, ports or launch.Ports()
     _end_earlier(path, "a head runs here already", "fleet leave")
     token = read_token(make_token(state))
+    require_free(ports)
     ip = own_ip or own_address()
     versions = VersionsServer(ip, ports.versions, installed(), token)
     variables = launch.head_environment(token_file(state), ports, sys.platform)
@@ -166,6 +170,9 @@ def join(
     if problem := check_versions(installed(), versions):
         raise problem
     _end_earlier(path, "this machine has joined already", "fleet leave")
+    if ports is None:
+        ports = launch.Ports().shifted(BESIDE_HEAD if running_head(state) else 0)
+    require_free(ports)
     save_token(state, secret)
     own = own_ip or own_address(ip)
     process = start_node(
@@ -223,12 +230,12 @@ def start_node(
     own_ip: str,
     folder: Path,
     token: Path,
-    ports: launch.Ports | None,
+    ports: launch.Ports,
     labels: Mapping[str, str],
     extra: Mapping[str, str] | None,
 ) -> RayProcess:
     variables = launch.worker_environment(token, sys.platform, os.cpu_count() or 1)
-    argv = launch.join_command(ray_program(), head, own_ip, folder, ports or launch.Ports(), labels)
+    argv = launch.join_command(ray_program(), head, own_ip, folder, ports, labels)
     return _start(argv, variables | dict(extra or {}), folder)
 
 

@@ -62,10 +62,14 @@ def ray_program() -> str:
 
 def fresh_folder(state: Path, role: str) -> Path:
     """An empty private folder for Ray's sessions, of a path short enough for its sockets."""
-    folder = folder_root() / f"{role}-{hashlib.sha256(str(state).encode()).hexdigest()[:6]}"
+    folder = folder_of(state, role)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
     return folder
+
+
+def folder_of(state: Path, role: str) -> Path:
+    return folder_root() / f"{role}-{hashlib.sha256(str(state).encode()).hexdigest()[:6]}"
 
 
 def folder_root() -> Path:
@@ -85,3 +89,25 @@ def resolved(host: str) -> str:
         return socket.gethostbyname(host)
     except OSError as problem:
         raise FleetUnreachable(f"{host}: {problem.strerror}", "give its IP address") from None
+
+
+def require_free(ports: Ports) -> None:
+    """Raises UserError: Ray itself would give up only after half a minute, and not say why."""
+    if (port := busy_port(ports)) is not None:
+        what = f"port {port} of this machine is in use, and Ray needs it"
+        raise UserError(what, f"see who has it: lsof -i :{port}")
+
+
+def busy_port(ports: Ports) -> int | None:
+    wanted = (*ports.single(), ports.first_worker, ports.last_worker)
+    return next((port for port in wanted if not _free(port)), None)
+
+
+def _free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))
+        except OSError:
+            return False
+        return True

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import socket
+import fcntl
+import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from fleet.dispatch import launch
 from fleet.dispatch.access import token_file
 from fleet.dispatch.cluster import NODE_UP_S, Head, start_head, start_node
-from fleet.dispatch.places import fresh_folder, own_address
+from fleet.dispatch.places import (
+    busy_port,
+    folder_of,
+    folder_root,
+    fresh_folder,
+    own_address,
+)
 from fleet.dispatch.processes import RayProcess, end_sessions
 from fleet.dispatch.records import HEAD, write_record
 from fleet.errors import FleetUnreachable, UserError
@@ -34,9 +42,11 @@ def practice_cluster(
     if len(set(machines)) < len(machines):
         raise UserError("two practice machines have the same name", "give each its own name")
     labels = [launch.node_labels(name, None, int(time.time())) for name in machines]
-    ports = _free_ports(len(machines) + 1)
     nodes: list[RayProcess] = []
-    with start_head(state, own_ip=own_address(), ports=ports[0], extra=extra) as head:
+    with (
+        _own_ports(len(machines) + 1) as ports,
+        start_head(state, own_ip=own_address(), ports=ports[0], extra=extra) as head,
+    ):
         try:
             for number, (label, own) in enumerate(zip(labels, ports[1:], strict=True)):
                 folder = fresh_folder(state, f"p{number}")
@@ -53,25 +63,36 @@ def practice_cluster(
             end_sessions([node.mark.pid for node in nodes])
             for node in nodes:
                 node.reap()
+            for number in range(len(nodes)):
+                shutil.rmtree(folder_of(state, f"p{number}"), ignore_errors=True)
 
 
-def _free_ports(count: int) -> list[launch.Ports]:
-    """So many sets of ports that nothing listens on now, each a stride apart."""
-    base, found = launch.Ports(), []
-    for shift in range(FIRST_SHIFT, LAST_SHIFT, STRIDE):
-        ports = base.shifted(shift)
-        if all(_free(port) for port in (*ports.single(), ports.first_worker, ports.last_worker)):
-            found.append(ports)
-        if len(found) == count:
-            return found
+@contextmanager
+def _own_ports(count: int) -> Iterator[list[launch.Ports]]:
+    """So many sets of ports, a stride apart, that nothing listens on now.
+
+    Each set is locked while the block lasts: Ray binds its ports seconds later, and another
+    practice fleet may be looking for some at this moment.
+    """
+    found: list[launch.Ports] = []
+    with ExitStack() as held:
+        for shift in range(FIRST_SHIFT, LAST_SHIFT, STRIDE):
+            ports = launch.Ports().shifted(shift)
+            if busy_port(ports) is None and _locked(shift, held):
+                found.append(ports)
+            if len(found) == count:
+                yield found
+                return
     raise FleetUnreachable(f"no free ports for {count} Ray nodes on this machine", "fewer machines")
 
 
-def _free(port: int) -> bool:
-    with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("::", port))
-        except OSError:
-            return False
-        return True
+def _locked(shift: int, held: ExitStack) -> bool:
+    """The kernel frees the lock when its holder dies."""
+    handle = os.open(folder_root() / f"ports-{shift}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return False
+    held.callback(os.close, handle)
+    return True

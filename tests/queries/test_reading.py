@@ -159,7 +159,7 @@ def test_the_locked_views_can_change_and_reach_nothing(
 ) -> None:
     root = (folder / "current").resolve()
     con, before = open_locked([root]), content(tmp_path)
-    with pytest.raises(duckdb.Error, match="disabled|locked|Cannot|not allowed"):
+    with pytest.raises(duckdb.Error, match=r"disabled|locked|Cannot|not allowed"):
         con.execute(attempt.format(home=tmp_path, trials=root / "trials")).fetchall()
     assert content(tmp_path) == before
 
@@ -180,7 +180,7 @@ def test_no_file_grows_in_the_process_of_free_sql(tmp_path: Path) -> None:
         "import sys\n"
         "limit_process()\n"
         "try:\n"
-        "    open(sys.argv[1], 'w').write('x')\n"
+        "    print('x', file=open(sys.argv[1], 'w'), flush=True)\n"
         "except OSError as problem:\n"
         "    print(problem)\n"
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -265,6 +267,15 @@ def test_a_record_survives_the_disk_and_a_broken_one_is_none(tmp_path: Path) -> 
     assert cluster.running_head(tmp_path) == record
     (tmp_path / HEAD).write_text('{"address": 1}')
     assert read_record(tmp_path / HEAD) is None
+
+
+def test_a_port_that_ray_needs_and_another_has_is_named(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("0.0.0.0", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        with pytest.raises(UserError, match=f"port {taken} of this machine is in use"):
+            cluster.start_head(tmp_path, ports=replace(launch.Ports().shifted(14_000), gcs=taken))
 
 
 def test_two_heads_of_one_state_are_refused(tmp_path: Path) -> None:
