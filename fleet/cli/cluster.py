@@ -37,7 +37,10 @@ def head(
         bool, typer.Option("--show-token", help="Print the fleet's token and end.")
     ] = False,
 ) -> None:
-    """Be the head of a fleet, in the foreground: coordinator, ledger and store live here."""
+    """Be the head of a fleet.
+
+    In the foreground. Coordinator, ledger and store live here.
+    """
     from fleet import wiring
     from fleet.app import cluster
     from fleet.cli.view import say
@@ -59,7 +62,10 @@ def join(
     ] = None,
     ip: OwnIp = None,
 ) -> None:
-    """Join this machine to a fleet, in the foreground. Asks for the token on standard input."""
+    """Join this machine to a fleet.
+
+    In the foreground. Asks for the token on standard input.
+    """
     from fleet.app import cluster
     from fleet.cli.view import say
 
@@ -78,7 +84,7 @@ def read_token() -> str | None:
 
 
 def leave() -> None:
-    """End what `fleet head`, `fleet join` or `fleet practice` runs on this machine."""
+    """End the head, node or practice that runs here."""
     from fleet import wiring
     from fleet.app import cluster
 
@@ -93,7 +99,7 @@ def practice(
         int, typer.Option("--machines", min=1, max=4, help="How many simulated machines.")
     ] = 4,
 ) -> None:
-    """Run a Ray cluster of simulated machines on this one, to learn and to test with."""
+    """Run a fleet of simulated machines here."""
     from fleet import config
     from fleet.app import cluster
     from fleet.cli.view import say

@@ -8,7 +8,7 @@ import typer
 
 from fleet.cli import options
 
-EPILOG = """
+EPILOG = """\b
     fleet compare --by machine
     fleet compare gpt-oss --by machine studio-96 studio-256
     fleet compare --by num_batch --where "model='gpt-oss:20b'" --metric ttft
@@ -41,7 +41,10 @@ def compare(
     pool: Pool = False,
     json: options.Json = False,
 ) -> None:
-    """Compare sides. Exit code 1 where a side is slower than the baseline."""
+    """Compare sides: faster, slower, same, or not.
+
+    Exit code 1 where a side is slower than the baseline.
+    """
     from fleet.app import reading as app
     from fleet.compare import text
 

@@ -9,7 +9,7 @@ import typer
 
 from fleet.cli import options
 
-EPILOG = """
+EPILOG = """\b
     fleet import transcript.txt --machine studio-96 --date 2025-08-09 --source "my terminal"
 """
 
@@ -27,7 +27,10 @@ def import_file(
     ] = "imported",
     store: options.Store = None,
 ) -> None:
-    """Store the figures of `ollama run --verbose`, marked as imported."""
+    """Store figures of `ollama run --verbose`.
+
+    They are marked as imported and never pooled with measured ones.
+    """
     from fleet.app import importing as app
     from fleet.cli import asking
 

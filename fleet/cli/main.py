@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
+from fleet import __version__
 from fleet.cli import (
     cluster,
     comparing,
@@ -21,11 +23,22 @@ from fleet.errors import FleetError
 
 HELP = """Measure local language models on several machines and compare them honestly.
 
+\b
     fleet submit gpt-oss:20b               a first number in minutes
     fleet submit configs/gpt-oss.yaml      the same job on every machine, to a verdict
     fleet results                          what has been measured
     fleet compare --by machine             which machine is faster, and how sure that is
 """
+
+
+def version(
+    wanted: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", is_eager=True)
+    ] = False,
+) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
 
 
 def build() -> typer.Typer:
@@ -36,6 +49,7 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+    app.callback()(version)
     for room in (
         submitting,
         planning,

@@ -6,7 +6,7 @@ import typer
 
 from fleet.cli import options
 
-EPILOG = """
+EPILOG = """\b
     fleet plan configs/gpt-oss.yaml
     fleet plan configs/wired-limit.yaml --json
 """
@@ -23,7 +23,10 @@ def plan(
     skip_unfit: options.SkipUnfit = False,
     json: options.Json = False,
 ) -> None:
-    """Show what would run, where, how long, and what cannot run. Touches nothing."""
+    """Show what would run, where, how long.
+
+    And what cannot run, with the reason. Touches nothing.
+    """
     from fleet.app import submitting as app
     from fleet.cli import asking, plan_text
 

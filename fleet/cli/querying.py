@@ -9,7 +9,7 @@ import typer
 from fleet.cli import options
 from fleet.cli.tables import aligned
 
-EPILOG = """
+EPILOG = """\b
     fleet sql "show tables"
     fleet sql "select machine, model, point, decode_tokens_per_s from cells"
     fleet sql "from requests_flagged where not valid" --json
@@ -26,7 +26,10 @@ def sql(
     ] = 60.0,
     json: options.Json = False,
 ) -> None:
-    """Ask the results in SQL. Nothing can be written and no other file be read."""
+    """Ask the results in SQL.
+
+    Nothing can be written and no other file be read.
+    """
     from fleet.app import reading as app
 
     columns, rows = app.read_sql(options.folders(store), query, timeout)

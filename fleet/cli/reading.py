@@ -26,7 +26,7 @@ def results(
     ] = False,
     json: options.Json = False,
 ) -> None:
-    """Show one line per cell: prefill, decode, first token, trials, spread, flags, id."""
+    """Show what was measured, a line per cell."""
     from fleet.app import reading as app
     from fleet.compare import text
 
@@ -45,7 +45,10 @@ def show(
     store: options.Stores = None,
     json: options.Json = False,
 ) -> None:
-    """Show one trial whole: the machine, the settings, every request, both ways to a rate."""
+    """Show one trial whole.
+
+    The machine, the settings, every request, and the naive rates beside ours.
+    """
     from fleet.app import reading as app
     from fleet.compare import text
 
@@ -132,7 +135,7 @@ def _ns(value: object) -> str:
 
 
 def machines(store: options.Stores = None, json: options.Json = False) -> None:
-    """Show every machine that was measured, as it was last seen."""
+    """Show every machine as last seen."""
     from fleet.app import reading as app
 
     found = app.read_machines(options.folders(store))

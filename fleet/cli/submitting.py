@@ -6,7 +6,7 @@ import typer
 
 from fleet.cli import options
 
-EPILOG = """
+EPILOG = """\b
     fleet submit gpt-oss:20b
     fleet submit gpt-oss:20b gpt-oss:120b --job chat --machines studio-96
     fleet submit configs/gpt-oss.yaml --until 07:00
@@ -33,7 +33,10 @@ def submit(
     head: options.Head = None,
     detach: options.Detach = False,
 ) -> None:
-    """Measure an experiment: plan, run, follow, compare. Run it again to finish what is missing."""
+    """Measure an experiment, to a verdict.
+
+    Run it again to finish what is missing; a finished one has nothing to do.
+    """
     from fleet.app import submitting as app
     from fleet.cli import asking, view
 

@@ -22,7 +22,10 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Draw again every two seconds.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Show what runs, what waits and what is left out, each with its reason and its mend."""
+    """Show what runs, waits, failed, is left out.
+
+    Each with its reason and the command that mends it.
+    """
     from dataclasses import asdict
 
     from fleet.app import queueing
@@ -46,7 +49,10 @@ def cancel(
     experiment: Annotated[str, typer.Argument(help="Name of the experiment to stop.")],
     store: options.Store = None,
 ) -> None:
-    """Stop a running experiment; what is finished is kept."""
+    """Stop a running experiment.
+
+    What is finished is kept; the same submit goes on with the rest.
+    """
     from fleet.app import queueing
     from fleet.cli import asking
 

@@ -30,7 +30,7 @@ from {trials}
 where outcome = 'ok'
 qualify row_number() over (
   partition by trial_id, digest, engine_version, engine_environment, hardware_id, gpu_limit_mb
-  order by fence, folder
+  order by suspended or wrong_context, fence, folder
 ) = 1;
 
 -- One row per request of an attempt in `trials`.
