@@ -31,14 +31,21 @@ HELP = """Measure local language models on several machines and compare them hon
 """
 
 
-def version(
-    wanted: Annotated[
-        bool, typer.Option("--version", help="Print the version and end.", is_eager=True)
-    ] = False,
-) -> None:
+def print_version(wanted: bool) -> None:
     if wanted:
         print(__version__)
         raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option(
+        "--version", help="Print the version and end.", is_eager=True, callback=print_version
+    ),
+]
+
+
+def options_of_all(version: Version = False) -> None: ...
 
 
 def build() -> typer.Typer:
@@ -49,7 +56,7 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback()(version)
+    app.callback()(options_of_all)
     for room in (
         submitting,
         planning,

@@ -39,6 +39,8 @@ class Line:
     trials: int
     machines: int
     flags: str = ""
+    ratio: float | None = None
+    """To the baseline: the estimate's, or of the medians where there is no estimate."""
     estimate: Estimate | None = None
     p_adjusted: float | None = None
     verdict: Word | None = None
@@ -241,7 +243,8 @@ def _judged_line(line: Line, baseline: Line, metric: Metric, adjusted: Iterator[
         p_adjusted=p,
     )
     reasons = (said.reason, *line.reasons) if said.reason else line.reasons
-    return replace(line, verdict=said.word, p_adjusted=p, reasons=reasons)
+    ratio = line.estimate.ratio if line.estimate else line.value / baseline.value
+    return replace(line, verdict=said.word, ratio=ratio, p_adjusted=p, reasons=reasons)
 
 
 def _apart(found: Sequence[Bout]) -> dict[str, int]:

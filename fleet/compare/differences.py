@@ -32,9 +32,12 @@ def differences(
         else:
             listed.append(f"{field.words} {_pair(name, ours, theirs, ' / ')}")
     prompts = _prompts(baseline, side, axis)
-    if prompts:
-        forbids = metric.prompt_bound and PROMPT_TOKENS not in freed | implied(axis)
-        (refused if forbids else listed).append(prompts)
+    if prompts and metric.prompt_bound and PROMPT_TOKENS not in freed:
+        hint = " (a conversation before the question counts into the prompt)"
+        chat = all(map(_is_chat, (baseline, side)))
+        refused.append(f"prompt tokens differ: {prompts}{hint if chat else ''}")
+    elif prompts:
+        listed.append(f"prompt tokens {prompts}")
     cores = _gpu_cores(baseline, side, axis)
     return refused, [*cores, *([f"also differs: {', '.join(listed)}"] if listed else [])]
 
@@ -44,14 +47,9 @@ def _prompts(baseline: Side, side: Side, axis: str) -> str:
     longer, shorter = sorted(
         (sorted(set(map(round, s.plain(PROMPT_TOKENS)))) for s in (baseline, side)), reverse=True
     )
-    if not shorter or not longer or longer[-1] <= PROMPTS_ALIKE * shorter[0]:
+    if not shorter or PROMPT_TOKENS in implied(axis) or longer[-1] <= PROMPTS_ALIKE * shorter[0]:
         return ""
-    if PROMPT_TOKENS in implied(axis):
-        return ""
-    words = f"prompt tokens differ: {_counts(longer)} against {_counts(shorter)}"
-    if all(map(_is_chat, (baseline, side))):
-        words += " (a conversation before the question counts into the prompt)"
-    return words
+    return f"{_counts(longer)} against {_counts(shorter)}"
 
 
 def _is_chat(side: Side) -> bool:

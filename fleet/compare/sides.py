@@ -274,7 +274,7 @@ def _choose(
     labels = Counter[str]()
     for variant in pool:
         labels[variant.flags] += variant.trials
-    label = labels.most_common(1)[0][0]
+    label = "" if "" in labels else labels.most_common(1)[0][0]
     taken = tuple(v for v in pool if v.flags == label)
     apart = Counter({flags: count for flags, count in labels.items() if flags != label})
     apart["measured earlier or in another state"] = sum(v.trials for v in variants) - labels.total()

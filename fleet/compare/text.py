@@ -105,7 +105,7 @@ def _cells(line: Line, unit: str) -> list[str]:
     return [
         line.side,
         _value(line, unit),
-        f"{estimate.ratio:.3g} x" if estimate else "",
+        "" if line.ratio is None else f"{line.ratio:.3g} x",
         f"{estimate.low:.3g} to {estimate.high:.3g}" if estimate else "",
         f"n {line.trials}",
         line.verdict or "",

@@ -71,9 +71,10 @@ class Jobs:
         return str(self._call("GET", f"{submission_id}/logs").get("logs") or "")
 
     def follow(self, submission_id: str, stop: Stop) -> Iterator[str]:
-        """What the job prints, as it comes, until it ends or `stop` is set.
+        """Whole lines the job prints, as they come, until it ends or `stop` is set.
 
-        Rides over an outage of up to 30 s; raises FleetUnreachable after it.
+        Ray's own lines on the job stand among them, at no certain place. Rides over an
+        outage of up to 30 s; raises FleetUnreachable after it.
         """
         seen = 0
         failing_since: float | None = None
@@ -87,9 +88,10 @@ class Jobs:
                 if time.monotonic() - failing_since > RETRY_S:
                     raise
                 ended, text = False, ""
-            if len(text) > seen:
-                yield text[seen:]
-                seen = len(text)
+            whole = len(text) if ended else text.rfind("\n") + 1
+            if whole > seen:
+                yield text[seen:whole]
+                seen = whole
             if ended or stop.wait(POLL_S):
                 return
 

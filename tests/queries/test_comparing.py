@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from fleet.compare import statistics
 from fleet.compare.comparison import Comparison, Group, Line, compare
 from fleet.compare.reader import open_store
 from fleet.compare.text import comparison_lines, to_json
@@ -171,6 +172,8 @@ def test_imported_prefill_after_a_conversation_is_refused(opened: Opened) -> Non
     decode = group(found, "decode", job="regularization")
     line = only_line(decode)
     assert (line.verdict, line.reasons[0]) == ("not resolved", "one trial per side")
+    assert line.reasons[1] == "also differs: prompt tokens 6412 against 84"
+    assert line.ratio == pytest.approx((3322 / 742.767252458) / (2060 / 54.906231042))
     assert line.value == pytest.approx(4.47, abs=0.005)
     assert decode.baseline.value == pytest.approx(37.5, abs=0.05)
     assert any("6412 against 84" in text for text in comparison_lines(found))
@@ -195,10 +198,11 @@ def test_memory_of_two_chips_is_two_sides_unless_pooled(opened: Opened) -> None:
 def test_labelled_trials_are_kept_apart_and_counted(opened: Opened) -> None:
     store = blocks(GoldenStore(), "a", 100, **batch(8))
     blocks(store, "b", 150, **batch(512))
-    store.trial("hot", decode=20, block=5, power_source="battery", **batch(512))
+    for block in range(5, 12):
+        store.trial(f"hot{block}", decode=20, block=block, power_source="battery", **batch(512))
     found = compare(opened(store), by="num_batch", metrics=["decode"])
     assert only_line(group(found)).trials == 5
-    assert found.kept_apart == {"512 (on_battery)": 1}
+    assert found.kept_apart == {"512 (on_battery)": 7}
 
 
 def test_a_side_with_labelled_trials_only_says_so(opened: Opened) -> None:
@@ -266,12 +270,13 @@ def test_one_side_is_nothing_to_compare(opened: Opened) -> None:
 def test_holm_counts_all_that_is_printed_together(opened: Opened) -> None:
     store = GoldenStore()
     for value in (8, 128, 512):
-        blocks(store, f"n{value}", 100 + value / 1e3, **batch(value))
+        for block, factor in enumerate(WOBBLE):
+            rate = 100 * factor * (1 + value * (block + 1) / 1e5)
+            store.trial(f"n{value}-{block}", decode=rate, block=block, **batch(value))
     found = group(compare(opened(store), by="num_batch", metrics=["decode"]))
-    for line in found.lines[1:]:
-        assert line.estimate is not None
-        assert line.p_adjusted is not None
-        assert line.p_adjusted >= line.estimate.p
+    p = [line.estimate.p for line in found.lines[1:] if line.estimate]
+    assert [line.p_adjusted for line in found.lines[1:]] == pytest.approx(statistics.holm(p))
+    assert statistics.holm(p) != p
 
 
 def test_half_widths_for_the_stop_rule(opened: Opened) -> None:
