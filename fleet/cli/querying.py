@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fleet.cli import options
-from fleet.cli.tables import aligned
+from fleet.compare.tables import aligned
 
 EPILOG = """\b
     fleet sql "show tables"

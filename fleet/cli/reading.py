@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fleet.cli import options
-from fleet.cli.tables import aligned
+from fleet.compare.tables import aligned
 from fleet.units import MIB, show_bytes, show_ns, show_number
 
 if TYPE_CHECKING:
@@ -110,9 +110,7 @@ def _request_lines(requests: Sequence[Row]) -> list[str]:
         )
         for row in requests
     ]
-    return aligned(
-        titles, rows, "prompt prefill naive-prefill output decode naive-decode first-token"
-    )
+    return aligned(titles, rows, right=titles[2:-1])
 
 
 def _reproduce(trial: Row) -> list[str]:
@@ -146,7 +144,9 @@ def machines(store: options.Stores = None, json: options.Json = False) -> None:
         *("machine", "chip", "gpu", "cores", "memory", "gpu-limit"),
         *("os", "driver", "engine", "trials", "last-seen", "id"),
     )
-    for line in aligned(titles, [_machine_cells(row) for row in found], "cores memory trials"):
+    for line in aligned(
+        titles, list(map(_machine_cells, found)), right=("cores", "memory", "trials")
+    ):
         print(line)
 
 

@@ -9,9 +9,10 @@ from statistics import median
 
 import duckdb
 
-from fleet.compare import statistics
+from fleet.compare import estimates
 from fleet.compare.axes import HARDWARE_AXES, Metric, check_axis, check_metric, known, natural
 from fleet.compare.differences import differences
+from fleet.compare.estimates import Estimate
 from fleet.compare.sides import (
     Bout,
     Side,
@@ -22,7 +23,6 @@ from fleet.compare.sides import (
     read_variants,
     side_names,
 )
-from fleet.compare.statistics import Estimate
 from fleet.compare.verdict import Word, verdict
 from fleet.errors import UserError
 
@@ -153,8 +153,8 @@ def estimate_of(baseline: Side, side: Side, metric: Metric) -> Estimate | None:
     shared = sorted(set(blocks_a) & set(blocks_b))
     one_machine = baseline.machines == side.machines and len(side.machines) == 1
     if one_machine and unique and len(shared) >= 2:
-        return statistics.paired([blocks_a[x] for x in shared], [blocks_b[x] for x in shared])
-    return statistics.welch([value for _, value in a], [value for _, value in b])
+        return estimates.paired([blocks_a[x] for x in shared], [blocks_b[x] for x in shared])
+    return estimates.welch([value for _, value in a], [value for _, value in b])
 
 
 def _group(bout: Bout, metric: Metric, axis: str, freed: frozenset[str]) -> Group | None:
@@ -220,7 +220,7 @@ def _judged(groups: Sequence[Group]) -> Iterator[Group]:
         for line in group.lines[1:]
         if line.estimate and line.verdict is None
     ]
-    adjusted = iter(statistics.holm(tested))
+    adjusted = iter(estimates.holm(tested))
     for group in groups:
         metric = check_metric(group.metric)
         lines = [group.baseline]

@@ -10,6 +10,7 @@ from datetime import date, datetime
 
 from fleet.compare.comparison import Comparison, Group, Line
 from fleet.compare.results import ExperimentRow, ResultRow
+from fleet.compare.tables import aligned
 from fleet.units import NS_PER_MS, show_number
 
 ID_LETTERS = 14
@@ -18,33 +19,43 @@ ID_LETTERS = 14
 
 def comparison_lines(comparison: Comparison) -> list[str]:
     """A paragraph per group; an absolute median with n stands beside every ratio."""
+    shared = _shared([group.settings for group in comparison.groups])
     lines: list[str] = []
     for group in comparison.groups:
-        lines += [*([""] if lines else []), _headline(group)]
-        lines += _table([_cells(line, group.unit) for line in group.lines[1:]])
-    if comparison.footer:
-        lines += ["", *comparison.footer]
+        lines += [*([""] if lines else []), _headline(group, shared)]
+        lines += aligned((), [_cells(line, group.unit) for line in group.lines[1:]], indent="  ")
+    footer = [*comparison.footer, *_settings_of_all(shared)]
     if comparison.requests_left_out:
-        lines.append(f"left out: {_count(comparison.requests_left_out, 'request')}")
+        footer.append(f"left out: {_count(comparison.requests_left_out, 'request')}")
     if comparison.kept_apart:
         apart = ", ".join(
             f"{_count(trials, 'trial')} of {reason}"
             for reason, trials in comparison.kept_apart.items()
         )
-        lines.append(f"kept apart: {apart}")
-    return lines
+        footer.append(f"kept apart: {apart}")
+    return [*lines, *([""] if footer else []), *footer]
+
+
+RESULT_TITLES = (
+    *("machine", "model", "test", "settings", "prefill", "decode"),
+    *("first token", "trials", "spread", "flags", "id"),
+)
 
 
 def results_lines(found: Sequence[ResultRow]) -> list[str]:
     """One line per cell and point, then what was left out."""
     if not found:
-        return ["no results yet"]
-    head = "machine,model,test,prefill,decode,first token,trials,spread,flags,id".split(",")
-    lines = _table([head, *(_result_cells(row) for row in found)], indent="")
+        return ["no results yet: fleet submit MODEL"]
+    shared = _shared([row.settings for row in found if row.settings])
+    lines = aligned(
+        RESULT_TITLES,
+        [_result_cells(row, shared) for row in found],
+        right=("prefill", "decode", "first token", "trials", "spread"),
+    )
+    lines += ["rates in tokens/s, medians over trials", *_settings_of_all(shared)]
     left_out = Counter[str]()
     for row in found:
         left_out.update(row.left_out)
-    lines.append("rates in tokens/s, medians over trials")
     if left_out:
         total = ", ".join(f"{count} {flag}" for flag, count in sorted(left_out.items()))
         lines.append(f"requests left out: {total}")
@@ -52,26 +63,34 @@ def results_lines(found: Sequence[ResultRow]) -> list[str]:
 
 
 def experiments_lines(found: Sequence[ExperimentRow]) -> list[str]:
-    if not found:
-        return ["no results yet"]
-    head = ["experiment", "trials", "failed", "machines", "models", "last"]
-    return _table(
+    return aligned(
+        ("experiment", "trials", "failed", "machines", "models", "last"),
         [
-            head,
-            *(
-                [
-                    row.experiment or "-",
-                    str(row.trials),
-                    str(row.failed),
-                    str(row.machines),
-                    " ".join(row.models),
-                    f"{row.last_at:%Y-%m-%d %H:%M}" if row.last_at else "-",
-                ]
-                for row in found
-            ),
+            (
+                row.experiment or "-",
+                str(row.trials),
+                str(row.failed),
+                str(row.machines),
+                " ".join(row.models),
+                f"{row.last_at:%Y-%m-%d %H:%M}" if row.last_at else "-",
+            )
+            for row in found
         ],
-        indent="",
     )
+
+
+def _shared(settings: Sequence[str]) -> list[str]:
+    """Settings that all have in common: said once, below."""
+    each = [text.split() for text in settings]
+    return [part for part in each[0] if all(part in parts for parts in each)] if each else []
+
+
+def _settings_of_all(shared: Sequence[str]) -> list[str]:
+    return [f"settings of all: {' '.join(shared)}"] if shared else []
+
+
+def _apart_from(settings: str, shared: Sequence[str]) -> str:
+    return " ".join(part for part in settings.split() if part not in shared)
 
 
 def to_json(value: object) -> object:
@@ -91,8 +110,9 @@ def to_json(value: object) -> object:
     return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
 
 
-def _headline(group: Group) -> str:
-    work = [group.model, group.point or group.job, group.metric, group.settings]
+def _headline(group: Group, shared: Sequence[str]) -> str:
+    settings = _apart_from(group.settings, shared)
+    work = [group.model, group.point or group.job, group.metric, settings]
     place = [f"on {group.machine}"] if group.machine else []
     baseline = group.baseline
     facts = [_value(baseline, group.unit), f"n {baseline.trials}", *baseline.reasons]
@@ -119,18 +139,19 @@ def _value(line: Line, unit: str) -> str:
     return f"{show_number(line.value)} {unit}" + (" naive" if line.naive else "")
 
 
-def _result_cells(row: ResultRow) -> list[str]:
+def _result_cells(row: ResultRow, shared: Sequence[str]) -> list[str]:
     first_ns = row.server_first_token_ns if row.first_token_ns is None else row.first_token_ns
     return [
         row.machine,
         row.model,
         row.test,
+        _apart_from(row.settings, shared),
         _rate(row.prefill_tokens_per_s, row.naive_prefill_tokens_per_s, row.prefill_note),
         _rate(row.decode_tokens_per_s, row.naive_decode_tokens_per_s, row.decode_note),
         "-" if first_ns is None else f"{show_number(first_ns / NS_PER_MS)} ms",
         str(row.trials),
-        "-" if row.spread_percent is None else f"{row.spread_percent:.1f} %",
-        row.flags or "-",
+        "" if row.spread_percent is None else f"{row.spread_percent:.1f} %",
+        " ".join(filter(None, (row.flags, "imported" if row.imported else ""))),
         row.id[:ID_LETTERS],
     ]
 
@@ -142,18 +163,6 @@ def _rate(rate: float | None, naive: float | None, note: str) -> str:
     if naive is not None and note == "cache state unknown":
         return f"{show_number(naive)} naive"
     return note.removesuffix(" for a rate") or "-"
-
-
-def _table(rows: Sequence[Sequence[str]], indent: str = "  ") -> list[str]:
-    if not rows:
-        return []
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        (
-            indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
 
 
 def _count(number: int, noun: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fleet.compare.statistics import Estimate
+from fleet.compare.estimates import Estimate
 
 Word = Literal["faster", "slower", "same", "not resolved", "not comparable"]
 
@@ -44,7 +44,13 @@ def verdict(
         return Verdict("faster" if faster else "slower")
     if estimate.same:
         return Verdict("same", "the whole interval lies within 5 %")
-    return Verdict("not resolved", f"could see >= {show_percent(estimate.could_see)}")
+    return Verdict("not resolved", _could_see(estimate.could_see))
+
+
+def _could_see(share: float) -> str:
+    if share > 1:
+        return "the trials vary too much: not even a doubling could be seen"
+    return f"could see >= {show_percent(share)}"
 
 
 def show_percent(share: float) -> str:

@@ -68,7 +68,7 @@ with joined as (
       -- Mean gap of the last third over that of the first third of the gaps. Computed at the
       -- files: the gaps are long, and no row of them need travel further.
       coalesce(
-        len(chunk_gaps_us) >= 60
+        ended_ns - first_chunk_ns >= 5_000_000_000 and len(chunk_gaps_us) >= 60
           and list_sum(chunk_gaps_us[-(len(chunk_gaps_us) // 3):])
             > 1.10 * list_sum(chunk_gaps_us[:len(chunk_gaps_us) // 3]),
         false

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import duckdb
 
-from fleet.compare import statistics
+from fleet.compare import estimates
 from fleet.compare.axes import METRICS, Metric, check_axis
 from fleet.compare.comparison import estimate_of
 from fleet.compare.sides import Bout, Side, bouts, is_across, is_called, read_variants, side_names
@@ -81,6 +81,6 @@ def _width(sides: Sequence[Side]) -> float:
 
 def _half_width(sides: Sequence[Side], metric: Metric) -> float:
     if len(sides) == 1:
-        return statistics.half_width([value for _, value in sides[0].values(metric)])
+        return estimates.half_width([value for _, value in sides[0].values(metric)])
     estimate = estimate_of(sides[0], sides[1], metric)
     return math.inf if estimate is None else estimate.half_width

@@ -21,6 +21,7 @@ from fleet.errors import FleetError, FleetUnreachable, UserError
 
 POLL_S = 0.1
 GRACE_S = 6.0
+KILLED_S = 2.0
 UP = "Ray runtime started."
 
 
@@ -64,13 +65,18 @@ def end_sessions(leaders: Sequence[int], grace_s: float = GRACE_S) -> None:
     """Ask each leader to end its processes, then end what is left of their sessions."""
     for leader in leaders:
         _signal(leader, signal.SIGTERM)
-    until = time.monotonic() + grace_s
-    left = [pid for leader in leaders for pid in in_session(leader)]
-    while left and time.monotonic() < until:
-        time.sleep(POLL_S)
-        left = [pid for leader in leaders for pid in in_session(leader)]
-    for pid in left:
+    for pid in _left_after(leaders, grace_s):
         _signal(pid, signal.SIGKILL)
+    _left_after(leaders, KILLED_S)
+
+
+def _left_after(leaders: Sequence[int], seconds: float) -> list[int]:
+    until = time.monotonic() + seconds
+    while left := [pid for leader in leaders for pid in in_session(leader)]:
+        if time.monotonic() > until:
+            break
+        time.sleep(POLL_S)
+    return left
 
 
 class RayProcess:

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fleet.errors import PlanRefused
-from fleet.plan.estimate import prior_s
 from fleet.model.experiment import Experiment, Repeats, Request
 from fleet.model.machine import Machine
 from fleet.model.settings import Settings, Value
 from fleet.model.trial import Trial, show_settings, trial_id
+from fleet.plan.estimate import prior_s
 from fleet.plan.selection import asked, narrow
 from fleet.plan.unfit import LeftOut as LeftOut
 from fleet.plan.unfit import (

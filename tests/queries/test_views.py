@@ -45,9 +45,11 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnectio
     store.trial("spilled", placement_gpu_bytes=600)
     store.trial("no_gpu", placement_gpu_bytes=0, gpu=None)
     store.trial("battery", power_source="battery", cut=True)
-    slow = [10_000] * (GAPS // 3) + [10_400] * (GAPS - 2 * (GAPS // 3)) + [11_100] * (GAPS // 3)
-    store.trial("throttled", ask={"chunk_gaps_us": slow})
-    store.trial("steady", ask={"chunk_gaps_us": [g if g < 11_000 else 10_900 for g in slow]})
+    slow = [30_000] * (GAPS // 3) + [31_200] * (GAPS - 2 * (GAPS // 3)) + [33_300] * (GAPS // 3)
+    store.trial("throttled", ask={"decode": 30, "chunk_gaps_us": slow})
+    steady = [gap if gap < 33_000 else 32_700 for gap in slow]
+    store.trial("steady", ask={"decode": 30, "chunk_gaps_us": steady})
+    store.trial("brief", ask={"decode": 100, "chunk_gaps_us": [gap // 3 for gap in slow]})
     store.trial("few_gaps", ask={"chunk_gaps_us": [10] * 40 + [1000] * 19})
     warm = [request(decode=10, warmup=True), request(decode=100)]
     store.trial("warm", requests=warm)
@@ -151,6 +153,7 @@ def test_cold_load_jobs_take_the_load_of_each_request(golden: duckdb.DuckDBPyCon
         ("battery", "on_battery cut"),
         ("throttled", "throttled"),
         ("steady", ""),
+        ("brief", ""),
         ("few_gaps", ""),
     ],
 )

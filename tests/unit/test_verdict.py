@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fleet.compare.statistics import Estimate, welch
+from fleet.compare.estimates import Estimate, welch
 from fleet.compare.verdict import show_percent, verdict
 
 
