@@ -48,9 +48,9 @@ def help_times(table: Table, rounds: int) -> None:
     for _ in range(rounds):
         bare.append(seconds([sys.executable, "-c", "pass"]))
         helped.append(seconds([FLEET, "--help"]))
-    ratio = estimates.median(one / other for one, other in zip(helped, bare, strict=True))
-    table.beside("`python -c pass`", estimates.median(bare), "s")
-    table.at_most("`fleet --help`", 0.15, estimates.median(helped), "s")
+    ratio = statistics.median(one / other for one, other in zip(helped, bare, strict=True))
+    table.beside("`python -c pass`", statistics.median(bare), "s")
+    table.at_most("`fleet --help`", 0.15, statistics.median(helped), "s")
     table.at_most("`fleet --help` over `python -c pass`", 15, ratio, "x")
 
 
@@ -80,7 +80,7 @@ def reading_commands(trial: str) -> list[list[str]]:
 def compare_times(table: Table, home: Path, rounds: int, of_what: str) -> None:
     argv = [FLEET, "compare", "--by", "machine", "--store", str(home)]
     times = [seconds(argv, codes=(0, 1)) for _ in range(rounds)]
-    table.at_most(f"`fleet compare --by machine` on {of_what}", 0.6, estimates.median(times), "s")
+    table.at_most(f"`fleet compare --by machine` on {of_what}", 0.6, statistics.median(times), "s")
 
 
 def seconds(argv: Sequence[str], codes: Sequence[int] = (0,)) -> float:

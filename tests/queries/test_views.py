@@ -46,10 +46,10 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnectio
     store.trial("no_gpu", placement_gpu_bytes=0, gpu=None)
     store.trial("battery", power_source="battery", cut=True)
     slow = [30_000] * (GAPS // 3) + [31_200] * (GAPS - 2 * (GAPS // 3)) + [33_300] * (GAPS // 3)
-    store.trial("throttled", ask={"decode": 30, "chunk_gaps_us": slow})
+    store.trial("throttled", decode=30, ask={"chunk_gaps_us": slow})
     steady = [gap if gap < 33_000 else 32_700 for gap in slow]
-    store.trial("steady", ask={"decode": 30, "chunk_gaps_us": steady})
-    store.trial("brief", ask={"decode": 100, "chunk_gaps_us": [gap // 3 for gap in slow]})
+    store.trial("steady", decode=30, ask={"chunk_gaps_us": steady})
+    store.trial("brief", decode=100, ask={"chunk_gaps_us": [gap // 3 for gap in slow]})
     store.trial("few_gaps", ask={"chunk_gaps_us": [10] * 40 + [1000] * 19})
     warm = [request(decode=10, warmup=True), request(decode=100)]
     store.trial("warm", requests=warm)

@@ -153,8 +153,8 @@ def _schedule_error_us(reply: Reply) -> float:
     for gap_us in reply.chunk_gaps_us:
         offsets_us.append(offsets_us[-1] + gap_us)
     steps = [offset - number * 5000 for number, offset in enumerate(offsets_us)]
-    middle = estimates.median(steps)  # the first one may be the late one
-    return estimates.median(abs(step - middle) for step in steps)
+    middle = statistics.median(steps)  # the first one may be the late one
+    return statistics.median(abs(step - middle) for step in steps)
 
 
 def test_tokens_arrive_when_they_are_due(url: str) -> None:
