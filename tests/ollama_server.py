@@ -19,10 +19,15 @@ from pathlib import Path
 import httpx
 import pytest
 
+from fleet.engines import tiny
 from tests.tools import install_ollama
 
 WHY_ABSENT = "no real Ollama here: python tests/tools/install_ollama.py builds it (10 minutes)"
-MODELS = {"gpt-oss:20b": "gpt-oss", "gpt-oss:120b": "gpt-oss", "tiny-llama": "llama"}
+MODELS: Mapping[str, tiny.Kind] = {
+    "gpt-oss:20b": "gpt-oss",
+    "gpt-oss:120b": "gpt-oss",
+    "tiny-llama": "llama",
+}
 """Name in Ollama to the kind of tiny model behind it."""
 
 START_S = 30.0
@@ -65,7 +70,7 @@ def skip_or_fail() -> None:
 @contextmanager
 def real_ollama(
     folder: Path,
-    models: Mapping[str, str] = MODELS,
+    models: Mapping[str, tiny.Kind] = MODELS,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[RealOllama]:
     """Runs a server of its own in `folder`: own home, own models, a free port."""
@@ -100,10 +105,8 @@ def real_ollama(
             process.wait()
 
 
-def tiny_model(kind: str, folder: Path) -> Path:
-    from fleet.engines import tiny
-
-    return Path(tiny.make(kind, folder))
+def tiny_model(kind: tiny.Kind, folder: Path) -> Path:
+    return tiny.make(kind, folder)
 
 
 def free_port() -> int:

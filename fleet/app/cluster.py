@@ -16,6 +16,7 @@ from fleet import wiring
 from fleet.app.talking import Talk
 from fleet.dispatch.cluster import join, join_lines, leave, running_head, start_head
 from fleet.dispatch.jobs import Jobs
+from fleet.dispatch.launch import Ports
 from fleet.dispatch.tunnel import fetch_token, tunnel
 from fleet.errors import FleetUnreachable, Interrupted
 from fleet.model.experiment import Request, SimulatedEngine
@@ -30,6 +31,8 @@ REQUEST = "FLEET_REQUEST"
 OPTIONS = "FLEET_OPTIONS"
 PYTHON = "FLEET_PYTHON"
 DASHBOARD_PORT = 8265
+BESIDE_HEAD = 200
+"""A head that measures too is a second Ray node on its machine: its ports stand so much higher."""
 RAYS_OWN_LINES = re.compile(r"^(?:.*INFO job_manager\.py.*|Running entrypoint for job .*)\n", re.M)
 
 __all__ = ["Target", "head", "join", "leave", "ray_dispatcher", "send", "serve_head"]
@@ -155,7 +158,8 @@ def serve_node(
 ) -> None:
     """Be a node until told to stop."""
     state = wiring.state_folder()
-    with join(address, state, name=name, token=token, own_ip=own_ip) as node:
+    ports = Ports().shifted(BESIDE_HEAD) if running_head(state) else None
+    with join(address, state, name=name, token=token, own_ip=own_ip, ports=ports) as node:
         say(f"{node.record.name} has joined the head at {node.address}")
         say("it stays in the foreground until Ctrl-C or `fleet leave`")
         node.watch(stop)

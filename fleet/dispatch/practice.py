@@ -37,8 +37,10 @@ def practice_cluster(
     """Everything is up inside the block and gone after it.
 
     The nodes' process ids stand in the head's record too, so that `leave` or the next start
-    ends them if this process is killed. `extra`: environment of head and nodes.
+    ends them if this process is killed. `extra`: environment of head and nodes. Only a few nodes
+    start at once: Ray gives each 30 s, which a crowd of them does not keep on few cores.
     """
+    at_once = max(2, os.cpu_count() or 1)
     if len(set(machines)) < len(machines):
         raise UserError("two practice machines have the same name", "give each its own name")
     labels = [launch.node_labels(name, None, int(time.time())) for name in machines]
@@ -49,14 +51,16 @@ def practice_cluster(
     ):
         try:
             for number, (label, own) in enumerate(zip(labels, ports[1:], strict=True)):
+                if number >= at_once:
+                    nodes[number - at_once].wait_until_up(NODE_UP_S)
                 folder = fresh_folder(state, f"p{number}")
                 token = token_file(state)
                 ip = head.record.own_ip
                 nodes.append(start_node(head.address, ip, folder, token, own, label, extra))
-            leaders = (*head.record.ray, *(node.mark for node in nodes))
-            write_record(state / HEAD, replace(head.record, ray=leaders))
-            for node in nodes:
-                node.wait_until_up(NODE_UP_S + 5 * len(nodes))
+                leaders = (*head.record.ray, *(node.mark for node in nodes))
+                write_record(state / HEAD, replace(head.record, ray=leaders))
+            for node in nodes[-at_once:]:
+                node.wait_until_up(NODE_UP_S)
             head.wait_for_jobs()
             yield head
         finally:

@@ -2,90 +2,64 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from tests import fake_ssh
-from tests.namespaces import Network, require, until
+from tests import fake_ssh, ollama_server
+from tests.namespaces import Host, Network, require, until
 
 pytestmark = pytest.mark.namespaces
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PYTHON = {"PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
 
-HEAD = """
-import signal, sys, threading
+FLEET = [sys.executable, "-m", "fleet"]
+NO_RAY = [sys.executable, "-c", "import sys; sys.modules['ray'] = None; import fleet.__main__"]
+MEASURING = ("head", "one", "two")
+
+OLLAMA = """
+import os, threading
 from pathlib import Path
-from fleet.dispatch.cluster import start_head
-stop = threading.Event()
-signal.signal(signal.SIGTERM, lambda *_: stop.set())
-with start_head(Path.home() / "state") as head:
-    head.wait_for_jobs()
-    print("up", head.address, flush=True)
-    head.watch(stop)
-print("ended", flush=True)
+from tests.ollama_server import real_ollama
+with real_ollama(Path.home() / "ollama", {"gpt-oss:20b": "gpt-oss"}) as server:
+    print("up", server.base_url, flush=True)
+    threading.Event().wait()
 """
-JOIN = """
-import signal, sys, threading
+OWN_ID = """
 from pathlib import Path
-from fleet.dispatch.cluster import join
-stop = threading.Event()
-signal.signal(signal.SIGTERM, lambda *_: stop.set())
-with join("head", Path.home() / "state", token=sys.stdin.read()) as node:
-    print("up", node.record.name, node.record.own_ip, flush=True)
-    node.watch(stop)
-print("ended", flush=True)
+from fleet.commands import SystemCommands
+from fleet.fingerprint import assemble
+print(assemble.machine_id(assemble.platform_id(SystemCommands(), Path.home())[0], None))
 """
-LEAVE = """
-from pathlib import Path
-from fleet.dispatch.cluster import leave
-print(leave(Path.home() / "state"))
-"""
-LOOK = """
-import sys
-from pathlib import Path
-from fleet.dispatch.actors import RayDispatcher
-from fleet.dispatch.cluster import running_head
-from tests.builders_dispatch import FakeWorker, Spec
-state = Path.home() / "state"
-fleet = RayDispatcher(
-    FakeWorker,
-    lambda seat: Spec(seat.name, "id-" + seat.name),
-    address=running_head(state).address,
-    token_file=state / "token",
-    experiment="demo",
-)
-print(*(machine.name for machine in fleet.machines()))
-fleet.close()
-"""
-SUBMIT = """
-import sys, threading
-from pathlib import Path
-from fleet.dispatch.jobs import Jobs
-from fleet.dispatch.tunnel import fetch_token, tunnel
-token = fetch_token("me@head", Path.home() / "none", {})
-with tunnel("me@head", 8265) as port, Jobs(f"http://127.0.0.1:{port}", token) as jobs:
-    jobs.submit("hostname", "demo-1")
-    print("".join(jobs.follow("demo-1", threading.Event())))
+EXPERIMENT = """
+version: 1
+name: three
+models: ["gpt-oss:20b"]
+jobs: [chat]
+settings: {num_ctx: 2048, num_thread: 1}
+repeats: 2
 """
 
 
 @pytest.fixture(scope="module")
 def network() -> Iterator[Network]:
     require()
-    with Network(["head", "one", "laptop"]) as network:
+    with Network(["head", "one", "two", "laptop"]) as network:
         yield network
 
 
 def test_machines_are_apart_but_reach_each_other(network: Network) -> None:
     names = [host.run(["hostname"]).stdout.strip() for host in network.hosts.values()]
-    assert names == ["head", "one", "laptop"]
+    assert names == ["head", "one", "two", "laptop"]
     ids = {host.run(["cat", "/etc/machine-id"]).stdout for host in network.hosts.values()}
-    assert len(ids) == 3
+    assert len(ids) == 4
     for host in network.hosts.values():
         assert len(host.run(["ps", "-A", "-o", "pid="]).stdout.split()) < 5
         name = "import socket; print(socket.getfqdn())"
@@ -101,40 +75,106 @@ def test_machines_are_apart_but_reach_each_other(network: Network) -> None:
     assert serving.wait(5) == -signal.SIGTERM
 
 
-def test_a_head_and_a_joined_machine_over_a_real_wire(network: Network, tmp_path: Path) -> None:
-    head, one, laptop = network["head"], network["one"], network["laptop"]
-    head_log, one_log = tmp_path / "head.log", tmp_path / "one.log"
-    heading = head.popen([sys.executable, "-c", HEAD], environment=PYTHON, log=head_log)
-    until(lambda: "up" in head_log.read_text() or heading.poll() is not None, 120)
-    assert head_log.read_text().strip() == f"up {head.ip}:6379"
+def test_a_fleet_of_three_machines_measures_what_a_laptop_sent_before_it_vanished(
+    network: Network, tmp_path: Path
+) -> None:
+    ollama_server.skip_or_fail()
+    head, laptop = network["head"], network["laptop"]
+    ollamas = {name: start_ollama(network[name], tmp_path) for name in MEASURING}
+    heading, head_log = start(head, [*FLEET, "head"], tmp_path / "head.log", "fleet join")
+    token = head.run([*FLEET, "head", "--show-token"], environment=PYTHON).stdout
+    joins = {
+        name: start(
+            network[name],
+            [*FLEET, "join", head.ip],
+            tmp_path / f"{name}.join.log",
+            "has joined",
+            environment={"OLLAMA_HOST": ollamas[name]},
+            stdin=token,
+        )
+        for name in MEASURING
+    }
+    for host in network.hosts.values():
+        assert token.strip() not in host.run(["ps", "-A", "-ww", "-o", "args="]).stdout
+    assert "fleet join" in head_log.read_text()
 
-    token = (head.home / "state" / "token").read_text()
-    pasted = tmp_path / "token"
-    pasted.write_text(token)
-    with pasted.open() as stdin:
-        program = [sys.executable, "-c", JOIN]
-        joining = one.popen(program, environment=PYTHON, stdin=stdin, log=one_log)
-    until(lambda: "up" in one_log.read_text() or joining.poll() is not None, 60)
-    assert one_log.read_text().strip() == f"up one {one.ip}"
+    sent = submit_from(laptop, head)
+    assert "is with the head" in sent.stderr, sent.stderr
+    laptop.vanish()
 
-    seen = head.run([sys.executable, "-c", LOOK], environment=PYTHON)
-    assert seen.stdout.strip() == "one", seen.stderr
+    until(lambda: outcome(head) == "done", 180)
+    rows = json.loads(ask(head, "results", "three", "--json"))
+    assert {row["machine"] for row in rows} == set(MEASURING)
+    assert all(row["trials"] == 2 for row in rows)
+    seen = {
+        row["machine"]: row["machine_id"] for row in json.loads(ask(head, "machines", "--json"))
+    }
+    own = {
+        name: network[name].run([sys.executable, "-c", OWN_ID], environment=PYTHON) for name in seen
+    }
+    assert seen == {name: told.stdout.strip() for name, told in own.items()}
 
-    serve = [sys.executable, str(Path(fake_ssh.__file__)), "serve", head.ip]
-    bin_folder = head.home / "bin"
-    bin_folder.mkdir()
-    (bin_folder / "fleet").write_text("#!/bin/sh\ncat $HOME/state/token\n")
-    (bin_folder / "fleet").chmod(0o755)
-    path = {"PATH": f"{bin_folder}:/usr/bin:/bin"}
-    head.popen(serve, environment=path)
-    with_ssh = {**PYTHON, "PATH": f"{fake_ssh.client(laptop.home / 'bin')}:/usr/bin:/bin"}
-    submitted = laptop.run([sys.executable, "-c", SUBMIT], environment=with_ssh)
-    assert "head" in submitted.stdout.splitlines(), submitted.stderr
-
-    assert one.run([sys.executable, "-c", LEAVE], environment=PYTHON).stdout.strip() == "True"
-    joining.wait(30)
-    assert one_log.read_text().strip().endswith("ended")
-    assert "raylet" not in one.run(["ps", "-A", "-o", "args="]).stdout
-    head.send(heading, signal.SIGTERM)
-    heading.wait(30)
+    for name, (process, log) in joins.items():
+        if name != "head":
+            assert network[name].run([*FLEET, "leave"], environment=PYTHON).returncode == 0
+            process.wait(30)
+            assert "raylet" not in network[name].run(["ps", "-A", "-o", "args="]).stdout
+            assert "Traceback" not in log.read_text()
+    assert head.run([*FLEET, "leave"], environment=PYTHON).returncode == 0
+    heading.wait(60)
     assert "gcs_server" not in head.run(["ps", "-A", "-o", "args="]).stdout
+
+
+def start(
+    host: Host,
+    argv: list[str],
+    log: Path,
+    up: str,
+    *,
+    environment: Mapping[str, str] | None = None,
+    stdin: str = "",
+) -> tuple[subprocess.Popen[str], Path]:
+    """A long-lived command, once it has said `up`."""
+    pasted = log.with_suffix(".stdin")
+    pasted.write_text(stdin)
+    with pasted.open() as given:
+        process = host.popen(
+            argv, environment={**PYTHON, **(environment or {})}, stdin=given, log=log
+        )
+    until(lambda: up in log.read_text() or process.poll() is not None, 120)
+    assert up in log.read_text(), log.read_text()
+    return process, log
+
+
+def start_ollama(host: Host, folder: Path) -> str:
+    caches = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
+    argv = [sys.executable, "-c", OLLAMA]
+    log = folder / f"{host.name}.ollama.log"
+    start(host, argv, log, "up", environment={"XDG_CACHE_HOME": caches})
+    return log.read_text().split()[-1]
+
+
+def submit_from(laptop: Host, head: Host) -> subprocess.CompletedProcess[str]:
+    """Through an ssh that only this test knows; Ray cannot even be imported on the laptop."""
+    (head.home / "bin").mkdir()
+    program = head.home / "bin" / "fleet"
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={REPOSITORY} exec {sys.executable} -m fleet "$@"\n')
+    program.chmod(0o755)
+    serve = [sys.executable, str(Path(fake_ssh.__file__)), "serve", head.ip]
+    head.popen(serve, environment={"PATH": f"{head.home / 'bin'}:/usr/bin:/bin"})
+    (laptop.home / "three.yaml").write_text(EXPERIMENT)
+    with_ssh = {**PYTHON, "PATH": f"{fake_ssh.client(laptop.home / 'bin')}:/usr/bin:/bin"}
+    argv = [*NO_RAY, "submit", "three.yaml", "--head", "me@head", "--detach"]
+    return laptop.run(argv, environment=with_ssh)
+
+
+def ask(host: Host, *words: str) -> str:
+    done = host.run([*FLEET, *words], environment=PYTHON)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def outcome(head: Host) -> str | None:
+    told = head.run([*FLEET, "status", "--json"], environment=PYTHON).stdout
+    statuses = json.loads(told or "[]")
+    return statuses[0]["outcome"] if statuses else None
