@@ -26,7 +26,19 @@ All take plain positional arguments and keep them in `args`, so each survives pi
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+
+def nearest(word: str, names: Iterable[str]) -> str | None:
+    """The one name that `word` is a slip of the fingers from, or the only one it is part of."""
+    by_low = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(word.lower(), by_low, n=1, cutoff=0.7)
+    if close:
+        return by_low[close[0]]
+    longer = [name for low, name in by_low.items() if len(word) > 2 and word.lower() in low]
+    return longer[0] if len(longer) == 1 else None
 
 
 class FleetError(Exception):

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal
 
-from fleet.errors import UnknownName
+from fleet.errors import UnknownName, nearest
 
 Standing = Literal["refused", "listed"]
 
@@ -164,8 +163,8 @@ def known(name: str, names: Iterable[str], what: str, mend: str) -> str:
     names = list(names)
     if name in names:
         return name
-    near = get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f" (did you mean {near[0]}?)" if near else f": there is {', '.join(sorted(names))}"
+    near = nearest(name, names)
+    hint = f" (did you mean {near}?)" if near else f": there is {', '.join(sorted(names))}"
     raise UnknownName(f"{name}: unknown {what}{hint}", mend)
 
 

@@ -6,14 +6,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import get_close_matches
 from typing import Any
 
 import duckdb
 
 from fleet.compare.reader import Row, rows
 from fleet.compare.views import question
-from fleet.errors import UnknownName, UserError
+from fleet.errors import UnknownName, UserError, nearest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,5 +197,5 @@ def _no_trial(con: duckdb.DuckDBPyConnection, prefix: str) -> UnknownName:
 
 
 def _unknown(name: str, what: str, there: Sequence[str]) -> str:
-    near = get_close_matches(name, there, n=1, cutoff=0.6)
-    return f"{name}: unknown {what}" + (f" (did you mean {near[0]}?)" if near else "")
+    near = nearest(name, there)
+    return f"{name}: unknown {what}" + (f" (did you mean {near}?)" if near else "")

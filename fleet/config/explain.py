@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from fleet.config.document import Document, Steps
 from fleet.config.schemas import Kind, Schema, forms_at, json_schema
-from fleet.config.shipped import did_you_mean, nearest
-from fleet.errors import Mistake
+from fleet.config.shipped import did_you_mean
+from fleet.errors import Mistake, nearest
 
 READABLE_VERSIONS = (1,)
 """1: first form (2026-11)"""

@@ -22,8 +22,8 @@ from fleet.config.document import (
 )
 from fleet.config.explain import explain
 from fleet.config.schemas import Kind
-from fleet.config.shipped import did_you_mean, names_in, nearest, shipped_folder
-from fleet.errors import ConfigError, Mistake
+from fleet.config.shipped import did_you_mean, names_in, shipped_folder
+from fleet.errors import ConfigError, Mistake, nearest
 from fleet.model.experiment import Experiment, Request
 from fleet.model.job import Job
 from fleet.model.noun import Noun

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 import fleet
+from fleet.errors import nearest
 
 
 def shipped_folder(kind: Literal["configs", "jobs"]) -> Path:
@@ -34,16 +34,6 @@ def find_experiment(word: str) -> Path | None:
     if name in names_in(shipped_folder("configs")):
         return shipped_folder("configs") / f"{name}.yaml"
     return Path(word) if os.path.isdir(word) else None
-
-
-def nearest(word: str, names: Iterable[str]) -> str | None:
-    """The one name that `word` is a slip of the fingers from, or the only one it is part of."""
-    by_low = {name.lower(): name for name in names}
-    close = difflib.get_close_matches(word.lower(), by_low, n=1, cutoff=0.7)
-    if close:
-        return by_low[close[0]]
-    longer = [name for low, name in by_low.items() if len(word) > 2 and word.lower() in low]
-    return longer[0] if len(longer) == 1 else None
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:

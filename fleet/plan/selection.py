@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import Literal
 
-from fleet.errors import PlanRefused, UnknownName
+from fleet.errors import PlanRefused, UnknownName, nearest
 from fleet.identity import canonical_json
 from fleet.model.experiment import Request, Selector
 from fleet.model.job import Job
@@ -65,9 +65,8 @@ def asked(request: Request, machines: Sequence[Machine]) -> Asked:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """` (did you mean studio-96?)`, or nothing where no known name is near."""
-    by_lower = {word.lower(): word for word in known}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    return f" (did you mean {by_lower[near[0]]}?)" if near else ""
+    near = nearest(name, known)
+    return f" (did you mean {near}?)" if near else ""
 
 
 def _each_once(models: Sequence[str]) -> tuple[str, ...]:
