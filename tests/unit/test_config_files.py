@@ -311,7 +311,8 @@ def test_an_experiment_written_as_yaml_loads_back_equal(
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = YAML(typ="safe", pure=True)
         writer.width = 2**20  # lines that it folds are read back with a space more,
-        writer.allow_unicode = False  # and line breaks of Unicode as spaces
+        writer.allow_unicode = False  # and line breaks of Unicode as spaces;
+        writer.default_flow_style = False  # inside [] it does not quote a leading question mark
         writer.dump(experiment.model_dump(mode="json"), stream)
     assert fleet.config.load(path).experiment == experiment
 
