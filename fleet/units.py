@@ -71,3 +71,8 @@ def show_number(value: float) -> str:
     if abs(value) >= 1000:
         return f"{value:,.0f}".replace(",", " ")
     return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def show_count(number: int, one: str, many: str = "") -> str:
+    """`1 trial`, `3 trials`."""
+    return f"{number} {one if number == 1 else many or one + 's'}"

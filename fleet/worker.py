@@ -19,7 +19,7 @@ from pathlib import Path
 from fleet import wiring
 from fleet.clock import SystemClock
 from fleet.dispatch.pipe import serve
-from fleet.errors import Interrupted, TrialError
+from fleet.errors import Interrupted, StoreUnusable, TrialError
 from fleet.exclusive import MachineLock, awake
 from fleet.model.event import Event, Failed, Finished, Prepared, Said, Started
 from fleet.model.machine import EngineFacts, Machine, ModelFacts
@@ -62,7 +62,7 @@ class NodeWorker:
             engine=engine_facts,
             engine_error=error,
             models=models,
-            free_disk_bytes=shutil.disk_usage(Path.home()).free,
+            free_disk_bytes=free_bytes(Path.home()),
         )
 
     def prepare(self, models: Sequence[str]) -> Iterator[Event]:
@@ -126,8 +126,15 @@ class NodeWorker:
         engine = self._started_engine()
         result = run_trial(attempt, Place(engine, self._node.look, self._clock, self._stop))
         if result.outcome != "cancelled":
-            self._spool.put(result)
+            self._keep(result)
         return result
+
+    def _keep(self, result: TrialResult) -> None:
+        try:
+            self._spool.put(result)
+        except OSError as problem:
+            what = f"{self._spool.folder}: the result cannot be kept: {problem.strerror}"
+            raise StoreUnusable(what, f"see what is full: df -h {self._spool.folder}") from None
 
     def _pulling(self, model: str, ready: list[ModelFacts]) -> Iterator[Event]:
         """The pull runs beside, so that its progress can be told while it goes on."""
@@ -152,6 +159,14 @@ class NodeWorker:
         if self._engine is None:
             self._engine = self._node.make_engine()
         return self._engine
+
+
+def free_bytes(folder: Path) -> int | None:
+    """None where the folder is not there."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return None
 
 
 def without_command_line_of_httpx() -> None:

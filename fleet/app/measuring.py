@@ -79,7 +79,7 @@ class Measuring:
         elif isinstance(event, Finished):
             self._keep(event.result)
         elif isinstance(event, Lost):
-            self._ledger.cancel_waiting(self._submission, event.what, event.machine_id)
+            self._lose(event)
         self._talk.event(event)
         if isinstance(event, Finished) and self._ends_block(event.result.trial):
             self._stop_what_is_known()
@@ -106,6 +106,15 @@ class Measuring:
         else:
             self.failed += 1
             self._lost.add(result.trial.cell())
+
+    def _lose(self, event: Lost) -> None:
+        """What waited for a machine that went away is not measured; a new submit asks it again."""
+        self._ledger.cancel_waiting(self._submission, event.what, event.machine_id)
+        mine = [key for key, a in self._waiting.items() if a.trial.machine_id == event.machine_id]
+        for trial_id in mine:
+            self._waiting.pop(trial_id)
+        self._retry = [a for a in self._retry if a.trial.machine_id != event.machine_id]
+        self.failed += len(mine)
 
     def _ends_block(self, trial: Trial) -> bool:
         """No trial of this machine's block waits any more."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from fleet.app.answering import answer_lines, contrast_axis
 from fleet.app.homes import Home
 from fleet.app.measuring import Measuring
 from fleet.app.talking import Talk
-from fleet.errors import FleetUnreachable, Interrupted, PlanRefused
+from fleet.errors import FleetUnreachable, Interrupted, PlanRefused, StoreUnusable
 from fleet.ledger.journal import Ledger, LeftOutRow
 from fleet.model.event import Event, Failed, Lost, Prepared
 from fleet.model.experiment import Request, SimulatedEngine
@@ -22,7 +22,7 @@ from fleet.plan.expand import LeftOut, Plan, expand
 from fleet.plan.resume import Remaining, digests, remaining, with_digests, within
 from fleet.plan.selection import select
 from fleet.ports import Dispatcher
-from fleet.units import show_span
+from fleet.units import show_count, show_span
 from fleet.wiring import WorkerSpec, home_folder, host_name
 
 Queues = Mapping[str, tuple[Attempt, ...]]
@@ -63,7 +63,7 @@ def plan(request: Request, options: Options) -> Plan:
 
 
 def submit(request: Request, options: Options, talk: Talk) -> int:
-    """Measure what is missing, then compare; the exit code is 1 where trials failed."""
+    """Measure what is missing, then compare; exit code 1 where trials failed or were lost."""
     talk.home(options.home)
     home = Home(options.home)
     with closing(open_dispatcher(request, options)) as dispatcher:
@@ -80,8 +80,8 @@ def submit(request: Request, options: Options, talk: Talk) -> int:
 def make_plan(request: Request, options: Options, home: Home, machines: Sequence[Machine]) -> Plan:
     chosen = select(request.experiment.machines, machines)
     if all(machine.engine is None for machine in chosen):
-        errors = "; ".join(f"{machine.name}: {machine.engine_error}" for machine in chosen)
-        raise FleetUnreachable(f"no engine answers: {errors}", _engine_mend(request))
+        errors = "\n".join(f"{machine.name}: {machine.engine_error}" for machine in chosen)
+        raise FleetUnreachable(f"no engine answers: {errors}")
     return expand(
         request,
         chosen,
@@ -137,7 +137,7 @@ def _measure(
     options: Options,
     talk: Talk,
 ) -> int:
-    """Number of trials that failed."""
+    """Number of trials that failed or were lost with their machine."""
     if not left.attempts:
         talk.say("nothing to do: every trial is finished (--again measures all once more)")
         return 0
@@ -168,8 +168,9 @@ def _ended_in_the_ledger(
             f"go on with the same command, or see: fleet status {name}",
         ) from None
     except BaseException as problem:
-        ledger.cancel_waiting(submission, str(problem))
-        ledger.end(submission, "failed")
+        with suppress(StoreUnusable):  # the first reason counts
+            ledger.cancel_waiting(submission, str(problem))
+            ledger.end(submission, "failed")
         raise
     ledger.end(submission, "failed" if measuring.failed else "done")
 
@@ -195,7 +196,7 @@ def _prepared(
     if not ready:
         first = refused[0] if refused else None
         mend = first.mend if isinstance(first, Failed) else ""
-        raise PlanRefused(first.what if first else "no machine could be made ready", mend)
+        raise PlanRefused("no machine could be made ready; nothing was measured", mend)
     return ready, refused
 
 
@@ -219,7 +220,9 @@ def _bounded(queues: Queues, options: Options, talk: Talk) -> Queues:
         return queues
     bounded = within(queues, seconds=options.seconds)
     for left in bounded.left_out:
-        talk.say(f"{left.machine}: {len(left.blocks)} blocks are not started: {left.reason}")
+        talk.say(
+            f"{left.machine}: not started, {show_count(len(left.blocks), 'block')}: {left.reason}"
+        )
     if not bounded.kept:
         shortest = min(
             sum(a.trial.estimate_s for a in queue if a.trial.block == queue[0].trial.block)
@@ -258,9 +261,3 @@ def _names(planned: Plan) -> dict[str, str]:
 
 def _models(planned: Plan) -> tuple[str, ...]:
     return tuple(dict.fromkeys(trial.model for trial in planned.trials()))
-
-
-def _engine_mend(request: Request) -> str:
-    if request.experiment.engine.kind == "ollama":
-        return "start it with `ollama serve`, or say where it is with OLLAMA_HOST"
-    return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fleet.cli.view import varied_settings
 from fleet.plan.expand import MachinePlan, Plan
-from fleet.units import GIB, show_bytes, show_span
+from fleet.units import GIB, show_bytes, show_count, show_span
 
 MOST_LEFT_OUT_SHOWN = 12
 
@@ -27,23 +27,19 @@ def plan_lines(plan: Plan) -> list[str]:
 def _shape(plan: Plan) -> str:
     experiment = plan.request.experiment
     counts = [
-        _count(len(experiment.models), "model"),
-        _count(len(plan.request.jobs), "job"),
+        show_count(len(experiment.models), "model"),
+        show_count(len(plan.request.jobs), "job"),
     ]
     combinations = len(experiment.settings.combinations())
     if combinations > 1:
-        counts.append(_count(combinations, "setting", "combinations of settings"))
+        counts.append(show_count(combinations, "setting", "combinations of settings"))
     blocks = plan.repeats
     often = f"{blocks.most}" if blocks.least == blocks.most else f"{blocks.least} to {blocks.most}"
-    machines = _count(len(plan.machines), "machine")
+    machines = show_count(len(plan.machines), "machine")
     repeats = "repeat" if often == "1" else "repeats in random blocks"
     least, most = show_span(plan.estimate_least_s), show_span(plan.estimate_s)
     time = f"about {most}" if least == most else f"about {least} to {most}"
     return f"{' x '.join(counts)} on {machines}, {often} {repeats}, {time}"
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def _machine_line(planned: MachinePlan, plan: Plan) -> str:

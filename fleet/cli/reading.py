@@ -9,7 +9,7 @@ import typer
 
 from fleet.cli import options
 from fleet.compare.tables import aligned
-from fleet.units import MIB, show_bytes, show_ns, show_number
+from fleet.units import MIB, show_bytes, show_count, show_ns, show_number
 
 if TYPE_CHECKING:
     from fleet.compare.reader import Row
@@ -74,7 +74,9 @@ HEADLINES = (
 
 def shown_lines(found: Shown) -> list[str]:
     trial = found.trial
-    lines = [f"{trial['trial_id']}   {len(found.attempts)} attempts, {trial['started_at']}"]
+    lines = [
+        f"{trial['trial_id']}   {show_count(len(found.attempts), 'attempt')}, {trial['started_at']}"
+    ]
     for title, names in HEADLINES:
         told = [_told(name, trial[name]) for name in names if trial.get(name) not in (None, "")]
         if told:

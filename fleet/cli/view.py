@@ -84,6 +84,7 @@ class PlainTalk:
 
     def __init__(self) -> None:
         self.lanes: dict[str, Lane] = {}
+        self._names: dict[str, str] = {}
 
     def home(self, folder: Path) -> None:
         say(f"results, ledger and spool: {folder}")
@@ -94,6 +95,7 @@ class PlainTalk:
     def planned(self, plan: Plan, trials: int, finished: int) -> None:
         from fleet.cli.plan_text import plan_lines
 
+        self._names = {each.machine.machine_id: each.machine.name for each in plan.machines}
         for line in plan_lines(plan):
             self.say(line)
         if finished:
@@ -133,7 +135,7 @@ class PlainTalk:
             print(line, flush=True)
 
     def _line(self, event: Event, lane: Lane | None) -> str:
-        name = lane.name if lane else ""
+        name = self._names.get(event.machine_id, event.machine_id)
         if isinstance(event, Finished):
             trial = event.result.trial
             left = f"   {show_span(lane.left_s)} left" if lane and lane.waiting else ""

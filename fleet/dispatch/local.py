@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from multiprocessing import Pipe
-from multiprocessing.connection import Connection
 from typing import Any
 
 from fleet.errors import FleetUnreachable
@@ -36,7 +38,8 @@ class WorkerProcess:
         )
         theirs.close()
         self._connection.send(spec)
-        threading.Thread(target=self._listen, args=(self._connection,), daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def call(self, name: str, *arguments: object) -> None:
         try:
@@ -44,10 +47,10 @@ class WorkerProcess:
         except (BrokenPipeError, OSError):
             return  # the listening thread tells of the loss
 
-    def _listen(self, connection: Connection) -> None:
+    def _listen(self) -> None:
         try:
             while True:
-                self._inbox.put((self.name, connection.recv()))
+                self._inbox.put((self.name, self._connection.recv()))
         except (EOFError, OSError):
             self._inbox.put((self.name, ("lost", f"its worker process ended ({self._end()})")))
 
@@ -58,13 +61,23 @@ class WorkerProcess:
             return "still running"
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
-    def close(self) -> None:
-        self._connection.close()
+    def hang_up(self) -> None:
+        """The worker ends by itself then. Closing alone would not reach it: a thread reads here."""
+        with (
+            suppress(OSError),  # it has ended already
+            socket.socket(fileno=os.dup(self._connection.fileno())) as both_ways,
+        ):
+            both_ways.shutdown(socket.SHUT_RDWR)
+
+    def ended(self) -> None:
+        """Waits for it; one that does not end is killed."""
         try:
             self._process.wait(CLOSE_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._listener.join()
+        self._connection.close()
 
 
 class LocalDispatcher:
@@ -109,7 +122,9 @@ class LocalDispatcher:
 
     def close(self) -> None:
         for worker in self._workers.values():
-            worker.close()
+            worker.hang_up()
+        for worker in self._workers.values():
+            worker.ended()
 
     def _worker(self, machine_id: str) -> WorkerProcess:
         return self._workers[self._names[machine_id]]

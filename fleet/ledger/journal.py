@@ -65,10 +65,7 @@ class Ledger:
         self._coordinating = _Coordinating(path.parent / "running")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, timeout=WAIT_FOR_LOCK_S, isolation_level=None)
-            self._db.row_factory = sqlite3.Row
-            self._db.execute("pragma journal_mode = wal")
-            self._db.executescript(files("fleet.ledger").joinpath("schema.sql").read_text())
+            self._db = _opened(path)
         except (OSError, sqlite3.DatabaseError) as problem:
             mend = f"choose another folder with --store, or move {path} away"
             raise StoreUnusable(f"{path}: the ledger cannot be opened: {problem}", mend) from None
@@ -162,7 +159,7 @@ class Ledger:
         return None if row is None else int(row["pid"])
 
     def status(self, experiment: str | None = None) -> tuple[SubmissionStatus, ...]:
-        """The latest submission of each experiment, or of the one named; newest first."""
+        """The latest session of each experiment, or of the one named; newest first."""
         rows = self._db.execute(
             "select * from submissions where id in"
             " (select max(id) from submissions group by experiment)"
@@ -179,9 +176,10 @@ class Ledger:
         states = self._db.execute(
             "select machine, state, reason, count(*) as trials, sum(estimate_s) as estimate_s,"
             " max(changed_unix_s) as changed_unix_s, model || '  ' || job || '  ' || settings"
-            " as example from trials where experiment = ? group by machine, state, reason"
-            " order by machine, state, reason",
-            (row["experiment"],),
+            " as example from trials where submission in"
+            " (select id from submissions where experiment = ? and session = ?)"
+            " group by machine, state, reason order by machine, state, reason",
+            (row["experiment"], row["session"]),
         )
         left_out = self._db.execute(
             "select machine, what, clause, mend from left_out where submission = ?", (row["id"],)
@@ -210,13 +208,30 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._db.execute("begin immediate")
+        """All or nothing; raises StoreUnusable where the file cannot be written."""
         try:
+            self._db.execute("begin immediate")
             yield
-        except BaseException:
-            self._db.execute("rollback")
-            raise
-        self._db.execute("commit")
+            self._db.execute("commit")
+        except sqlite3.Error as problem:
+            mend = f"see what is full: df -h {self.path.parent}; then type the same command again"
+            what = f"{self.path}: the ledger cannot be written: {problem}"
+            raise StoreUnusable(what, mend) from None
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("rollback")
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=WAIT_FOR_LOCK_S, isolation_level=None)
+    try:
+        db.row_factory = sqlite3.Row
+        db.execute("pragma journal_mode = wal")
+        db.executescript(files("fleet.ledger").joinpath("schema.sql").read_text())
+    except BaseException:
+        db.close()
+        raise
+    return db
 
 
 class _Coordinating:

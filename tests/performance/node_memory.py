@@ -4,6 +4,9 @@ Memory: the proportional set size (shared pages divided among those who share th
 and of everything in its Ray session. CPU: what the same processes ran, of one core. First with no
 experiment anywhere, then with the actor of an experiment that waits for work. The head's processes
 and this program's are on the same machine here, and are not counted. Linux only: read from /proc.
+
+A machine joins with the extra `node`, which is plain Ray; where `ray[default]` is installed, as for
+the head, its agents load more. So a module that only `ray[default]` has is hidden from the node.
 """
 
 from __future__ import annotations
@@ -37,6 +40,8 @@ from fleet.worker import NodeWorker
 FLEET = str(Path(sys.executable).with_name("fleet"))
 NAME = f"performance-{os.getpid()}"
 JOIN_S = 90.0
+ONLY_OF_RAY_DEFAULT = "aiohttp_cors.py"
+"""Ray takes itself for plain where this cannot be imported."""
 SAMPLES = 6
 MB = 10**6
 NOBODY = OllamaEngine(kind="ollama", host="127.0.0.1:9")
@@ -70,7 +75,10 @@ def fill(table: Table, quick: bool) -> None:
 @contextmanager
 def joined(head: Head, state: Path) -> Iterator[Callable[[], list[int]]]:
     """`fleet join` in a process of its own; yields what lists all its processes."""
-    world = {**os.environ, "FLEET_STATE": str(state)}
+    hidden = state / "hidden"
+    hidden.mkdir()
+    (hidden / ONLY_OF_RAY_DEFAULT).write_text("raise ModuleNotFoundError('hidden')\n")
+    world = {**os.environ, "FLEET_STATE": str(state), "PYTHONPATH": str(hidden)}
     argv = [FLEET, "join", head.address, "--name", NAME, "--ip", head.record.own_ip]
     with (state / "join.log").open("wb") as log:
         process = subprocess.Popen(

@@ -1,4 +1,6 @@
 import multiprocessing
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,9 @@ from tests import builders
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "home" / "ledger.sqlite")
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with closing(Ledger(tmp_path / "home" / "ledger.sqlite")) as ledger:
+        yield ledger
 
 
 def test_a_trial_goes_from_queued_to_done(ledger: Ledger) -> None:
@@ -54,18 +57,18 @@ def test_one_coordinator_per_experiment_and_its_death_frees_it(tmp_path: Path) -
     path = tmp_path / "ledger.sqlite"
     other = context.Process(target=_hold, args=(str(path), begun))
     other.start()
-    try:
-        assert begun.wait(30)
-        ledger = Ledger(path)
-        assert ledger.status()[0].alive
-        assert ledger.coordinator("demo") == other.pid
-        with pytest.raises(StoreUnusable, match="demo is being measured already"):
-            ledger.begin(builders.request(), session=0)
-    finally:
-        other.kill()
-        other.join()
-    assert not ledger.status()[0].alive
-    ledger.begin(builders.request(), session=0)
+    with closing(Ledger(path)) as ledger:
+        try:
+            assert begun.wait(30)
+            assert ledger.status()[0].alive
+            assert ledger.coordinator("demo") == other.pid
+            with pytest.raises(StoreUnusable, match="demo is being measured already"):
+                ledger.begin(builders.request(), session=0)
+        finally:
+            other.kill()
+            other.join()
+        assert not ledger.status()[0].alive
+        ledger.begin(builders.request(), session=0)
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
