@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ class FakeWorker:
                 ("pid", os.getpid()),
                 ("nice", os.nice(0)),
                 ("threads", os.environ.get("OMP_NUM_THREADS")),
+                ("arrow", bool(sys.modules.get("pyarrow"))),
                 ("acknowledged", ",".join(self._acknowledged)),
             )
         )

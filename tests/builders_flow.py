@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,7 @@ class Fleet:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.store = folder / "store"
+        self._started: list[Running] = []
         for each in (folder / "home", folder / "tmp", folder / "jobs", folder / "configs"):
             each.mkdir(parents=True, exist_ok=True)
         (folder / "jobs" / "exact.yaml").write_text(json.dumps(JOB))
@@ -103,31 +105,30 @@ class Fleet:
         return {**kept, **own, **changes}
 
     def start(
-        self,
-        *words: str,
-        env: Mapping[str, str] | None = None,
-        before: Callable[[], None] | None = None,
+        self, *words: str, env: Mapping[str, str] | None = None, before: Sequence[str] = ()
     ) -> Running:
-        err = (self.folder / f"stderr-{time.monotonic_ns()}").open("w+")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "fleet", *words],
-            cwd=self.folder,
-            env=self.environment(**(env or {})),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=err,
-            text=True,
-            start_new_session=True,
-            preexec_fn=before,
-        )
-        return Running(process, Path(err.name))
+        """`before` is a command line that runs the rest of its own line."""
+        path = self.folder / f"stderr-{len(self._started)}"
+        with path.open("w") as err:
+            process = subprocess.Popen(
+                [*before, sys.executable, "-m", "fleet", *words],
+                cwd=self.folder,
+                env=self.environment(**(env or {})),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=err,
+                text=True,
+                start_new_session=True,
+            )
+        self._started.append(Running(process, path))
+        return self._started[-1]
 
     def __call__(
         self,
         *words: str,
         code: int | None = 0,
         env: Mapping[str, str] | None = None,
-        before: Callable[[], None] | None = None,
+        before: Sequence[str] = (),
     ) -> Done:
         """Runs one command to its end, which must be the exit code given, and no traceback."""
         done = self.start(*words, env=env, before=before).end()
@@ -152,6 +153,16 @@ class Fleet:
                 return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
         finally:
             os.chdir(before)
+
+    def clear(self) -> None:
+        """Ends what a test that failed has left running."""
+        for each in self._started:
+            if each.process.poll() is None:
+                each.process.kill()
+                each.end()
+        for pid in self.processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def spooled(self) -> list[Path]:
         return sorted((self.store / "spool").glob("*/*.json"))

@@ -17,12 +17,16 @@ ID_LETTERS = 14
 """`trial-` and eight digits: `fleet show` takes the beginning of an id."""
 
 
+NAMED_BY_THEMSELVES = ("machine", "model", "job")
+"""Axes whose values need no word before them, as `num_batch 8` does."""
+
+
 def comparison_lines(comparison: Comparison) -> list[str]:
     """A paragraph per group; an absolute median with n stands beside every ratio."""
     shared = _shared([group.settings for group in comparison.groups])
     lines: list[str] = []
     for group in comparison.groups:
-        lines += [*([""] if lines else []), _headline(group, shared)]
+        lines += [*([""] if lines else []), _headline(group, comparison.by, shared)]
         lines += aligned((), [_cells(line, group.unit) for line in group.lines[1:]], indent="  ")
     footer = [*comparison.footer, *_settings_of_all(shared)]
     if comparison.requests_left_out:
@@ -110,14 +114,15 @@ def to_json(value: object) -> object:
     return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
 
 
-def _headline(group: Group, shared: Sequence[str]) -> str:
+def _headline(group: Group, by: str, shared: Sequence[str]) -> str:
     settings = _apart_from(group.settings, shared)
     work = [group.model, group.point or group.job, group.metric, settings]
     place = [f"on {group.machine}"] if group.machine else []
     baseline = group.baseline
     facts = [_value(baseline, group.unit), f"n {baseline.trials}", *baseline.reasons]
     subject = ", ".join(part for part in (*work, *place) if part)
-    return f"{subject}, against {baseline.side} ({', '.join(facts)})"
+    side = baseline.side if by in NAMED_BY_THEMSELVES else f"{by} {baseline.side}"
+    return f"{subject}, against {side} ({', '.join(facts)})"
 
 
 def _cells(line: Line, unit: str) -> list[str]:

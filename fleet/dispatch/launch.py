@@ -10,6 +10,8 @@ Why each variable stands here:
 * Workers: Ray would put them at nice 15 (a 2 ms timer then misses by 18 ms at p99), give them one
   OpenMP thread, and kill them when the engine beside them fills the memory. The rest of them
   keeps an idle node near 0.6 % of one core.
+* The setup hook, Ray's own name for a function that each worker process calls first: see
+  seats.without_arrow.
 * RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER on a Mac, in every process: without it a head or a driver there
   silently uses 127.0.0.1. Written from Ray's source and documentation; not run on real hardware.
 """
@@ -101,6 +103,7 @@ def worker_environment(token_file: Path, system: str, threads: int) -> dict[str,
         "RAY_task_events_report_interval_ms": "0",
         "RAY_raylet_report_resources_period_milliseconds": "1000",
         "OMP_NUM_THREADS": str(threads),
+        "__RAY_WORKER_PROCESS_SETUP_HOOK_ENV_VAR": "fleet.dispatch.seats.without_arrow",
     }
 
 

@@ -106,6 +106,7 @@ def test_machines_work_side_by_side_and_each_in_order(dispatching: Dispatching) 
     for machine in machines:
         assert machine.fingerprint.get("nice") == 0
         assert machine.fingerprint.get("threads") == str(os.cpu_count())
+        assert machine.fingerprint.get("arrow") is False
     queues = {f"id-{name}": attempts(name, 5) for name in MACHINES}
     events = list(dispatcher.run(queues))
     for machine_id, queue in queues.items():
