@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from fleet.app.homes import results_folder
+from fleet.app.interrupts import interruptible
 from fleet.compare.axes import check_axis
 from fleet.compare.comparison import compare
 from fleet.compare.reader import open_store
@@ -24,6 +25,7 @@ def contrast_axis(plan: Plan) -> str:
     return check_axis(by) if by else ""
 
 
+@interruptible()
 def contrast_widths(
     home: Path, plan: Plan, wanted: Sequence[Contrast]
 ) -> dict[frozenset[Cell], float]:
@@ -42,6 +44,7 @@ def contrast_widths(
     return found
 
 
+@interruptible()
 def answer_lines(home: Path, plan: Plan) -> list[str]:
     """Results, the comparison if there is one, and what to type next."""
     name = plan.request.experiment.name

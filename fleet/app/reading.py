@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleet.app.homes import results_folder
+from fleet.app.interrupts import interruptible
 from fleet.compare.comparison import Comparison, compare
 from fleet.compare.reader import Row, open_store, rows
-from fleet.compare.results import ExperimentRow, ResultRow, Shown, experiments, results, show
+from fleet.compare.results import ResultRow, Shown, results, show
 from fleet.compare.views import question
+
+EXPERIMENTS = "select distinct experiment from trials"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,8 +22,8 @@ class Comparing:
     """What `fleet compare` was asked."""
 
     by: str
-    sides: tuple[str, ...] = ()
-    experiment: str | None = None
+    words: tuple[str, ...] = ()
+    """Sides; the first word is an experiment where one has that name."""
     where: str = ""
     metrics: tuple[str, ...] = ("prefill", "decode")
     baseline: str | None = None
@@ -28,24 +31,23 @@ class Comparing:
     pool: bool = False
 
 
+@interruptible()
 def read_results(homes: Sequence[Path], experiment: str | None) -> list[ResultRow]:
     with closing(open_store(_folders(homes))) as con:
         return results(con, experiment)
 
 
-def read_experiments(homes: Sequence[Path]) -> list[ExperimentRow]:
-    with closing(open_store(_folders(homes))) as con:
-        return experiments(con)
-
-
+@interruptible()
 def read_comparison(homes: Sequence[Path], asked: Comparing) -> Comparison:
     with closing(open_store(_folders(homes))) as con:
+        there = {row["experiment"] for row in rows(con, EXPERIMENTS)} if asked.words else set()
+        named = asked.words[:1] if asked.words and asked.words[0] in there else ()
         return compare(
             con,
             by=asked.by,
-            sides=asked.sides,
+            sides=asked.words[len(named) :],
             where=asked.where,
-            experiment=asked.experiment,
+            experiment=named[0] if named else None,
             metrics=asked.metrics,
             baseline=asked.baseline,
             allow_diff=asked.allow_diff,
@@ -53,17 +55,20 @@ def read_comparison(homes: Sequence[Path], asked: Comparing) -> Comparison:
         )
 
 
+@interruptible()
 def read_trial(homes: Sequence[Path], prefix: str) -> Shown:
     with closing(open_store(_folders(homes))) as con:
         return show(con, prefix)
 
 
+@interruptible()
 def read_machines(homes: Sequence[Path]) -> list[Row]:
     """Each machine as it was last seen, newest first."""
     with closing(open_store(_folders(homes), ["trials", "requests", "fingerprints"])) as con:
         return rows(con, question("machines"))
 
 
+@interruptible()
 def read_sql(
     homes: Sequence[Path], query: str, timeout_s: float
 ) -> tuple[list[str], list[list[object]]]:

@@ -48,32 +48,22 @@ def compare(
     from fleet.app import reading as app
     from fleet.compare import text
 
-    homes = options.folders(store)
-    experiment, sides = split(words or [], {row.experiment for row in app.read_experiments(homes)})
     asked = app.Comparing(
         by=by,
-        sides=tuple(sides),
-        experiment=experiment,
+        words=tuple(words or ()),
         where=where,
         metrics=tuple(metric or ("prefill", "decode")),
         baseline=baseline,
         allow_diff=tuple(allow_diff or ()),
         pool=pool,
     )
-    found = app.read_comparison(homes, asked)
+    found = app.read_comparison(options.folders(store), asked)
     if json:
         options.print_json(text.to_json(found))
     else:
         print("\n".join(text.comparison_lines(found)))
     slower = any(line.verdict == "slower" for group in found.groups for line in group.lines)
     raise typer.Exit(1 if slower else 0)
-
-
-def split(words: list[str], experiments: set[str | None]) -> tuple[str | None, list[str]]:
-    """The first word is an experiment where one has that name; all others are sides."""
-    if words and words[0] in experiments:
-        return words[0], words[1:]
-    return None, words
 
 
 def add(app: typer.Typer) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 
+from fleet.app.interrupts import interruptible
 from tests.builders_flow import Fleet, Running, experiment, machine, model, until
 
 pytestmark = pytest.mark.skipif(
@@ -90,6 +93,17 @@ def test_an_interrupt_before_anything_is_measured(fleet: Fleet) -> None:
     until(lambda: fleet.processes() == [])
 
 
+def test_an_interrupted_query_is_no_error() -> None:
+    with pytest.raises(KeyboardInterrupt), interruptible(), duckdb.connect() as con:
+        soon = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+        soon.start()
+        con.execute(
+            "select count(*) from range(1000000) a, range(1000000) b where a.range=b.range*2+a.range%3"
+        )
+    with pytest.raises(RuntimeError, match="another"), interruptible():
+        raise RuntimeError("another")
+
+
 def test_a_killed_coordinator_loses_no_result(fleet: Fleet) -> None:
     """It is stopped first: the workers go on, and what they finish stays with them."""
     begun = running(fleet)
@@ -112,12 +126,13 @@ def test_a_killed_coordinator_loses_no_result(fleet: Fleet) -> None:
 
 def test_one_experiment_is_measured_by_one_submit(fleet: Fleet) -> None:
     begun = running(fleet, "--repeats", "100")
-    second = fleet("submit", "configs/demo.yaml", code=2)
+    second = fleet("submit", "configs/demo.yaml", "--repeats", "100", code=2)
     assert "demo is being measured already" in second.err
     assert "fleet cancel demo" in second.err
     assert second.out == ""
     assert begun.process.poll() is None, "the first one goes on"
     assert fleet("status").out.startswith("demo   running")
     assert "demo is told to stop" in fleet("cancel", "demo").out
-    assert begun.end().code == 130
+    done = begun.end()
+    assert (done.code, "Traceback" in done.err) == (130, False)
     assert fleet("cancel", "demo").out == "demo is not running\n"
