@@ -119,6 +119,15 @@ def home_folder(store: str | None) -> Path:
     return Path(chosen).expanduser().absolute() if chosen else _user_folder("data") / "fleet"
 
 
+def results_folder(home: Path) -> Path:
+    """Where the Parquet files and `views.sql` lie."""
+    return home / "results"
+
+
+def ledger_file(home: Path) -> Path:
+    return home / "ledger.sqlite"
+
+
 def cache_folder() -> Path:
     return _user_folder("cache") / "fleet"
 

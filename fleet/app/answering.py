@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from fleet.app.homes import results_folder
 from fleet.app.interrupts import interruptible
 from fleet.compare.axes import check_axis
 from fleet.compare.comparison import compare
@@ -17,6 +16,7 @@ from fleet.compare.widths import widths
 from fleet.errors import UserError
 from fleet.plan.expand import Cell, Plan
 from fleet.plan.stopping import Contrast, axis, contrasts
+from fleet.wiring import results_folder
 
 
 def contrast_axis(plan: Plan) -> str:

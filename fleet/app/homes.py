@@ -10,15 +10,7 @@ from fleet.ledger.journal import Ledger
 from fleet.model.experiment import Request
 from fleet.ports import PastAttempt
 from fleet.store.parquet import ParquetStore
-
-
-def results_folder(home: Path) -> Path:
-    """Where the Parquet files and `views.sql` lie."""
-    return home / "results"
-
-
-def ledger_file(home: Path) -> Path:
-    return home / "ledger.sqlite"
+from fleet.wiring import ledger_file, results_folder
 
 
 class Home:

@@ -7,9 +7,9 @@ import signal
 from contextlib import closing
 from pathlib import Path
 
-from fleet.app.homes import ledger_file
 from fleet.errors import UnknownName
 from fleet.ledger.journal import Ledger, SubmissionStatus
+from fleet.wiring import ledger_file
 
 
 def status(home: Path, experiment: str | None) -> tuple[SubmissionStatus, ...]:

@@ -7,12 +7,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from fleet.app.homes import results_folder
 from fleet.app.interrupts import interruptible
 from fleet.compare.comparison import Comparison, compare
 from fleet.compare.reader import Row, open_store, rows
 from fleet.compare.results import ResultRow, Shown, results, show
 from fleet.compare.views import question
+from fleet.wiring import results_folder
 
 EXPERIMENTS = "select distinct experiment from trials"
 
