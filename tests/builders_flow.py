@@ -119,6 +119,8 @@ class Fleet:
                 stderr=err,
                 text=True,
                 start_new_session=True,
+                # whatever runs behind a shell ignores SIGINT, and so would all it starts
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
         self._started.append(Running(process, path))
         return self._started[-1]

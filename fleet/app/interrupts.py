@@ -1,7 +1,8 @@
-"""Ctrl-C in the middle of a query."""
+"""Ways to be stopped: Ctrl-C in the middle of a query, and being told to by another process."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,3 +18,11 @@ def interruptible() -> Iterator[None]:
         if str(problem) != DUCKDBS_WORDS:
             raise
         raise KeyboardInterrupt from None
+
+
+def sigterm_is_an_interrupt() -> None:
+    """`fleet cancel` sends SIGTERM: a shell lets what runs behind it ignore SIGINT.
+
+    Called after the dispatcher is open, since Ray's driver sets a handler of its own.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -36,5 +36,5 @@ def cancel(home: Path, experiment: str) -> str:
         pid = ledger.coordinator(experiment)
     if pid is None:
         return f"{experiment} is not running"
-    os.kill(pid, signal.SIGINT)
+    os.kill(pid, signal.SIGTERM)
     return f"{experiment} is told to stop; what is finished is kept"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fleet.app.answering import answer_lines, contrast_axis
 from fleet.app.homes import Home
+from fleet.app.interrupts import sigterm_is_an_interrupt
 from fleet.app.measuring import Measuring
 from fleet.app.talking import Talk
 from fleet.errors import FleetUnreachable, Interrupted, PlanRefused, StoreUnusable
@@ -67,6 +68,7 @@ def submit(request: Request, options: Options, talk: Talk) -> int:
     talk.home(options.home)
     home = Home(options.home)
     with closing(open_dispatcher(request, options)) as dispatcher:
+        sigterm_is_an_interrupt()
         planned = make_plan(request, options, home, dispatcher.machines())
         left = remaining(planned, home.attempts(request), missing_only=options.missing_only)
         left = _without_unwanted_redo(planned, left, home, options, talk)

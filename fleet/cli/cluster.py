@@ -114,7 +114,6 @@ def coordinate() -> None:
     from fleet.app import cluster
     from fleet.cli.view import PlainTalk
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     raise typer.Exit(cluster.coordinate(PlainTalk()))
 
 

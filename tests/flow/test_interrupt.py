@@ -55,6 +55,7 @@ def assert_the_rest_is_measured(fleet: Fleet, kept: set[str]) -> None:
     begun = fleet.rows("select trial_id, started_at from speeds")
     rest = fleet("submit", "configs/demo.yaml")
     assert f"{len(kept)} trials are finished already, {2 * BLOCKS - len(kept)} to go" in rest.err
+    assert rest.err.count(": block ") == 2 * BLOCKS - len(kept), rest.err
     rows = fleet.rows("select trial_id, fence, outcome from trials")
     assert len(rows) == len(stored(fleet)) == 2 * BLOCKS
     assert {(row["fence"], row["outcome"]) for row in rows} == {(0, "ok")}
