@@ -112,7 +112,7 @@ class Measuring:
         self._ledger.cancel_waiting(self._submission, event.what, event.machine_id)
         mine = [key for key, a in self._waiting.items() if a.trial.machine_id == event.machine_id]
         for trial_id in mine:
-            self._waiting.pop(trial_id)
+            self._lost.add(self._waiting.pop(trial_id).trial.cell())
         self._retry = [a for a in self._retry if a.trial.machine_id != event.machine_id]
         self.failed += len(mine)
 

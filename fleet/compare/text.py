@@ -41,7 +41,7 @@ def comparison_lines(comparison: Comparison) -> list[str]:
 
 
 RESULT_TITLES = (
-    *("machine", "model", "test", "settings", "prefill", "decode"),
+    *("session", "machine", "model", "test", "settings", "prefill", "decode"),
     *("first token", "trials", "spread", "flags", "id"),
 )
 
@@ -51,9 +51,10 @@ def results_lines(found: Sequence[ResultRow]) -> list[str]:
     if not found:
         return ["no results yet: fleet submit MODEL"]
     shared = _shared([row.settings for row in found if row.settings])
+    sessions = len({row.session for row in found}) > 1
     lines = aligned(
         RESULT_TITLES,
-        [_result_cells(row, shared) for row in found],
+        [(str(row.session) if sessions else "", *_result_cells(row, shared)) for row in found],
         right=("prefill", "decode", "first token", "trials", "spread"),
     )
     lines += ["rates in tokens/s, medians over trials", *_settings_of_all(shared)]
