@@ -23,6 +23,7 @@ import pytest
 
 REQUIRED = "FLEET_REQUIRE_NAMESPACES"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+CHECKOUT = Path(__file__).resolve().parents[1]
 FIRST_HOST = 1
 BRIDGE_HOST = 254
 
@@ -42,7 +43,8 @@ SETUP = """
 set -e
 hostname "$1"
 mount --bind "$2/etc" /etc
-mount --bind "$2/tmp" /tmp
+case "$5" in /tmp/*) mkdir -p "$2$5"; mount --bind "$5" "$2$5";; esac  # the checkout stays in sight
+mount --rbind "$2/tmp" /tmp
 mount -t tmpfs tmpfs /dev/shm
 exec "$3" -c "$4"
 """
@@ -202,7 +204,7 @@ class Network:
         (folder / "tmp").mkdir()
         self._write_etc(folder / "etc", name)
         unshare = ["unshare", "--pid", "--mount", "--uts", "--ipc", "--fork", "--mount-proc"]
-        setup = ["sh", "-c", SETUP, "sh", name, str(folder), sys.executable, INIT]
+        setup = ["sh", "-c", SETUP, "sh", name, str(folder), sys.executable, INIT, str(CHECKOUT)]
         said = folder / "setup.log"
         with said.open("w") as log:
             unshared = subprocess.Popen(
