@@ -1,5 +1,1 @@
-"""From Parquet to verdicts: views, statistics, words."""
-
-from fleet.compare.views import views_sql
-
-__all__ = ["views_sql"]
+"""From Parquet to verdicts: views, estimates, words."""

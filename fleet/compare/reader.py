@@ -10,7 +10,6 @@ from typing import NoReturn
 import duckdb
 
 from fleet.compare.views import TABLES, escaped, fill_views, literal, union_of_files
-from fleet.compare.views import views_sql as views_sql
 from fleet.errors import StoreUnusable
 
 READ_AT_ONCE = ("trials", "requests")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import gguf
@@ -37,7 +38,7 @@ def write(kind: Kind, sizes: Sizes, path: Path) -> None:
         _GptOss(kind, sizes, path).write()
 
 
-class _Model:
+class _Model(ABC):
     dense: gguf.GGMLQuantizationType
 
     def __init__(self, kind: Kind, sizes: Sizes, path: Path) -> None:
@@ -48,14 +49,14 @@ class _Model:
         self.random = np.random.RandomState(sizes.seed)
         self.file = gguf.GGUFWriter(path, kind)
 
-    def build_vocabulary(self) -> Vocabulary:
-        raise NotImplementedError
+    @abstractmethod
+    def build_vocabulary(self) -> Vocabulary: ...
 
-    def header(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def header(self) -> None: ...
 
-    def layer(self, prefix: str) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def layer(self, prefix: str) -> None: ...
 
     def write(self) -> None:
         self._common_header()
