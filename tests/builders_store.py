@@ -34,6 +34,8 @@ FACTS: dict[str, FactValue] = {
     "power_mode": "high",
     "thermal_class": "nominal",
     "memory_pressure": "normal",
+    "memory_bandwidth_gb_s": 819.2,
+    "foreign_cpu_percent": 1.5,
 }
 SETTINGS: dict[str, Value] = {
     "num_ctx": 8192,
@@ -63,8 +65,8 @@ def reply(**changes: object) -> Reply:
         "first_answer_ns": 3_000,
         "last_chunk_ns": 9_000,
         "ended_ns": 10_000,
-        "chunks": 3,
-        "chunk_gaps_us": (10_000, 11_000),
+        "chunks": 4,
+        "chunk_gaps_us": (10_000, 11_000, 12_000),
         "total_ns": 62_202_324_708,
         "load_ns": 59_609_167,
         "prompt_tokens": 4937,
@@ -95,6 +97,9 @@ def record(index: int = 0, **changes: object) -> RequestRecord:
         seed=1,
         nonce=" the of",
         reply=reply(**changes),
+        turn=1,
+        due_ns=900,
+        reused_tokens=4000,
     )
 
 
@@ -148,7 +153,10 @@ def result(
         model_size_bytes=13_000_000_000,
         placement=Placement(size_bytes=14, gpu_bytes=13, context_length=8192),
         load_ns=8_000_000_000,
+        active_bytes=3_700_000_000,
+        cooled_ns=0,
         fingerprint=fingerprint(facts),
+        fingerprint_after=fingerprint(facts),
         requests=requests,
         readings=(Reading(offset_ns=1, metric="gpu_power_w", source="macmon", value=80.5),),
     )

@@ -90,6 +90,8 @@ class ModelFacts:
     context_length: int | None = None
     tensors_bytes: int | None = None
     """Exact weight bytes summed over the tensors, where the engine lists them."""
+    active_bytes: int | None = None
+    """Those read for each token: without the embedding table, and of experts only those used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,6 +93,17 @@ class RequestRecord:
     nonce: str
     reply: Reply
     """Its stamps are offsets from the trial's zero here."""
+    concurrency: int = 1
+    """Streams of the point that ask at once."""
+    stream: int = 0
+    """Which of them, from 0."""
+    turn: int | None = None
+    """Of a conversation, from 0."""
+    due_ns: int | None = None
+    """When it was meant to be sent; `sent_ns` minus this is how late the client was."""
+    reused_tokens: int | None = None
+    """Tokens at the prompt's beginning that this trial sent before, on purpose: the history of a
+    conversation, the depth of a point."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +154,14 @@ class TrialResult:
     placement: Placement | None = None
     load_ns: int | None = None
     """Client's time over the trial's own load of the model."""
+    active_bytes: int | None = None
+    """Weight bytes read for each token; less than all where experts take turns."""
+    cooled_ns: int | None = None
+    """Waited before the load until the machine was cool; None: not asked to wait."""
+    engine_restarted: bool = False
     fingerprint: Fingerprint | None = None
     """The machine before the trial's settings were applied."""
+    fingerprint_after: Fingerprint | None = None
+    """The machine when all was restored."""
     requests: tuple[RequestRecord, ...] = ()
     readings: tuple[Reading, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from fleet.identity import content_id
 from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine
@@ -39,6 +40,8 @@ class Trial:
     cut: bool = False
     """The cell is far over its estimate: one request per point instead of the job's number."""
     why: str = ""
+    role: Literal["measure", "canary", "noise"] = "measure"
+    """canary: the same small trial again and again, to see whether the machine drifts."""
 
     def cell(self) -> tuple[str, str, str, str]:
         """What stays the same over the blocks: machine, model, job, settings."""

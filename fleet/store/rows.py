@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 
 from fleet.identity import canonical_json
 from fleet.model.job import Think
-from fleet.model.machine import FactValue, Fingerprint
+from fleet.model.machine import CONDITION, FactValue, Fingerprint
 from fleet.model.measure import Placement, Reading, RequestRecord, TrialResult
 from fleet.model.trial import show_settings
 from fleet.store.schema import FINGERPRINTS, TABLES, TRIALS
@@ -35,6 +35,7 @@ TRIAL_FACTS = (
     "power_mode",
     "thermal_class",
 )
+TRIAL_ONLY_FACTS = ("memory_bandwidth_gb_s", "memory_pressure", "foreign_cpu_percent")
 FINGERPRINT_FACTS = (*TRIAL_FACTS, "model", "cpu_cores", "wired_limit_mb", "kernel")
 TRIAL_SETTINGS = (
     "num_ctx",
@@ -74,7 +75,8 @@ def _trial(result: TrialResult) -> Row:
         **_found(result),
         **_course(result),
         **_hashes(result.fingerprint),
-        **_facts(result.fingerprint, TRIAL_FACTS, TRIALS),
+        **_facts(result.fingerprint, (*TRIAL_FACTS, *TRIAL_ONLY_FACTS), TRIALS),
+        **_after(result.fingerprint_after),
         "imported": False,
         "source": None,
     }
@@ -105,6 +107,7 @@ def _asked(result: TrialResult) -> Row:
         **settings,
         "think": _think(trial.job.think),
         "why": trial.why or None,
+        "role": trial.role,
     }
 
 
@@ -119,6 +122,9 @@ def _found(result: TrialResult) -> Row:
         "placement_size_bytes": placement.size_bytes,
         "placement_gpu_bytes": placement.gpu_bytes,
         "load_ns": result.load_ns,
+        "active_bytes": result.active_bytes,
+        "cooled_ns": result.cooled_ns,
+        "engine_restarted": result.engine_restarted,
     }
 
 
@@ -170,6 +176,29 @@ def _request(attempt_id: str, record: RequestRecord) -> Row:
         "output_sha256": reply.output_sha256,
         "error": reply.error,
         "error_reason": reply.error_reason,
+        "concurrency": record.concurrency,
+        "stream": record.stream,
+        "turn": record.turn,
+        "due_ns": record.due_ns,
+        "reused_tokens": record.reused_tokens,
+        **_gaps(reply.chunk_gaps_us),
+    }
+
+
+def _gaps(gaps_us: Sequence[int]) -> Row:
+    """Sums over the first and the last third, and quantiles by nearest rank."""
+    third, ordered = len(gaps_us) // 3, sorted(gaps_us)
+
+    def quantile(share: float) -> int | None:
+        return ordered[math.ceil(share * len(ordered)) - 1] if ordered else None
+
+    return {
+        "first_third_us": sum(gaps_us[:third]) if third else None,
+        "last_third_us": sum(gaps_us[-third:]) if third else None,
+        "gap_p50_us": quantile(0.5),
+        "gap_p90_us": quantile(0.9),
+        "gap_p99_us": quantile(0.99),
+        "gap_most_us": ordered[-1] if ordered else None,
     }
 
 
@@ -218,6 +247,18 @@ def _known(fingerprint: Fingerprint | None) -> tuple[Fingerprint, ...]:
 def _hashes(fingerprint: Fingerprint | None) -> Row:
     names = ("hardware_id", "software_id", "condition_id")
     return {name: getattr(fingerprint, name, None) for name in names}
+
+
+def _after(found: Fingerprint | None) -> Row:
+    """The condition as it was when all was restored."""
+    if found is None:
+        return dict.fromkeys(("condition_after_id", "condition_after", "foreign_cpu_after_percent"))
+    condition = {fact.name: _finite(fact.value) for fact in found.facts if fact.name in CONDITION}
+    return {
+        "condition_after_id": found.condition_id,
+        "condition_after": canonical_json(condition),
+        "foreign_cpu_after_percent": _fitting(found.get("foreign_cpu_percent"), pa.float64()),
+    }
 
 
 def _facts(fingerprint: Fingerprint | None, names: Iterable[str], schema: pa.Schema) -> Row:

@@ -2,13 +2,15 @@
 
 SCHEMA_VERSION is written into every file's metadata. History:
 1  first form (2026-11)
+2  role, cooling, restart, conditions after a trial, active bytes and bandwidth; streams, turns,
+   reused tokens and due times of requests; sums and quantiles of their gaps (2026-11)
 """
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _text, _int, _real, _yes = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
@@ -83,6 +85,16 @@ TRIALS = _schema(
     imported=_yes,
     source=_text,  # of an imported trial: where the figures come from
     why=_text,
+    role=_text,  # measure, canary, noise
+    cooled_ns=_int,  # waited before the load until the machine was cool
+    engine_restarted=_yes,
+    condition_after_id=_text,
+    condition_after=_text,  # JSON: the facts of the condition as they were after the trial
+    active_bytes=_int,  # of the weights, read for each token
+    memory_bandwidth_gb_s=_real,
+    memory_pressure=_text,
+    foreign_cpu_percent=_real,  # of all cores, by others than the engine and fleet
+    foreign_cpu_after_percent=_real,
 )
 
 REQUESTS = _schema(
@@ -118,6 +130,18 @@ REQUESTS = _schema(
     output_sha256=_text,
     error=_text,
     error_reason=_text,
+    concurrency=_int,  # streams of the point
+    stream=_int,  # which of them, from 0
+    turn=_int,  # of a conversation, from 0
+    due_ns=_int,  # when it was meant to be sent
+    reused_tokens=_int,  # at the prompt's beginning: sent before in this trial, on purpose
+    # of chunk_gaps_us, so that no question need read the lists
+    first_third_us=_int,
+    last_third_us=_int,
+    gap_p50_us=_int,
+    gap_p90_us=_int,
+    gap_p99_us=_int,
+    gap_most_us=_int,
 )
 
 READINGS = _schema(attempt_id=_text, offset_ns=_int, metric=_text, source=_text, value=_real)

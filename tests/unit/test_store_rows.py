@@ -16,7 +16,7 @@ from fleet.model.machine import Fact, Fingerprint
 from fleet.model.measure import Placement, Reading, Reply, RequestRecord, TrialResult
 from fleet.store import codec
 from fleet.store.rows import rows_of
-from fleet.store.schema import TABLES
+from fleet.store.schema import SCHEMA_VERSION, TABLES
 from tests.builders_store import FACTS, NOV_2026_NS, fingerprint, record, result
 
 NOT_FROM_A_TRIAL = {
@@ -70,6 +70,26 @@ def test_not_a_number_is_null_everywhere():
     assert json.loads(str(rows["fingerprints"][0]["facts"]))["memory_gb"]["value"] is None
 
 
+def test_sums_and_quantiles_of_the_gaps_lie_beside_them():
+    (row,) = rows_of(result(requests=(record(chunk_gaps_us=(*range(1, 101), 200)),)))["requests"]
+    assert (row["first_third_us"], row["last_third_us"]) == (
+        sum(range(1, 34)),
+        sum(range(69, 101)) + 200,
+    )
+    assert (row["gap_p50_us"], row["gap_p90_us"], row["gap_p99_us"]) == (51, 91, 100)
+    assert row["gap_most_us"] == 200
+    (row,) = rows_of(result(requests=(record(chunk_gaps_us=(7,)),)))["requests"]
+    assert (row["first_third_us"], row["gap_p50_us"], row["gap_p99_us"]) == (None, 7, 7)
+
+
+def test_the_condition_after_a_trial_lies_beside_the_one_before():
+    after = replace(fingerprint({**FACTS, "power_source": "battery"}), condition_id="condition-2")
+    (row,) = rows_of(replace(result(), fingerprint_after=after))["trials"]
+    assert (row["condition_id"], row["condition_after_id"]) == ("condition-1", "condition-2")
+    assert json.loads(str(row["condition_after"]))["power_source"] == "battery"
+    assert "chip" not in json.loads(str(row["condition_after"]))
+
+
 def test_a_gap_too_long_for_its_column_is_null():
     (row,) = rows_of(result(requests=(record(chunk_gaps_us=(5, 2**31)),)))["requests"]
     assert row["chunk_gaps_us"] == [5, None]
@@ -91,7 +111,7 @@ def test_files_say_their_form_and_pack_gaps_tightly(tmp_path):
     path = tmp_path / "r.parquet"
     path.write_bytes(codec.encode_rows("requests", rows_of(result())["requests"]))
     with pq.ParquetFile(path) as file:
-        assert file.schema_arrow.metadata[b"schema_version"] == b"1"
+        assert file.schema_arrow.metadata[b"schema_version"] == str(SCHEMA_VERSION).encode()
         group = file.metadata.row_group(0)
         columns = {
             group.column(n).path_in_schema: group.column(n) for n in range(group.num_columns)
