@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from fleet.model.noun import Noun
 
@@ -24,7 +24,15 @@ PromptTokens = Annotated[int, Field(ge=SHORTEST_PROMPT_TOKENS)]
 OutputTokens = Annotated[int, Field(ge=1)]
 DepthTokens = Annotated[int, Field(ge=0)]
 Streams = Annotated[int, Field(ge=1, le=MOST_STREAMS)]
-Text = Annotated[str, Field(pattern=r"\S")]
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_not_blank)]
 
 
 class Point(Noun):
@@ -221,6 +229,14 @@ class Job(Noun):
             yield "load: request is measured with one stream, and not in a conversation"
         if self.load == "request" and any(p.depth_tokens for p in self.points):
             yield "load: request leaves nothing in the context: depth_tokens must be 0"
+
+    def least_tokens(self, point: Point) -> int:
+        """What the context must hold at least, prompt and answer: a word has a token or more."""
+        length = point.prompt_length()
+        if length is not None:
+            return length + point.output_tokens
+        texts = self.turns or (point.prompt or self.prompt or "",)
+        return sum(len(text.split()) + point.output_tokens for text in texts)
 
     def content(self) -> dict[str, object]:
         """What identifies this job: everything but `why`, with defaults left out."""

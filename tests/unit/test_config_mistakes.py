@@ -275,7 +275,10 @@ JOB_SAID = [
         " (did you mean high?)",
     ),
     ("name: other\nprompt: x\n", "1:7: name: must be mine, as the file is named, not 'other'"),
-    ("name: mine\n", "1:1: needs prompt, prompt_file, or points with prompt_tokens"),
+    (
+        "name: mine\n",
+        "1:1: needs prompt, prompt_file, prompts_file, turns, grid, or points with prompt_tokens",
+    ),
     ('name: mine\nprompt: " "\n', "2:9: prompt: is empty"),
     ("name: mine\nprompt_file: no.txt\n", "2:14: prompt_file: jobs/no.txt: no such file"),
     (
