@@ -151,10 +151,10 @@ class Job(Noun):
     begins with words of its own, so that all of it is evaluated anew."""
     text: Literal["natural", "synthetic"] = "natural"
     """What prompts of an exact length are made of: plain English, or common words in any order."""
-    grid: Grid | None = None
-    """Points as a product of prompt lengths, output lengths, depths and numbers of streams."""
     points: tuple[Point, ...] = Field(default=(Point(),), min_length=1)
     """What is measured, each in every trial."""
+    grid: Grid | None = None
+    """Points as a product of prompt lengths, output lengths, depths and numbers of streams."""
     requests: int = Field(default=3, ge=1, le=1000)
     """Measured requests per point and trial."""
     warmup: int = Field(default=1, ge=0, le=100)

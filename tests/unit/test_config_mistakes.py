@@ -201,7 +201,7 @@ def test_a_byte_order_mark_is_no_mistake(folder: Path) -> None:
         ),
         (
             HEAD.replace("[m]", "gpt-oss:20b"),
-            "3:9: models: must be a list, not 'gpt-oss:20b' (write [gpt-oss:20b])",
+            "3:9: models: must be a list or a mapping, not 'gpt-oss:20b' (write [gpt-oss:20b])",
         ),
         (HEAD.replace("[m]", "[]"), "3:9: models: needs at least one"),
         (HEAD.replace("[m]", '[" "]'), "3:10: models: a name is empty"),
