@@ -107,7 +107,7 @@ class Stream:
     def _question(self, nonce: str, *, warmup: bool) -> Question:
         job, point = self.asking.trial.job, self.point
         text = point.prompt or job.prompt or ""
-        raw = f"{nonce}\n{text}" if job.api == "generate" else text
+        raw = f"{nonce}\n{text}" if job.api == "generate" and nonce else text
         return Question(
             point=point.name(job.name),
             prompt=self.exact.whole(nonce) if self.exact else raw,
