@@ -148,6 +148,10 @@ with points as (
     median(decode_tokens_per_s) filter (valid) as decode_tokens_per_s,
     median(naive_prefill_tokens_per_s) filter (valid) as naive_prefill_tokens_per_s,
     median(naive_decode_tokens_per_s) filter (valid) as naive_decode_tokens_per_s,
+    median(len(chunk_gaps_us) // 3 * 1e6 / nullif(first_third_us, 0)) filter (valid)
+      as burst_decode_tokens_per_s,
+    median(len(chunk_gaps_us) // 3 * 1e6 / nullif(last_third_us, 0)) filter (valid)
+      as sustained_decode_tokens_per_s,
     median(first_token_ns) filter (valid) as first_token_ns,
     median(server_first_token_ns) filter (valid) as server_first_token_ns,
     median(load_duration_ns) filter (valid) as request_load_ns,
