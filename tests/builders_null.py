@@ -7,7 +7,7 @@ depends on the side it stands on but `effect`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,13 @@ from fleet.compare.axes import METRICS
 from fleet.compare.designs import NO_FLOORS, Contrast, Floors, contrast
 from fleet.compare.sides import Side
 from fleet.compare.variants import Variant
+from fleet.model.experiment import Repeats
+from fleet.model.trial import Trial
+from fleet.plan.expand import expand
+from fleet.plan.stopping import Contrast as Pair
+from fleet.plan.stopping import contrasts as declared
+from fleet.plan.stopping import stopped
+from tests import builders_plan
 
 DECODE = METRICS["decode"]
 Numbers = NDArray[np.float64]
@@ -29,6 +36,8 @@ OUTLIERS = 0.04
 REQUESTS = 10
 DRIFT = 0.04
 """Of the speed, from the first to the last trial of a session."""
+
+REPEATS = Repeats(least=5, most=12, half_width_percent=3.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +144,40 @@ def alarms(found: Iterator[Contrast]) -> float:
     """Share of data sets in which the two sides are told apart."""
     told = [c.estimate is not None and c.estimate.p <= 0.05 for c in found]
     return sum(told) / len(told)
+
+
+def until_known(session: Session) -> Iterator[tuple[bool, int]]:
+    """(told apart at the end, after so many blocks), as `fleet submit` goes on or stops.
+
+    The real stop rule, after each block: 5 to 12, until the ratio is known within 3 %.
+    """
+    plan = expand(
+        builders_plan.request(settings={"num_batch": [128, 512]}, repeats=REPEATS),
+        [builders_plan.machine(models=[builders_plan.model("tiny")])],
+    )
+    [pair], every = declared(plan), tuple(plan.trials())
+    for a, b in zip(session.a, session.b, strict=True):
+        for done in range(REPEATS.least, REPEATS.most + 1):
+            found = contrast(
+                *sides((a[:done], b[:done]), machines=1, in_turn=True), DECODE, floors=NO_FLOORS
+            ).estimate
+            assert found is not None
+            if not _goes_on(pair, every, done, found.half_width):
+                yield found.p <= 0.05, done
+                break
+
+
+def _goes_on(pair: Pair, every: Sequence[Trial], done: int, width: float) -> bool:
+    """The stop rule leaves another block to measure."""
+    waiting = [trial for trial in every if trial.block >= done]
+    unwanted = stopped(
+        waiting,
+        [pair],
+        widths={pair.cells: width},
+        done_blocks=dict.fromkeys(pair.cells, done),
+        repeats=REPEATS,
+    )
+    return len(unwanted) < len(waiting)
 
 
 SCENARIOS: Mapping[str, float] = {"no drift": 0.0, f"{DRIFT:.0%} drift": DRIFT}

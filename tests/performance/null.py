@@ -10,7 +10,7 @@ which has no closed form, by scipy on 100,000 samples.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import _table
 import numpy as np
@@ -19,12 +19,7 @@ from _table import Table
 from numpy.random import Generator
 
 from fleet.compare import estimates
-from fleet.model.experiment import Repeats
-from fleet.plan.expand import expand
-from fleet.plan.stopping import contrasts as declared
-from fleet.plan.stopping import stopped
 from tests import builders_null as null
-from tests import builders_plan
 
 BLOCKS = (3, 5, 10)
 FAMILY = 20
@@ -34,7 +29,6 @@ EFFECTS = {3: 0.10, 5: 0.05, 10: 0.03}
 
 POWER_POINTS = 3.0
 SAMPLES = 100_000
-REPEATS = Repeats(least=5, most=12, half_width_percent=3.0)
 HOPELESS = 20.0
 
 
@@ -123,48 +117,10 @@ def stopping(table: Table, chance: Generator, sets: int) -> None:
     """The real stop rule after each block: 5 to 12, until the ratio is known within 3 %."""
     _table.note("stopping on width ...")
     for name, drift in null.SCENARIOS.items():
-        session = null.in_blocks(chance, sets, REPEATS.most, drift=drift)
-        told, blocks = zip(*(until_known(*rates) for rates in pairs(session)), strict=True)
+        session = null.in_blocks(chance, sets, null.REPEATS.most, drift=drift)
+        told, blocks = zip(*null.until_known(session), strict=True)
         level(table, f"one machine, {name}, stopped on width", sum(told) / sets, drift)
         table.beside(f"blocks until then, {name}", float(np.mean(blocks)))
-
-
-def pairs(session: null.Session) -> Iterator[tuple[null.Numbers, null.Numbers]]:
-    return zip(session.a, session.b, strict=True)
-
-
-_REQUEST = builders_plan.request(settings={"num_batch": [128, 512]}, repeats=REPEATS)
-_PLAN = expand(_REQUEST, [builders_plan.machine(models=[builders_plan.model("tiny")])])
-_WAITING = tuple(_PLAN.trials())
-_DECLARED = declared(_PLAN)
-
-
-def until_known(a: null.Numbers, b: null.Numbers) -> tuple[bool, int]:
-    """(told apart at the end, after so many blocks), as `fleet submit` would go on or stop."""
-    for done in range(REPEATS.least, REPEATS.most + 1):
-        found = null.contrast(
-            *null.sides((a[:done], b[:done]), machines=1, in_turn=True),
-            null.DECODE,
-            floors=null.NO_FLOORS,
-        )
-        assert found.estimate is not None
-        if not wanted(done, found.estimate.half_width):
-            return found.estimate.p <= 0.05, done
-    raise AssertionError("the stop rule went on beyond its cap")
-
-
-def wanted(done: int, width: float) -> bool:
-    """The stop rule asks for another block."""
-    [contrast] = _DECLARED
-    waiting: Sequence[builders_plan.Trial] = [t for t in _WAITING if t.block >= done]
-    unwanted = stopped(
-        waiting,
-        _DECLARED,
-        widths={contrast.cells: width},
-        done_blocks=dict.fromkeys(contrast.cells, done),
-        repeats=REPEATS,
-    )
-    return bool(waiting) and len(unwanted) < len(waiting)
 
 
 def sequential(table: Table, chance: Generator, sets: int) -> None:
