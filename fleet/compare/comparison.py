@@ -150,7 +150,6 @@ def _line(side: Side, metric: Metric) -> Line:
     reasons = [f"flagged {label}"] if label else []
     if not values and metric.note:
         reasons += sorted(side.notes(metric.note))
-    burst, sustained = (_scaled(side, c, metric) for c in (metric.burst, metric.sustained))
     return Line(
         side=side.name,
         value=median(shown) * metric.scale if shown else None,
@@ -159,14 +158,15 @@ def _line(side: Side, metric: Metric) -> Line:
         machines=len(side.machines),
         flags=side.flags,
         throttled=side.throttled,
-        burst=burst if side.throttled else None,
-        sustained=sustained if side.throttled else None,
+        burst=_heat(side, metric.burst, metric),
+        sustained=_heat(side, metric.sustained, metric),
         reasons=tuple(reasons),
     )
 
 
-def _scaled(side: Side, column: str | None, metric: Metric) -> float | None:
-    value = side.middle(column)
+def _heat(side: Side, column: str | None, metric: Metric) -> float | None:
+    """Median of a speed before or after heat has set in; None where no trial throttled."""
+    value = side.middle(column) if side.throttled else None
     return None if value is None else value * metric.scale
 
 

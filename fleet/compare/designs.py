@@ -84,7 +84,7 @@ def _paired(a: list[Value], b: list[Value], floor: float | None) -> Contrast:
     """Several trials of one side in a block count as their geometric mean."""
     of_a, of_b = _by_block(a), _by_block(b)
     shared = sorted(of_a.keys() & of_b.keys())
-    alone = sum(block not in shared for side in (a, b) for _, block, _ in side)
+    alone = sum(len(side[block]) for side in (of_a, of_b) for block in side.keys() - shared)
     means = [[_mean(side[block]) for block in shared] for side in (of_a, of_b)]
     found = estimates.paired(means[0], means[1], floor=floor or 0.0)
     why = "" if found else _too_few(len(a), len(b), "fewer than two blocks in common")

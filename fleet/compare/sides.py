@@ -36,7 +36,7 @@ class Side:
 
     @cached_property
     def machines(self) -> tuple[str, ...]:
-        return tuple(sorted({v.text("machine_id") or "" for v in self.variants}))
+        return tuple(sorted({v.machine_id for v in self.variants}))
 
     @property
     def trials(self) -> int:
@@ -92,7 +92,7 @@ class Side:
         key = metric.name, sustained and metric.sustained is not None
         if key not in self.known:
             self.known[key] = [
-                (variant.text("machine_id") or "", f"{variant.asked}/{block}", value)
+                (variant.machine_id, f"{variant.origin}{block}", value)
                 for variant in self.variants
                 for block, value in zip(
                     variant.listed("blocks"), _numbers(variant, metric, key[1]), strict=True
@@ -147,7 +147,7 @@ def is_across(axis: str, variants: Sequence[Variant]) -> bool:
         return always
     shown = defaultdict(set)
     for variant in variants:
-        shown[variant.row["machine_id"]].add(variant.text("axis_value"))
+        shown[variant.machine_id].add(variant.text("axis_value"))
     return all(len(values) == 1 for values in shown.values())
 
 
@@ -258,10 +258,10 @@ def _state(variant: Variant, axis: str, fixed: Sequence[str]) -> tuple[str | Non
     return tuple(variant.text(f) for f in (*STATE, *fixed) if f != axis)
 
 
-def _by_machine(variants: Iterable[Variant]) -> dict[object, list[Variant]]:
-    found: dict[object, list[Variant]] = defaultdict(list)
+def _by_machine(variants: Iterable[Variant]) -> dict[str, list[Variant]]:
+    found: dict[str, list[Variant]] = defaultdict(list)
     for variant in variants:
-        found[variant.row["machine_id"]].append(variant)
+        found[variant.machine_id].append(variant)
     return found
 
 

@@ -57,6 +57,15 @@ class Variant:
         return self.text("experiment"), self.text("session")
 
     @cached_property
+    def origin(self) -> str:
+        """Before the number of a block: blocks of two sessions are two blocks."""
+        return f"{self.text('experiment')}/{self.text('session')}/"
+
+    @cached_property
+    def machine_id(self) -> str:
+        return self.text("machine_id") or ""
+
+    @cached_property
     def age(self) -> str:
         return str(self.row["last_at"] or "")
 
