@@ -20,6 +20,7 @@ from fleet.compare.outcome import Comparison, Group, Line
 from fleet.compare.sides import Bout, Side, bouts, is_across
 from fleet.compare.variants import read_variants
 from fleet.compare.verdict import show_percent, verdict
+from fleet.units import show_count
 
 
 def compare(
@@ -241,7 +242,7 @@ def _beside(found: Contrast) -> Iterator[str]:
     if found.estimate is not None and found.estimate.floored and found.floor is not None:
         yield f"noise floor {show_percent(found.floor)}"
     if found.unpaired:
-        yield f"{found.unpaired} trials left unpaired"
+        yield f"{show_count(found.unpaired, 'trial')} left unpaired"
 
 
 def _group(each: _Round, lines: Sequence[Line]) -> Group:

@@ -59,9 +59,19 @@ class Contrast:
 
 
 def contrast(
-    baseline: Side, side: Side, metric: Metric, *, floors: Floors, sustained: bool = False
+    baseline: Side,
+    side: Side,
+    metric: Metric,
+    *,
+    floors: Floors = NO_FLOORS,
+    sustained: bool = False,
+    of_kinds: bool = True,
 ) -> Contrast:
-    """`sustained`: speeds after heat has set in, where a side knows them."""
+    """One side against the baseline.
+
+    `sustained`: speeds after heat has set in, where a side knows them. `of_kinds` false: even of
+    several machines a side only the spread between trials counts, which more trials narrow.
+    """
     a, b = baseline.values(metric, sustained), side.values(metric, sustained)
     machines = (*baseline.machines, *side.machines)
     known = [floor for m in machines if (floor := _floor(floors, m, metric)) is not None]
@@ -73,7 +83,7 @@ def contrast(
         pair = (floor or 0.0, floor or 0.0)
         found = estimates.welch([x for _, _, x in a], [x for _, _, x in b], floors=pair)
         return _made("one after the other", found, floor, len(a), len(b))
-    return _across(a, b, metric, floors, floor)
+    return _across(a, b, metric, floors, floor, of_kinds)
 
 
 Value = tuple[str, str, float]
@@ -92,12 +102,17 @@ def _paired(a: list[Value], b: list[Value], floor: float | None) -> Contrast:
 
 
 def _across(
-    a: list[Value], b: list[Value], metric: Metric, floors: Floors, floor: float | None
+    a: list[Value],
+    b: list[Value],
+    metric: Metric,
+    floors: Floors,
+    floor: float | None,
+    of_kinds: bool,
 ) -> Contrast:
     sides = [_by_machine(a), _by_machine(b)]
     own = tuple([_floor(floors, m, metric) or 0.0 for m in side] for side in sides)
     values = [list(side.values()) for side in sides]
-    if min(map(len, sides)) > 1:
+    if of_kinds and min(map(len, sides)) > 1:
         found = estimates.kinds_of_machines(values[0], values[1], floors=(own[0], own[1]))
         return _made("kinds of machines", found, floor, len(a), len(b))
     found = estimates.these_machines(values[0], values[1], floors=(own[0], own[1]))

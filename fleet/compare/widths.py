@@ -31,7 +31,8 @@ def widths(
 ) -> Mapping[frozenset[Cell], float]:
     """Widest relative half-width over points and metrics, per pair of baseline and side.
 
-    A cell that stands against nobody has a key of its own. Infinite below two trials. A time is
+    A cell that stands against nobody has a key of its own. Infinite below two trials. Of several
+    machines a side only the spread between trials counts: more of them narrow no other. A time is
     looked at only where the work is too short for any rate.
     """
     axis = check_axis(by)
@@ -86,6 +87,6 @@ def _half_width(sides: Sequence[Side], metric: Metric, floors: Floors) -> float:
     if len(sides) == 1:
         return estimates.half_width([value for _, _, value in sides[0].values(metric)])
     sustained = any(side.throttled for side in sides)
-    found = contrast(sides[0], sides[1], metric, floors=floors, sustained=sustained)
+    found = contrast(sides[0], sides[1], metric, floors=floors, sustained=sustained, of_kinds=False)
     estimate = found.estimate
     return math.inf if estimate is None else estimate.half_width

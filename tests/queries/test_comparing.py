@@ -359,7 +359,7 @@ def test_blocks_without_a_partner_are_left_out_and_counted(opened: Opened) -> No
     store.trial("b-9", decode=900, block=9, started_at=late, **batch(512))
     line = only_line(group(compare(opened(store), by="num_batch")))
     assert (line.design, line.unpaired, line.verdict) == ("paired", 1, "faster")
-    assert "1 trials left unpaired" in line.reasons
+    assert "1 trial left unpaired" in line.reasons
     assert line.estimate is not None
     assert line.estimate.ratio == pytest.approx(1.2)
 
@@ -419,6 +419,7 @@ def test_several_machines_of_each_kind_are_judged_by_machines(opened: Opened) ->
     assert (line.estimate.n_a, line.estimate.n_b) == (2, 2)
     assert found.speaks_of == "kinds of machines"
     assert "the machine is the unit" in found.footer[0]
+    assert max(widths(con, "golden", 0, "memory_gb").values()) < 0.03 < line.estimate.half_width
     one = compare(con, by="memory_gb", where="machine!=big-1")
     line = only_line(group(one))
     assert (line.design, one.speaks_of) == ("these machines", "these machines")
