@@ -46,9 +46,9 @@ def compare(
     wanted = [check_metric(metric) for metric in metrics]
     freed = frozenset(check_fact(fact) for fact in allow_diff)
     variants = read_variants(con, by, wanted, where, experiment)
-    check_apart(by, sides, variants)
     named = [*sides, *([baseline] if baseline else [])]
     of_sides(variants, by, named)
+    check_apart(by, named, variants)
     variants = of_sides(variants, by, named if sides else ())
     across = is_across(by, variants)
     name = side_names(by, variants, pool, named)

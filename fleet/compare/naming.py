@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
@@ -12,6 +13,8 @@ from fleet.model.likeness import HARDWARE_AXES
 
 NOT_KNOWN = "not known"
 LEAST_ID_LETTERS = 6
+_DAYS = r"\d{4}(-\d\d(-\d\d)?)?"
+PERIOD = re.compile(rf"{_DAYS}(\.\.{_DAYS})?")
 
 
 def side_names(
@@ -43,7 +46,7 @@ def is_called(variant: Variant, axis: str, name: str) -> bool:
         return variant.text("machine") == name or begins
     if axis == "date":
         return in_period(value, name)
-    return value == name or natural(value) == natural(name)
+    return natural(value.casefold()) == natural(name.casefold())
 
 
 def in_period(day: str, period: str) -> bool:
@@ -57,6 +60,11 @@ def of_sides(variants: Sequence[Variant], axis: str, names: Sequence[str]) -> li
     there = sorted({_shown(v) for v in variants}, key=natural)
     labels = {v.text("machine") or "" for v in variants} if axis == "machine" else set[str]()
     for name in names:
+        if axis == "date" and not PERIOD.fullmatch(name):
+            raise UserError(
+                f"{name}: no day, month or year",
+                "write 2026-11-20, 2026-11, 2026, or 2026-11-01..2026-11-20",
+            )
         if any(is_called(v, axis, name) for v in variants):
             continue
         if axis == "date":

@@ -189,7 +189,7 @@ def _bouts_of_ground(
 ) -> list[Bout]:
     by_settings: dict[tuple[str | None, ...], dict[str, list[Variant]]] = {}
     for variant in ground:
-        key = tuple(variant.text(field) for field in fixed)
+        key = tuple(variant.asked_for(setting) for setting in fixed)
         by_settings.setdefault(key, {}).setdefault(name(variant), []).append(variant)
     everyone: dict[str, list[Variant]] = defaultdict(list)
     for variant in ground:
@@ -212,7 +212,7 @@ def _bout(
     chosen = [_choose(name, variants, shared, axis, fixed) for name, variants in sides.items()]
     chosen.sort(key=lambda side: natural(side.name))
     first = chosen[0].variants[0]
-    given = [(f, first.text(f)) for f in fixed if first.text(f) is not None]
+    given = [(s, first.asked_for(s)) for s in fixed if first.asked_for(s) is not None]
     models, jobs, points = (
         {v.text(f) or "" for side in chosen for v in side.variants}
         for f in ("model", "job", "point")
@@ -255,7 +255,8 @@ def _newest(own: Sequence[Variant], axis: str, fixed: Sequence[str]) -> list[Var
 
 
 def _state(variant: Variant, axis: str, fixed: Sequence[str]) -> tuple[str | None, ...]:
-    return tuple(variant.text(f) for f in (*STATE, *fixed) if f != axis)
+    found = (variant.text(fact) for fact in STATE if fact != axis)
+    return (*found, *(variant.asked_for(setting) for setting in fixed))
 
 
 def _by_machine(variants: Iterable[Variant]) -> dict[str, list[Variant]]:

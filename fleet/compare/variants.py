@@ -42,9 +42,18 @@ class Variant:
     row: Row
 
     def text(self, field: str) -> str | None:
-        if field in ENVIRONMENT_FACTS or field == "engine_environment":
+        """What is true of these trials; of a variable of the engine what was in force."""
+        if field in ENVIRONMENT_FACTS and self.row.get(field) is None:
             return self._environment.get(field)
-        value = self.row[field]
+        if field == "engine_environment":
+            return self._environment.get(field)
+        return self.asked_for(field)
+
+    def asked_for(self, setting: str) -> str | None:
+        """As the experiment asked, by the column of this name."""
+        value = self.row[setting]
+        if isinstance(value, bool) and setting in ENVIRONMENT_FACTS:
+            return str(int(value))  # as the variable has it
         return None if value is None else str(value)
 
     @cached_property

@@ -30,7 +30,7 @@ ENVIRONMENT_FACTS = {
     "kv_cache_type": "OLLAMA_KV_CACHE_TYPE",
     "flash_attention": "OLLAMA_FLASH_ATTENTION",
 }
-"""Facts that lie in the engine's environment, by their variable."""
+"""Facts that lie in the engine's environment, by their variable: as asked, else as found."""
 
 PROMPT_TOKENS = "prompt_tokens"
 
@@ -87,7 +87,7 @@ CONDITION_AXES = frozenset(
 )
 """Compared within each machine where one has shown more than one of them, else across."""
 
-WORK_AXES = frozenset({"model", "digest", "job", "point", "settings", *SETTINGS})
+WORK_AXES = frozenset({"model", "digest", "job", "point", "settings", *SETTINGS}) - CONDITION_AXES
 """Always compared within each machine."""
 
 AXES = HARDWARE_AXES | CONDITION_AXES | WORK_AXES

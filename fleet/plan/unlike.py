@@ -58,10 +58,13 @@ def unlike(by: str, request: Request, machines: Sequence[Machine]) -> tuple[Plan
     there = [machine for machine in machines if machine.engine is not None]
     if len(there) < 2 or likeness.is_across(by) is False or not _sides_are_machines(by, there):
         return ()
+    asked = {name for settings in request.experiment.settings.combinations() for name in settings}
     found: dict[tuple[str, str, str], list[Machine]] = {}
     for model in dict.fromkeys(request.experiment.models):
         for machine in there[1:]:
             for each in _refused(by, there[0], machine, model):
+                if each.fact in asked:
+                    continue  # it will be the same everywhere, however it is now
                 of_model = model if each.fact == "digest" else ""
                 key = (each.fact, of_model, _told(each, there[0]))
                 found.setdefault(key, [])

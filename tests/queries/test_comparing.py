@@ -553,6 +553,8 @@ def test_periods_of_days(opened: Opened) -> None:
     assert [line.side for line in later.lines] == ["2026-11-10", "2026-11-20"]
     with pytest.raises(UnknownName, match="the nearest day is 2026-11-10"):
         compare(con, by="date", sides=["2026-11-09", "2026-11-20"])
+    with pytest.raises(UserError, match="2026-1: no day, month or year"):
+        compare(con, by="date", sides=["2026-1", "2026-11-20"])
     with pytest.raises(UserError, match="both hold 2026-11-20"):
         compare(con, by="date", sides=["2026-11", "2026-11-20"])
     with pytest.raises(UserError, match="needs a day like 2026-11-01"):
