@@ -51,7 +51,8 @@ FAILING: dict[FailIf, frozenset[str]] = {
 
 By = Annotated[str, typer.Option("--by", help="The axis: machine, model, date, a setting, a fact.")]
 Metrics = Annotated[
-    list[str] | None, typer.Option("--metric", help="prefill, decode, ttft or load.")
+    list[str] | None,
+    typer.Option("--metric", help="prefill, decode, ttft, load, throughput ..."),
 ]
 Where = Annotated[str, typer.Option("--where", help="Only these: column=value, column=value.")]
 Baseline = Annotated[
@@ -75,7 +76,7 @@ Failing = Annotated[
 ]
 Formats = Annotated[Format, typer.Option("--format", help="text, markdown or json.")]
 Classes = Annotated[
-    bool, typer.Option("--classes", help="Print what this axis implies, lists and refuses.")
+    bool, typer.Option("--classes", help="Print what this axis implies, lists, refuses.")
 ]
 
 
@@ -140,7 +141,7 @@ def _print_classes(by: str, form: Format) -> None:
     if form is Format.JSON:
         options.print_json(text.classes(axis))
     elif form is Format.MARKDOWN:
-        print("\n".join(text.class_markdown(axis)))
+        print(text.class_page(), end="")
     else:
         print("\n".join(text.class_lines(axis)))
 

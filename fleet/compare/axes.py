@@ -22,6 +22,8 @@ class Metric:
     higher_is_faster: bool
     prompt_bound: bool = False
     """Depends on the length of the prompt, so unlike prompts are not comparable."""
+    output_bound: bool = False
+    """The same of the answer."""
     naive: str | None = None
     note: str | None = None
     burst: str | None = None
@@ -63,6 +65,57 @@ METRICS = {
             scale=1e-6,
             higher_is_faster=False,
             prompt_bound=True,
+        ),
+        Metric(
+            name="first_thinking",
+            column="first_thinking_token_ns",
+            unit="ms",
+            scale=1e-6,
+            higher_is_faster=False,
+            prompt_bound=True,
+        ),
+        Metric(
+            name="first_answer",
+            column="first_answer_token_ns",
+            unit="ms",
+            scale=1e-6,
+            higher_is_faster=False,
+            prompt_bound=True,
+        ),
+        *(
+            Metric(
+                name=f"inter_token_{quantile}",
+                column=f"inter_token_{quantile}_ns",
+                unit="ms",
+                scale=1e-6,
+                higher_is_faster=False,
+            )
+            for quantile in ("p50", "p90", "p99")
+        ),
+        Metric(
+            name="end_to_end",
+            column="end_to_end_ns",
+            unit="s",
+            scale=1e-9,
+            higher_is_faster=False,
+            prompt_bound=True,
+            output_bound=True,
+        ),
+        Metric(
+            name="throughput",
+            column="throughput_tokens_per_s",
+            unit="tokens/s",
+            higher_is_faster=True,
+            prompt_bound=True,
+            output_bound=True,
+        ),
+        Metric(
+            name="goodput",
+            column="goodput_tokens_per_s",
+            unit="tokens/s",
+            higher_is_faster=True,
+            prompt_bound=True,
+            output_bound=True,
         ),
         Metric(name="load", column="load_ns", unit="s", scale=1e-9, higher_is_faster=False),
     )

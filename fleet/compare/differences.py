@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from fleet.compare.axes import Metric, natural
 from fleet.compare.sides import Side
-from fleet.model.likeness import PROMPT_TOKENS, differing, standing
+from fleet.model.likeness import FACTS, OUTPUT_TOKENS, PROMPT_TOKENS, differing, standing
 
-PROMPTS_ALIKE = 1.10
-"""Prompts of lengths within this factor are alike: another tokenizer, the same text."""
+LENGTHS_ALIKE = 1.10
+"""Prompts and answers of lengths within this factor are alike: another tokenizer, the same text."""
 
 LONGEST_SHOWN = 24
 
@@ -41,14 +41,16 @@ def differences(
         else:
             pair = _pair(found.fact, found.side, found.baseline, " / ")
             listed.append(f"{found.words} {pair}")
-    prompts = _prompts(baseline, side, axis)
-    if prompts and metric.prompt_bound and PROMPT_TOKENS not in freed:
-        hint = " (a conversation before the question counts into the prompt)"
-        chat = all(map(_is_chat, (baseline, side)))
-        refused.append(f"prompt tokens differ: {prompts}{hint if chat else ''}")
-        facts.add(PROMPT_TOKENS)
-    elif prompts:
-        listed.append(f"prompt tokens {prompts}")
+    for count, bound in (
+        (PROMPT_TOKENS, metric.prompt_bound),
+        (OUTPUT_TOKENS, metric.output_bound),
+    ):
+        told = _lengths(baseline, side, count, axis)
+        if told and bound and count not in freed:
+            refused.append(f"{FACTS[count].words} differ: {told}{_hint(baseline, side, count)}")
+            facts.add(count)
+        elif told and (bound or count == PROMPT_TOKENS):
+            listed.append(f"{FACTS[count].words} {told}")
     also = [f"also differs: {', '.join(listed)}"] if listed else []
     return Differences(
         refused=tuple(refused),
@@ -57,16 +59,22 @@ def differences(
     )
 
 
-def _prompts(baseline: Side, side: Side, axis: str) -> str:
+def _lengths(baseline: Side, side: Side, count: str, axis: str) -> str:
     """The longer one first; empty where they are alike."""
-    longer, shorter = sorted(
-        (sorted(set(map(round, s.plain(PROMPT_TOKENS)))) for s in (baseline, side)), reverse=True
-    )
-    if not shorter or standing(PROMPT_TOKENS, axis) == "implied":
+    if standing(count, axis) == "implied":
         return ""
-    if longer[-1] <= PROMPTS_ALIKE * shorter[0]:
+    longer, shorter = sorted(
+        (sorted(set(map(round, s.plain(count)))) for s in (baseline, side)), reverse=True
+    )
+    if not shorter or longer[-1] <= LENGTHS_ALIKE * shorter[0]:
         return ""
     return f"{_counts(longer)} against {_counts(shorter)}"
+
+
+def _hint(baseline: Side, side: Side, count: str) -> str:
+    if count != PROMPT_TOKENS or not all(map(_is_chat, (baseline, side))):
+        return ""
+    return " (a conversation before the question counts into the prompt)"
 
 
 def _is_chat(side: Side) -> bool:

@@ -34,10 +34,10 @@ def aligned(
 
 
 def markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A table of GitHub's Markdown; columns without content are left out."""
+    """A table of GitHub's Markdown, its cells as given; columns without content are left out."""
     kept = [i for i in range(len(titles)) if any(row[i] for row in rows)]
     lines = [[titles[i] for i in kept], ["---"] * len(kept)]
-    lines += [[escape(row[i]) for i in kept] for row in rows]
+    lines += [[row[i] for i in kept] for row in rows]
     return [f"| {' | '.join(line)} |" for line in lines]
 
 

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from fleet.compare.outcome import Comparison, Group, Line
 from fleet.compare.results import ExperimentRow, ResultRow
 from fleet.compare.tables import aligned, escape, markdown
-from fleet.model.likeness import FACTS, standing
+from fleet.model.likeness import FACTS, SHOWN_AXES, standing
 from fleet.units import NS_PER_MS, show_number
 
 ID_LETTERS = 14
@@ -45,6 +45,7 @@ def comparison_markdown(comparison: Comparison) -> list[str]:
         rows = [_cells(line, group.unit) for line in group.lines]
         rows[0][5] = "baseline"
         rows = [[*row[:4], row[4].removeprefix("n "), *row[5:]] for row in rows]
+        rows = [list(map(escape, row)) for row in rows]
         lines += [*markdown(COMPARISON_TITLES, rows), ""]
     lines += [f"{escape(line)}  " for line in _footer(comparison, shared)]
     return lines
@@ -59,8 +60,23 @@ def class_lines(axis: str) -> list[str]:
     return aligned((f"by {axis}", "class"), list(classes(axis).items()))
 
 
-def class_markdown(axis: str) -> list[str]:
-    return markdown((f"by {axis}", "class"), list(classes(axis).items()))
+def class_page() -> str:
+    """The published table for the main axes: docs/likeness.md."""
+    titles = ("Fact", *(f"by `{axis}`" for axis in SHOWN_AXES))
+    rows = [(f"`{fact}`", *(standing(fact, axis) for axis in SHOWN_AXES)) for fact in FACTS]
+    return "\n".join([*CLASS_PAGE, *markdown(titles, rows), ""])
+
+
+CLASS_PAGE = (
+    "# What may differ between two sides",
+    "",
+    "Made by `fleet compare --classes --format markdown`; `fleet compare --by AXIS --classes` "
+    "prints any axis. Implied: it differs because the axis does. Listed: the comparison stands, "
+    "and says so. Refused: not compared, unless with `--allow-diff FACT`. Token counts count only "
+    "for what depends on them, and lengths within 10 % are alike. `fleet plan` applies the same "
+    "table to the machines as found.",
+    "",
+)
 
 
 def _footer(comparison: Comparison, shared: Sequence[str]) -> list[str]:

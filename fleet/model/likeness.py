@@ -32,7 +32,9 @@ ENVIRONMENT_FACTS = {
 }
 """Facts that lie in the engine's environment, by their variable: as asked, else as found."""
 
-PROMPT_TOKENS = "prompt_tokens"
+PROMPT_TOKENS, OUTPUT_TOKENS = "prompt_tokens", "output_tokens"
+COUNTS = (PROMPT_TOKENS, OUTPUT_TOKENS)
+"""Judged by their lengths, and only for metrics that depend on them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ FACTS: dict[str, Field] = {
     "digest": Field("model digests", "refused"),
     "job_content": Field("the jobs' contents", "refused"),
     PROMPT_TOKENS: Field("prompt tokens", "refused"),
+    OUTPUT_TOKENS: Field("output tokens", "refused"),
     "engine": Field("engines", "refused"),
     "engine_version": Field("engine versions", "refused"),
     "kv_cache_type": Field("KV cache types", "refused"),
@@ -67,7 +70,7 @@ FACTS: dict[str, Field] = {
     "power_mode": Field("power mode", "listed"),
     "thermal_class": Field("thermal class", "listed"),
 }
-"""In the order in which they are told. Prompt tokens count only for what depends on them."""
+"""In the order in which they are told."""
 
 HARDWARE_AXES = frozenset(
     {
@@ -105,14 +108,17 @@ IMPLIED: dict[str, frozenset[str]] = {
     "os": _MACHINE | {"os_version", "os_build"},
     "os_version": frozenset({"os_build"}),
     "model": frozenset({"digest"}),
-    "job": frozenset({"job_content", PROMPT_TOKENS}),
-    "point": frozenset({PROMPT_TOKENS}),
+    "job": frozenset({"job_content", *COUNTS}),
+    "point": frozenset(COUNTS),
     "engine": frozenset({"engine_version", "digest"}) | _ENVIRONMENT,
     "engine_environment": _ENVIRONMENT,
     "wired_limit_mb": frozenset({"gpu_limit_mb"}),
     "settings": frozenset({*SETTINGS, "gpu_limit_mb"}),
 }
 """By axis: what differs because the axis does."""
+
+SHOWN_AXES = ("machine", "model", "job", "num_batch", "engine_version", "os_version", "date")
+"""Of the many, those that a page has room for; the others are alike."""
 
 LISTED: dict[str, frozenset[str]] = {
     axis: frozenset({"engine_version", "engine_environment"}) for axis in ("date", "session")
@@ -157,9 +163,9 @@ class Difference:
 
 
 def differing(baseline: Values, side: Values, axis: str) -> Iterator[Difference]:
-    """What differs and is not implied; prompt tokens are judged elsewhere, by their length."""
+    """What differs and is not implied; token counts are judged elsewhere."""
     for fact, field in FACTS.items():
-        if fact == PROMPT_TOKENS or standing(fact, axis) == "implied":
+        if fact in COUNTS or standing(fact, axis) == "implied":
             continue
         theirs, ours = frozenset(baseline(fact)), frozenset(side(fact))
         if theirs != ours:

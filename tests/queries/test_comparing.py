@@ -12,8 +12,11 @@ from typing import Any
 
 import duckdb
 import pytest
+from typer.testing import CliRunner
 
+from fleet.cli.main import build
 from fleet.compare import estimates
+from fleet.compare.axes import METRICS
 from fleet.compare.comparison import compare
 from fleet.compare.outcome import Comparison, Group, Line
 from fleet.compare.reader import open_store
@@ -634,12 +637,44 @@ def test_the_table_of_likeness_knows_every_setting_and_each_fact_has_one_class()
 
 def test_markdown_is_a_table_to_paste(opened: Opened) -> None:
     store = blocks(GoldenStore(), "a", 68.7)
-    found = compare(opened(blocks(store, "b|c", 83.1, **STUDIO_80)), by="machine")
-    lines = comparison_markdown(found)
+    blocks(store, "b", 83.1, **{**STUDIO_80, "machine": "a|b_c"})
+    lines = comparison_markdown(compare(opened(store), by="machine", baseline="studio"))
     assert lines[0] == "**gpt-oss:20b, chat, prefill**"
     assert any(
-        line.startswith("| studio-256 | 83.1 tokens/s | 1.21 x | 1.2 to 1.22 | 5 | faster |")
+        line.startswith("| a\\|b\\_c | 83.1 tokens/s | 1.21 x | 1.2 to 1.22 | 5 | faster |")
         for line in lines
     )
     tables = [line for line in lines if line.startswith("|")]
     assert len({line.count(" | ") for line in tables[:4]}) == 1
+
+
+def test_the_page_of_classes_is_the_one_that_the_command_prints() -> None:
+    printed = CliRunner().invoke(build(), ["compare", "--classes", "--format", "markdown"])
+    page = Path(__file__).resolve().parents[2] / "docs" / "likeness.md"
+    assert printed.output == page.read_text()
+
+
+@pytest.mark.parametrize("metric", sorted(METRICS))
+def test_every_metric_can_be_asked_for(opened: Opened, metric: str) -> None:
+    store = GoldenStore()
+    stamps = {"first_thinking_ns": 10**9, "first_answer_ns": 2 * 10**9, "concurrency": 2}
+    for block in range(3):
+        for name, own in (("a", {}), ("b", STUDIO_80)):
+            asked = {**stamps, "gap_p50_us": 10**4, "gap_p90_us": 10**4, "gap_p99_us": 10**4}
+            store.trial(f"{name}{block}", block=block, ask={**asked, "output": 1201}, **own)
+    line = only_line(group(compare(opened(store), by="machine", metrics=[metric]), metric))
+    assert line.value is not None
+    assert line.verdict == "same"
+
+
+def test_answers_of_unlike_length_have_no_comparable_end(opened: Opened) -> None:
+    store = blocks(GoldenStore(), "a", 100)
+    blocks(store, "b", 100, ask={"output": 401, "output_tokens_asked": None}, **STUDIO_80)
+    con = opened(store)
+    found = compare(con, by="machine", metrics=["end_to_end", "decode"])
+    line = only_line(group(found, "end_to_end"))
+    assert (line.verdict, line.reasons[0]) == (
+        "not comparable",
+        "output tokens differ: 401 against 201",
+    )
+    assert only_line(group(found)).verdict == "same"

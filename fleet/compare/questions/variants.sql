@@ -18,6 +18,7 @@ select
   median(1 - placement_gpu_bytes / placement_size_bytes) as cpu_share,
   list(block) as blocks,
   list(prompt_tokens) as prompt_tokens,
+  list(output_tokens) as output_tokens,
   {metrics}
 from speeds
 where {where}
