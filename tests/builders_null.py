@@ -123,6 +123,7 @@ def _row(values: Numbers, machine: str, span: tuple[str, str]) -> dict[str, obje
         "experiment": "null",
         "session": 0,
         "flags": "",
+        "imported": False,
         "trials": len(values),
         "first_at": span[0],
         "last_at": span[1],

@@ -77,13 +77,20 @@ def contrast(
     known = [floor for m in machines if (floor := _floor(floors, m, metric)) is not None]
     floor = max(known, default=None)
     one_machine = baseline.machines == side.machines and len(side.machines) == 1
-    if one_machine and baseline.blocks & side.blocks and baseline.in_turn_with(side):
+    if one_machine and _in_blocks(baseline, side):
         return _paired(a, b, floor)
     if one_machine:
         pair = (floor or 0.0, floor or 0.0)
         found = estimates.welch([x for _, _, x in a], [x for _, _, x in b], floors=pair)
         return _made("one after the other", found, floor, len(a), len(b))
     return _across(a, b, metric, floors, floor, of_kinds)
+
+
+def _in_blocks(baseline: Side, side: Side) -> bool:
+    """The two have blocks in common and were measured in turn; what is imported has no blocks."""
+    if baseline.imported or side.imported:
+        return False
+    return bool(baseline.blocks & side.blocks) and baseline.in_turn_with(side)
 
 
 Value = tuple[str, str, float]
@@ -151,6 +158,8 @@ def _by_machine(values: list[Value]) -> dict[str, list[float]]:
 
 
 def _mean(values: list[float]) -> float:
+    if len(values) == 1:
+        return values[0]
     return math.exp(math.fsum(map(math.log, values)) / len(values))
 
 

@@ -25,7 +25,7 @@ from fleet.compare.widths import widths
 from fleet.errors import UnknownName, UserError
 from fleet.model.likeness import AXES, FACTS, SETTINGS, standing
 from fleet.model.settings import Settings
-from tests.builders_compare import START, GoldenStore, request, transcripts
+from tests.builders_compare import IMPORTED, START, GoldenStore, request, transcripts
 
 Opened = Callable[[GoldenStore], duckdb.DuckDBPyConnection]
 
@@ -386,6 +386,14 @@ def test_sides_measured_one_after_the_other_are_not_paired_and_say_so(opened: Op
     assert (line.side, line.design, line.verdict) == ("0.33.0", "one after the other", "faster")
     assert any("not in turn" in text for text in found.footer)
     assert found.speaks_of == "one machine"
+
+
+def test_imported_figures_have_no_blocks_to_pair(opened: Opened) -> None:
+    """Their blocks only count the turns of a conversation."""
+    store = blocks(GoldenStore(), "a", 100, **IMPORTED)
+    blocks(store, "b", 110, **{**IMPORTED, "model": "other"})
+    line = only_line(group(compare(opened(store), by="model")))
+    assert (line.design, line.verdict) == ("one after the other", "faster")
 
 
 def test_a_lucky_spread_makes_no_verdict_on_a_noisy_machine(opened: Opened) -> None:
