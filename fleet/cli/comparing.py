@@ -154,12 +154,15 @@ def _check_judged(found: Comparison) -> None:
     judged = [line for line in found.sides() if line.verdict != "not comparable"]
     if judged and all(line.too_few for line in judged):
         raise UserError("too few trials for any verdict", NEEDED)
-    if not judged and found.refused:
-        allowed = " ".join(f"--allow-diff {fact}" for fact in found.refused)
-        raise UserError(
-            f"nothing is comparable: {', '.join(found.refused)} differ",
-            f"fleet compare --by {found.by} {allowed}, which says what differs beside each ratio",
-        )
+    if judged:
+        return
+    if not found.refused:
+        raise UserError("nothing is comparable, for the reasons above", "fleet results")
+    allowed = " ".join(f"--allow-diff {fact}" for fact in found.refused)
+    raise UserError(
+        f"nothing is comparable: {', '.join(found.refused)} differ",
+        f"fleet compare --by {found.by} {allowed}, which says what differs beside each ratio",
+    )
 
 
 def add(app: typer.Typer) -> None:
