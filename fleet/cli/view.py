@@ -149,7 +149,10 @@ class PlainTalk:
 
 def cell_text(trial: Trial) -> str:
     varied = " ".join(f"{key}={value}" for key, value in varied_settings(trial).items())
-    parts = (f"block {trial.block + 1}", trial.model, trial.job.name, varied)
+    if trial.role == "canary":
+        return f"canary  {trial.model}"
+    side = f"side {trial.side}" if trial.side else ""
+    parts = (f"block {trial.block + 1}", trial.model, trial.job.name, varied, side)
     return "  ".join(part for part in parts if part)
 
 

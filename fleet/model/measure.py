@@ -157,7 +157,8 @@ class TrialResult:
     active_bytes: int | None = None
     """Weight bytes read for each token; less than all where experts take turns."""
     cooled_ns: int | None = None
-    """Waited before the load until the machine was cool; None: not asked to wait."""
+    """Waited before the load until the machine was cool; None: not asked to wait, or the machine
+    tells nothing of its heat."""
     engine_restarted: bool = False
     fingerprint: Fingerprint | None = None
     """The machine before the trial's settings were applied."""

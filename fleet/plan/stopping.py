@@ -83,7 +83,7 @@ def stopped(
     repeats: Repeats,
     lost: Collection[Cell] = (),
 ) -> frozenset[str]:
-    """Ids among the waiting trials that are no longer wanted.
+    """Ids among the waiting trials that are no longer wanted; of canaries and A/A runs, none.
 
     `widths`: by `Contrast.cells`, the widest ratio half-width as a fraction (0.021); a contrast
     without one is not known yet. `done_blocks`: by cell, blocks measured well. `lost`: cells
@@ -101,7 +101,9 @@ def stopped(
         done = done_blocks.get(cell, 0)
         return done >= repeats.most or (done >= repeats.least and cell not in still_open)
 
-    return frozenset(trial.trial_id for trial in waiting if ended(trial.cell()))
+    return frozenset(
+        trial.trial_id for trial in waiting if trial.role == "measure" and ended(trial.cell())
+    )
 
 
 def cut(trial: Trial, seconds_seen: float) -> Trial:
@@ -128,6 +130,7 @@ def _one_of_each_cell(plan: Plan) -> list[tuple[Machine, Trial]]:
         trial.cell(): (machine.machine, trial)
         for machine in plan.machines
         for trial in machine.trials
+        if trial.role == "measure"
     }
     return sorted(
         cells.values(),
