@@ -14,8 +14,8 @@ from fleet.ledger.journal import Ledger
 from fleet.model.event import Event, Finished, Lost, Started
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt, Trial
-from fleet.plan.expand import Cell, Plan
 from fleet.plan import canaries
+from fleet.plan.expand import Cell, Plan
 from fleet.plan.stopping import contrasts, stopped
 from fleet.ports import Dispatcher
 
