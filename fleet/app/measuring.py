@@ -48,7 +48,7 @@ class Measuring:
         self._widths = Widths(home.folder, plan)
         self._blocks: Counter[Cell] = self._blocks_before()
         self._lost: set[Cell] = set()
-        self._last_block: dict[str, int] = {}
+        self._begun: dict[str, int] = {}
         self._retry: list[Attempt] = []
         self._tries: Counter[str] = Counter()
         self.done = 0
@@ -60,10 +60,10 @@ class Measuring:
 
     def run(self) -> None:
         """Until nothing waits, nothing is worth another try, or every machine is lost."""
-        self._drop_not_needed(self._waiting.values())
-        queues = self._by_machine(self._waiting.values())
-        self._talk.began(self._plan, {key: len(queue) for key, queue in queues.items()})
         with closing(self._widths):
+            self._drop_not_needed(list(self._waiting.values()))
+            queues = self._by_machine(self._waiting.values())
+            self._talk.began(self._plan, {key: len(queue) for key, queue in queues.items()})
             while queues:
                 self._ledger.enqueue(self._submission, [a for q in queues.values() for a in q])
                 self._measure(queues)
@@ -82,6 +82,7 @@ class Measuring:
     def _take(self, event: Event) -> None:
         if isinstance(event, Started):
             self._ledger.running(event.attempt)
+            self._begin(event.attempt.trial)
         elif isinstance(event, Finished):
             self._keep(event.result)
         elif isinstance(event, Lost):
@@ -89,6 +90,11 @@ class Measuring:
         self._talk.event(event)
         if isinstance(event, Finished) and self._ends_block(event.result.trial):
             self._stop_what_is_known()
+
+    def _begin(self, trial: Trial) -> None:
+        if trial.role != "canary":
+            begun = self._begun.get(trial.machine_id, -1)
+            self._begun[trial.machine_id] = max(begun, trial.block)
 
     def _keep(self, result: TrialResult) -> None:
         """Stored first, forgotten on the node second."""
@@ -101,7 +107,6 @@ class Measuring:
         attempt = self._waiting.pop(result.trial.trial_id, None)
         if attempt is None or attempt.trial.role == "canary":
             return  # of an earlier run, found in a spool; or no work, and tried only once
-        self._last_block[attempt.trial.machine_id] = attempt.trial.block
         self._tries[result.trial.trial_id] += 1
         if result.outcome == "ok":
             self.done += 1
@@ -153,10 +158,11 @@ class Measuring:
             done_blocks=self._blocks,
             repeats=self._plan.repeats,
             lost=self._lost,
+            begun=self._begun,
         )
         unwanted = [self._waiting.pop(trial_id) for trial_id in ids]
         birds = [a.trial for a in self._waiting.values() if a.trial.role == "canary"]
-        idle = canaries.past_the_end(birds, self._work(), self._last_block)
+        idle = canaries.past_the_end(birds, self._work(), self._begun)
         unwanted += [self._waiting.pop(trial_id) for trial_id in idle]
         self._ledger.not_needed(ids | idle, "known closely enough")
         return unwanted

@@ -46,14 +46,14 @@ def around(canaries: Iterable[Trial], blocks: Iterable[int]) -> list[Trial]:
 
 
 def past_the_end(
-    canaries: Iterable[Trial], waiting: Iterable[Trial], measured: Mapping[str, int]
+    canaries: Iterable[Trial], waiting: Iterable[Trial], begun: Mapping[str, int]
 ) -> frozenset[str]:
     """Ids of the canaries behind all work; the one right after the last block stays.
 
-    `waiting`: trials still to be measured. `measured`: the last block of each machine id in
-    which anything was measured.
+    `waiting`: trials still to be measured. `begun`: by machine id, the last block in which
+    anything was measured.
     """
-    last = dict(measured)
+    last = dict(begun)
     for trial in waiting:
         last[trial.machine_id] = max(trial.block, last.get(trial.machine_id, -1))
     return frozenset(
