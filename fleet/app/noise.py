@@ -115,7 +115,11 @@ def read_report(home: Path, plan: Plan) -> NoiseReport:
     """What the stored trials of this run say of each machine."""
     experiment = plan.request.experiment
     with closing(open_store([results_folder(home)])) as con:
-        runs = stored_runs(con, experiment.name, plan.session)
+        runs = [
+            run
+            for run in stored_runs(con, experiment.name, plan.session)
+            if (run.model, run.job) == (experiment.models[0], experiment.jobs[0])
+        ]
     lines = [
         _line(machine.machine.name, machine.machine.machine_id, metric, runs)
         for machine in plan.machines
