@@ -11,21 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fleet.clock import SystemClock
-from fleet.commands import SystemCommands
 from fleet.errors import UserError
-from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine
-from fleet.model.machine import Fingerprint
-from fleet.model.script import MachineScript
-from fleet.ports import Engine, FactProbe
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # who only wants a folder does not wait for the nouns and their validators
+    from fleet.commands import SystemCommands
     from fleet.engines.simulated import Simulated
+    from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine
+    from fleet.model.machine import Fingerprint
+    from fleet.model.script import MachineScript
+    from fleet.ports import Engine, FactProbe
+
+    EngineSpec = OllamaEngine | EmbeddedEngine | SimulatedEngine
 
 OWN_HOME = ""
 """As `WorkerSpec.state`: the home of the user on the node itself."""
-
-EngineSpec = OllamaEngine | EmbeddedEngine | SimulatedEngine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +55,8 @@ class Node:
 
 
 def node(spec: WorkerSpec, state: Path) -> Node:
+    from fleet.model.experiment import SimulatedEngine
+
     if isinstance(spec.engine, SimulatedEngine):
         return _simulated_node(spec.engine, spec.name)
     return _real_node(spec, state)
@@ -92,6 +93,7 @@ class _SimulatedServer:
         self._engine: Simulated | None = None
 
     def start(self) -> Engine:
+        from fleet.clock import SystemClock
         from fleet.engines.simulated import Simulated
 
         self._engine = Simulated(self._script, seed=self._seed, clock=SystemClock())
@@ -111,6 +113,7 @@ class _SimulatedServer:
 
 
 def _real_node(spec: WorkerSpec, state: Path) -> Node:
+    from fleet.commands import SystemCommands
     from fleet.fingerprint import assemble
 
     commands = SystemCommands()
@@ -127,6 +130,9 @@ def _real_node(spec: WorkerSpec, state: Path) -> Node:
 
 def _restart_of(spec: EngineSpec, commands: SystemCommands) -> Callable[[Engine], Engine] | None:
     """The engine in this process is fleet's own; Ollama is the user's, and so is its command."""
+    from fleet.clock import SystemClock
+    from fleet.model.experiment import EmbeddedEngine, OllamaEngine
+
     if isinstance(spec, EmbeddedEngine):
 
         def made_anew(engine: Engine) -> Engine:
@@ -153,6 +159,9 @@ def _probes(commands: SystemCommands) -> list[FactProbe]:
 
 
 def _real_engine(spec: EngineSpec) -> Engine:
+    from fleet.clock import SystemClock
+    from fleet.model.experiment import EmbeddedEngine
+
     if isinstance(spec, EmbeddedEngine):
         from fleet.engines.embedded import Embedded
 
@@ -164,6 +173,7 @@ def _real_engine(spec: EngineSpec) -> Engine:
 
 def _ollama_address(spec: EngineSpec) -> str:
     from fleet.engines.ollama import address
+    from fleet.model.experiment import OllamaEngine
 
     host = spec.host if isinstance(spec, OllamaEngine) else None
     return address(host, os.environ)

@@ -13,6 +13,7 @@ from fleet.cli import (
     comparing,
     configuration,
     importing,
+    metrics,
     noise,
     planning,
     querying,
@@ -67,6 +68,7 @@ def build() -> typer.Typer:
         querying,
         watching,
         importing,
+        metrics,
         configuration,
         cluster,
     ):
