@@ -183,7 +183,7 @@ FLAGS = (
     Flag(
         name="not_reused",
         kind="invalid",
-        rule="most of the prompt was to come from the cache, and it took as long as without",
+        rule="new tokens behind a context that was to be reused took too long for them alone",
     ),
     Flag(name="suspended", kind="invalid", rule="the machine slept during the trial"),
     Flag(name="context", kind="invalid", rule="another context length was in force than asked"),
