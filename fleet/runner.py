@@ -137,7 +137,9 @@ def _ask(
     A probe asks for one token, only to have the engine count the prompt.
     """
     name, index = point.name(trial.job.name), len(course.requests)
-    nonce = prompts.nonce(trial.seed, trial.model, trial.job.name, name, trial.block, index)
+    nonce = ""
+    if not trial.job.fixed_prompt:
+        nonce = prompts.nonce(trial.seed, trial.model, trial.job.name, name, trial.block, index)
     output_tokens = 1 if probe else point.output_tokens
     reply = place.engine.ask(build_ask(trial, output_tokens, nonce, words), place.stop)
     course.requests.append(
@@ -159,16 +161,18 @@ def _ask(
 
 
 def build_ask(trial: Trial, output_tokens: int, nonce: str, words: int) -> Ask:
-    """The nonce stands first: in a raw prompt, or in the system message of a chat."""
+    """The nonce stands first, in a raw prompt or in the system message of a chat; a job of a
+    fixed prompt has none."""
     chat = trial.job.api == "chat"
-    text = trial.job.prompt or ""
-    prompt = prompts.filled(nonce, words) if words else text if chat else f"{nonce}\n{text}"
+    own = trial.job.prompt or ""
+    text = f"{nonce}\n{own}" if nonce and not chat else own
+    prompt = prompts.filled(nonce, words) if words else text
     sent = {name: trial.settings[name] for name in REQUEST_OPTIONS if name in trial.settings}
     return Ask(
         model=trial.model,
         api=trial.job.api,
         prompt=prompt,
-        system=nonce.strip() if chat else None,
+        system=nonce.strip() if chat and nonce else None,
         options={
             **load_options(trial.settings),
             **sent,

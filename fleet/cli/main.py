@@ -9,6 +9,7 @@ import typer
 
 from fleet import __version__
 from fleet.cli import (
+    answers,
     cluster,
     comparing,
     configuration,
@@ -62,6 +63,7 @@ def build() -> typer.Typer:
         planning,
         reading,
         comparing,
+        answers,
         querying,
         watching,
         importing,

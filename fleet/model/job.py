@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from fleet.model.checks import Check
 from fleet.model.noun import Noun
 
 Think = bool | Literal["low", "medium", "high", "max"]
@@ -72,6 +73,12 @@ class Job(Noun):
     """Thinking as the engine names it; left out: sent as the model's own default."""
     keep_text: bool = False
     """Keep the answers in the answers table."""
+    fixed_prompt: bool = False
+    """Send the prompt alone, word for word the same each time, so that answers can be compared;
+    needs load: request, since an engine knows a prompt that it was asked before."""
+    checks: tuple[Check, ...] = ()
+    """Looked at by `fleet answers`; they change nothing measured, so they are no part of the
+    job's identity."""
 
     @model_validator(mode="after")
     def _has_something_to_ask(self) -> Job:
@@ -81,11 +88,14 @@ class Job(Noun):
         exact = any(point.prompt_length() is not None for point in self.points)
         if exact and self.api == "chat":
             raise ValueError("points with exact prompt_tokens need api: generate")
+        if self.fixed_prompt and (exact or self.load != "request"):
+            raise ValueError("fixed_prompt needs a prompt of its own and load: request")
         names = [point.name(self.name) for point in self.points]
         if len(set(names)) < len(names):
             raise ValueError("two points have the same name: give each a label")
         return self
 
     def content(self) -> dict[str, object]:
-        """What identifies this job: everything but `why`, with defaults left out."""
-        return self.model_dump(exclude_defaults=True, exclude={"why", "prompt_file"}, mode="json")
+        """What identifies this job: everything but `why` and checks, defaults left out."""
+        not_asked = {"why", "prompt_file", "checks"}
+        return self.model_dump(exclude_defaults=True, exclude=not_asked, mode="json")
