@@ -6,17 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
 from fleet.compare.tables import aligned
-from fleet.model.answers import (
-    Agreement,
-    Answer,
-    Contrast,
-    Disagreement,
-    Parting,
-    Score,
-    Sheet,
-    Timed,
-)
-from fleet.units import show_count, show_ns, show_number
+from fleet.model.answers import HASHES_ONLY, Answer, Contrast, Disagreement, Sheet
 
 NARROWEST = 36
 BETWEEN = " | "
@@ -24,7 +14,7 @@ PROMPT_LETTERS = 300
 SHOWN_WORDS = 12
 """Of each text where two part: before the place and after it."""
 
-TOO_SHORT = "too short for a rate"
+RULE = 72
 
 
 def answers_lines(sheets: Sequence[Sheet], width: int, *, thinking: bool = False) -> list[str]:
@@ -39,9 +29,11 @@ def _sheet_lines(sheet: Sheet, width: int, *, thinking: bool) -> Iterator[str]:
     yield from _wrapped(_headline(sheet), width)
     if sheet.answers:
         yield ""
+        yield from _table(sheet.answers, width)
+        yield ""
         columns = [_column(each, thinking=thinking) for each in sheet.answers]
         yield from _beside(columns, width) or _below(columns, width)
-    told = [*sheet.notes, *agreement_lines(sheet), *_contrast_lines(sheet.contrasts)]
+    told = [*sheet.notes, *_agreement_lines(sheet), *_contrast_lines(sheet.contrasts)]
     if told:
         yield ""
     for line in told:
@@ -57,74 +49,66 @@ def _headline(sheet: Sheet) -> str:
     return f'{name}   "{cut}"'
 
 
-Column = tuple[list[str], list[str]]
-"""What stands above the rule, and the answer below it."""
+def _facts(answer: Answer, *, machines: int) -> Iterator[tuple[str, str]]:
+    """Title and value of each; the machine stands in the title where there are several."""
+    yield from answer.lengths()
+    yield "settings", "" if answer.is_reference else answer.details
+    yield "source", answer.details if answer.is_reference else ""
+    if machines == 1:
+        yield "machine", answer.timed[0].machine
+    for timed in answer.timed:
+        place = f" on {timed.machine}" if machines > 1 and timed.machine else ""
+        for name, value in timed.figures(thinks=bool(answer.thinking)):
+            yield f"{name}{place}", value
+    for score in answer.scores:
+        yield score.check, score.verdict()
+
+
+def _table(answers: Sequence[Answer], width: int) -> list[str]:
+    """A column for each answer where that fits, else a paragraph for each."""
+    machines = len({timed.machine for each in answers for timed in each.timed if timed.machine})
+    columns = [_plain_facts(each, machines) for each in answers]
+    titles = _merged([list(facts) for facts in columns])
+    names = [plain(each.title()) for each in answers]
+    rows = [[title, *(facts.get(title, "") for facts in columns)] for title in titles]
+    whole = aligned(("", *names), rows)
+    if max(map(cells, whole)) <= width:
+        return whole
+    lines: list[str] = []
+    for name, facts in zip(names, columns, strict=True):
+        lines += [name, *aligned((), list(facts.items()), indent="  "), ""]
+    return _wrapped_all(lines[:-1], width)
+
+
+def _plain_facts(answer: Answer, machines: int) -> dict[str, str]:
+    facts = _facts(answer, machines=machines)
+    return {plain(title): plain(value) for title, value in facts if value}
+
+
+def _merged(titles: Sequence[Sequence[str]]) -> list[str]:
+    """All titles once, each after those that stand before it in its own list."""
+    merged: list[str] = []
+    for each in titles:
+        at = 0
+        for title in each:
+            if title in merged:
+                at = merged.index(title) + 1
+            else:
+                merged.insert(at, title)
+                at += 1
+    return merged
+
+
+Column = tuple[str, list[str]]
+"""A title and the lines below it."""
 
 
 def _column(answer: Answer, *, thinking: bool) -> Column:
-    above = [*title_lines(answer), *map(score_line, answer.scores)]
-    below = plain(answer.text).strip("\n").split("\n") if answer.text.strip() else [no_text(answer)]
+    below = plain(answer.shown()).split("\n")
     if thinking and answer.thinking:
-        thought = plain(answer.thinking).strip("\n").split("\n")
+        thought = plain(answer.thinking).strip().split("\n")
         below = ["(thinking)", *thought, "", "(answer)", *below]
-    return above, below
-
-
-def title_lines(answer: Answer) -> list[str]:
-    """Name, what tells it from the others, lengths, times."""
-    lines = [answer.name + (" (reference)" if answer.is_reference else ""), plain(answer.details)]
-    lines += lengths(answer)
-    lines += [line for timed in answer.timed for line in time_lines(timed, answer)]
-    return [plain(line) for line in lines if line]
-
-
-def lengths(answer: Answer) -> list[str]:
-    tokens = [] if answer.output_tokens is None else [show_count(answer.output_tokens, "token")]
-    size = [show_count(answer.words, "word"), show_count(answer.characters, "character")]
-    thought = f"thinking: {show_count(answer.thinking_words, 'word')}" if answer.thinking else ""
-    return [", ".join([*tokens, *size]), thought, answer.ended]
-
-
-def time_lines(timed: Timed, answer: Answer) -> list[str]:
-    """On which machine, then total, load, first answer token, rate."""
-    known = [
-        f"{words} {show_ns(value)}"
-        for words, value in (
-            ("total", timed.total_ns),
-            ("load", timed.load_ns),
-            ("first token", timed.first_token_ns),
-            ("first answer token", timed.first_answer_ns if answer.thinking else None),
-        )
-        if value is not None
-    ]
-    if timed.decode_tokens_per_s is not None:
-        known.append(f"{show_number(timed.decode_tokens_per_s)} tokens/s")
-    elif not answer.is_reference:
-        known.append(TOO_SHORT)
-    place = f"on {timed.machine}: " if timed.machine else ""
-    flags = f" ({timed.flags})" if timed.flags else ""
-    return [f"{place}{', '.join(known)}{flags}"] if known else []
-
-
-def score_line(score: Score) -> str:
-    return plain(f"{score.check}: {verdict_of(score)}")
-
-
-def verdict_of(score: Score) -> str:
-    """`yes`, `no (0.41)`, `0.41`, or why nothing could be decided."""
-    words = "" if score.passed is None else "yes" if score.passed else "no"
-    value = "" if score.value is None else f"{score.value:.2f}"
-    rest = ", ".join(filter(None, (value if words else "", score.note)))
-    if words:
-        return f"{words} ({rest})" if rest else words
-    return " ".join(filter(None, (value, score.note)))
-
-
-def no_text(answer: Answer) -> str:
-    """Why there is nothing to read."""
-    if answer.thinking and answer.ended:
-        return f"(no answer: {answer.ended}, all of them thinking)"
-    return "(no answer: only thinking)" if answer.thinking else "(an empty answer)"
+    return plain(answer.title()), below
 
 
 def _beside(columns: Sequence[Column], width: int) -> list[str]:
@@ -132,7 +116,7 @@ def _beside(columns: Sequence[Column], width: int) -> list[str]:
     each = (width - len(BETWEEN) * (len(columns) - 1)) // len(columns)
     if len(columns) < 2 or each < NARROWEST:
         return []
-    above = _abreast([_wrapped_all(top, each) for top, _ in columns], each)
+    above = _abreast([_wrapped(title, each) for title, _ in columns], each)
     below = _abreast([_wrapped_all(text, each) for _, text in columns], each)
     return [*above, "-+-".join("-" * each for _ in columns), *below]
 
@@ -147,49 +131,28 @@ def _abreast(columns: Sequence[list[str]], width: int) -> list[str]:
 
 def _below(columns: Sequence[Column], width: int) -> list[str]:
     lines: list[str] = []
-    for above, text in columns:
-        lines += [*([""] if lines else []), *_wrapped_all(above, width), "-" * min(width, 72)]
+    for title, text in columns:
+        lines += [*([""] if lines else []), *_wrapped(title, width), "-" * min(width, RULE)]
         lines += _wrapped_all(text, width)
     return lines
 
 
-def agreement_lines(sheet: Sheet) -> list[str]:
+def _agreement_lines(sheet: Sheet) -> Iterator[str]:
     """One line where all outputs that should be equal are, else where each pair parts."""
     many = len({each.settings for each in sheet.agreements}) > 1
-    return [line for each in sheet.agreements for line in _agreement(each, many=many)]
+    for each in sheet.agreements:
+        settings = f" {each.settings}" if many and each.settings else ""
+        yield f"{each.model}{settings}, {each.said()}"
+        for pair in each.disagreements:
+            yield from _disagreement_lines(pair)
 
 
-def _agreement(found: Agreement, *, many: bool) -> Iterator[str]:
-    subject = f"{found.model} {found.settings}" if many and found.settings else found.model
-    place = ", ".join(found.machines)
-    if not found.repeated:
-        yield f"{subject}: no prompt was asked twice, nothing to compare ({place})"
-        return
-    asked = f"{show_count(found.requests, 'output')} to {show_count(found.questions, 'prompt')}"
-    if not found.disagreements:
-        yield f"{subject}: {asked} on {place}, all the same where the prompt is the same"
-        return
-    yield f"{subject}: {asked} on {place}; outputs differ where they should be the same"
-    for pair in found.disagreements:
-        yield from disagreement_lines(pair)
-
-
-def disagreement_lines(pair: Disagreement) -> Iterator[str]:
-    sides = f"{pair.left} against {pair.right}"
-    if pair.left == pair.right:
-        sides = f"{pair.left} against itself"
-    also = f" (also differs: {pair.also})" if pair.also else ""
-    counted = f"  {sides}: {pair.differing} of {show_count(pair.compared, 'prompt')}{also}"
+def _disagreement_lines(pair: Disagreement) -> Iterator[str]:
     if pair.contrast is None:
-        yield f"{counted}; only hashes are known: `keep_text: true` in the job shows where"
+        yield f"  {pair.title()}; {HASHES_ONLY}"
         return
-    yield f"{counted}; {parting_words(pair.contrast.parting)}"
+    yield f"  {pair.title()}; {pair.contrast.parting.place()}"
     yield from _continuations(pair.contrast)
-
-
-def parting_words(parting: Parting) -> str:
-    """`they part after 14 words of the answer`."""
-    return f"they part after {show_count(parting.common_words, 'word')} of the {parting.where}"
 
 
 def _continuations(found: Contrast) -> list[str]:
@@ -217,7 +180,7 @@ def _contrast_lines(contrasts: Iterable[Contrast]) -> Iterator[str]:
     marks = {"same": ("", ""), "left": ("[-", "-]"), "right": ("{+", "+}")}
     for each in contrasts:
         yield ""
-        yield f"[-{each.left}-] against {{+{each.right}+}}: {parting_words(each.parting)}"
+        yield f"[-{each.left}-] against {{+{each.right}+}}: {each.parting.place()}"
         text = "".join(
             f"{marks[kind][0]}{plain(piece)}{marks[kind][1]}" for kind, piece in each.pieces
         )

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
+
+from fleet.units import show_count, show_ns, show_number, show_time
+
+LONG_NS = 60 * 10**9
+"""From here on a time is shown in minutes."""
+
+HASHES_ONLY = "only hashes are known; `keep_text: true` in the job shows where they part"
 
 Piece = tuple[Literal["same", "left", "right"], str]
 """A stretch of text that both have, or only the left or only the right one."""
@@ -35,6 +43,15 @@ class Score:
     """Similarity, 0 to 1, where that was asked."""
     note: str = ""
 
+    def verdict(self) -> str:
+        """`yes`, `no (0.41)`, `0.41`, or why nothing could be decided."""
+        value = "" if self.value is None else f"{self.value:.2f}"
+        rest = ", ".join(filter(None, (value, self.note)))
+        if self.passed is None:
+            return rest
+        word = "yes" if self.passed else "no"
+        return f"{word} ({rest})" if rest else word
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timed:
@@ -53,6 +70,25 @@ class Timed:
     """Request sent to the first token of the answer, thinking before it included."""
     decode_tokens_per_s: float | None = None
     flags: str = ""
+
+    def figures(self, *, thinks: bool) -> Iterator[tuple[str, str]]:
+        """What is known, in words; of an answer without thinking the first token is enough."""
+        times = (
+            ("total", self.total_ns),
+            ("load", self.load_ns),
+            ("first token", self.first_token_ns),
+            ("first answer token", self.first_answer_ns if thinks else None),
+        )
+        for name, duration_ns in times:
+            if duration_ns is not None:
+                long = duration_ns >= LONG_NS
+                yield name, show_time(duration_ns) if long else show_ns(duration_ns)
+        if self.decode_tokens_per_s is not None:
+            yield "decode", f"{show_number(self.decode_tokens_per_s)} tokens/s"
+        elif self.machine:
+            yield "decode", "too short for a rate"
+        if self.flags:
+            yield "flags", self.flags
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +112,28 @@ class Answer:
     timed: tuple[Timed, ...]
     scores: tuple[Score, ...] = ()
 
+    def title(self) -> str:
+        return f"{self.name} (reference)" if self.is_reference else self.name
+
+    def lengths(self) -> Iterator[tuple[str, str]]:
+        if self.output_tokens is not None:
+            yield "tokens", str(self.output_tokens)
+        yield "words", str(self.words)
+        yield "characters", str(self.characters)
+        if self.thinking:
+            yield "thinking", show_count(self.thinking_words, "word")
+        if self.ended:
+            yield "ended", self.ended
+
+    def shown(self) -> str:
+        """The text, or why there is none."""
+        if self.text.strip():
+            return self.text.strip()
+        if self.thinking:
+            ended = f", {self.ended}" if self.ended else ""
+            return f"(no answer: it only thought{ended})"
+        return "(an empty answer)"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parting:
@@ -86,6 +144,9 @@ class Parting:
     common_words: int
     left: str
     right: str
+
+    def place(self) -> str:
+        return f"they part after {show_count(self.common_words, 'word')} of the {self.where}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +174,13 @@ class Disagreement:
     contrast: Contrast | None = None
     """The first one of which both texts were kept; None: none was, only hashes are known."""
 
+    def title(self) -> str:
+        """`alpha against beta: 2 of 3 prompts (also differs: engine version 1 against 2)`."""
+        other = "itself" if self.left == self.right else self.right
+        also = f" (also differs: {self.also})" if self.also else ""
+        counted = f"{self.differing} of {show_count(self.compared, 'prompt')}"
+        return f"{self.left} against {other}: {counted}{also}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
@@ -128,6 +196,15 @@ class Agreement:
     repeated: int
     """Questions that were asked more than once, so that something can be compared."""
     disagreements: tuple[Disagreement, ...] = ()
+
+    def said(self) -> str:
+        outputs = show_count(self.requests, "output")
+        asked = f"{outputs} to {show_count(self.questions, 'prompt')} on {', '.join(self.machines)}"
+        if not self.repeated:
+            return f"{asked}: no prompt was asked twice, so there is nothing to compare"
+        if self.disagreements:
+            return f"{asked}: outputs differ where they should be the same"
+        return f"{asked}: the same prompt always gave the same output"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fleet.model.answers import (
+    HASHES_ONLY,
     Agreement,
     Answer,
     Contrast,
@@ -12,10 +13,9 @@ from fleet.model.answers import (
     Piece,
     Score,
     Sheet,
-    Timed,
 )
 from fleet.report.page import Markup, joined, page, tag
-from fleet.units import show_count, show_ns, show_number
+from fleet.units import show_count
 
 TITLE = "Answers side by side"
 
@@ -49,49 +49,24 @@ def _answer(answer: Answer) -> Markup:
         _figures(answer),
         _scores(answer.scores),
         _thinking(answer),
-        tag("div", answer.text.strip("\n") or _nothing(answer), css="words"),
+        tag("div", answer.shown(), css="words"),
         css="answer reference" if answer.is_reference else "answer",
     )
-
-
-def _nothing(answer: Answer) -> str:
-    return "(no answer: only thinking)" if answer.thinking else "(an empty answer)"
 
 
 def _thinking(answer: Answer) -> Markup:
     if not answer.thinking:
         return Markup()
     summary = tag("summary", f"thinking, {show_count(answer.thinking_words, 'word')}")
-    return tag("details", summary, tag("div", answer.thinking.strip("\n"), css="words"))
+    return tag("details", summary, tag("div", answer.thinking.strip(), css="words"))
 
 
 def _figures(answer: Answer) -> Markup:
-    tokens = [] if answer.output_tokens is None else [show_count(answer.output_tokens, "token")]
-    size = [show_count(answer.words, "word"), show_count(answer.characters, "character")]
-    length = ", ".join([*tokens, *size, *filter(None, [answer.ended])])
-    rows = [("length", length)]
+    rows = list(answer.lengths())
     for timed in answer.timed:
-        rows += [(f"on {timed.machine}", timed.flags or " ")] if timed.machine else []
-        rows += _times(timed, answer)
+        rows += [("machine", timed.machine)] if timed.machine else []
+        rows += timed.figures(thinks=bool(answer.thinking))
     return _table(rows)
-
-
-def _times(timed: Timed, answer: Answer) -> list[tuple[str, str]]:
-    first_answer_ns = timed.first_answer_ns if answer.thinking else None
-    rate = timed.decode_tokens_per_s
-    no_rate = "" if answer.is_reference else "too short for a rate"
-    named = (
-        ("total", _ns(timed.total_ns)),
-        ("load", _ns(timed.load_ns)),
-        ("first token", _ns(timed.first_token_ns)),
-        ("first answer token", _ns(first_answer_ns)),
-        ("decode", no_rate if rate is None else f"{show_number(rate)} tokens/s"),
-    )
-    return [(name, value) for name, value in named if value]
-
-
-def _ns(duration_ns: int | None) -> str:
-    return "" if duration_ns is None else show_ns(duration_ns)
 
 
 def _table(rows: Sequence[tuple[str, str]]) -> Markup:
@@ -107,36 +82,20 @@ def _scores(scores: Sequence[Score]) -> Markup:
 
 
 def _verdict(score: Score) -> Markup:
-    value = [] if score.value is None else [f"{score.value:.2f}"]
-    rest = ", ".join([*value, *filter(None, [score.note])])
-    if score.passed is None:
-        return tag("td", rest)
-    word = "yes" if score.passed else "no"
-    return tag("td", f"{word} ({rest})" if rest else word, css=word)
+    css = "" if score.passed is None else "yes" if score.passed else "no"
+    return tag("td", score.verdict(), css=css)
 
 
 def _agreement(found: Agreement) -> Markup:
-    place = ", ".join(found.machines)
-    asked = f"{show_count(found.requests, 'output')} to {show_count(found.questions, 'prompt')}"
-    if not found.repeated:
-        said = "no prompt was asked twice, nothing to compare"
-    elif found.disagreements:
-        said = "outputs differ where they should be the same"
-    else:
-        said = "all the same where the prompt is the same"
-    line = tag("p", tag("b", found.model), f", {asked} on {place}: {said}.")
+    line = tag("p", tag("b", found.model), f", {found.said()}.")
     return joined((line, *map(_disagreement, found.disagreements)))
 
 
 def _disagreement(pair: Disagreement) -> Markup:
-    other = "itself" if pair.left == pair.right else pair.right
-    also = f" (also differs: {pair.also})" if pair.also else ""
-    counted = f"{pair.left} against {other}: {pair.differing} of "
-    title = f"{counted}{show_count(pair.compared, 'prompt')}{also}"
+    title = tag("h4", pair.title())
     if pair.contrast is None:
-        why = "Only hashes are known: keep_text: true in the job shows where they part."
-        return joined((tag("h4", title), tag("p", why, css="faint")))
-    return joined((tag("h4", title), _difference(pair.contrast)))
+        return joined((title, tag("p", HASHES_ONLY, css="faint")))
+    return joined((title, _difference(pair.contrast)))
 
 
 def _against_the_first(found: Contrast) -> Markup:
@@ -145,12 +104,9 @@ def _against_the_first(found: Contrast) -> Markup:
 
 
 def _difference(found: Contrast) -> Markup:
-    parting = found.parting
-    count = show_count(parting.common_words, "word")
-    where = f"They part after {count} of the {parting.where}."
     return joined(
         (
-            tag("p", where, css="faint"),
+            tag("p", f"{found.parting.place()}:", css="faint"),
             tag("div", joined(map(_piece, found.pieces)), css="words difference"),
         )
     )
