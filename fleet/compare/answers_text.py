@@ -37,7 +37,7 @@ def _sheet_lines(sheet: Sheet, width: int, *, thinking: bool) -> Iterator[str]:
     if told:
         yield ""
     for line in told:
-        yield from _wrapped(line, width)
+        yield from _wrapped(plain(line), width)
 
 
 def _headline(sheet: Sheet) -> str:
@@ -51,11 +51,11 @@ def _headline(sheet: Sheet) -> str:
 
 def _facts(answer: Answer, *, machines: int) -> Iterator[tuple[str, str]]:
     """Title and value of each; the machine stands in the title where there are several."""
-    yield from answer.lengths()
     yield "settings", "" if answer.is_reference else answer.details
     yield "source", answer.details if answer.is_reference else ""
     if machines == 1:
         yield "machine", answer.timed[0].machine
+    yield from answer.lengths()
     for timed in answer.timed:
         place = f" on {timed.machine}" if machines > 1 and timed.machine else ""
         for name, value in timed.figures(thinks=bool(answer.thinking)):
