@@ -61,7 +61,8 @@ def sheets(
     """One for each question, `checks` by job. Raises ConfigError for a reference that belongs
     to no job here."""
     columns: dict[Question, list[Any]] = {}
-    for row in rows(con, question("answers"), _scope(asked)):
+    kept = question("answers", prompt=question("prompt_text"))
+    for row in rows(con, kept, _scope(asked)):
         if _is_wanted(row, asked):
             columns.setdefault(question_of(row), []).append(row)
     references = _by_job(asked, sorted({job for job, _, _ in columns}))

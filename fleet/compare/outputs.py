@@ -33,7 +33,8 @@ def agreements(
     `scope`: experiment and job, None for all. With `machines` only pairs of these are looked at.
     """
     found: dict[Question, list[Agreement]] = {}
-    for _, group in groupby(rows(con, question("equal_outputs"), scope), key=_work):
+    pairs_of = question("equal_outputs", prompt=question("prompt_text"))
+    for _, group in groupby(rows(con, pairs_of, scope), key=_work):
         pairs: list[Any] = list(group)
         if models and pairs[0]["model"] not in models:
             continue
@@ -45,7 +46,7 @@ def agreements(
 
 
 def _work(row: Row) -> tuple[object, ...]:
-    names = ("job", "point", "content", "model", "digest", "engine", "settings")
+    names = ("job", "point", "job_content", "model", "digest", "engine", "settings")
     return tuple(row[name] for name in names)
 
 

@@ -98,6 +98,22 @@ def test_unlike_prompts_are_unlike_questions(tmp_path: Path) -> None:
     assert [sheet.prompt for sheet in read(store, tmp_path)] == ["how?", "why?"]
 
 
+def test_the_prompt_is_that_of_the_turn_or_the_point(tmp_path: Path) -> None:
+    store = AnsweredStore()
+    talk = '{"name":"talk","turns":["hello","and then?"]}'
+    for turn in (0, 1):
+        asked = {"turn": turn, "point": f"talk@t{turn}"}
+        store.said(f"turn{turn}", "x", job="talk", job_content=talk, ask=asked)
+    points = '[{"output_tokens":5},{"label":"q-2","prompt":"own text"}]'
+    content = f'{{"name":"file","points":{points},"prompt":"of all"}}'
+    for point in ("file", "q-2"):
+        store.said(f"point {point}", "x", job="file", job_content=content, ask={"point": point})
+    assert [(sheet.point, sheet.prompt) for sheet in read(store, tmp_path)] == [
+        *(("file", "of all"), ("q-2", "own text")),
+        *(("talk@t0", "hello"), ("talk@t1", "and then?")),
+    ]
+
+
 def test_only_what_was_named_in_its_order(tmp_path: Path) -> None:
     store = AnsweredStore()
     store.said("a", "x", model="a")

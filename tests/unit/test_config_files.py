@@ -67,7 +67,9 @@ def test_what_is_shipped() -> None:
         "gpt-oss", "memory-96-vs-128", "practice", "quickstart", "wired-limit",
     ]  # fmt: skip
     assert names_in(JOBS) == [
-        "chat", "cold-load", "gold", "prefill-decode", "quickstart", "regularization",
+        "chat", "cold-load", "concurrency", "conversation", "conversation-anew", "depth", "gold",
+        "grid", "prefill-decode", "quickstart", "regularization", "side-by-side", "soak",
+        "synthetic", "warm-load",
     ]  # fmt: skip
 
 

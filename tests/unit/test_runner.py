@@ -231,3 +231,13 @@ def test_a_fixed_prompt_goes_out_alone_and_from_a_fresh_load_each_time(engine: W
     assert [record.nonce for record in first.requests] == ["", ""]
     assert len(engine.asked) == 6
     assert engine.unloads == 3 * (1 + 2 + 1)
+
+
+def test_an_answer_to_a_fixed_prompt_may_end_where_it_ends(
+    engine: WordEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = engine.ask
+    stopped = lambda asked, stop: replace(ask(asked, stop), done_reason="stop")  # noqa: E731
+    monkeypatch.setattr(engine, "ask", stopped)
+    result = run(engine, job=builders.job(load="request", warmup=0, fixed_prompt=True))
+    assert [record.reply.done_reason for record in result.requests] == ["stop", "stop"]

@@ -1,13 +1,21 @@
 -- Purpose: the kept answers to set side by side, with the times of the very request.
 -- Grain: one row per question (job, point, content), model, engine, settings and machine: the first
 --   measured request of the session measured last, so that all machines show the same request.
--- Parameters: $1 the experiment, $2 the job, null for all.
+-- Parameters: $1 the experiment, $2 the job, null for all. Blank `prompt`: prompt_text.sql.
 with kept as (
   select attempt_id, request, folder from answers
 ),
 asked as (
   select
-    r.*, t.digest, t.engine, t.job_content, t.think,
+    r.attempt_id, r.request, r.folder, r.trial_id, r.block,
+    r.job, r.point, r.turn, t.job_content,
+    r.model, t.digest, t.engine, r.settings, t.think, r.machine_id, r.machine,
+    r.output_tokens, r.output_tokens_asked, r.done_reason, r.invalid,
+    r.ended_ns - r.sent_ns as total_ns,
+    r.load_duration_ns as load_ns,
+    r.first_token_ns,
+    r.first_answer_ns - r.sent_ns as first_answer_token_ns,
+    r.decode_tokens_per_s,
     max(t.started_at) over (partition by r.experiment, r.session) as session_at
   from requests_flagged r
   semi join kept using (attempt_id, request, folder)
@@ -21,23 +29,17 @@ first as (
   select *
   from asked
   qualify row_number() over (
-    partition by point, job_content, job, model, digest, engine, settings, machine_id
+    partition by job, point, job_content, model, digest, engine, settings, machine_id
     order by session_at desc, block, request, folder
   ) = 1
 )
 select
-  f.job, f.point, json_extract_string(f.job_content, '$.prompt') as prompt,
-  f.model, f.digest, f.engine, f.settings, f.think, f.machine_id, f.machine,
-  f.trial_id, f.request,
-  a.answer, a.thinking,
-  f.output_tokens, f.output_tokens_asked, f.done_reason, f.output_sha256,
-  f.ended_ns - f.sent_ns as total_ns,
-  f.load_duration_ns as load_ns,
-  f.first_token_ns,
-  f.first_answer_ns - f.sent_ns as first_answer_token_ns,
-  f.decode_tokens_per_s,
+  first.* exclude (invalid),
+  {prompt} as prompt,
   -- An answer that ends of its own will is short of the budget, and no worse for that.
-  trim(replace(' ' || f.invalid || ' ', ' short ', ' ')) as flags
-from first f
-join answers a using (attempt_id, request, folder)
-order by f.job, f.point, prompt, f.model, f.settings, f.digest, f.machine
+  trim(replace(' ' || invalid || ' ', ' short ', ' ')) as flags,
+  answer,
+  thinking
+from first
+join answers using (attempt_id, request, folder)
+order by job, point, prompt, model, settings, digest, machine

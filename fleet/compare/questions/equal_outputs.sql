@@ -3,16 +3,15 @@
 -- Grain: one row per question's model, digest, engine and settings, and pair of machines (a machine
 --   with itself too) that answered the same prompt; one row without a pair where no prompt was
 --   asked twice.
--- Parameters: $1 the experiment, $2 the job, null for all.
+-- Parameters: $1 the experiment, $2 the job, null for all. Blank `prompt`: prompt_text.sql.
 with kept as (
   select attempt_id, request, folder, true as has_text from answers
 ),
 outputs as (
   select
-    {'job': r.job, 'point': r.point, 'content': t.job_content, 'model': r.model,
-     'digest': t.digest, 'engine': t.engine, 'settings': r.settings} as work,
-    {'seed': r.seed, 'nonce': r.nonce, 'turn': r.turn,
-     'output_tokens': r.output_tokens_asked} as prompt,
+    {'job': r.job, 'point': r.point, 'turn': r.turn, 'job_content': t.job_content,
+     'model': r.model, 'digest': t.digest, 'engine': t.engine, 'settings': r.settings} as work,
+    {'seed': r.seed, 'nonce': r.nonce, 'output_tokens': r.output_tokens_asked} as asked,
     r.machine_id, r.machine, r.output_sha256,
     count(*) as requests,
     arg_min(
@@ -37,39 +36,40 @@ totals as (
   select
     work,
     sum(requests)::bigint as requests,
-    count(distinct prompt) as questions,
+    count(distinct asked) as questions,
     list_sort(list_distinct(list(machine))) as machines
   from outputs
   group by work
 ),
 repeated as (
   select work, count(*) as repeated
-  from (select work, prompt from outputs group by all having sum(requests) > 1)
+  from (select work, asked from outputs group by all having sum(requests) > 1)
   group by work
 ),
 pairs as (
   select
     a.work, a.machine as left_machine, b.machine as right_machine,
-    count(distinct a.prompt) as compared,
-    count(distinct a.prompt) filter (a.output_sha256 <> b.output_sha256) as differing,
+    count(distinct a.asked) as compared,
+    count(distinct a.asked) filter (a.output_sha256 <> b.output_sha256) as differing,
     arg_min(
       {'left': a.example, 'right': b.example},
-      (not (a.example.has_text and b.example.has_text), a.prompt)
+      (not (a.example.has_text and b.example.has_text), a.asked)
     ) filter (a.output_sha256 <> b.output_sha256) as example
   from outputs a
   join outputs b
-    on a.work = b.work and a.prompt = b.prompt
+    on a.work = b.work and a.asked = b.asked
     and (a.machine, a.machine_id, a.output_sha256) <= (b.machine, b.machine_id, b.output_sha256)
   where a.machine_id <> b.machine_id or a.output_sha256 <> b.output_sha256 or a.requests > 1
   group by all
 )
-select
-  t.work.job as job, t.work.point as point, t.work.content as content, t.work.model as model,
-  t.work.digest as digest, t.work.engine as engine, t.work.settings as settings,
-  json_extract_string(t.work.content, '$.prompt') as prompt,
-  t.requests, t.questions, t.machines, coalesce(repeated, 0) as repeated,
-  left_machine, right_machine, compared, differing, example
-from totals t
-left join repeated using (work)
-left join pairs p using (work)
-order by job, point, prompt, content, model, settings, digest, engine, left_machine, right_machine
+select * exclude (work), {prompt} as prompt
+from (
+  select
+    work, unnest(work),
+    requests, questions, machines, coalesce(repeated, 0) as repeated,
+    left_machine, right_machine, compared, differing, example
+  from totals
+  left join repeated using (work)
+  left join pairs using (work)
+)
+order by job, point, job_content, model, digest, engine, settings, left_machine, right_machine
