@@ -48,6 +48,8 @@ def _read(text: str, file: str, json_lines: bool) -> list[Prompt]:
     mistakes = [one for one in found if isinstance(one, Mistake)] + list(_doubled(prompts, file))
     if mistakes:
         raise ConfigError(tuple(sorted(mistakes, key=lambda one: (one.line, one.column))))
+    if not prompts:
+        raise failure(file, "holds no prompt")
     if len(prompts) > MOST_PROMPTS:
         what = f"holds {len(prompts)} prompts: at most {MOST_PROMPTS} make one job"
         raise failure(file, what, prompts[MOST_PROMPTS].line)

@@ -78,7 +78,7 @@ def build_ask(trial: Trial, question: Question, think: Think | None) -> Ask:
         model=trial.model,
         api=trial.job.api,
         prompt=question.prompt,
-        system=question.nonce.strip() if chat else None,
+        system=question.nonce.strip() or None if chat else None,
         history=question.history,
         options={
             **load_options(trial.settings),

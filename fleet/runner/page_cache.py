@@ -23,6 +23,7 @@ def forget_file(path: str) -> bool:
         return False
     try:
         size_bytes = os.fstat(file).st_size
+        os.fsync(file)  # what is not on the disk yet cannot be left to it
         os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
         places = (size_bytes * look // LOOKS for look in range(LOOKS))
         return size_bytes > 0 and not any(_in_memory(file, place) for place in places)
