@@ -219,7 +219,7 @@ def test_a_byte_order_mark_is_no_mistake(folder: Path) -> None:
             HEAD.replace("[gold]", "[zzzz]"),
             "4:8: jobs: no job named 'zzzz' (there are chat, cold-load, concurrency, conversation, "
             "conversation-anew, depth, gold, grid, prefill-decode, quickstart, regularization, "
-            "soak, synthetic, warm-load)",
+            "side-by-side, soak, synthetic, warm-load)",
         ),
     ],
 )
