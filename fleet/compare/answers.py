@@ -168,7 +168,7 @@ def _facts(row: Row, found: Sequence[Row]) -> list[str]:
     digests = {str(other["digest"]) for other in found if other["model"] == row["model"]}
     return [
         *str(row["settings"] or "").split(),
-        f"think={row['think']}" if row["think"] else "think=default",
+        *([f"think={row['think']}"] if row["think"] else []),
         f"engine={row['engine']}",
         f"output_tokens={row['output_tokens_asked']}",
         *([f"digest={str(row['digest'])[:DIGEST_LETTERS]}"] if len(digests) > 1 else []),
