@@ -67,7 +67,8 @@ def sheets(
             columns.setdefault(question_of(row), []).append(row)
     references = _by_job(asked, sorted({job for job, _, _ in columns}))
     compared = agreements(con, _scope(asked), asked.models, asked.machines)
-    every = sorted({*columns, *compared}, key=lambda key: [natural(part) for part in key])
+    every = _worth_reading(compared) if columns and asked.job is None else list(compared)
+    every = sorted({*columns, *every}, key=lambda key: [natural(part) for part in key])
     return [
         _sheet(
             key,
@@ -77,6 +78,11 @@ def sheets(
         )
         for key in every
     ]
+
+
+def _worth_reading(compared: Mapping[Question, Sequence[Agreement]]) -> list[Question]:
+    """Where texts are to be read, outputs without text matter only if they differ."""
+    return [key for key, found in compared.items() if any(each.disagreements for each in found)]
 
 
 def _scope(asked: Asked) -> list[object]:
@@ -116,12 +122,7 @@ def _contrasts(answers: Sequence[Answer]) -> Iterable[Contrast]:
     first = next((each for each in answers if each.is_reference), answers[0] if answers else None)
     for other in answers:
         if first is not None and other is not first:
-            yield contrast(title(first), title(other), ("", first.text), ("", other.text))
-
-
-def title(answer: Answer) -> str:
-    """What tells a column from the others."""
-    return " ".join(filter(None, (answer.name, "" if answer.is_reference else answer.details)))
+            yield contrast(first.title, other.title, ("", first.text), ("", other.text))
 
 
 def _by_job(asked: Asked, jobs: Sequence[str]) -> dict[str, list[Reference]]:
@@ -160,8 +161,22 @@ def _answers(
         _answer(column, " ".join(f for f in _facts(column[0], found) if f not in shared))
         for column in columns.values()
     ]
-    every = [*measured, *map(_reference, references)]
+    every = [*_titled(measured), *map(_reference, references)]
     return [_scored(each, references, checks) for each in every]
+
+
+def _titled(answers: Sequence[Answer]) -> list[Answer]:
+    """Of one model there can be an answer for each combination of settings and machine."""
+    titled = []
+    for each in answers:
+        details = [other.details for other in answers if other.name == each.name]
+        place = f"on {', '.join(timed.machine for timed in each.timed)}"
+        parts = (
+            each.details if len(set(details)) > 1 else "",
+            place if details.count(each.details) > 1 else "",
+        )
+        titled.append(replace(each, title=" ".join(filter(None, (each.name, *parts)))))
+    return titled
 
 
 def _facts(row: Row, found: Sequence[Row]) -> list[str]:
@@ -184,6 +199,7 @@ def _answer(column: Sequence[Mapping[str, Any]], details: str) -> Answer:
     text, thinking = row["answer"] or "", row["thinking"] or ""
     return Answer(
         name=row["model"],
+        title=row["model"],
         details=details,
         text=text,
         thinking=thinking,
@@ -220,6 +236,7 @@ def _timed(row: Mapping[str, Any]) -> Timed:
 def _reference(given: Reference) -> Answer:
     return Answer(
         name=given.name,
+        title=f"{given.name} (reference)",
         is_reference=True,
         details=given.source,
         text=given.text,

@@ -16,6 +16,12 @@ SHOWN_WORDS = 12
 
 RULE = 72
 
+KINDS = (
+    *("settings", "source", "machine", "tokens", "words", "characters", "thinking", "ended"),
+    *("total", "load", "first token", "first answer token", "decode", "flags", "check"),
+)
+"""Order of the rows: what is to be compared stands one below the other."""
+
 
 def answers_lines(sheets: Sequence[Sheet], width: int, *, thinking: bool = False) -> list[str]:
     """`width` in columns of the terminal; `thinking` shows it in front of each answer."""
@@ -49,54 +55,39 @@ def _headline(sheet: Sheet) -> str:
     return f'{name}   "{cut}"'
 
 
-def _facts(answer: Answer, *, machines: int) -> Iterator[tuple[str, str]]:
-    """Title and value of each; the machine stands in the title where there are several."""
-    yield "settings", "" if answer.is_reference else answer.details
-    yield "source", answer.details if answer.is_reference else ""
+def _facts(answer: Answer, *, machines: int) -> Iterator[tuple[str, str, str]]:
+    """Kind, title and value of each; the machine stands in the title where there are several."""
+    kind = "source" if answer.is_reference else "settings"
+    yield kind, kind, answer.details
     if machines == 1:
-        yield "machine", answer.timed[0].machine
-    yield from answer.lengths()
+        yield "machine", "machine", answer.timed[0].machine
+    for kind, value in answer.lengths():
+        yield kind, kind, value
     for timed in answer.timed:
         place = f" on {timed.machine}" if machines > 1 and timed.machine else ""
-        for name, value in timed.figures(thinks=bool(answer.thinking)):
-            yield f"{name}{place}", value
+        for kind, value in timed.figures(thinks=bool(answer.thinking)):
+            yield kind, f"{kind}{place}", value
     for score in answer.scores:
-        yield score.check, score.verdict()
+        yield "check", score.check, score.verdict()
 
 
 def _table(answers: Sequence[Answer], width: int) -> list[str]:
     """A column for each answer where that fits, else a paragraph for each."""
     machines = len({timed.machine for each in answers for timed in each.timed if timed.machine})
-    columns = [_plain_facts(each, machines) for each in answers]
-    titles = _merged([list(facts) for facts in columns])
-    names = [plain(each.title()) for each in answers]
-    rows = [[title, *(facts.get(title, "") for facts in columns)] for title in titles]
-    whole = aligned(("", *names), rows)
+    facts = [list(_facts(each, machines=machines)) for each in answers]
+    kinds = {title: kind for each in facts for kind, title, value in each if value}
+    titles = sorted(kinds, key=lambda title: KINDS.index(kinds[title]))
+    columns = [{plain(title): plain(value) for _, title, value in each} for each in facts]
+    names = [plain(each.title) for each in answers]
+    told = [plain(title) for title in titles]
+    whole = aligned(("", *names), [[title, *(c.get(title, "") for c in columns)] for title in told])
     if max(map(cells, whole)) <= width:
         return whole
     lines: list[str] = []
-    for name, facts in zip(names, columns, strict=True):
-        lines += [name, *aligned((), list(facts.items()), indent="  "), ""]
+    for name, column in zip(names, columns, strict=True):
+        known = [(title, column[title]) for title in told if column.get(title)]
+        lines += [name, *aligned((), known, indent="  "), ""]
     return _wrapped_all(lines[:-1], width)
-
-
-def _plain_facts(answer: Answer, machines: int) -> dict[str, str]:
-    facts = _facts(answer, machines=machines)
-    return {plain(title): plain(value) for title, value in facts if value}
-
-
-def _merged(titles: Sequence[Sequence[str]]) -> list[str]:
-    """All titles once, each after those that stand before it in its own list."""
-    merged: list[str] = []
-    for each in titles:
-        at = 0
-        for title in each:
-            if title in merged:
-                at = merged.index(title) + 1
-            else:
-                merged.insert(at, title)
-                at += 1
-    return merged
 
 
 Column = tuple[str, list[str]]
@@ -108,7 +99,7 @@ def _column(answer: Answer, *, thinking: bool) -> Column:
     if thinking and answer.thinking:
         thought = plain(answer.thinking).strip().split("\n")
         below = ["(thinking)", *thought, "", "(answer)", *below]
-    return plain(answer.title()), below
+    return plain(answer.title), below
 
 
 def _beside(columns: Sequence[Column], width: int) -> list[str]:

@@ -97,6 +97,8 @@ class Answer:
 
     name: str
     """The model, or the name of the reference."""
+    title: str
+    """The name, with what tells it from other columns of this name."""
     is_reference: bool = False
     details: str = ""
     """Settings that not all columns share; of a reference its source."""
@@ -111,9 +113,6 @@ class Answer:
     """Why it ended, where that is not of its own will: `cut at 512 tokens`."""
     timed: tuple[Timed, ...]
     scores: tuple[Score, ...] = ()
-
-    def title(self) -> str:
-        return f"{self.name} (reference)" if self.is_reference else self.name
 
     def lengths(self) -> Iterator[tuple[str, str]]:
         if self.output_tokens is not None:

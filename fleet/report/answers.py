@@ -41,11 +41,10 @@ def _sheet(sheet: Sheet) -> Markup:
 
 
 def _answer(answer: Answer) -> Markup:
-    details = " · ".join(filter(None, ("reference" if answer.is_reference else "", answer.details)))
     return tag(
         "article",
-        tag("h3", answer.name),
-        tag("p", details, css="faint") if details else Markup(),
+        tag("h3", answer.title),
+        tag("p", answer.details, css="faint") if answer.details else Markup(),
         _figures(answer),
         _scores(answer.scores),
         _thinking(answer),

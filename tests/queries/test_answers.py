@@ -91,6 +91,32 @@ def test_machines_that_gave_the_same_answer_share_a_column(tmp_path: Path) -> No
     assert "total on third" in text
 
 
+def test_columns_of_one_model_are_told_apart(tmp_path: Path) -> None:
+    store = AnsweredStore()
+    store.said("a", "one", settings="num_ctx=512 num_batch=8")
+    store.said("b", "two", settings="num_ctx=512 num_batch=16")
+    store.said("c", "three", settings="num_ctx=512 num_batch=16", **OTHER)
+    store.said("d", "four", model="tiny")
+    assert [each.title for each in only(read(store, tmp_path)).answers] == [
+        "gpt-oss:20b num_ctx=512 num_batch=16 on box",
+        "gpt-oss:20b num_ctx=512 num_batch=16 on studio",
+        "gpt-oss:20b num_ctx=512 num_batch=8",
+        "tiny",
+    ]
+
+
+def test_what_has_no_text_is_left_out_where_others_have_some(tmp_path: Path) -> None:
+    store = AnsweredStore()
+    store.said("a", "x")
+    for job, outputs in (("equal", ("y", "y")), ("unlike", ("y", "z"))):
+        content = FIXED.replace("chat", job)
+        for block, output in enumerate(outputs):
+            columns = {"job": job, "job_content": content, "block": block, "kept": False}
+            store.said(f"{job}{block}", output, **columns)
+    assert [sheet.job for sheet in read(store, tmp_path / "all")] == ["chat", "unlike"]
+    assert [sheet.job for sheet in read(store, tmp_path / "one", job="equal")] == ["equal"]
+
+
 def test_unlike_prompts_are_unlike_questions(tmp_path: Path) -> None:
     store = AnsweredStore()
     store.said("a", "x")
@@ -271,7 +297,7 @@ def test_references_stand_last_and_are_scored_too(tmp_path: Path) -> None:
     assert [each.check for each in theirs.scores] == ['contains "gold"']
     assert (theirs.output_tokens, theirs.timed[0].total_ns) == (9, 138 * S)
     [against] = sheet.contrasts
-    assert (against.left, against.right) == ("elsewhere", "gpt-oss:20b")
+    assert (against.left, against.right) == ("elsewhere (reference)", "gpt-oss:20b")
     text = "\n".join(answers_lines([sheet], 100))
     assert "2m18s" in text
     assert "a page" in text

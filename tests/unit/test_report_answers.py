@@ -73,6 +73,7 @@ class Page(HTMLParser):
 def answer(words: str = "gold", **changes: object) -> Answer:
     plain: dict[str, object] = {
         "name": "tiny",
+        "title": "tiny",
         "text": words,
         "words": len(words.split()),
         "characters": len(words),
@@ -93,7 +94,7 @@ def hostile_sheet(words: str) -> Sheet:
         answers=(
             answer(
                 words,
-                name=words,
+                title=words,
                 details=words,
                 thinking=words,
                 ended=words,
