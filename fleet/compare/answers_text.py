@@ -139,10 +139,11 @@ def _agreement_lines(sheet: Sheet) -> Iterator[str]:
 
 
 def _disagreement_lines(pair: Disagreement) -> Iterator[str]:
+    subject = f"  {pair.left} against {pair.right}: {pair.counted()}"
     if pair.contrast is None:
-        yield f"  {pair.title()}; {HASHES_ONLY}"
+        yield f"{subject}; {HASHES_ONLY}"
         return
-    yield f"  {pair.title()}; {pair.contrast.parting.place()}"
+    yield f"{subject}; {pair.contrast.parting.place()}"
     yield from _continuations(pair.contrast)
 
 
@@ -150,13 +151,10 @@ def _continuations(found: Contrast) -> list[str]:
     parting = found.parting
     before = " ".join(plain(parting.common).split()[-SHOWN_WORDS:])
     lead = "... " if parting.common_words > SHOWN_WORDS else ""
-    names = (found.left, found.right)
-    if found.left == found.right:
-        names = (f"{found.left} once", f"{found.right} again")
     rows = [
         *([("both", lead + before)] if before else []),
-        (names[0], _beginning(parting.left)),
-        (names[1], _beginning(parting.right)),
+        (found.left, _beginning(parting.left)),
+        (found.right, _beginning(parting.right)),
     ]
     return aligned((), [(f"{name}:", text) for name, text in rows], indent="    ")
 

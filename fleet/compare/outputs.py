@@ -11,7 +11,7 @@ import duckdb
 from fleet.compare.partings import Texts, contrast
 from fleet.compare.reader import Row, rows
 from fleet.compare.views import question
-from fleet.model.answers import Agreement, Contrast, Disagreement
+from fleet.model.answers import Agreement, Disagreement
 
 Question = tuple[str, str, str | None]
 """Job, point and prompt; no prompt where it was made to an exact length."""
@@ -69,28 +69,20 @@ def _agreement(con: duckdb.DuckDBPyConnection, pairs: Sequence[Mapping[str, Any]
 
 def _disagreement(con: duckdb.DuckDBPyConnection, pair: Mapping[str, Any]) -> Disagreement:
     left, right = pair["example"]["left"], pair["example"]["right"]
+    names = pair["left_machine"], pair["right_machine"]
+    if names[0] == names[1]:
+        names = f"{names[0]} once", f"{names[1]} again"
     versions = [side["engine_version"] for side in (left, right)]
     also = " against ".join(map(str, versions)) if versions[0] != versions[1] else ""
+    one, other = _texts(con, left), _texts(con, right)
     return Disagreement(
-        left=pair["left_machine"],
-        right=pair["right_machine"],
+        left=names[0],
+        right=names[1],
         compared=pair["compared"],
         differing=pair["differing"],
         also=f"engine version {also}" if also else "",
-        contrast=_contrast(con, pair, left, right),
+        contrast=None if one is None or other is None else contrast(*names, one, other),
     )
-
-
-def _contrast(
-    con: duckdb.DuckDBPyConnection,
-    pair: Mapping[str, Any],
-    left: Mapping[str, Any],
-    right: Mapping[str, Any],
-) -> Contrast | None:
-    one, other = _texts(con, left), _texts(con, right)
-    if one is None or other is None:
-        return None
-    return contrast(pair["left_machine"], pair["right_machine"], one, other)
 
 
 def _texts(con: duckdb.DuckDBPyConnection, side: Mapping[str, Any]) -> Texts | None:

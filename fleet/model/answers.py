@@ -145,6 +145,8 @@ class Parting:
     right: str
 
     def place(self) -> str:
+        if not self.common_words:
+            return f"they differ from the first word of the {self.where} on"
         return f"they part after {show_count(self.common_words, 'word')} of the {self.where}"
 
 
@@ -165,6 +167,7 @@ class Disagreement:
 
     left: str
     right: str
+    """A machine that parts from itself is named twice: `alpha once`, `alpha again`."""
     compared: int
     """Equal questions that both answered."""
     differing: int
@@ -173,12 +176,10 @@ class Disagreement:
     contrast: Contrast | None = None
     """The first one of which both texts were kept; None: none was, only hashes are known."""
 
-    def title(self) -> str:
-        """`alpha against beta: 2 of 3 prompts (also differs: engine version 1 against 2)`."""
-        other = "itself" if self.left == self.right else self.right
+    def counted(self) -> str:
+        """`2 of 3 prompts (also differs: engine version 1 against 2)`."""
         also = f" (also differs: {self.also})" if self.also else ""
-        counted = f"{self.differing} of {show_count(self.compared, 'prompt')}"
-        return f"{self.left} against {other}: {counted}{also}"
+        return f"{self.differing} of {show_count(self.compared, 'prompt')}{also}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from fleet.model.answers import (
     HASHES_ONLY,
@@ -35,9 +35,15 @@ def _sheet(sheet: Sheet) -> Markup:
         prompt,
         tag("div", joined(map(_answer, sheet.answers)), css="columns"),
         *(tag("p", note, css="faint") for note in sheet.notes),
-        *map(_agreement, sheet.agreements),
-        *map(_against_the_first, sheet.contrasts),
+        _below("Equal prompts, equal outputs?", map(_agreement, sheet.agreements)),
+        _below("Word by word", map(_against_the_first, sheet.contrasts)),
     )
+
+
+def _below(title: str, parts: Iterable[Markup]) -> Markup:
+    """A part under the columns, with its title; nothing where it is empty."""
+    inside = joined(parts)
+    return tag("div", tag("h3", title), inside, css="below") if inside else Markup()
 
 
 def _answer(answer: Answer) -> Markup:
@@ -69,8 +75,12 @@ def _figures(answer: Answer) -> Markup:
 
 
 def _table(rows: Sequence[tuple[str, str]]) -> Markup:
-    made = (tag("tr", tag("th", name), tag("td", value, css="number")) for name, value in rows)
-    return tag("table", tag("tbody", *made))
+    return tag("table", tag("tbody", *(_row(name, value) for name, value in rows)))
+
+
+def _row(name: str, value: str) -> Markup:
+    css = "machine" if name == "machine" else ""
+    return tag("tr", tag("th", name), tag("td", value, css="number"), css=css)
 
 
 def _scores(scores: Sequence[Score]) -> Markup:
@@ -91,15 +101,19 @@ def _agreement(found: Agreement) -> Markup:
 
 
 def _disagreement(pair: Disagreement) -> Markup:
-    title = tag("h4", pair.title())
+    title = _sides(pair.left, pair.right, f": {pair.counted()}")
     if pair.contrast is None:
         return joined((title, tag("p", HASHES_ONLY, css="faint")))
     return joined((title, _difference(pair.contrast)))
 
 
 def _against_the_first(found: Contrast) -> Markup:
-    title = tag("h4", tag("del", found.left), " against ", tag("ins", found.right))
-    return joined((title, _difference(found)))
+    return joined((_sides(found.left, found.right), _difference(found)))
+
+
+def _sides(left: str, right: str, more: str = "") -> Markup:
+    """Each in the colour that its words have below."""
+    return tag("h4", tag("del", left), " against ", tag("ins", right), more)
 
 
 def _difference(found: Contrast) -> Markup:

@@ -211,7 +211,10 @@ def test_a_machine_can_part_from_itself(tmp_path: Path) -> None:
     store.said("a", "one")
     store.said("b", "other", block=1)
     [pair] = agreement(only(read(store, tmp_path))).disagreements
-    assert pair.title() == "studio against itself: 1 of 1 prompt"
+    assert (pair.left, pair.right, pair.counted()) == (
+        *("studio once", "studio again"),
+        "1 of 1 prompt",
+    )
 
 
 def test_hashes_alone_tell_that_and_not_where(tmp_path: Path) -> None:
