@@ -13,6 +13,11 @@ from fleet.compare.reader import Row, rows
 from fleet.compare.views import question
 from fleet.model.answers import Agreement, Disagreement
 
+SIDES = ("left", "right")
+
+Key = tuple[str, int]
+"""Attempt and number of the request."""
+
 Question = tuple[str, str, str | None]
 """Job, point and prompt; no prompt where it was made to an exact length."""
 
@@ -32,17 +37,21 @@ def agreements(
 
     `scope`: experiment and job, None for all. With `machines` only pairs of these are looked at.
     """
-    found: dict[Question, list[Agreement]] = {}
     pairs_of = question("equal_outputs", prompt=question("prompt_text"))
-    for _, group in groupby(rows(con, pairs_of, scope), key=_work):
-        pairs: list[Any] = list(group)
-        if models and pairs[0]["model"] not in models:
-            continue
-        if machines:
-            pairs = [row for row in pairs if _between(row, machines)]
-        if pairs:
-            found.setdefault(question_of(pairs[0]), []).append(_agreement(con, pairs))
+    wanted: list[Any] = [
+        row for row in rows(con, pairs_of, scope) if _is_wanted(row, models, machines)
+    ]
+    texts = _example_texts(con, wanted)
+    found: dict[Question, list[Agreement]] = {}
+    for _, group in groupby(wanted, key=_work):
+        pairs = list(group)
+        found.setdefault(question_of(pairs[0]), []).append(_agreement(pairs, texts))
     return found
+
+
+def _is_wanted(row: Row, models: Sequence[str], machines: Sequence[str]) -> bool:
+    pair = {row["left_machine"], row["right_machine"]}
+    return (not models or row["model"] in models) and (not machines or pair <= set(machines))
 
 
 def _work(row: Row) -> tuple[object, ...]:
@@ -50,11 +59,7 @@ def _work(row: Row) -> tuple[object, ...]:
     return tuple(row[name] for name in names)
 
 
-def _between(row: Row, machines: Sequence[str]) -> bool:
-    return {row["left_machine"], row["right_machine"]} <= set(machines)
-
-
-def _agreement(con: duckdb.DuckDBPyConnection, pairs: Sequence[Mapping[str, Any]]) -> Agreement:
+def _agreement(pairs: Sequence[Mapping[str, Any]], texts: Mapping[Key, Texts]) -> Agreement:
     first = pairs[0]
     return Agreement(
         model=first["model"],
@@ -63,18 +68,18 @@ def _agreement(con: duckdb.DuckDBPyConnection, pairs: Sequence[Mapping[str, Any]
         requests=first["requests"],
         questions=first["questions"],
         repeated=first["repeated"],
-        disagreements=tuple(_disagreement(con, pair) for pair in pairs if pair["differing"]),
+        disagreements=tuple(_disagreement(pair, texts) for pair in pairs if pair["differing"]),
     )
 
 
-def _disagreement(con: duckdb.DuckDBPyConnection, pair: Mapping[str, Any]) -> Disagreement:
+def _disagreement(pair: Mapping[str, Any], texts: Mapping[Key, Texts]) -> Disagreement:
     left, right = pair["example"]["left"], pair["example"]["right"]
     names = pair["left_machine"], pair["right_machine"]
     if names[0] == names[1]:
         names = f"{names[0]} once", f"{names[1]} again"
     versions = [side["engine_version"] for side in (left, right)]
     also = " against ".join(map(str, versions)) if versions[0] != versions[1] else ""
-    one, other = _texts(con, left), _texts(con, right)
+    one, other = texts.get(_key(left)), texts.get(_key(right))
     return Disagreement(
         left=names[0],
         right=names[1],
@@ -85,8 +90,15 @@ def _disagreement(con: duckdb.DuckDBPyConnection, pair: Mapping[str, Any]) -> Di
     )
 
 
-def _texts(con: duckdb.DuckDBPyConnection, side: Mapping[str, Any]) -> Texts | None:
-    if not side["has_text"]:
-        return None
-    [row, *_] = rows(con, question("text_of_request"), [side["attempt_id"], side["request"]])
-    return str(row["thinking"] or ""), str(row["answer"] or "")
+def _example_texts(
+    con: duckdb.DuckDBPyConnection, pairs: Sequence[Mapping[str, Any]]
+) -> dict[Key, Texts]:
+    """Of every example whose text was kept, read at once: each look opens all files."""
+    sides = [pair["example"][side] for pair in pairs if pair["differing"] for side in SIDES]
+    attempts = {side["attempt_id"] for side in sides if side["has_text"]}
+    found = rows(con, question("texts_of_attempts"), [sorted(attempts)]) if attempts else []
+    return {_key(row): (str(row["thinking"] or ""), str(row["answer"] or "")) for row in found}
+
+
+def _key(side: Mapping[str, Any]) -> Key:
+    return side["attempt_id"], side["request"]
