@@ -66,8 +66,8 @@ def test_faults_of_a_request_are_told_beside_its_answer(tmp_path: Path) -> None:
 
 def test_the_first_measured_request_of_the_newest_session_speaks(tmp_path: Path) -> None:
     store = AnsweredStore()
-    store.said("new1", "second block", session=1, block=1)
-    store.said("new0", "first block", session=1, block=0)
+    store.said("new2", "second block", session=1, block=2)
+    store.said("new1", "first block", session=1, block=1)
     store.said("warm", "warm-up", session=1, block=0, ask={"warmup": True})
     store.said("canary", "canary", session=1, block=0, role="canary", position=-1)
     old = store.trials[0]["started_at"] - timedelta(days=1)
@@ -215,6 +215,17 @@ def test_a_machine_can_part_from_itself(tmp_path: Path) -> None:
         *("studio once", "studio again"),
         "1 of 1 prompt",
     )
+
+
+def test_equal_prompts_of_one_machine_are_counted_too(tmp_path: Path) -> None:
+    store = AnsweredStore()
+    for session, outputs in enumerate((("same", "one"), ("same", "other"))):
+        for block, output in enumerate(outputs):
+            asked = {"nonce": f"nonce {block}"}
+            store.said(f"{session}{block}", output, session=session, block=block, ask=asked)
+    found = agreement(only(read(store, tmp_path)))
+    assert (found.questions, found.repeated) == (2, 2)
+    assert [pair.counted() for pair in found.disagreements] == ["1 of 2 prompts"]
 
 
 def test_hashes_alone_tell_that_and_not_where(tmp_path: Path) -> None:

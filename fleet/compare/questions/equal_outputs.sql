@@ -23,8 +23,7 @@ outputs as (
   join attempts t using (attempt_id, folder)
   left join kept k using (attempt_id, request, folder)
   where not r.warmup
-    and not r.aborted
-    and r.output_sha256 is not null
+    and r.output_sha256 is not null  -- only an answer that ended has one
     and t.temperature = 0
     and coalesce(r.concurrency, 1) = 1  -- streams that share a batch may round otherwise
     and coalesce(t.role, 'measure') = 'measure'
