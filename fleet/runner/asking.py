@@ -40,6 +40,7 @@ class Question:
     reuse: bool = False
     """It begins with what was sent before, and the engine is to make use of that."""
     reused_tokens: int | None = 0
+    """0: it begins with words of its own."""
     before: Reply | None = None
     """To the request that sent those tokens, where this one is to prove that they were reused."""
     keep_text: bool = False
@@ -63,11 +64,20 @@ class Asking:
         """The reply, its stamps on the monotonic clock; raises RequestFailed where it failed."""
         index = self.course.next_index()
         ask = build_ask(self.trial, question, self.course.think)
+        question = self._as_known(question)
         reply = self.place.engine.ask(ask, stop or self.place.stop)
         self.course.add(_record(index, question, self.trial, reply, self.course.zero_ns))
         if reply.error_reason is not None:
             raise RequestFailed(reply.error or reply.error_reason, "", reply.error_reason)
         return reply
+
+    def _as_known(self, question: Question) -> Question:
+        """A chat begins with what its template says before the nonce, which is as long as the
+        template likes, and known to an engine that has answered a chat since it was loaded."""
+        first = self.course.next_is_first()
+        if first or self.trial.job.api == "generate" or question.reused_tokens != 0:
+            return question
+        return replace(question, reused_tokens=None)
 
 
 def build_ask(trial: Trial, question: Question, think: Think | None) -> Ask:

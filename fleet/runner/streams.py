@@ -144,6 +144,7 @@ class Stream:
         """Out of memory again; what the point's name then ends in."""
         trial, place, model = self.asking.trial, self.asking.place, self.asking.course.model
         place.engine.unload(trial.model)
+        self.asking.course.loaded()
         if trial.job.page_cache == "keep":
             return ""
         gone = model is not None and model.file is not None and place.forget_file(model.file)

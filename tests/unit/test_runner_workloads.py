@@ -205,7 +205,6 @@ def test_a_conversation_sends_its_history_back() -> None:
     assert len({ask.system for ask in asked}) == 1
     assert [ask.reuse for ask in asked] == [False, True, True]
     first, second, third = records[-3:]
-    assert first.reused_tokens == 0
     assert second.reused_tokens == (first.reply.prompt_tokens or 0) + 8 - 1
     assert third.reused_tokens == (second.reply.prompt_tokens or 0) + 8 - 1
     assert all(r.reply.text is None for r in result.requests), "kept for the next turn only"
@@ -216,13 +215,28 @@ def test_a_conversation_without_reuse_begins_each_turn_with_other_words() -> Non
     result = run(engine, Job(name="talk", turns=TURNS, reuse=False, requests=1, warmup=0))
     assert len({ask.system for ask in engine.asked}) == 3
     assert [len(ask.history) for ask in engine.asked] == [0, 1, 2]
-    assert [r.reused_tokens for r in result.requests] == [0, 0, 0]
+    assert [r.reused_tokens for r in result.requests] == [0, None, None]
 
 
 def test_what_is_reused_after_thinking_is_not_known() -> None:
     engine = WorkEngine(lambda ask, reply: replace(reply, first_thinking_ns=1))
     result = run(engine, Job(name="talk", turns=TURNS, requests=1, warmup=0))
     assert [r.reused_tokens for r in result.requests] == [0, None, None]
+
+
+@pytest.mark.parametrize(
+    ("changes", "known"),
+    [
+        ({"api": "chat"}, [0, None, None]),
+        ({"api": "chat", "load": "request"}, [0, 0, 0]),
+        ({"api": "generate"}, [0, 0, 0]),
+    ],
+)
+def test_the_head_of_a_chat_template_is_new_only_to_an_engine_that_was_just_loaded(
+    changes: dict[str, str], known: list[int | None]
+) -> None:
+    result = run(WorkEngine(), Job(name="j", prompt="x", requests=3, warmup=0, **changes))
+    assert [r.reused_tokens for r in result.requests] == known
 
 
 def test_a_soak_repeats_until_its_time_is_over() -> None:
