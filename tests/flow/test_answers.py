@@ -125,11 +125,7 @@ BAD = {
     "an empty reference": (("--reference", "empty.txt"), "empty.txt:1:1: there is no answer"),
     "a binary reference": (("--reference", "binary.txt"), "binary.txt:1:1: is a binary file"),
     "a wrong head": (("--reference", "head.txt"), "head.txt:2:1: tim: unknown key"),
-    "a reference to another job": (("--reference", "job.txt"), "job.txt:2:1: job: no answers of g"),
     "no such model": (("--model", "tiny-lama"), "did you mean tiny-llama"),
-    "no such job": (("--job", "side"), "did you mean sides"),
-    "no such experiment": (("dmo",), "did you mean demo"),
-    "no such check": (("--check", "contans=x"), "did you mean contains"),
     "a bad pattern": (("--check", "regex=("), "is no regular expression"),
     "a page over something else": (("--html", "gpt5.txt"), "gpt5.txt: is there and is no HTML"),
     "a page nowhere": (("--html", "no/where/a.html"), "no/where/a.html: cannot be written"),
@@ -143,7 +139,6 @@ def test_what_people_get_wrong_ends_in_one_message(answered: Fleet, name: str) -
     (folder / "empty.txt").write_text("\n\n")
     (folder / "binary.txt").write_bytes(b"\0\1\2")
     (folder / "head.txt").write_text("---\ntim: 2m\n---\nx")
-    (folder / "job.txt").write_text("---\njob: gold\n---\nx")
     done = answered("answers", *words, code=2)
     assert said in done.err
     assert done.out == ""
