@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from fleet.model.answers import Reference, Score
-from fleet.model.checks import Check
+from fleet.model.checks import Check, compiled
 
 MOST_CHARACTERS = 200_000
 """Of an answer that are searched for a pattern."""
@@ -54,7 +54,7 @@ def similarity(left: str, right: str) -> float:
 def _found(check: Check, pattern: str, answer: str) -> Score:
     try:
         with _at_most(MOST_SECONDS):
-            found = re.search(pattern, answer[:MOST_CHARACTERS]) is not None
+            found = compiled(pattern).search(answer[:MOST_CHARACTERS]) is not None
     except _TooSlow:
         note = f"undecided: the pattern took more than {MOST_SECONDS:g} s"
         return Score(check=check.says(), note=note)

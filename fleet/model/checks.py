@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from typing import Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
@@ -10,6 +11,13 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from fleet.model.noun import Noun
 
 LONGEST_PATTERN = 1000
+
+
+def compiled(pattern: str) -> re.Pattern[str]:
+    """Raises re.error. What a later Python may read otherwise is no news to who wrote it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return re.compile(pattern)
 
 
 class Check(Noun):
@@ -41,7 +49,7 @@ class Check(Noun):
         if pattern is not None and len(pattern) > LONGEST_PATTERN:
             raise ValueError(f"has {len(pattern)} characters, more than {LONGEST_PATTERN}")
         try:
-            re.compile(pattern or "")
+            compiled(pattern or "")
         except (re.error, RecursionError, OverflowError) as problem:
             raise ValueError(f"is no regular expression: {problem}") from None
         return pattern

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+import unicodedata
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from fleet.compare import checks, partings
+from fleet.compare.answers_text import _wrapped, cells, plain
 from fleet.compare.checks import score, similarity
 from fleet.compare.partings import parting, pieces
 from fleet.model.checks import Check
@@ -34,6 +36,7 @@ def passed(check: dict[str, Any], answer: str) -> bool | None:
         ({"contains": "RELATIV"}, "it is Relativity", "it is"),
         ({"contains": "STRASSE"}, "die Straße", "die Strasze"),
         ({"regex": r"\b(5d|6s)\b"}, "the 5d shell", "the 15d shell"),
+        ({"regex": "[[a]x"}, "[x", "x"),  # a FutureWarning of Python
         ({"json": True}, ' {"a": [1, NULL]} '.replace("NULL", "null"), '{"a": }'),
         ({"json": True}, "1" * 10_000, "NaN"),
         ({"json": True}, '"x"', "[" * 100_000),
@@ -124,6 +127,23 @@ def test_what_is_too_long_to_match_is_shown_whole(monkeypatch: pytest.MonkeyPatc
     assert list(pieces(left, right)) == [
         *(("same", "same "), ("left", "a b c d"), ("right", "x b c y"), ("same", " end")),
     ]
+
+
+@given(st.text(max_size=200), st.integers(36, 80))
+def test_wrapped_lines_fit_and_lose_no_letter(text: str, width: int) -> None:
+    shown = plain(text)
+    for line in shown.split("\n"):
+        lines = _wrapped(line, width)
+        assert all(cells(each) <= width for each in lines)
+        assert "".join("".join(lines).split()) == "".join(line.split())
+
+
+@given(st.text(max_size=80))
+def test_plain_text_steers_nothing(text: str) -> None:
+    shown = plain(text)
+    steering = {"Cc", "Cs", "Zl", "Zp"}
+    assert not any(unicodedata.category(letter) in steering for letter in shown if letter != "\n")
+    assert plain(shown) == shown
 
 
 @pytest.mark.parametrize(
