@@ -114,7 +114,7 @@ def _evaluating(per_token_ns: int, cache: bool) -> Callable[[Ask, Reply], Reply]
 
     def change(ask: Ask, reply: Reply) -> Reply:
         before, last[0] = last[0], ask.prompt
-        known = len(before.split()) if cache and before and ask.prompt.startswith(before) else 0
+        known = len(before.split()) + 1 if cache and before and ask.prompt.startswith(before) else 0
         tokens = len(ask.prompt.split()) + 1 - known
         return replace(reply, prompt_ns=max(tokens, 1) * per_token_ns)
 
@@ -300,3 +300,13 @@ def test_the_machine_is_looked_at_again_after_a_trial_that_went_well() -> None:
     result = run(engine, builders.job())
     assert (result.fingerprint_after, result.active_bytes) == (PLACE, 7)
     assert run(engine, builders.job(), model="absent").fingerprint_after is None
+
+
+def test_a_deep_warm_up_is_as_what_is_measured_and_begins_as_what_was_fitted() -> None:
+    engine = WorkEngine(_evaluating(1000, cache=True))
+    result = run(engine, exact(DEEP))
+    warm = [r for r in result.requests if r.warmup and r.output_tokens_asked == 4]
+    assert [(r.reply.prompt_tokens, r.reply.prompt_ns) for r in warm] == [(192, 64_000)]
+    fitted = result.requests[0].nonce
+    assert warm[0].nonce == fitted
+    assert fitted not in {r.nonce for r in measured(result)}
