@@ -69,15 +69,11 @@ def sheets(
     compared = agreements(con, _scope(asked), asked.models, asked.machines)
     every = _worth_reading(compared) if columns and asked.job is None else list(compared)
     every = sorted({*columns, *every}, key=lambda key: [natural(part) for part in key])
-    return [
-        _sheet(
-            key,
-            _answers(columns.get(key, ()), references.get(key[0], ()), checks.get(key[0], ())),
-            compared.get(key, ()),
-            asked,
-        )
-        for key in every
-    ]
+    answers = {
+        key: _answers(found, references.get(key[0], ()), checks.get(key[0], ()))
+        for key, found in columns.items()
+    }
+    return [_sheet(key, answers.get(key, ()), compared.get(key, ()), asked) for key in every]
 
 
 def _worth_reading(compared: Mapping[Question, Sequence[Agreement]]) -> list[Question]:
@@ -111,10 +107,11 @@ def _sheet(
     )
 
 
-def _place(answer: Answer, models: Sequence[str]) -> tuple[bool, int]:
+def _place(answer: Answer, models: Sequence[str]) -> int:
     """As they were named, references last; sorting keeps the order of the question otherwise."""
-    named = models.index(answer.name) if answer.name in models else 0
-    return answer.is_reference, 0 if answer.is_reference else named
+    if answer.is_reference:
+        return len(models) + 1
+    return models.index(answer.name) if models else 0
 
 
 def _contrasts(answers: Sequence[Answer]) -> Iterable[Contrast]:

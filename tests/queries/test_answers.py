@@ -113,7 +113,9 @@ def test_what_has_no_text_is_left_out_where_others_have_some(tmp_path: Path) -> 
         for block, output in enumerate(outputs):
             columns = {"job": job, "job_content": content, "block": block, "kept": False}
             store.said(f"{job}{block}", output, **columns)
-    assert [sheet.job for sheet in read(store, tmp_path / "all")] == ["chat", "unlike"]
+    given = (reference(job="chat"),)
+    found = read(store, tmp_path / "all", references=given)
+    assert [(sheet.job, len(sheet.answers)) for sheet in found] == [("chat", 2), ("unlike", 0)]
     assert [sheet.job for sheet in read(store, tmp_path / "one", job="equal")] == ["equal"]
 
 

@@ -59,7 +59,8 @@ def test_shown_as_people_say_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "shown"), [(60, "1m00s"), (138.4, "2m18s"), (3599.6, "1h00m00s"), (7325, "2h02m05s")]
+    ("seconds", "shown"),
+    [(60, "1m00s"), (138.4, "2m18s"), (3599.6, "1h00m00s"), (7325, "2h02m05s")],
 )
 def test_a_long_time_is_shown_to_the_second(seconds: float, shown: str) -> None:
     assert units.show_time(seconds * units.NS_PER_S) == shown
