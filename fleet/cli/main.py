@@ -14,6 +14,7 @@ from fleet.cli import (
     comparing,
     configuration,
     importing,
+    metrics,
     planning,
     querying,
     reading,
@@ -67,6 +68,7 @@ def build() -> typer.Typer:
         querying,
         watching,
         importing,
+        metrics,
         configuration,
         cluster,
     ):
