@@ -182,7 +182,7 @@ def _facts(row: Row, found: Sequence[Row]) -> list[str]:
         *str(row["settings"] or "").split(),
         *([f"think={row['think']}"] if row["think"] else []),
         f"engine={row['engine']}",
-        f"output_tokens={row['output_tokens_asked']}",
+        *([f"output_tokens={row['output_tokens_asked']}"] if row["output_tokens_asked"] else []),
         *([f"digest={str(row['digest'])[:DIGEST_LETTERS]}"] if len(digests) > 1 else []),
     ]
 
@@ -212,7 +212,7 @@ def _answer(column: Sequence[Mapping[str, Any]], details: str) -> Answer:
 def _ended(row: Mapping[str, Any]) -> str:
     reason = row["done_reason"]
     if reason == "length":
-        return f"cut at {row['output_tokens_asked']} tokens"
+        return f"cut at {row['output_tokens']} tokens"
     return "" if reason in (None, "stop") else str(reason)
 
 

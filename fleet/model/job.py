@@ -172,7 +172,8 @@ class Job(Noun):
     """Keep the answers in the answers table."""
     fixed_prompt: bool = False
     """Send the prompt alone, word for word the same each time, so that answers can be compared;
-    needs load: request, since an engine knows a prompt that it was asked before."""
+    needs load: request, since an engine knows a prompt that it was asked before. output_tokens is
+    then a bound: an answer may end where it ends."""
     checks: tuple[Check, ...] = ()
     """Looked at by `fleet answers`; they change nothing measured, so they are no part of the
     job's identity."""

@@ -241,3 +241,4 @@ def test_an_answer_to_a_fixed_prompt_may_end_where_it_ends(
     monkeypatch.setattr(engine, "ask", stopped)
     result = run(engine, job=builders.job(load="request", warmup=0, fixed_prompt=True))
     assert [record.reply.done_reason for record in result.requests] == ["stop", "stop"]
+    assert [record.output_tokens_asked for record in result.requests] == [None, None]

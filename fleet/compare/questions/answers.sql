@@ -14,7 +14,7 @@ asked as (
     r.ended_ns - r.sent_ns as total_ns,
     r.load_duration_ns as load_ns,
     r.first_token_ns,
-    r.first_answer_ns - r.sent_ns as first_answer_token_ns,
+    r.first_answer_token_ns,
     r.decode_tokens_per_s,
     max(t.started_at) over (partition by r.experiment, r.session) as session_at
   from requests_flagged r
