@@ -9,6 +9,7 @@ import typer
 
 from fleet import __version__
 from fleet.cli import (
+    answers,
     cluster,
     comparing,
     configuration,
@@ -65,6 +66,7 @@ def build() -> typer.Typer:
         reading,
         comparing,
         noise,
+        answers,
         querying,
         watching,
         importing,
