@@ -9,11 +9,14 @@ import csv
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
+from itertools import pairwise
 
 from fleet.readers.text import one_space, real, rounded
 
 SLOWDOWNS = ("hw_slowdown", "hw_thermal_slowdown", "sw_thermal_slowdown", "hw_power_brake_slowdown")
 QUERY = ("name", "memory.total", "driver_version", "compute_cap", "power.limit", "vbios_version")
+TABLE_CELLS = 5
+_TABLED_NAME = re.compile(r"\d{1,3}\s+(.+?)\s+(?:On|Off|N/A)", re.ASCII)
 _SWITCH = {"Enabled": True, "Disabled": False}
 _ABSENT = re.compile(
     r"\[.*|N/A|Not Supported|Unknown Error|Insufficient Permissions|Requested functionality .*",
@@ -79,14 +82,11 @@ def parse_table(text: str) -> list[Gpu]:
     head = re.search(r"Driver Version: (\S+)\s+CUDA Version: (\S+)", text)
     driver, cuda = (present(head[1]), present(head[2])) if head else (None, None)
     rows = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]
-    found = []
-    for first, second in zip(rows, rows[1:], strict=False):
-        name = (
-            re.fullmatch(r"\d{1,3}\s+(.+?)\s+(?:On|Off|N/A)", first[1]) if len(first) == 5 else None
-        )
-        if name and len(second) == 5:
-            found.append(_tabled(name[1], first, second, driver, cuda))
-    return found
+    return [
+        _tabled(name[1], first, second, driver, cuda)
+        for first, second in pairwise(row for row in rows if len(row) == TABLE_CELLS)
+        if (name := _TABLED_NAME.fullmatch(first[1]))
+    ]
 
 
 def _tabled(
