@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from fleet.clock import SystemClock
 from fleet.commands import SystemCommands
 from fleet.errors import UserError
 from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine
-from fleet.model.machine import Fingerprint
+from fleet.model.machine import EngineFacts, Fingerprint
 from fleet.model.script import MachineScript
 from fleet.ports import Engine, FactProbe
 
@@ -79,7 +80,7 @@ def _real_node(spec: WorkerSpec, state: Path) -> Node:
 
     commands = SystemCommands()
     platform, _ = assemble.platform_id(commands, state)
-    probes = _probes(commands)
+    probes = [*host_probes(commands), _engine_probe(commands, spec.engine)]
     return Node(
         machine_id=assemble.machine_id(platform, spec.join_name),
         name=spec.name or host_name(),
@@ -88,13 +89,30 @@ def _real_node(spec: WorkerSpec, state: Path) -> Node:
     )
 
 
-def _probes(commands: SystemCommands) -> list[FactProbe]:
+def host_probes(commands: SystemCommands) -> list[FactProbe]:
+    """All that can look at a machine of any kind; each knows whether it has something to see."""
+    from fleet.fingerprint.amd import AmdProbe
     from fleet.fingerprint.apple import AppleProbe
     from fleet.fingerprint.host import HostProbe
+    from fleet.fingerprint.load import LoadProbe
     from fleet.fingerprint.nvidia import NvidiaProbe
 
-    probes: list[FactProbe] = [HostProbe(commands), AppleProbe(commands), NvidiaProbe(commands)]
-    return [probe for probe in probes if probe.available()]
+    return [
+        HostProbe(commands),
+        AppleProbe(commands),
+        NvidiaProbe(commands),
+        AmdProbe(commands),
+        LoadProbe(commands, [os.getpid(), os.getppid()], time.sleep),
+    ]
+
+
+def _engine_probe(commands: SystemCommands, engine: EngineSpec) -> FactProbe:
+    from fleet.fingerprint.engine import EngineProbe
+
+    def told() -> EngineFacts:
+        return _real_engine(engine).facts()
+
+    return EngineProbe(commands, told, Path.home(), sys.platform)
 
 
 def _real_engine(spec: EngineSpec) -> Engine:

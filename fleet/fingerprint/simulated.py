@@ -11,6 +11,7 @@ from fleet.model.script import MachineScript
 
 class ScriptedProbe:
     name = "simulated"
+    tells = frozenset({"chip", "gpu", "memory_gb"})
 
     def __init__(self, script: MachineScript) -> None:
         self._script = script

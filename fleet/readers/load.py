@@ -11,6 +11,8 @@ from fleet.readers.text import real, whole
 _PROCESS = re.compile(r"(\d{1,10}) \((.*)\) [A-Za-z] (-?\d.*)", re.ASCII)
 _PARENT, _USER, _SYSTEM, _USER_OF_ENDED, _SYSTEM_OF_ENDED = 0, 10, 11, 12, 13
 """Fields after the state in /proc/PID/stat, counted from 0 (proc(5))."""
+MOST_TICKS = 2**53
+"""More than a machine counts in a million years; a damaged line can say anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,7 @@ def family(processes: Iterable[Process], pids: Collection[int], names: re.Patter
 
 def _ticks(line: str) -> list[int]:
     found = [whole(word) for word in line.split()[1:]]
-    return [number for number in found if number is not None]
+    return [number for number in found if number is not None and number < MOST_TICKS]
 
 
 def _process(line: str) -> Process | None:
@@ -96,6 +98,6 @@ def _process(line: str) -> Process | None:
         return None
     used = (values[at] for at in (_USER, _SYSTEM, _USER_OF_ENDED, _SYSTEM_OF_ENDED))
     parent, ticks = values[_PARENT], [number for number in used if number is not None]
-    if parent is None or len(ticks) != 4:
+    if parent is None or len(ticks) != 4 or max(ticks) >= MOST_TICKS:
         return None
     return Process(pid=int(match[1]), parent=parent, name=match[2], ticks=float(sum(ticks)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fleet.readers.text import one_space, pairs, real, whole
 
 MOST_CPUS = 2**16
-UNLIMITED_BYTES = 2**60
+UNLIMITED = 2**60
 """cgroup version 1 prints a number near 2**63 where there is no limit."""
 
 
@@ -106,13 +106,13 @@ def parse_boot_unix_s(text: str) -> int | None:
 def parse_memory_limit_bytes(text: str) -> int | None:
     """`memory.max` or `memory.limit_in_bytes`; None for no limit."""
     limit = whole(text.strip())
-    return limit if limit is not None and 0 < limit < UNLIMITED_BYTES else None
+    return limit if limit is not None and 0 < limit < UNLIMITED else None
 
 
 def parse_cpu_limit(text: str) -> float | None:
     """CPUs of `cpu.max`: `150000 100000` is 1.5; None for `max 100000`."""
     numbers = [whole(word) for word in text.split()]
     match numbers:
-        case [int(quota), int(period)] if quota > 0 and period > 0:
+        case [int(quota), int(period)] if 0 < quota < UNLIMITED and period > 0:
             return quota / period
     return None
