@@ -31,7 +31,9 @@ def schema(
             print(path)
         return
     if kind not in KINDS:
-        raise UserError(f"there is no schema {kind!r}", "fleet config schema experiment    or: job, fleet")
+        raise UserError(
+            f"there is no schema {kind!r}", "fleet config schema experiment    or: job, fleet"
+        )
     options.print_json(config.schema(KINDS[kind]))
 
 

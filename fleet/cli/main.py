@@ -12,6 +12,7 @@ from fleet.cli import (
     cluster,
     comparing,
     configuration,
+    doctor,
     importing,
     planning,
     querying,
@@ -67,6 +68,7 @@ def build() -> typer.Typer:
         importing,
         configuration,
         cluster,
+        doctor,
     ):
         room.add(app)
     return app
