@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,12 +107,22 @@ def host_probes(commands: SystemCommands) -> list[FactProbe]:
 
 
 def _engine_probe(commands: SystemCommands, engine: EngineSpec) -> FactProbe:
+    from fleet.engines.ollama import address
     from fleet.fingerprint.engine import EngineProbe
+
+    host = engine.host if isinstance(engine, OllamaEngine) else None
 
     def told() -> EngineFacts:
         return _real_engine(engine).facts()
 
-    return EngineProbe(commands, told, Path.home(), sys.platform)
+    def is_its(environment: Mapping[str, str]) -> bool:
+        """Of several servers on one machine, the one that listens where we ask."""
+        try:
+            return address(None, environment) == address(host, os.environ)
+        except UserError:
+            return False
+
+    return EngineProbe(commands, told, is_its=is_its, home=Path.home(), system=sys.platform)
 
 
 def _real_engine(spec: EngineSpec) -> Engine:

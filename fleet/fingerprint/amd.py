@@ -51,17 +51,19 @@ class AmdProbe:
 
 
 def joined(found: Sequence[AmdGpu], named: Sequence[AmdGpu]) -> list[AmdGpu]:
-    """Each GPU by the kernel's files, what they leave open from the tool; paired by its device."""
-    waiting = list(named)
+    """Each GPU by the kernel's files, what they leave open from the tool.
+
+    Paired by the kind of device; a tool that tells none counts only where the order can.
+    """
+    if len(found) == len(named) and not any(gpu.device for gpu in named):
+        return [_filled(*both) for both in zip(found, named, strict=True)]
+    waiting = [gpu for gpu in named if gpu.device]
     whole: list[AmdGpu] = []
     for gpu in found:
-        device = (gpu.device or "").split(" ")[0]
-        alike = [one for one in waiting if one.device in (None, device)]
-        if len(waiting) != len(found) - len(whole):
-            alike = [one for one in alike if one.device]
-        if alike:
-            waiting.remove(alike[0])
-        whole.append(_filled(gpu, alike[0]) if alike else gpu)
+        alike = next((one for one in waiting if one.device == _device(gpu)), None)
+        if alike is not None:
+            waiting.remove(alike)
+        whole.append(_filled(gpu, alike or AmdGpu()))
     return whole
 
 

@@ -42,13 +42,13 @@ def look_up(
     named = [one for one in variants() if _matches(one.chip, _plain(name))]
     if not named:
         return None, f"{name} is not in the table"
-    cores = [one for one in named if not one.gpu_cores or gpu_cores in one.gpu_cores]
-    found = [one for one in cores if not one.memory_gb or memory_gb in one.memory_gb]
-    rates = {one.gb_s for one in found}
-    if len(rates) == 1:
+    fits = [one for one in named if not one.memory_gb or memory_gb in one.memory_gb]
+    # Where the number of cores is unknown, a chip whose variants are all alike is known still.
+    found = [
+        one for one in fits if not one.gpu_cores or gpu_cores is None or gpu_cores in one.gpu_cores
+    ]
+    if len({one.gb_s for one in found}) == 1:
         return found[0], ""
-    if len({one.gb_s for one in named}) == 1 and gpu_cores is None:
-        return named[0], ""  # every variant of this chip has the same
     what = f"with {gpu_cores} GPU cores" if gpu_cores else "without its number of GPU cores"
     return None, f"{name} {what} is not in the table"
 

@@ -42,9 +42,17 @@ class EngineProbe:
     tells = frozenset({"engine", "engine_version", "engine_environment"})
 
     def __init__(
-        self, commands: Commands, engine: Callable[[], EngineFacts], home: Path, system: str
+        self,
+        commands: Commands,
+        engine: Callable[[], EngineFacts],
+        *,
+        is_its: Callable[[Mapping[str, str]], bool],
+        home: Path,
+        system: str,
     ) -> None:
-        self._commands, self._engine, self._home, self._system = commands, engine, home, system
+        """`is_its`: whether a process with this environment is the server of this engine."""
+        self._commands, self._engine, self._is_its = commands, engine, is_its
+        self._home, self._system = home, system
 
     def available(self) -> bool:
         return True
@@ -75,7 +83,7 @@ class EngineProbe:
         """From the engine itself, its process, or its log, whichever can be read."""
         if told.environment:
             return _shown("engine", told.environment)
-        if (found := process_environment(self._commands)) is not None:
+        if (found := process_environment(self._commands, self._is_its)) is not None:
             return _shown("/proc of ollama serve", found)
         if log.environment:
             set_ones = {k: v for k, v in log.environment.items() if v not in ("", "0", "false")}
@@ -113,14 +121,19 @@ class EngineProbe:
         return facts("Ollama's log, to 52 MiB", {"gpu_limit_mb": rounded}, "it tells no GPU")
 
 
-def process_environment(commands: Commands) -> dict[str, str] | None:
+def process_environment(
+    commands: Commands, is_its: Callable[[Mapping[str, str]], bool]
+) -> dict[str, str] | None:
     """Variables of the running server; None where there is none, or another user's."""
     for pid in ask(commands, "pgrep", "-x", "ollama").text.split():
         argv = (commands.read(f"/proc/{pid}/cmdline") or "").split("\0")
         told = commands.read(f"/proc/{pid}/environ")
-        if "serve" in argv and told:
-            lines = (line.partition("=") for line in told.split("\0") if "=" in line)
-            return {name: value for name, _, value in lines if SPEED.fullmatch(name)}
+        if "serve" not in argv or not told:
+            continue
+        lines = (line.partition("=") for line in told.split("\0") if "=" in line)
+        environment = {name: value for name, _, value in lines}
+        if is_its(environment):
+            return environment
     return None
 
 
