@@ -56,21 +56,12 @@ class Diagnosis:
         return all(check.state != "unfit" for check in self.checks)
 
     def to_json(self) -> dict[str, Any]:
-        found = self.fingerprint
-        return {
-            "fit": self.fit,
-            "machine": self.name,
-            "machine_id": self.machine_id,
-            "hardware_id": found.hardware_id,
-            "software_id": found.software_id,
-            "condition_id": found.condition_id,
-            "recipe": found.recipe,
-            "checks": [
-                {"name": c.name, "state": c.state, "found": c.found, "mend": c.mend}
-                for c in self.checks
-            ],
-            "facts": {f.name: {"value": f.value, "source": f.source} for f in found.facts},
-        }
+        checks = [
+            {"name": c.name, "state": c.state, "found": c.found, "mend": c.mend}
+            for c in self.checks
+        ]
+        told = shown(self.name, self.machine_id, self.fingerprint)
+        return {"fit": self.fit, "checks": checks, **told}
 
 
 def diagnose(home: Path, fleet_file: str | None) -> Diagnosis:
@@ -108,6 +99,29 @@ def diagnose(home: Path, fleet_file: str | None) -> Diagnosis:
     return Diagnosis(
         name=node.name, machine_id=node.machine_id, fingerprint=fingerprint, checks=every
     )
+
+
+def look_here() -> dict[str, Any]:
+    """Every fact of this machine at this moment, with its source; three hashes and the id."""
+    home = wiring.home_folder(None)
+    _, name, join_name = _ray(wiring.state_folder())
+    engine = OllamaEngine(kind="ollama")
+    node = wiring.node(
+        wiring.WorkerSpec(engine=engine, name=name, join_name=join_name, state=str(home)), home
+    )
+    return shown(node.name, node.machine_id, node.look())
+
+
+def shown(name: str, machine_id: str, found: Fingerprint) -> dict[str, Any]:
+    return {
+        "machine": name,
+        "machine_id": machine_id,
+        "hardware_id": found.hardware_id,
+        "software_id": found.software_id,
+        "condition_id": found.condition_id,
+        "recipe": found.recipe,
+        "facts": {f.name: {"value": f.value, "source": f.source} for f in found.facts},
+    }
 
 
 def _answers(commands: SystemCommands) -> dict[str, str]:

@@ -143,3 +143,48 @@ def test_doctor_looks_at_what_is_there_and_starts_nothing(fleet: Fleet) -> None:
     kernel = SystemCommands().run(["uname", "-r"]).stdout.strip()
     assert told["facts"]["kernel"]["value"] == kernel
     assert told["facts"]["cpu_threads"]["value"] == os.cpu_count()
+
+
+# fleet machines
+
+
+def test_machines_here_agrees_with_the_commands_of_the_system(fleet: Fleet) -> None:
+    told = fleet("machines", "--here", "--json", env=NOBODY).json()
+    facts = {name: fact["value"] for name, fact in told["facts"].items()}
+    assert facts["kernel"] == printed("uname", "-r")
+    assert facts["architecture"] == printed("uname", "-m")
+    assert facts["cpu_threads"] == int(printed("getconf", "_NPROCESSORS_CONF"))
+    text = fleet("machines", "--here", env=NOBODY).out
+    assert told["machine_id"] in text
+    assert facts["kernel"] in text
+
+
+def printed(*argv: str) -> str:
+    return SystemCommands().run(argv).stdout.strip()
+
+
+def test_machines_tell_guests_cores_and_bandwidth_and_a_change_of_hardware(fleet: Fleet) -> None:
+    facts = {
+        "chip": "Apple M3 Ultra",
+        "gpu": "Apple M3 Ultra",
+        "gpu_cores": 60,
+        "memory_gb": 96,
+        "cpu_cores": 28,
+        "virtual": True,
+        "hypervisor": "kvm",
+        "container": False,
+        "gpu_limit_mb": 73728,
+        "os": "darwin",
+    }
+    measured(fleet, "machine-one", facts | {"memory_gb": 64})
+    assert "other hardware" not in fleet("machines").out
+    measured(fleet, "machine-one", facts, later=1)
+    [row] = fleet("machines", "--json").json()
+    assert (row["virtual"], row["hypervisor"], row["container"]) == (True, "kvm", False)
+    assert (row["cpu_cores"], row["memory_bandwidth_gb_s"], row["hardware_seen"]) == (28, 800, 2)
+    text = fleet("machines").out
+    assert "guest (kvm)" in text
+    assert "container" not in text
+    assert "800 GB/s" in text
+    assert "73728 MiB" in text
+    assert "studio-96 was seen with other hardware before: histories stay apart" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import threading
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,15 @@ from fleet.fingerprint.gpu_limit import expected_gpu_limit_mb
 from fleet.fingerprint.nvidia import gpu_facts
 from fleet.fingerprint.simulated import ScriptedProbe
 from fleet.fingerprint.sizes import CARD_GB, MACHINE_GB, card_gb, machine_gb
-from fleet.model.machine import CONDITION, HARDWARE, SOFTWARE, Fact, FactValue, Machine
+from fleet.model.machine import (
+    CONDITION,
+    FINGERPRINT_RECIPE,
+    HARDWARE,
+    SOFTWARE,
+    Fact,
+    FactValue,
+    Machine,
+)
 from fleet.model.script import MachineScript
 from fleet.ports import Output
 from fleet.readers.nvidia_smi import Gpu
@@ -341,3 +350,18 @@ def test_twins_are_named_with_the_mend() -> None:
     apart = [machines[0], machines[1], machine("box-b", "same", join_name="box-b-2")]
     assert assemble.twins(apart) is None
     assert assemble.twins([replace(machines[0])]) is None
+
+
+# the published recipe
+
+
+def test_the_recipe_in_the_door_sign_is_the_one_in_the_code() -> None:
+    sign = (Path(assemble.__file__).parent / "README.md").read_text()
+    rows = dict(re.findall(r"^\| (hardware|software|condition) \| (.+) \|$", sign, re.M))
+    told = {name: frozenset(re.findall(r"`(\w+)`", row)) for name, row in rows.items()}
+    assert told == {"hardware": HARDWARE, "software": SOFTWARE, "condition": CONDITION}
+    assert f"version {FINGERPRINT_RECIPE}" in sign
+
+
+def test_the_three_hashes_share_no_fact() -> None:
+    assert len(HARDWARE | SOFTWARE | CONDITION) == sum(map(len, (HARDWARE, SOFTWARE, CONDITION)))
