@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -285,3 +286,11 @@ def test_sleep_firewall_and_privacy_of_a_mac() -> None:
     linux = every(findings(BOX, answers={"ufw": "active\n"}, ray=RayFound(ports="6378")))
     assert "ports 6378" in linux["firewall"].mend
     assert "network" not in linux
+
+
+def test_the_example_in_the_door_sign_is_read(tmp_path: Path) -> None:
+    sign = (Path(__file__).resolve().parents[2] / "configs" / "README.md").read_text()
+    [example] = re.findall(r"```\n(# yaml-language-server.*machines\.schema.*?)```", sign, re.S)
+    file = tmp_path / "fleet.yaml"
+    file.write_text(example)
+    assert load_declared(file).machines["studio-256"].allow == ("restart-ollama", "wired-limit")
