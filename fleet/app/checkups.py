@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from fleet.app.histories import Seen, changes
 from fleet.model.declared import DeclaredFleet, Disagreement, disagreements, size_in_name
-from fleet.model.machine import FINGERPRINT_RECIPE, HARDWARE, SOFTWARE, FactValue, Fingerprint
+from fleet.model.machine import FINGERPRINT_RECIPE, FactValue, Fingerprint
 from fleet.units import GIB, show_bytes
 
 State = Literal["ok", "cannot tell", "unfit"]
@@ -18,8 +19,6 @@ BUSY_PERCENT = 10.0
 LEAST_FREE_BYTES = 20 * GIB
 """A model of 20 billion parameters and the store beside it."""
 NEVER_SEEN = "not measured yet: nothing to compare with"
-MACHINE_KNOWS = ("memory_gb", "chip", "gpu", "gpu_cores", "os_version", "os_build", "gpu_driver")
-"""Named first where several facts of a machine have changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,17 +27,6 @@ class Check:
     state: State
     found: str
     mend: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """A machine as the store last saw it."""
-
-    at: str
-    recipe: int
-    hardware_id: str | None
-    software_id: str | None
-    facts: Mapping[str, FactValue]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,8 +142,7 @@ def history(found: Findings) -> Iterator[Check]:
         what = f"last seen with recipe {seen.recipe} of the fingerprint, now {FINGERPRINT_RECIPE}"
         yield Check(name="history", state="cannot tell", found=what, mend="measure once more")
         return
-    hard = _changes(found, seen, HARDWARE) if seen.hardware_id != _hashes(found)[0] else []
-    soft = _changes(found, seen, SOFTWARE) if seen.software_id != _hashes(found)[1] else []
+    hard, soft = changes(seen, found.fingerprint)
     if not hard and not soft:
         yield Check(name="history", state="ok", found=f"the same hardware and software {since}")
         return
@@ -163,24 +150,6 @@ def history(found: Findings) -> Iterator[Check]:
     apart = "hardware: a new history begins, earlier results stay apart"
     mend = apart if hard else "its results before and after are kept apart by software"
     yield Check(name="history", state="cannot tell", found=what, mend=mend)
-
-
-def _hashes(found: Findings) -> tuple[str, str]:
-    return found.fingerprint.hardware_id, found.fingerprint.software_id
-
-
-def _changes(found: Findings, seen: Seen, names: frozenset[str]) -> list[str]:
-    first = [name for name in MACHINE_KNOWS if name in names]
-    ordered = [*first, *sorted(names - set(first))]
-    return [
-        f"{name} {_shown(seen.facts.get(name))} -> {_shown(found.fact(name))}"
-        for name in ordered
-        if seen.facts.get(name) != found.fact(name)
-    ]
-
-
-def _shown(value: FactValue) -> str:
-    return "unknown" if value is None else str(value)
 
 
 def ollama(found: Findings) -> Iterator[Check]:

@@ -6,18 +6,17 @@ Reads only: nothing is started, changed, loaded or stored.
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import shutil
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fleet import config, wiring
-from fleet.app.checkups import Check, Findings, OllamaFound, RayFound, Seen, checks
+from fleet.app.checkups import Check, Findings, OllamaFound, RayFound, checks
+from fleet.app.histories import Seen, last_seen
 from fleet.app.surroundings import CHECKS as AROUND
 from fleet.clock import SystemClock
 from fleet.commands import SystemCommands
@@ -185,32 +184,10 @@ def _model_folder() -> Path | None:
 
 def _seen(home: Path, machine_id: str) -> tuple[Seen | None, str]:
     """The machine as last measured, and why that cannot be told."""
-    from fleet.compare.reader import open_store, rows
-    from fleet.compare.views import question
-
-    folder = wiring.results_folder(home)
-    if not (folder / "current").exists():
-        return None, ""
     try:
-        with closing(open_store([folder], ["trials", "requests", "fingerprints"])) as con:
-            found = rows(con, question("last_fingerprint"), [machine_id])
+        return last_seen(home, [machine_id]).get(machine_id), ""
     except StoreUnusable as problem:
         return None, f"the results cannot be read: {problem.what}"
-    if not found:
-        return None, ""
-    row = found[0]
-    facts = {name: fact["value"] for name, fact in json.loads(str(row["facts"])).items()}
-    return Seen(
-        at=str(row["seen_at"]),
-        recipe=int(str(row["recipe"])),
-        hardware_id=_text(row["hardware_id"]),
-        software_id=_text(row["software_id"]),
-        facts=facts,
-    ), ""
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
 
 
 def _ray(state: Path) -> tuple[RayFound, str, str | None]:

@@ -16,7 +16,7 @@ from fleet.model.machine import Fact, Fingerprint
 from fleet.store.parquet import ParquetStore
 from fleet.wiring import host_name, results_folder
 from tests import ollama_server
-from tests.builders_flow import Fleet
+from tests.builders_flow import Fleet, experiment, machine
 from tests.builders_store import result
 
 NOBODY = {"OLLAMA_HOST": "127.0.0.1:9"}
@@ -188,3 +188,19 @@ def test_machines_tell_guests_cores_and_bandwidth_and_a_change_of_hardware(fleet
     assert "800 GB/s" in text
     assert "73728 MiB" in text
     assert "studio-96 was seen with other hardware before: histories stay apart" in text
+
+
+def test_submit_says_what_changed_on_a_machine_since_the_last_time(fleet: Fleet) -> None:
+    """Scripted machines: one gets another system, the other more memory; both are told."""
+    machines = {"alpha": machine(), "beta": machine()}
+    first = fleet("submit", fleet.write(experiment(machines, repeats=1)), "--yes")
+    assert "has changed" not in first.err
+    machines = {"alpha": machine(os_version="2.0"), "beta": machine(memory_gb=128)}
+    file = fleet.write(experiment(machines, repeats=1))
+    said = fleet("submit", file, "--yes").err
+    assert "alpha has changed since" in said
+    assert "os_version 1.0 -> 2.0 (kept apart by software)" in said
+    assert "memory_gb 96 -> 128 (a new history begins)" in said
+    again = fleet("submit", file, "--yes").err
+    assert "beta has changed" not in again, "it has been measured since"
+    assert "alpha has changed" in again, "its results are finished, so it has not"

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from fleet.app.checkups import Check, Findings, OllamaFound, RayFound, Seen, checks
+from fleet.app.checkups import Check, Findings, OllamaFound, RayFound, checks
+from fleet.app.histories import Seen
 from fleet.app.surroundings import CHECKS as AROUND
 from fleet.config.declared import load_declared
 from fleet.errors import ConfigError
