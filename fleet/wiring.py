@@ -102,7 +102,7 @@ def host_probes(commands: SystemCommands) -> list[FactProbe]:
         AppleProbe(commands),
         NvidiaProbe(commands),
         AmdProbe(commands),
-        LoadProbe(commands, [os.getpid(), os.getppid()], time.sleep),
+        LoadProbe(commands, os.getpid(), time.sleep),
     ]
 
 

@@ -16,18 +16,18 @@ APART_S = 0.2
 STATS = ("sh", "-c", "cat /proc/stat /proc/[0-9]*/stat 2>/dev/null")
 PS = ("ps", "-A", "-o", "pid=,ppid=,%cpu=,comm=")
 ENGINES = re.compile(r"^(?:ollama|llama-server|llama-runner)", re.IGNORECASE)
+STARTERS = re.compile(r"^(?:fleet|python|ray|pt_main)", re.IGNORECASE)
+"""What starts a worker of fleet and works for it: a coordinator, or a node of Ray."""
 NAME = "foreign_cpu_percent"
 
 
 class LoadProbe:
-    """`own`: processes of fleet, whose descendants count as fleet too."""
+    """`own`: this process; what it started counts as fleet too, and what started it to work."""
 
     name = "load"
     tells = frozenset({NAME})
 
-    def __init__(
-        self, commands: Commands, own: Sequence[int], sleep: Callable[[float], None]
-    ) -> None:
+    def __init__(self, commands: Commands, own: int, sleep: Callable[[float], None]) -> None:
         self._commands, self._own, self._sleep = commands, own, sleep
 
     def available(self) -> bool:
@@ -59,7 +59,10 @@ class LoadProbe:
         return facts("ps, a mean over up to a minute", {NAME: _rounded(min(busy / cores, 100.0))})
 
     def _family(self, processes: Sequence[Process]) -> set[int]:
-        return family(processes, self._own, ENGINES)
+        names = {process.pid: process.name for process in processes}
+        own = [process for process in processes if process.pid == self._own]
+        starter = {p.parent for p in own if STARTERS.match(names.get(p.parent, ""))}
+        return family(processes, {self._own, *starter}, ENGINES)
 
 
 def _rounded(percent: float | None) -> float | None:

@@ -61,7 +61,7 @@ def test_an_engine_at_work_is_not_foreign(real_ollama: RealOllama) -> None:
     before, after = (parse_proc(text.stdout) for text in commands.texts)
     assert before is not None
     assert after is not None
-    [fact] = LoadProbe(commands, [], lambda _: None).collect()
+    [fact] = LoadProbe(commands, -1, lambda _: None).collect()
     used = sum(p.ticks for p in after.processes if p.name.startswith(("ollama", "llama-"))) - sum(
         p.ticks for p in before.processes if p.name.startswith(("ollama", "llama-"))
     )

@@ -145,6 +145,9 @@ def busy() -> Iterator[int]:
         process.stdout.close()
 
 
+NOBODY = -1
+
+
 class Replayed(SystemCommands):
     """Two looks a second apart, told again to every probe that asks."""
 
@@ -159,7 +162,7 @@ class Replayed(SystemCommands):
         return self.texts[(self.asked - 1) % 2]
 
 
-def foreign(commands: Replayed, own: Sequence[int]) -> float:
+def foreign(commands: Replayed, own: int) -> float:
     [fact] = LoadProbe(commands, own, lambda _: None).collect()
     assert isinstance(fact.value, float)
     return fact.value
@@ -170,8 +173,40 @@ def test_work_of_others_is_foreign_and_our_own_is_not() -> None:
     """One process that computes, seen as another's and as a child of fleet."""
     with busy() as pid:
         commands = Replayed()
-    everybody, ours = foreign(commands, []), foreign(commands, [os.getpid()])
+    everybody, ours = foreign(commands, NOBODY), foreign(commands, os.getpid())
     after = parse_proc(commands.texts[1].stdout)
     assert after is not None
     assert pid in {process.pid for process in after.processes}
     assert 0 <= ours < everybody <= 100
+
+
+def stat(pid: int, parent: int, name: str, ticks: int) -> str:
+    return f"{pid} ({name}) S {parent} 1 1 0 -1 0 0 0 0 0 {ticks} 0 0 0 20 0 1 0 5 1 1\n"
+
+
+class Told(SystemCommands):
+    """Fleet (44) under a starter (7) under init, and somebody else (9); all compute."""
+
+    def __init__(self, starter: str) -> None:
+        self.looks = iter(
+            f"cpu {4 * ticks} 0 0 {4 * ticks} 0 0 0 0\n"
+            + stat(7, 1, starter, ticks)
+            + stat(9, 7 if starter == "bash" else 1, "cc1", ticks)
+            + stat(44, 7, "python3", ticks)
+            + stat(45, 44, "lscpu", ticks)
+            for ticks in (100, 200)
+        )
+
+    def run(self, argv: Sequence[str], deadline_s: float = 5.0) -> Output:
+        return Output(code=0, stdout=next(self.looks), stderr="")
+
+
+@pytest.mark.parametrize(
+    ("starter", "percent"), [("fleet", 50.0), ("raylet", 50.0), ("bash", 100.0)]
+)
+def test_a_coordinator_counts_as_fleet_and_a_shell_with_its_other_work_does_not(
+    starter: str, percent: float
+) -> None:
+    """Of 400 busy ticks among 800: fleet and its child have 200, its starter 100."""
+    [fact] = LoadProbe(Told(starter), 44, lambda _: None).collect()
+    assert fact.value == percent
