@@ -202,7 +202,7 @@ class Told(SystemCommands):
 
 
 @pytest.mark.parametrize(
-    ("starter", "percent"), [("fleet", 50.0), ("raylet", 50.0), ("bash", 100.0)]
+    ("starter", "percent"), [("fleet", 12.5), ("raylet", 12.5), ("bash", 25.0)]
 )
 def test_a_coordinator_counts_as_fleet_and_a_shell_with_its_other_work_does_not(
     starter: str, percent: float

@@ -217,6 +217,16 @@ def test_gpu_cores_come_from_the_slow_tool_only_where_the_quick_one_has_none(mac
     assert values(look(), "gpu", "gpu_cores", "virtual") == [None, None, True]
 
 
+def test_the_slow_tool_is_asked_once_however_often_the_machine_is_looked_at(mac: Tools) -> None:
+    mac.answer(ACCELERATORS, "")
+    mac.answer(DISPLAYS, '{"SPDisplaysDataType": [{"sppci_model": "Slow", "sppci_cores": "3"}]}')
+    probe = AppleProbe(SystemCommands())
+    first = assemble.fingerprint([probe])
+    mac.answer(DISPLAYS, "")
+    again = assemble.fingerprint([probe])
+    assert values(first, "gpu", "gpu_cores") == values(again, "gpu", "gpu_cores") == ["Slow", 3]
+
+
 def test_an_intel_mac_has_no_apple_facts(mac: Tools) -> None:
     mac.sysctl({"machdep.cpu.brand_string": "Invented(R) CPU   99 @ 1.70GHz"})
     found = look()

@@ -145,6 +145,8 @@ ggml_metal_device_init: recommendedMaxWorkingSetSize  = 44000.20 MB
 MLX = "{'device_name': 'Apple M9', 'max_recommended_working_set_size': 44000200000}"
 SERVE = """\
 time=2027-01-15T08:00:00.000+08:00 level=INFO msg="server config" env="map[OLLAMA_HOST:old]"
+time=2027-01-15T08:00:00.100+08:00 level=INFO msg="Listening on 127.0.0.1:9 (version 8.0.0)"
+time=2027-01-15T08:00:00.200+08:00 level=INFO msg="inference compute" library=cpu total="1.0 GiB"
 time=2027-01-15T09:00:00.000+08:00 level=INFO source=routes.go:1 msg="server config" \
 env="map[OLLAMA_FLASH_ATTENTION:1 OLLAMA_HOST:http://127.0.0.1:44 OLLAMA_ORIGINS:[http://a https://b:*]]"
 time=2027-01-15T09:00:00.100+08:00 level=INFO msg="Listening on 127.0.0.1:44 (version 9.9.9)"
