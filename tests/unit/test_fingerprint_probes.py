@@ -467,7 +467,7 @@ def test_commands_that_hang_cost_one_deadline_together(mac: Tools) -> None:
     began = time.monotonic()
     found = assemble.fingerprint([AppleProbe(Hurried())])
     assert time.monotonic() - began < 2.5
-    assert sources(found)["power_source"] == "pmset: no answer within 2 s"
+    assert sources(found)["power_source"] == "pmset: no answer within 5 s"
     assert values(found, "thermal_class", "power_mode", "gpu_cores") == [None, None, 44]
 
 
