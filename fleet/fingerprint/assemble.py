@@ -42,9 +42,11 @@ def fingerprint(probes: Sequence[FactProbe], deadline_s: float = PROBES_S) -> Fi
     What a probe tells that has not ended by the deadline is unknown, with that reason.
     """
     found = together({probe.name: partial(_collected, probe) for probe in probes}, deadline_s)
-    return assembled(
-        fact for probe in probes for fact in found.get(probe.name, _unheard(probe, deadline_s))
+    heard = (
+        found[probe.name] if probe.name in found else _unheard(probe, deadline_s)
+        for probe in probes
     )
+    return assembled(fact for each in heard for fact in each)
 
 
 def _collected(probe: FactProbe) -> Sequence[Fact]:
