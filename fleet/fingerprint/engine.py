@@ -96,17 +96,15 @@ class EngineProbe:
         return ask(self._commands, "grep", "-ahsE", LOG_LINES, *paths).text
 
     def _metal(self, text: str, log: ServeLog) -> list[Fact]:
-        """What Metal gave Ollama when it started: the limit in force until it starts again."""
-        device = parse_llama_cpp(text)
-        version = facts(
-            "Ollama's log", {"metal_version": device.metal_version}, "no model loaded yet"
-        )
-        if device.limit_mb is None:
-            return [*version, *self._rounded_limit(log)]
-        return [*version, *facts("Ollama's log", {"gpu_limit_mb": device.limit_mb})]
+        values = {"metal_version": parse_llama_cpp(text).metal_version}
+        return [*facts("Ollama's log", values, "no model loaded yet"), *self._limit(log)]
 
-    def _rounded_limit(self, log: ServeLog) -> list[Fact]:
-        """A rounded figure that agrees with the usual default is taken for that default."""
+    def _limit(self, log: ServeLog) -> list[Fact]:
+        """What Metal gave Ollama when it started: in force until it starts again.
+
+        The log rounds it; a figure that agrees with the usual default is that default. The exact
+        one comes with the first model only, and a limit must not change by loading one.
+        """
         totals = [device.total_mb for device in log.devices if device.library == "metal"]
         told_mb = next((total for total in reversed(totals) if total), None)
         keys = ("hw.memsize", "kern.osproductversion")

@@ -14,8 +14,8 @@ FINGERPRINT_RECIPE = 2
 canonical JSON of the recipe's number and these facts; a fact looked for and not to be had is null
 in it, one not looked for is absent. History:
 1  first recipe (2026-11)
-2  hardware: kinds of core by name, PCIe link and kind of board; software: ROCm, Metal, firmware
-   of the GPU, the engine with its environment; condition: low-power mode, ECC, MIG, power limit,
+2  hardware: kinds of core by name, PCIe link and kind of board; software: ROCm, firmware of the
+   GPU, the engine with its environment; condition: low-power mode, ECC, MIG, power limit,
    display, limits of a container (2026-11)
 """
 
@@ -50,12 +50,13 @@ SOFTWARE = frozenset(
         "gpu_vbios",
         "cuda_version",
         "rocm_version",
-        "metal_version",
         "engine",
         "engine_version",
         "engine_environment",
     }
 )
+"""Left out: the version of Metal, which follows from the system and is told only by a log."""
+
 CONDITION = frozenset(
     {
         "gpu_limit_mb",

@@ -257,6 +257,11 @@ def test_a_machine_that_has_changed_is_told(
     assert apart in check.mend
 
 
+def test_another_engine_is_no_change_of_the_machine() -> None:
+    before = seen({**MAC, "engine": "embedded", "engine_version": "1"})
+    assert every(findings(seen=before))["history"].state == "ok"
+
+
 def test_a_machine_that_is_the_same_and_one_that_another_recipe_saw() -> None:
     same = {**MAC, "foreign_cpu_percent": 3.0, "power_source": "battery"}
     assert every(findings(seen=seen(same)))["history"].state == "ok"

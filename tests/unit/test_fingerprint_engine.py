@@ -72,11 +72,15 @@ def test_no_engine_is_a_reason_and_no_failure() -> None:
     assert look(Machine(), None, "linux")["engine_version"] == "engine: no Ollama answers"
 
 
-def test_the_limit_of_a_mac_is_what_metal_gave_its_ollama() -> None:
+def test_the_limit_of_a_mac_does_not_change_by_loading_a_model() -> None:
     exact = "ggml_metal_device_init: recommendedMaxWorkingSetSize  = 60129.54 MB\n"
     family = "ggml_metal_device_init: GPU family: MTLGPUFamilyMetal4  (5002)\n"
-    found = look(mac(log(more=family + exact)), engine(), "darwin")
-    assert (found["gpu_limit_mb"], found["metal_version"]) == (57344, 4)
+    before = look(mac(log("56.0 GiB")), engine(), "darwin")
+    after = look(mac(log("56.0 GiB", more=family + exact)), engine(), "darwin")
+    assert before["gpu_limit_mb"] == after["gpu_limit_mb"] == 57344
+    assert (before["metal_version"], after["metal_version"]) == (
+        *("Ollama's log: no model loaded yet", 4),
+    )
 
 
 @pytest.mark.parametrize(
