@@ -75,6 +75,8 @@ class FactProbe(Protocol):
     """Reads facts, never changes anything; a fact not to be had is a Fact with value None."""
 
     name: str
+    tells: frozenset[str]
+    """Facts that are unknown where the probe does not come back."""
 
     def available(self) -> bool: ...
     def collect(self) -> Sequence[Fact]: ...

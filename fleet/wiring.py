@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ if TYPE_CHECKING:  # who only wants a folder does not wait for the nouns and the
     from fleet.commands import SystemCommands
     from fleet.engines.simulated import Simulated
     from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine
-    from fleet.model.machine import Fingerprint
+    from fleet.model.machine import EngineFacts, Fingerprint
     from fleet.model.script import MachineScript
     from fleet.ports import Engine, FactProbe
 
@@ -118,7 +119,7 @@ def _real_node(spec: WorkerSpec, state: Path) -> Node:
 
     commands = SystemCommands()
     platform, _ = assemble.platform_id(commands, state)
-    probes = _probes(commands)
+    probes = [*host_probes(commands), _engine_probe(commands, spec.engine)]
     return Node(
         machine_id=assemble.machine_id(platform, spec.join_name),
         name=spec.name or host_name(),
@@ -149,13 +150,41 @@ def _restart_of(spec: EngineSpec, commands: SystemCommands) -> Callable[[Engine]
     return None
 
 
-def _probes(commands: SystemCommands) -> list[FactProbe]:
+def host_probes(commands: SystemCommands) -> list[FactProbe]:
+    """All that can look at a machine of any kind; each knows whether it has something to see."""
+    from fleet.fingerprint.amd import AmdProbe
     from fleet.fingerprint.apple import AppleProbe
     from fleet.fingerprint.host import HostProbe
+    from fleet.fingerprint.load import LoadProbe
     from fleet.fingerprint.nvidia import NvidiaProbe
 
-    probes: list[FactProbe] = [HostProbe(commands), AppleProbe(commands), NvidiaProbe(commands)]
-    return [probe for probe in probes if probe.available()]
+    return [
+        HostProbe(commands),
+        AppleProbe(commands),
+        NvidiaProbe(commands),
+        AmdProbe(commands),
+        LoadProbe(commands, os.getpid(), time.sleep),
+    ]
+
+
+def _engine_probe(commands: SystemCommands, engine: EngineSpec) -> FactProbe:
+    from fleet.engines.ollama import address
+    from fleet.fingerprint.engine import EngineProbe
+    from fleet.model.experiment import OllamaEngine
+
+    host = engine.host if isinstance(engine, OllamaEngine) else None
+
+    def told() -> EngineFacts:
+        return _real_engine(engine).facts()
+
+    def is_its(environment: Mapping[str, str]) -> bool:
+        """Of several servers on one machine, the one that listens where we ask."""
+        try:
+            return address(None, environment) == address(host, os.environ)
+        except UserError:
+            return False
+
+    return EngineProbe(commands, told, is_its=is_its, home=Path.home(), system=sys.platform)
 
 
 def _real_engine(spec: EngineSpec) -> Engine:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from fleet.app.answering import answer_lines, contrast_axis
+from fleet.app.histories import changes_told
 from fleet.app.homes import Home
 from fleet.app.interrupts import sigterm_is_an_interrupt
 from fleet.app.measuring import Measuring
@@ -83,7 +84,10 @@ def measured(request: Request, options: Options, talk: Talk) -> tuple[Plan, int]
     home = Home(options.home)
     with closing(open_dispatcher(request, options)) as dispatcher:
         sigterm_is_an_interrupt()
-        planned = make_plan(request, options, home, dispatcher.machines())
+        machines = dispatcher.machines()
+        for line in changes_told(options.home, machines):
+            talk.say(line)
+        planned = make_plan(request, options, home, machines)
         left = remaining(planned, home.attempts(request), missing_only=options.missing_only)
         left = _without_unwanted_redo(planned, left, home, options, talk)
         talk.planned(planned, sum(map(len, left.attempts.values())), left.finished)

@@ -9,16 +9,20 @@ import typer
 
 from fleet.cli import options
 
-KINDS: dict[str, Literal["experiment", "job"]] = {"experiment": "experiment", "job": "job"}
+KINDS: dict[str, Literal["experiment", "job", "fleet"]] = {
+    "experiment": "experiment",
+    "job": "job",
+    "fleet": "fleet",
+}
 
 
 def schema(
-    kind: Annotated[str, typer.Argument(help="experiment or job.")] = "experiment",
+    kind: Annotated[str, typer.Argument(help="experiment, job or fleet.")] = "experiment",
     write: Annotated[
-        Path | None, typer.Option("--write", help="Write both schemas into this folder.")
+        Path | None, typer.Option("--write", help="Write all schemas into this folder.")
     ] = None,
 ) -> None:
-    """Print the JSON Schema of experiment files, or of job files."""
+    """Print the JSON Schema of experiment files, of job files, or of what machines should be."""
     from fleet import config
     from fleet.errors import UserError
 
@@ -27,7 +31,9 @@ def schema(
             print(path)
         return
     if kind not in KINDS:
-        raise UserError(f"there is no schema {kind!r}", "fleet config schema experiment    or: job")
+        raise UserError(
+            f"there is no schema {kind!r}", "fleet config schema experiment    or: job, fleet"
+        )
     options.print_json(config.schema(KINDS[kind]))
 
 

@@ -13,6 +13,7 @@ from fleet.cli import (
     cluster,
     comparing,
     configuration,
+    doctor,
     importing,
     metrics,
     noise,
@@ -73,6 +74,7 @@ def build() -> typer.Typer:
         metrics,
         configuration,
         cluster,
+        doctor,
     ):
         room.add(app)
     return app

@@ -9,7 +9,7 @@ import typer
 
 from fleet.cli import options
 from fleet.compare.tables import aligned
-from fleet.units import MIB, show_bytes, show_count, show_ns, show_number
+from fleet.units import show_count, show_ns, show_number
 
 if TYPE_CHECKING:
     from fleet.compare.reader import Row
@@ -134,33 +134,63 @@ def _ns(value: object) -> str:
     return show_ns(value) if isinstance(value, (int, float)) else ""
 
 
-def machines(store: options.Stores = None, json: options.Json = False) -> None:
+MACHINES = (
+    *("machine", "kind", "chip", "cpu", "gpu", "gpu-cores", "memory", "bandwidth", "gpu-limit"),
+    *("os", "driver", "engine", "trials", "last-seen", "id"),
+)
+
+
+def machines(
+    store: options.Stores = None,
+    here: Annotated[
+        bool, typer.Option("--here", help="Look at this machine now: every fact, its source.")
+    ] = False,
+    json: options.Json = False,
+) -> None:
     """Show every machine as last seen."""
+    if here:
+        _look_here(json)
+        return
     from fleet.app import reading as app
 
     found = app.read_machines(options.folders(store))
     if json:
         options.print_json(found)
         return
-    titles = (
-        *("machine", "chip", "gpu", "cores", "memory", "gpu-limit"),
-        *("os", "driver", "engine", "trials", "last-seen", "id"),
-    )
-    for line in aligned(
-        titles, list(map(_machine_cells, found)), right=("cores", "memory", "trials")
-    ):
+    right = ("cpu", "gpu-cores", "memory", "bandwidth", "gpu-limit", "trials")
+    for line in aligned(MACHINES, list(map(_machine_cells, found)), right=right):
         print(line)
+    for row in found:
+        if int(str(row["hardware_seen"])) > 1:
+            print(f"{row['machine']} was seen with other hardware before: histories stay apart")
+
+
+def _look_here(json: bool) -> None:
+    from fleet.app.doctoring import look_here
+
+    found = look_here()
+    if json:
+        options.print_json(found)
+        return
+    facts = found.pop("facts")
+    rows = [(name, _text(fact["value"]), fact["source"]) for name, fact in facts.items()]
+    print("\n".join([*(f"{name}: {value}" for name, value in found.items()), ""]))
+    print("\n".join(aligned(("fact", "value", "source, and why unknown"), rows)))
 
 
 def _machine_cells(row: Row) -> tuple[str, ...]:
-    limit = row["gpu_limit_mb"] or row["gpu_memory_mb"]
+    limit, memory = row["gpu_limit_mb"], row["gpu_memory_mb"]
+    rate = row["memory_bandwidth_gb_s"]
     return (
         str(row["machine"]),
+        _kind(row),
         _text(row["chip"]),
+        f"{row['cpu_cores']} cores" if row["cpu_cores"] else "",
         _text(row["gpu"]),
         _text(row["gpu_cores"]),
         f"{row['memory_gb']} GB" if row["memory_gb"] else "",
-        show_bytes(float(str(limit)) * MIB) if limit else "",
+        f"{float(str(rate)):g} GB/s" if rate else "",
+        f"{limit or memory} MiB" if limit or memory else "",
         " ".join(filter(None, (_text(row["os"]), _text(row["os_version"])))),
         _text(row["gpu_driver"]),
         " ".join(filter(None, (_text(row["engine"]), _text(row["engine_version"])))),
@@ -168,6 +198,13 @@ def _machine_cells(row: Row) -> tuple[str, ...]:
         str(row["last_seen"])[:16],
         str(row["machine_id"])[:ID_SHOWN],
     )
+
+
+def _kind(row: Row) -> str:
+    """Empty for a machine of its own."""
+    guest = f"guest ({row['hypervisor'] or 'unknown'})" if row["virtual"] else ""
+    boxed = f"container ({row['container_kind'] or 'unknown'})" if row["container"] else ""
+    return ", ".join(filter(None, (guest, boxed)))
 
 
 def add(app: typer.Typer) -> None:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any, Literal
 
+    from fleet.model.declared import DeclaredFleet
     from fleet.model.experiment import Request
 
 
@@ -65,7 +66,18 @@ def practice_machines(count: int) -> list[str]:
     return practice_machines(count)
 
 
-def schema(kind: Literal["experiment", "job"]) -> dict[str, Any]:
+def declared_fleet(named: str | None) -> tuple[Path, DeclaredFleet] | None:
+    """What the machines should be, of the file named, else of configs/fleet.yaml if it is there.
+
+    Raises ConfigError with every mistake of the file.
+    """
+    from fleet.config.declared import find_declared, load_declared
+
+    path = find_declared(named)
+    return None if path is None else (path, load_declared(path))
+
+
+def schema(kind: Literal["experiment", "job", "fleet"]) -> dict[str, Any]:
     """JSON Schema 2020-12 of one kind of file."""
     from fleet.config.schemas import json_schema
 
@@ -73,7 +85,7 @@ def schema(kind: Literal["experiment", "job"]) -> dict[str, Any]:
 
 
 def write_schemas(folder: Path) -> list[Path]:
-    """Writes fleet.schema.json and job.schema.json into the folder."""
+    """Writes fleet.schema.json, job.schema.json and machines.schema.json into the folder."""
     from fleet.config.schemas import write_schemas
 
     return write_schemas(folder)

@@ -1,4 +1,4 @@
-"""JSON Schema of the two kinds of file, for editors and for the words of messages."""
+"""JSON Schema of each kind of file, for editors and for the words of messages."""
 
 from __future__ import annotations
 
@@ -7,19 +7,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from fleet.model.declared import DeclaredFleet
 from fleet.model.experiment import Experiment
 from fleet.model.job import Job
+from fleet.model.noun import Noun
 
-Kind = Literal["experiment", "job"]
+Kind = Literal["experiment", "job", "fleet"]
 Schema = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-FILES: dict[Kind, str] = {"experiment": "fleet.schema.json", "job": "job.schema.json"}
+FILES: dict[Kind, str] = {
+    "experiment": "fleet.schema.json",
+    "job": "job.schema.json",
+    "fleet": "machines.schema.json",
+}
+NOUNS: dict[Kind, type[Noun]] = {"experiment": Experiment, "job": Job, "fleet": DeclaredFleet}
 
 
 def json_schema(kind: Kind) -> Schema:
-    noun = Experiment if kind == "experiment" else Job
-    return {"$schema": DIALECT, **noun.model_json_schema()}
+    return {"$schema": DIALECT, **NOUNS[kind].model_json_schema()}
 
 
 def write_schemas(folder: Path) -> list[Path]:

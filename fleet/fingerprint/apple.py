@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from fleet.fingerprint.facts import facts
+from fleet.fingerprint.facts import Answer, ask, ask_all, facts
 from fleet.fingerprint.gpu_limit import expected_gpu_limit_mb
 from fleet.fingerprint.macos import ROSETTA_CHIP
 from fleet.model.machine import Fact
@@ -22,60 +22,83 @@ ACCELERATORS = ("ioreg", "-r", "-d", "1", "-w", "0", "-c", "IOAccelerator")
 THERMAL = ("notifyutil", "-g", "com.apple.system.thermalpressurelevel")
 DISPLAYS = ("system_profiler", "-json", "SPDisplaysDataType")
 PROFILER_DEADLINE_S = 30.0
+QUESTIONS: Mapping[str, Sequence[str]] = {
+    "sysctl": ("sysctl", *KEYS),
+    "gpu": ACCELERATORS,
+    "source": ("pmset", "-g", "batt"),
+    "mode": ("pmset", "-g", "custom"),
+    "heat": THERMAL,
+}
 POWER_SOURCES = {"AC Power": "mains", "Battery Power": "battery", "UPS Power": "battery"}
 
 
 class AppleProbe:
     name = "apple"
+    tells = frozenset(
+        {
+            *("gpu", "gpu_count", "gpu_cores", "cpu_core_kinds", "wired_limit_mb"),
+            *("power_source", "power_mode", "low_power_mode", "thermal_class"),
+        }
+    )
 
     def __init__(self, commands: Commands) -> None:
         self._commands = commands
+        self._profiled: Answer | None = None
 
     def available(self) -> bool:
-        if self._run("uname", "-s").strip() != "Darwin":
+        if ask(self._commands, "uname", "-s").text.strip() != "Darwin":
             return False
-        chip = self._run("sysctl", "-n", "machdep.cpu.brand_string").strip()
+        chip = ask(self._commands, "sysctl", "-n", "machdep.cpu.brand_string").text.strip()
         return chip.startswith(("Apple", ROSETTA_CHIP))
 
     def collect(self) -> Sequence[Fact]:
-        values = parse_sysctl(self._run("sysctl", *KEYS))
+        answers = ask_all(self._commands, QUESTIONS)
+        told = answers["sysctl"]
+        values = parse_sysctl(told.text)
+        heat = parse_thermal_class(answers["heat"].text)
         return [
-            *facts("sysctl hw.perflevel", _cores(values)),
-            *self._gpu(values),
+            *facts("sysctl hw.perflevel", _cores(values), told.why),
+            *self._gpu(values, answers["gpu"]),
             *_limits(values),
-            *self._power(),
-            *facts("notifyutil", {"thermal_class": parse_thermal_class(self._run(*THERMAL))}),
+            *_power(answers["source"], answers["mode"]),
+            *facts("notifyutil", {"thermal_class": heat}, answers["heat"].why),
         ]
 
-    def _gpu(self, values: Mapping[str, str]) -> list[Fact]:
+    def _gpu(self, values: Mapping[str, str], told: Answer) -> list[Fact]:
         """`ioreg` names GPU and cores in milliseconds; a guest has no core count anywhere."""
-        found = parse_accelerators(self._run(*ACCELERATORS))
+        found = parse_accelerators(told.text)
         gpu = next((one for one in found if one.gpu_cores), found[0] if found else None)
         if (gpu is None or not gpu.gpu_cores) and not _is_guest(values):
             return self._profiled_gpu()
-        return _gpu_facts("ioreg", gpu or Accelerator(model=None, gpu_cores=None))
+        return _gpu_facts("ioreg", gpu or Accelerator(model=None, gpu_cores=None), told.why)
 
     def _profiled_gpu(self) -> list[Fact]:
-        text = self._commands.run(DISPLAYS, deadline_s=PROFILER_DEADLINE_S).stdout
-        profile = parse_system_profiler(text)
+        """Takes seconds, so once only, at the first look; trials are looked at again and again."""
+        if self._profiled is None:
+            self._profiled = ask(self._commands, *DISPLAYS, deadline_s=PROFILER_DEADLINE_S)
+        profile = parse_system_profiler(self._profiled.text)
         gpu = Accelerator(model=profile.gpu, gpu_cores=profile.gpu_cores)
-        return _gpu_facts("system_profiler", gpu)
-
-    def _power(self) -> list[Fact]:
-        source = parse_power_source(self._run("pmset", "-g", "batt"))
-        mode = power_mode(parse_custom(self._run("pmset", "-g", "custom")), source)
-        values = {"power_source": POWER_SOURCES.get(source or ""), "power_mode": mode}
-        return facts("pmset", values)
-
-    def _run(self, *argv: str) -> str:
-        """Standard output, also of a failed run: sysctl prints all keys but the unknown one."""
-        return self._commands.run(argv).stdout
+        return _gpu_facts("system_profiler", gpu, self._profiled.why)
 
 
-def _gpu_facts(source: str, gpu: Accelerator) -> list[Fact]:
+def _power(source_told: Answer, mode_told: Answer) -> list[Fact]:
+    source = parse_power_source(source_told.text)
+    mode = power_mode(parse_custom(mode_told.text), source)
+    told = {"power_mode": mode, "low_power_mode": None if mode is None else mode == "low"}
+    return [
+        *facts("pmset", {"power_source": POWER_SOURCES.get(source or "")}, source_told.why),
+        *facts("pmset", told, mode_told.why or "this Mac has no power modes"),
+    ]
+
+
+def _gpu_facts(source: str, gpu: Accelerator, why: str) -> list[Fact]:
     # Under Rosetta the system hides the chip's name; the GPU is named after the chip.
     values = {"gpu": gpu.model, "gpu_cores": gpu.gpu_cores, "chip": gpu.model}
-    return facts(source, {**values, "gpu_count": 1 if gpu.model else None})
+    busy = gpu.statistics.get("Device Utilization %")
+    return [
+        *facts(source, {**values, "gpu_count": 1 if gpu.model else None}, why),
+        *facts(f"{source}, the engine at rest", {"foreign_gpu_percent": busy}, why),
+    ]
 
 
 def _is_guest(values: Mapping[str, str]) -> bool:
@@ -84,27 +107,26 @@ def _is_guest(values: Mapping[str, str]) -> bool:
 
 def _cores(values: Mapping[str, str]) -> dict[str, str | int | None]:
     """Cores by the names of their kinds: on some chips level 1 is `Performance`."""
-    levels = perf_levels(values)
-    named = {
-        f"cpu_{level.name.lower()}_cores": level.physical_cores for level in levels if level.name
-    }
-    known = [str(level.physical_cores) for level in levels if level.physical_cores is not None]
+    levels = [level for level in perf_levels(values) if level.physical_cores is not None]
+    counts = {level.name: level.physical_cores for level in levels if level.name}
+    kinds = [f"{level.physical_cores} {level.name or 'unnamed'}" for level in levels]
     return {
-        "cpu_performance_cores": None,
-        "cpu_efficiency_cores": None,
-        **named,
-        "cpu_core_levels": "+".join(known) or None,
+        "cpu_super_cores": counts.get("Super"),
+        "cpu_performance_cores": counts.get("Performance"),
+        "cpu_efficiency_cores": counts.get("Efficiency"),
+        "cpu_core_kinds": " + ".join(kinds) or None,
     }
 
 
 def _limits(values: Mapping[str, str]) -> list[Fact]:
-    """The effective limit equals a setting above 0; the default for 0 is not told here."""
+    """The effective limit equals a setting above 0; the default behind a 0 only Metal knows."""
     setting_mb = whole(values.get("iogpu.wired_limit_mb"))
     size_bytes = whole(values.get("hw.memsize"))
     expected_mb = expected_gpu_limit_mb(
         round(size_bytes / GIB) if size_bytes else None, values.get("kern.osproductversion")
     )
     return [
-        *facts("sysctl iogpu", {"wired_limit_mb": setting_mb, "gpu_limit_mb": setting_mb or None}),
+        *facts("sysctl iogpu", {"wired_limit_mb": setting_mb}),
+        *facts("sysctl iogpu", {"gpu_limit_mb": setting_mb or None}, "0 stands for a default"),
         *facts("expected default", {"gpu_limit_expected_mb": expected_mb}),
     ]

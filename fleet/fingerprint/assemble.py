@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from fleet.errors import UserError
+from fleet.fingerprint.derived import derived
+from fleet.fingerprint.facts import facts, late, together
 from fleet.fingerprint.platform_id import platform_id
 from fleet.fingerprint.sizes import card_gb
 from fleet.identity import content_id
@@ -23,6 +26,9 @@ from fleet.ports import FactProbe
 
 __all__ = ["assembled", "fingerprint", "label", "machine_id", "platform_id", "twins"]
 
+PROBES_S = 30.0
+"""A driver that starts anew can take long; probes on a machine in order take a quarter second."""
+
 _NOISE = re.compile(
     r"\([RC]\)|\(TM\)|\b(?:Apple|AMD|Intel|NVIDIA|GeForce|Tesla|CPU|Generation|Graphics)\b"
     r"|\b[\w-]+-Core Processor|\bProcessor\b|\bHBM\w*|@.*|\bw/.*|[()]",
@@ -30,17 +36,34 @@ _NOISE = re.compile(
 )
 
 
-def fingerprint(probes: Sequence[FactProbe]) -> Fingerprint:
-    """One look by every probe that has something to look at here."""
-    return assembled(fact for probe in probes if probe.available() for fact in probe.collect())
+def fingerprint(probes: Sequence[FactProbe], deadline_s: float = PROBES_S) -> Fingerprint:
+    """One look by every probe that has something to look at here, all at the same time.
+
+    What a probe tells that has not ended by the deadline is unknown, with that reason.
+    """
+    found = together({probe.name: partial(_collected, probe) for probe in probes}, deadline_s)
+    heard = (
+        found[probe.name] if probe.name in found else _unheard(probe, deadline_s)
+        for probe in probes
+    )
+    return assembled(fact for each in heard for fact in each)
 
 
-def assembled(facts: Iterable[Fact]) -> Fingerprint:
+def _collected(probe: FactProbe) -> Sequence[Fact]:
+    return probe.collect() if probe.available() else ()
+
+
+def _unheard(probe: FactProbe, deadline_s: float) -> Sequence[Fact]:
+    return facts(probe.name, dict.fromkeys(sorted(probe.tells)), late(deadline_s))
+
+
+def assembled(found: Iterable[Fact]) -> Fingerprint:
     """One fact per name: the first one known; a later one only where the earlier are None."""
     known: dict[str, Fact] = {}
-    for fact in facts:
+    for fact in found:
         if fact.name not in known or known[fact.name].value is None:
             known[fact.name] = fact
+    known |= {fact.name: fact for fact in derived(known)}
     ordered = tuple(known[name] for name in sorted(known))
     return Fingerprint(
         facts=ordered,

@@ -1,4 +1,4 @@
-"""Facts of any Linux or macOS machine: system, processor, memory, load."""
+"""Facts of any Linux or macOS machine: system, processor, memory, condition."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ from fleet.ports import Commands
 
 class HostProbe:
     name = "host"
+    tells = frozenset(
+        {
+            *("chip", "model", "architecture", "virtual", "cpu_cores", "cpu_threads", "memory_gb"),
+            *("os", "os_version", "os_build", "kernel", "memory_pressure", "boot_unix_s"),
+        }
+    )
 
     def __init__(self, commands: Commands) -> None:
         self._commands = commands

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from fleet.fingerprint.facts import facts
+from fleet.fingerprint.facts import ask_all, facts
 from fleet.model.machine import Fact
 from fleet.ports import Commands
 from fleet.readers.sw_vers import parse_sw_vers
@@ -15,7 +15,7 @@ from fleet.readers.sysctl import (
     parse_sysctl,
 )
 from fleet.readers.text import one_space, whole
-from fleet.units import GIB
+from fleet.units import GIB, MIB
 
 KEYS = (
     "hw.memsize",
@@ -34,32 +34,43 @@ KEYS = (
     "sysctl.proc_translated",
 )
 PRESSURE = {"1": "normal", "2": "warning", "4": "critical"}
+QUESTIONS: Mapping[str, Sequence[str]] = {
+    "sysctl": ("sysctl", *KEYS),
+    "uname": ("uname", "-m"),
+    "sw_vers": ("sw_vers",),
+}
 ROSETTA_CHIP = "VirtualApple"
 """What Rosetta tells a translated program in place of the chip's name."""
 
 
 def macos_facts(commands: Commands) -> list[Fact]:
-    values = parse_sysctl(commands.run(["sysctl", *KEYS]).stdout)
+    answers = ask_all(commands, QUESTIONS)
+    told = answers["sysctl"]
+    values = parse_sysctl(told.text)
+    guest = values.get("hw.model", "").startswith("VirtualMac")
     return [
-        *_system(commands, values),
-        *facts("sysctl hw", _hardware(values)),
-        *facts("sysctl kern", _condition(values)),
+        *_system(values, answers["uname"].text, answers["sw_vers"].text),
+        *facts("sysctl hw", _hardware(values), told.why),
+        *facts("sysctl kern", _condition(values), told.why),
+        *facts("hw.model", {"hypervisor": "apple" if guest else None}, "not a guest"),
+        *facts("macOS", {"container": False}),
+        # Only system_profiler knows, which takes seconds.
+        *facts("macOS", {"display_attached": None}, "nothing quick enough tells"),
     ]
 
 
-def _system(commands: Commands, values: Mapping[str, str]) -> list[Fact]:
+def _system(values: Mapping[str, str], machine: str, sw_vers: str) -> list[Fact]:
     version, build = values.get("kern.osproductversion"), values.get("kern.osversion")
     if not version or not build:
-        told = parse_sw_vers(commands.run(["sw_vers"]).stdout)
+        told = parse_sw_vers(sw_vers)
         version, build = told.get("ProductVersion"), told.get("BuildVersion")
-    machine = commands.run(["uname", "-m"]).stdout.strip() or None
     rosetta = values.get("sysctl.proc_translated") == "1"
     found = {
         "os": "darwin",
         "os_version": version,
         "os_build": build,
         "kernel": values.get("kern.osrelease"),
-        "architecture": "arm64" if rosetta else machine,
+        "architecture": "arm64" if rosetta else machine.strip() or None,
         "rosetta": rosetta,
     }
     return facts("sysctl kern", found)
@@ -75,6 +86,7 @@ def _hardware(values: Mapping[str, str]) -> dict[str, str | int | bool | None]:
         "cpu_cores": whole(values.get("hw.physicalcpu")),
         "cpu_threads": whole(values.get("hw.logicalcpu")),
         "memory_gb": round(size_bytes / GIB) if size_bytes else None,
+        "memory_total_mb": size_bytes // MIB if size_bytes else None,
         "virtual": _is_guest(chip, model, values.get("kern.hv_vmm_present")),
     }
 

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 
-from fleet.fingerprint.facts import facts
+from fleet.fingerprint.facts import ask, facts, together
 from fleet.fingerprint.sizes import MIB_PER_GIB, machine_gb
 from fleet.model.machine import Fact
 from fleet.ports import Commands
-from fleet.readers.nvidia_smi import QUERY, Gpu, parse_query, parse_xml
+from fleet.readers.nvidia_smi import QUERY, Gpu, parse_query, parse_table, parse_xml
 from fleet.readers.proc import parse_meminfo
 
 PROGRAMS = ("nvidia-smi", "/usr/lib/wsl/lib/nvidia-smi")
@@ -22,6 +22,12 @@ SHARES_MEMORY = re.compile(r"\b(GB10|Thor|Orin)\b")
 
 class NvidiaProbe:
     name = "nvidia"
+    tells = frozenset(
+        {
+            *("gpu", "gpu_count", "gpu_memory_mb", "gpu_pcie", "gpu_device", "gpu_driver"),
+            *("cuda_version", "gpu_vbios", "gpu_ecc", "gpu_mig", "gpu_power_limit_w"),
+        }
+    )
 
     def __init__(self, commands: Commands) -> None:
         self._commands = commands
@@ -35,14 +41,21 @@ class NvidiaProbe:
         return gpu_facts(gpus, self._system_memory_gb())
 
     def _gpus(self, program: str) -> list[Gpu]:
-        queried = parse_query(self._run(program, f"--query-gpu={','.join(QUERY)}", "--format=csv"))
-        # An older driver refuses the whole query over one unknown field; this it can always.
-        described = parse_xml(self._run(program, "-q", "-x"))
-        return _joined(queried, described)
+        """Both ways at once; an older driver refuses the whole query over one unknown field."""
+        query = f"--query-gpu={','.join(QUERY)}"
+        told = together(
+            {
+                "query": lambda: parse_query(self._run(program, query, "--format=csv")),
+                "xml": lambda: parse_xml(self._run(program, "-q", "-x")),
+            },
+            DEADLINE_S + 1,
+        )
+        joined = _joined(told.get("query", []), told.get("xml", []))
+        return joined or parse_table(self._run(program))
 
     def _run(self, *argv: str) -> str:
-        output = self._commands.run(argv, deadline_s=DEADLINE_S)
-        return output.stdout if output.ok else ""
+        answer = ask(self._commands, *argv, deadline_s=DEADLINE_S)
+        return answer.text if answer.ok else ""
 
     def _system_memory_gb(self) -> int | None:
         return machine_gb(parse_meminfo(self._commands.read("/proc/meminfo") or "").total_kib)
@@ -58,10 +71,41 @@ def gpu_facts(gpus: Sequence[Gpu], system_memory_gb: int | None) -> list[Fact]:
         "gpu_compute_capability": _each(gpu.compute_capability for gpu in gpus),
         "gpu_vbios": _each(gpu.vbios for gpu in gpus),
         "gpu_power_limit_w": _sum([gpu.power_limit_w for gpu in gpus]),
-        "gpu_ecc": any(gpu.ecc for gpu in gpus) if _known(gpu.ecc for gpu in gpus) else None,
-        "gpu_mig": any(gpu.mig for gpu in gpus) if _known(gpu.mig for gpu in gpus) else None,
+        "gpu_ecc": _any(gpu.ecc for gpu in gpus),
+        "gpu_mig": _any(gpu.mig for gpu in gpus),
+        "gpu_pcie": _each(gpu.pcie for gpu in gpus),
+        "gpu_device": _each(gpu.device for gpu in gpus),
+        "gpu_slowed": _any(gpu.slowed for gpu in gpus),
+        "display_attached": _any(gpu.display for gpu in gpus),
+        "gpu_users": _users(gpus),
     }
-    return [*facts("nvidia-smi", values), _memory(gpus, system_memory_gb)]
+    return [
+        *facts("nvidia-smi", values),
+        *facts("nvidia-smi, the engine at rest", {"foreign_gpu_percent": _busy(gpus)}),
+        *_parts(gpus),
+        _memory(gpus, system_memory_gb),
+    ]
+
+
+def _parts(gpus: Sequence[Gpu]) -> list[Fact]:
+    """One process can have one part of a GPU that is cut up; a whole card's limit is its memory."""
+    parts_mb = [size for gpu in gpus for size in gpu.mig_parts_mb]
+    kinds = [f"{parts_mb.count(size)} x {size} MiB" for size in dict.fromkeys(parts_mb)]
+    values = {
+        "gpu_mig_parts": " + ".join(kinds) or None,
+        "gpu_limit_mb": max(parts_mb, default=None),
+    }
+    return facts("nvidia-smi", values, "not cut into parts: the limit is the card's memory")
+
+
+def _busy(gpus: Sequence[Gpu]) -> float | None:
+    return max((gpu.busy_percent for gpu in gpus if gpu.busy_percent is not None), default=None)
+
+
+def _users(gpus: Sequence[Gpu]) -> str | None:
+    """Names without their folders: a path can hold a person's name."""
+    names = (user.replace("\\", "/").rsplit("/", 1)[-1] for gpu in gpus for user in gpu.users or ())
+    return _each(names)
 
 
 def _memory(gpus: Sequence[Gpu], system_memory_gb: int | None) -> Fact:
@@ -86,7 +130,7 @@ def _joined(queried: Sequence[Gpu], described: Sequence[Gpu]) -> list[Gpu]:
 
 def _filled(first: Gpu, second: Gpu) -> Gpu:
     names = [field.name for field in fields(Gpu)]
-    known = {n: getattr(first, n) for n in names if getattr(first, n) is not None}
+    known = {n: getattr(first, n) for n in names if getattr(first, n) not in (None, ())}
     return Gpu(**{**{n: getattr(second, n) for n in names}, **known})
 
 
@@ -107,5 +151,7 @@ def _sum(values: Sequence[float | None]) -> float | None:
     return sum(known) if known and len(known) == len(values) else None
 
 
-def _known(values: Iterable[object]) -> bool:
-    return any(value is not None for value in values)
+def _any(values: Iterable[bool | None]) -> bool | None:
+    """None where none of them tells."""
+    known = [value for value in values if value is not None]
+    return any(known) if known else None

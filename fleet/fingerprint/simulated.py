@@ -11,6 +11,7 @@ from fleet.model.script import MachineScript
 
 class ScriptedProbe:
     name = "simulated"
+    tells = frozenset({"chip", "gpu", "memory_gb"})
 
     def __init__(self, script: MachineScript) -> None:
         self._script = script
@@ -40,6 +41,7 @@ class HeatProbe:
     """How warm a scripted machine is right now, as its server tells."""
 
     name = "simulated heat"
+    tells = frozenset({"thermal_class"})
 
     def __init__(self, thermal_class: Callable[[], str | None]) -> None:
         self._thermal_class = thermal_class

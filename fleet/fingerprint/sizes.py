@@ -10,6 +10,7 @@ import math
 from bisect import bisect_left
 
 KIB_PER_GIB = 2**20
+KIB_PER_MIB = 2**10
 MIB_PER_GIB = 2**10
 
 MACHINE_GB: tuple[int, ...] = (

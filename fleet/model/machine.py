@@ -11,38 +11,73 @@ from fleet.model.job import Think
 
 FactValue = str | int | float | bool | None
 
-FINGERPRINT_RECIPE = 1
-"""1: first recipe (2026-11): which facts enter which hash, see HARDWARE, SOFTWARE, CONDITION."""
+FINGERPRINT_RECIPE = 2
+"""Which facts enter which hash, see HARDWARE, SOFTWARE, CONDITION. A hash is SHA-256 over the
+canonical JSON of the recipe's number and these facts; a fact looked for and not to be had is null
+in it, one not looked for is absent. History:
+1  first recipe (2026-11)
+2  hardware: kinds of core by name, PCIe link and kind of board; software: ROCm, firmware of the
+   GPU, the engine with its environment; condition: low-power mode, ECC, MIG, power limit,
+   display, limits of a container (2026-11)
+"""
 
 HARDWARE = frozenset(
     {
         "chip",
         "model",
+        "architecture",
+        "virtual",
         "cpu_cores",
-        "cpu_performance_cores",
-        "cpu_efficiency_cores",
         "cpu_threads",
+        "cpu_core_kinds",
+        "memory_gb",
         "gpu",
         "gpu_count",
         "gpu_cores",
         "gpu_memory_mb",
-        "memory_gb",
-        "architecture",
-        "virtual",
+        "gpu_device",
+        "gpu_pcie",
     }
 )
-SOFTWARE = frozenset({"os", "os_version", "os_build", "kernel", "gpu_driver", "cuda_version"})
+"""Left out: what follows from these (memory bandwidth, by a table that gets better), and what only
+root can read (kind and speed of the memory): who looks must not change what a machine is."""
+
+SOFTWARE = frozenset(
+    {
+        "os",
+        "os_version",
+        "os_build",
+        "kernel",
+        "gpu_driver",
+        "gpu_vbios",
+        "cuda_version",
+        "rocm_version",
+        "engine",
+        "engine_version",
+        "engine_environment",
+    }
+)
+"""Left out: the version of Metal, which follows from the system and is told only by a log."""
+
 CONDITION = frozenset(
     {
         "gpu_limit_mb",
         "wired_limit_mb",
         "power_source",
         "power_mode",
+        "low_power_mode",
         "thermal_class",
         "memory_pressure",
         "cpu_governor",
+        "gpu_ecc",
+        "gpu_mig",
+        "gpu_power_limit_w",
+        "display_attached",
+        "container_cpu_limit",
+        "container_memory_limit_mb",
     }
 )
+"""Left out, since they are never twice the same: swap, uptime, boot time, load of others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

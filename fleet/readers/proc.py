@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from fleet.readers.text import one_space, pairs, real, whole
 
-UNLIMITED_BYTES = 2**60
+MOST_CPUS = 2**16
+UNLIMITED = 2**60
 """cgroup version 1 prints a number near 2**63 where there is no limit."""
 
 
@@ -57,6 +58,30 @@ def parse_meminfo(text: str) -> MemInfo:
     )
 
 
+def parse_full_pressure_percent(text: str) -> float | None:
+    """Share of the last 10 s in which every task waited for memory; of /proc/pressure/memory."""
+    line = next((line for line in text.splitlines() if line.startswith("full ")), "")
+    return real(dict(pairs(line.replace(" ", "\n"), "=")).get("avg10"))
+
+
+def parse_cpu_list(text: str) -> frozenset[int]:
+    """`0-3,8` is 0, 1, 2, 3 and 8."""
+    found: set[int] = set()
+    for part in text.strip().split(","):
+        first, _, last = part.partition("-")
+        low, high = whole(first), whole(last or first)
+        if low is not None and high is not None and 0 <= low <= high < MOST_CPUS:
+            found |= set(range(low, high + 1))
+    return frozenset(found)
+
+
+def parse_cores(text: str) -> dict[int, tuple[str | None, str]]:
+    """By number of the processor of /proc/cpuinfo: (socket, core)."""
+    blocks = (dict(pairs(block, ":")) for block in text.replace("\r", "").split("\n\n"))
+    told = ((whole(block.get("processor")), block) for block in blocks if "core id" in block)
+    return {cpu: (b.get("physical id"), b["core id"]) for cpu, b in told if cpu is not None}
+
+
 def parse_os_release(text: str) -> dict[str, str]:
     """`ID`, `VERSION_ID` and so on, without their quotes."""
     lines = (line for line in text.splitlines() if not line.lstrip().startswith("#"))
@@ -81,13 +106,13 @@ def parse_boot_unix_s(text: str) -> int | None:
 def parse_memory_limit_bytes(text: str) -> int | None:
     """`memory.max` or `memory.limit_in_bytes`; None for no limit."""
     limit = whole(text.strip())
-    return limit if limit is not None and 0 < limit < UNLIMITED_BYTES else None
+    return limit if limit is not None and 0 < limit < UNLIMITED else None
 
 
 def parse_cpu_limit(text: str) -> float | None:
     """CPUs of `cpu.max`: `150000 100000` is 1.5; None for `max 100000`."""
     numbers = [whole(word) for word in text.split()]
     match numbers:
-        case [int(quota), int(period)] if quota > 0 and period > 0:
+        case [int(quota), int(period)] if 0 < quota < UNLIMITED and period > 0:
             return quota / period
     return None

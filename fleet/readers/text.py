@@ -6,17 +6,20 @@ import math
 import re
 from collections.abc import Iterator
 
+LARGEST = 2**64
+"""No count that a machine tells is larger; a damaged text can hold any, which no float takes."""
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?", re.ASCII)
 
 
 def whole(text: object) -> int | None:
-    """The integer that `text` is; None where it is anything else."""
+    """The integer that `text` is; None where it is anything else, or absurd."""
     if isinstance(text, bool) or not isinstance(text, (int, str)):
         return None
     try:
-        return int(text)
+        number = int(text)
     except ValueError:
         return None
+    return number if abs(number) <= LARGEST else None
 
 
 def real(text: str | None) -> float | None:

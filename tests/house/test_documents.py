@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SKIPPED = {".venv", ".git", ".pytest_cache", ".hypothesis", "node_modules"}
 DOCUMENTS = sorted(p for p in ROOT.rglob("*.md") if not SKIPPED & set(p.relative_to(ROOT).parts))
 
-YOURS = {"configs/mine.yaml", "configs/batch-size.yaml"}
+YOURS = {"configs/mine.yaml", "configs/batch-size.yaml", "configs/fleet.yaml"}
 """Files that a reader is shown how to write."""
 
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)

@@ -121,8 +121,9 @@ def test_the_practice_fleet_ends_within_two_minutes() -> None:
 
 
 def test_the_committed_schemas_are_those_of_the_code(tmp_path: Path) -> None:
-    experiment, job = fleet.config.write_schemas(tmp_path)
+    experiment, job, machines = fleet.config.write_schemas(tmp_path)
     assert (experiment.name, job.name) == ("fleet.schema.json", "job.schema.json")
+    assert machines.read_text() == (CONFIGS / "machines.schema.json").read_text()
     assert experiment.read_text() == (CONFIGS / experiment.name).read_text()
     assert job.read_text() == (JOBS / job.name).read_text()
 

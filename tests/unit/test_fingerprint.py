@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import threading
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,15 @@ from fleet.fingerprint.gpu_limit import expected_gpu_limit_mb
 from fleet.fingerprint.nvidia import gpu_facts
 from fleet.fingerprint.simulated import ScriptedProbe
 from fleet.fingerprint.sizes import CARD_GB, MACHINE_GB, card_gb, machine_gb
-from fleet.model.machine import CONDITION, HARDWARE, SOFTWARE, Fact, FactValue, Machine
+from fleet.model.machine import (
+    CONDITION,
+    FINGERPRINT_RECIPE,
+    HARDWARE,
+    SOFTWARE,
+    Fact,
+    FactValue,
+    Machine,
+)
 from fleet.model.script import MachineScript
 from fleet.ports import Output
 from fleet.readers.nvidia_smi import Gpu
@@ -34,10 +43,11 @@ known_facts = st.dictionaries(
 )
 
 
+DERIVED = {"memory_bandwidth_gb_s", "gpu_memory_gb"}
 PINNED = (
-    "hardware-bc67d8c96d445631f33e",
-    "software-e43c12b39d169671dfe7",
-    "condition-40491c55732df8d050c7",
+    "hardware-0d8a00ede06de97d69e2",
+    "software-4253ff36b13072a58e02",
+    "condition-cf13093f70019c17f4bb",
 )
 
 
@@ -61,7 +71,9 @@ class Told:
     """A probe with fixed facts."""
 
     def __init__(self, facts: Mapping[str, FactValue], there: bool = True) -> None:
-        self.name, self._facts, self._there = "told", facts, there
+        self.name = f"told {id(self)}"
+        self.tells = frozenset(facts)
+        self._facts, self._there = facts, there
 
     def available(self) -> bool:
         return self._there
@@ -123,7 +135,7 @@ def test_a_later_probe_fills_only_what_is_unknown() -> None:
     ]
     found = assemble.fingerprint(probes)
     assert (found.get("chip"), found.get("model")) == ("second", "first")
-    assert [fact.name for fact in found.facts] == ["chip", "gpu", "model"]
+    assert {fact.name for fact in found.facts} - DERIVED == {"chip", "gpu", "model"}
 
 
 @pytest.mark.parametrize(("one_mb", "other_mb"), [(24268, 24576), (24564, 24576), (15109, 15360)])
@@ -338,3 +350,18 @@ def test_twins_are_named_with_the_mend() -> None:
     apart = [machines[0], machines[1], machine("box-b", "same", join_name="box-b-2")]
     assert assemble.twins(apart) is None
     assert assemble.twins([replace(machines[0])]) is None
+
+
+# the published recipe
+
+
+def test_the_recipe_in_the_door_sign_is_the_one_in_the_code() -> None:
+    sign = (Path(assemble.__file__).parent / "README.md").read_text()
+    rows = dict(re.findall(r"^\| (hardware|software|condition) \| (.+) \|$", sign, re.M))
+    told = {name: frozenset(re.findall(r"`(\w+)`", row)) for name, row in rows.items()}
+    assert told == {"hardware": HARDWARE, "software": SOFTWARE, "condition": CONDITION}
+    assert f"version {FINGERPRINT_RECIPE}" in sign
+
+
+def test_the_three_hashes_share_no_fact() -> None:
+    assert len(HARDWARE | SOFTWARE | CONDITION) == sum(map(len, (HARDWARE, SOFTWARE, CONDITION)))

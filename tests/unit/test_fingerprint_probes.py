@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,10 +11,12 @@ import pytest
 
 from fleet.commands import SystemCommands
 from fleet.fingerprint import assemble
+from fleet.fingerprint.amd import AmdProbe
 from fleet.fingerprint.apple import ACCELERATORS, DISPLAYS, THERMAL, AppleProbe
+from fleet.fingerprint.engine import EngineProbe
 from fleet.fingerprint.host import HostProbe
 from fleet.fingerprint.nvidia import NvidiaProbe
-from fleet.model.machine import CONDITION, HARDWARE, SOFTWARE, FactValue, Fingerprint
+from fleet.model.machine import CONDITION, HARDWARE, SOFTWARE, Fact, FactValue, Fingerprint
 from fleet.ports import Output
 from fleet.readers.nvidia_smi import QUERY
 
@@ -213,6 +217,16 @@ def test_gpu_cores_come_from_the_slow_tool_only_where_the_quick_one_has_none(mac
     assert values(look(), "gpu", "gpu_cores", "virtual") == [None, None, True]
 
 
+def test_the_slow_tool_is_asked_once_however_often_the_machine_is_looked_at(mac: Tools) -> None:
+    mac.answer(ACCELERATORS, "")
+    mac.answer(DISPLAYS, '{"SPDisplaysDataType": [{"sppci_model": "Slow", "sppci_cores": "3"}]}')
+    probe = AppleProbe(SystemCommands())
+    first = assemble.fingerprint([probe])
+    mac.answer(DISPLAYS, "")
+    again = assemble.fingerprint([probe])
+    assert values(first, "gpu", "gpu_cores") == values(again, "gpu", "gpu_cores") == ["Slow", 3]
+
+
 def test_an_intel_mac_has_no_apple_facts(mac: Tools) -> None:
     mac.sysctl({"machdep.cpu.brand_string": "Invented(R) CPU   99 @ 1.70GHz"})
     found = look()
@@ -391,7 +405,7 @@ def test_the_governor_is_a_condition(linux: Tools) -> None:
 
 def test_arm_chips_are_named_by_lscpu_else_by_their_part(linux: Tools) -> None:
     arm = FILES | {"/proc/cpuinfo": "processor : 0\nCPU implementer : 0x41\nCPU part : 0xd4f\n"}
-    assert values(linux_look(arm), "chip", "cpu_cores", "virtual") == ["0x41 0xd4f", None, None]
+    assert values(linux_look(arm), "chip", "cpu_cores", "virtual") == ["0x41 0xd4f", None, False]
     linux.answer(
         ["lscpu", "-J"],
         '{"lscpu": [{"field": "Architecture:", "data": "aarch64"},'
@@ -419,4 +433,72 @@ def test_every_hashed_fact_is_one_that_some_probe_looks_for(mac: Tools) -> None:
     looked_for = {fact.name for fact in look().facts}
     mac.answer(["uname", "-s"], "Linux\n")
     looked_for |= {fact.name for fact in linux_look(FILES).facts}
+    looked_for |= AmdProbe.tells | EngineProbe.tells
     assert (HARDWARE | SOFTWARE | CONDITION) - looked_for == set()
+
+
+# unknown facts
+
+
+def sources(found: Fingerprint) -> dict[str, str]:
+    return {fact.name: fact.source for fact in found.facts}
+
+
+def test_every_unknown_fact_says_why(mac: Tools) -> None:
+    (mac.folder / "bin" / "pmset").unlink()
+    mac.program("notifyutil", "#!/bin/sh\necho no such key >&2\nexit 3\n")
+    found = look()
+    told = sources(found)
+    assert told["power_mode"] == "pmset: pmset is not installed"
+    assert told["thermal_class"] == "notifyutil: notifyutil failed: no such key"
+    for fact in [*found.facts, *linux_look({}).facts]:
+        assert (fact.value is None) == (": " in fact.source), fact
+
+
+def test_commands_that_hang_cost_one_deadline_together(mac: Tools) -> None:
+    """Three of them hang; asked one after the other they would take three deadlines."""
+
+    class Hurried(SystemCommands):
+        def run(self, argv: Sequence[str], deadline_s: float = 5.0) -> Output:
+            return super().run(argv, 1.0 if argv[0] in ("notifyutil", "pmset") else deadline_s)
+
+    for tool in ("notifyutil", "pmset"):
+        mac.program(tool, "#!/bin/sh\nexec /bin/sleep 60\n")
+    began = time.monotonic()
+    found = assemble.fingerprint([AppleProbe(Hurried())])
+    assert time.monotonic() - began < 2.5
+    assert sources(found)["power_source"] == "pmset: no answer within 5 s"
+    assert values(found, "thermal_class", "power_mode", "gpu_cores") == [None, None, 44]
+
+
+def test_a_probe_that_never_comes_back_is_left_behind() -> None:
+    forever = threading.Event()
+
+    class Hanging:
+        name, tells = "hanging", frozenset({"gpu", "thermal_class"})
+
+        def available(self) -> bool:
+            return True
+
+        def collect(self) -> list[Fact]:
+            forever.wait()
+            return []
+
+    found = assemble.fingerprint([Hanging(), HostProbe(Linux(FILES))], deadline_s=1.0)
+    forever.set()
+    assert (found.get("gpu"), found.get("memory_gb")) == (None, 64)
+    assert sources(found)["gpu"] == "hanging: no answer within 1 s"
+
+
+def test_a_fault_in_a_probe_is_not_hidden() -> None:
+    class Broken:
+        name, tells = "broken", frozenset({"gpu"})
+
+        def available(self) -> bool:
+            return True
+
+        def collect(self) -> list[Fact]:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        assemble.fingerprint([Broken()])

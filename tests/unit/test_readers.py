@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleet.readers import amd, dmi, load, macmon, metal, ollama_log, powermetrics, vm_stat
 from fleet.readers.ioreg import parse_accelerators, parse_platform_uuid, parse_properties
 from fleet.readers.lscpu import parse_lscpu
 from fleet.readers.notifyutil import parse_thermal_class
-from fleet.readers.nvidia_smi import parse_query, parse_xml, present
+from fleet.readers.nvidia_smi import parse_fields, parse_query, parse_table, parse_xml, present
 from fleet.readers.pmset import parse_custom, parse_power_source, parse_therm, power_mode
 from fleet.readers.proc import (
     parse_boot_unix_s,
+    parse_cores,
     parse_cpu_limit,
+    parse_cpu_list,
     parse_cpuinfo,
+    parse_full_pressure_percent,
     parse_load_1m,
     parse_meminfo,
     parse_memory_limit_bytes,
@@ -116,6 +122,102 @@ LSCPU_NESTED = json.dumps(
 )
 DISPLAYS = '{"SPDisplaysDataType": [{"sppci_model": "Apple M9 Max", "sppci_cores": "44"}]}'
 
+POWER = """\
+<?xml version="1.0" encoding="UTF-8"?>
+<plist version="1.0"><dict>
+<key>elapsed_ns</key><integer>200</integer><key>thermal_pressure</key><string>Heavy</string>
+<key>timestamp</key><date>2027-01-15T08:00:00Z</date>
+<key>processor</key><dict>
+  <key>clusters</key><array><dict><key>name</key><string>S</string>
+    <key>freq_hz</key><real>3e9</real><key>cpus</key><array>
+      <dict><key>idle_ratio</key><real>0.25</real><key>down_ratio</key><real>0.25</real></dict>
+      <dict><key>idle_ratio</key><real>1</real></dict></array></dict></array>
+  <key>gpu_power</key><real>2500</real><key>gpu_energy</key><integer>44</integer></dict>
+<key>gpu</key><dict><key>freq_hz</key><real>1380</real><key>idle_ratio</key><real>0.2</real></dict>
+</dict></plist>
+"""
+MACMON = '{"gpu_power": 1.5, "sys_power": 20.0, "gpu_usage": [1000, 0.44], "temp": {}}\n{"gpu_po'
+METAL = """\
+ggml_metal_device_init: GPU name:   MTL0 (Apple M9 Max)
+ggml_metal_device_init: GPU family: MTLGPUFamilyMetal9  (5009)
+ggml_metal_device_init: recommendedMaxWorkingSetSize  = 44000.20 MB
+"""
+MLX = "{'device_name': 'Apple M9', 'max_recommended_working_set_size': 44000200000}"
+SERVE = """\
+time=2027-01-15T08:00:00.000+08:00 level=INFO msg="server config" env="map[OLLAMA_HOST:old]"
+time=2027-01-15T08:00:00.100+08:00 level=INFO msg="Listening on 127.0.0.1:9 (version 8.0.0)"
+time=2027-01-15T08:00:00.200+08:00 level=INFO msg="inference compute" library=cpu total="1.0 GiB"
+time=2027-01-15T09:00:00.000+08:00 level=INFO source=routes.go:1 msg="server config" \
+env="map[OLLAMA_FLASH_ATTENTION:1 OLLAMA_HOST:http://127.0.0.1:44 OLLAMA_ORIGINS:[http://a https://b:*]]"
+time=2027-01-15T09:00:00.100+08:00 level=INFO msg="Listening on 127.0.0.1:44 (version 9.9.9)"
+time=2027-01-15T09:00:00.200+08:00 level=INFO msg="inference compute" id=0 library=CUDA \
+name=CUDA0 description="NVIDIA RTX 9999" type=discrete total="44.5 GiB" available="40.0 GiB"
+time=2027-01-15T09:00:00.300+08:00 level=INFO msg="vram-based default context" \
+total_vram="44.5 GiB" default_num_ctx=32768
+"""
+DIMMS = """\
+Handle 0x0001, DMI type 1, 27 bytes
+System Information
+\tManufacturer: Invented
+\tProduct Name: Board 44
+
+Handle 0x0002, DMI type 17, 40 bytes
+Memory Device
+\tData Width: 64 bits
+\tSize: 16384 MB
+\tBank Locator: CHANNEL A
+\tType: DDR9
+\tSpeed: 9000 MT/s
+\tConfigured Memory Speed: 8000 MT/s
+
+Handle 0x0003, DMI type 17, 40 bytes
+Memory Device
+\tSize: No Module Installed
+"""
+UDEV_DIMMS = """\
+E:MEMORY_ARRAY_NUM_DEVICES=2
+E:MEMORY_DEVICE_0_DATA_WIDTH=64
+E:MEMORY_DEVICE_0_SIZE=17179869184
+E:MEMORY_DEVICE_0_TYPE=DDR9
+E:MEMORY_DEVICE_0_CONFIGURED_SPEED_MTS=8000
+E:MEMORY_DEVICE_1_PRESENT=0
+"""
+ROCM = """\
+WARNING: invented
+{"card0": {"Card Series": "Radeon 44", "GPU ID": "0xabcd", "VRAM Total Memory (B)": "1073741824",
+"GTT Total Memory (B)": "2147483648", "0": "2.5GT/s x1", "1": "32.0GT/s x16 *"},
+"system": {"Driver version": "44.1"}}
+"""
+AMD_SMI = """\
+{"gpu_data": [{"gpu": 0, "asic": {"market_name": "Radeon 44", "device_id": "0xabcd"},
+"bus": {"max_pcie_width": 16, "max_pcie_speed": {"value": 32, "unit": "GT/s"}},
+"vram": {"size": {"value": 1024, "unit": "MB"}}}]}
+"""
+DRM = """\
+/sys/class/drm/card0/device/vendor:0x10de
+/sys/class/drm/card1/device/vendor:0x1002
+/sys/class/drm/card1/device/device:0xabcd
+/sys/class/drm/card1/device/mem_info_vram_total:1073741824
+/sys/class/drm/card1/device/mem_info_gtt_total:2147483648
+/sys/class/drm/card1/device/max_link_speed:32.0 GT/s PCIe
+/sys/class/drm/card1/device/max_link_width:16
+/sys/class/drm/card1/device/hwmon/hwmon7/power1_cap:300000000
+/sys/class/drm/card1-DP-1/status:connected
+/sys/class/drm/card1-DP-2/status:disconnected
+"""
+TABLE = """\
+| NVIDIA-SMI 901.10              Driver Version: 901.10      CUDA Version: 19.1     |
+|   0  NVIDIA RTX 9999                On  |   00000000:01:00.0  On |                  Off |
+| 44%   35C    P8             20W /  450W |    300MiB /  24564MiB  |      7%      Default |
+"""
+PROC = """\
+cpu  100 0 50 800 50 0 0 0 0 0
+cpu0 100 0 50 800 50 0 0 0 0 0
+1 (init) S 0 1 1 0 -1 4194560 1 2 3 4 10 5 1 1 20 0 1 0 5 1 1
+44 (a (b) c) R 1 1 1 0 -1 4194560 1 2 3 4 60 20 2 2 20 0 1 0 5 1 1
+"""
+PS = "  1  0  0.0 /sbin/launchd\n 44  1 150.5 /Applications/Ollama.app/Contents/ollama\n"
+
 PARSERS: dict[str, tuple[Callable[[str], object], str]] = {
     "sysctl": (parse_sysctl, SYSCTL),
     "perf_levels": (lambda text: perf_levels(parse_sysctl(text)), SYSCTL),
@@ -142,6 +244,30 @@ PARSERS: dict[str, tuple[Callable[[str], object], str]] = {
     "memory_limit": (parse_memory_limit_bytes, "1073741824\n"),
     "cpu_limit": (parse_cpu_limit, "150000 100000\n"),
     "lscpu": (parse_lscpu, LSCPU_NESTED),
+    "cores": (parse_cores, CPUINFO),
+    "cpu_list": (parse_cpu_list, "0-3,8\n"),
+    "memory_pressure": (parse_full_pressure_percent, "some avg10=1.50\nfull avg10=0.50 avg60=0\n"),
+    "power_samples": (powermetrics.parse_samples, f"{POWER}\0{POWER}\0"),
+    "power_sample": (powermetrics.parse_sample, POWER),
+    "power_stream": (powermetrics.split_samples, f"{POWER}\0{POWER[:44]}"),
+    "macmon": (macmon.parse_pipe, MACMON),
+    "llama_cpp": (metal.parse_llama_cpp, METAL),
+    "mlx": (metal.parse_mlx, MLX),
+    "serve_log": (ollama_log.parse_serve_log, SERVE),
+    "environment": (ollama_log.parse_environment, "map[OLLAMA_A:1 OLLAMA_B:[x y:1]]"),
+    "memory_devices": (lambda text: dmi.peak_gb_s(dmi.parse_memory_devices(text)), DIMMS),
+    "udev_memory": (lambda text: dmi.peak_gb_s(dmi.parse_udev_memory(text)), UDEV_DIMMS),
+    "board": (dmi.parse_board, DIMMS),
+    "rocm_smi": (amd.parse_rocm_smi, ROCM),
+    "amd_smi": (amd.parse_amd_smi, AMD_SMI),
+    "drm": (amd.parse_drm, DRM),
+    "displays": (amd.parse_displays, DRM),
+    "nvidia_table": (parse_table, TABLE),
+    "nvidia_fields": (parse_fields, '"name" or "gpu_name"\nThe name.\n'),
+    "load_of_linux": (load.parse_proc, PROC),
+    "load_of_a_mac": (load.parse_ps, PS),
+    "vm_stat": (vm_stat.parse_vm_stat, "(page size of 16384 bytes)\nPages free:   44.\n"),
+    "free_percent": (vm_stat.parse_free_percent, "System-wide memory free percentage: 44%"),
     "present": (present, "[N/A]"),
     "whole": (whole, "12"),
     "real": (real, "12.5 W"),
@@ -290,3 +416,120 @@ def test_numbers_are_read_or_none() -> None:
     assert (whole("12"), whole("12.5"), whole(None), whole(True)) == (12, None, None, None)
     assert (real(" 12.5 W"), real("W"), real(None), real("9" * 400)) == (12.5, None, None, None)
     assert (one_space(" a \0 b "), one_space(" "), one_space(None)) == ("a b", None, None)
+
+
+# powermetrics and macmon
+
+
+def test_a_power_sample_is_watts_millijoules_and_shares() -> None:
+    [first, second] = powermetrics.parse_samples(f"\0{POWER}\0{POWER}")
+    assert first == second
+    assert (first.gpu_watts, first.gpu_millijoules, first.cpu_watts) == (2.5, 44.0, None)
+    assert (first.gpu_mhz, first.thermal_class) == (1380.0, "heavy")
+    assert first.gpu_busy_percent == pytest.approx(80)
+    [cluster] = first.clusters
+    assert (cluster.name, cluster.mhz, cluster.cores) == ("S", 3000.0, 2)
+    assert cluster.busy_percent == pytest.approx(25)  # 0.5 and 0 of two cores
+    assert first.unix_s == 1800000000
+
+
+@given(st.integers(0, len(POWER)))
+def test_a_stream_read_in_any_two_parts_gives_the_same_samples(at: int) -> None:
+    stream = f"{POWER}\0{POWER}\0"
+    whole, rest = powermetrics.split_samples(stream[:at])
+    more, left = powermetrics.split_samples(rest + stream[at:])
+    assert len([*whole, *more]) == 2
+    assert not left.strip("\0\n")
+
+
+def test_a_torn_sample_is_left_out_and_the_next_is_read() -> None:
+    torn = POWER.replace("<integer>200</integer>", "<integer>2")
+    assert len(powermetrics.parse_samples(torn + POWER)) == 1
+    [sample] = macmon.parse_pipe(MACMON)
+    assert (sample.gpu_watts, sample.system_watts, sample.gpu_mhz) == (1.5, 20.0, 1000)
+    assert (sample.gpu_scaled_percent, sample.gpu_busy_percent) == (44.0, None)
+
+
+# limits, logs, modules
+
+
+def test_the_latest_start_in_a_log_counts() -> None:
+    log = ollama_log.parse_serve_log(SERVE)
+    assert (log.version, log.listens, log.default_num_ctx) == ("9.9.9", "127.0.0.1:44", 32768)
+    assert log.environment == {
+        "OLLAMA_FLASH_ATTENTION": "1",
+        "OLLAMA_HOST": "http://127.0.0.1:44",
+        "OLLAMA_ORIGINS": "[http://a https://b:*]",
+    }
+    [gpu] = log.devices
+    assert (gpu.library, gpu.name, gpu.total_mb) == ("cuda", "NVIDIA RTX 9999", 44.5 * 1024)
+    assert (log.total_mb, gpu.integrated) == (44.5 * 1024, False)
+
+
+def test_a_metal_limit_is_in_mebibytes_whatever_prints_it() -> None:
+    assert metal.parse_llama_cpp(METAL) == metal.MetalDevice(
+        name="Apple M9 Max", limit_mb=41961, metal_version=9
+    )
+    assert metal.parse_mlx(MLX).limit_mb == 41961
+    listed = f"{METAL}  MTL0: Apple M9 Max (43210 MiB, 1 MiB free)\n  BLAS: X (0 MiB, 0 MiB free)\n"
+    assert metal.parse_llama_cpp(listed).limit_mb == 43210
+
+
+def test_memory_bandwidth_is_the_sum_of_all_modules_or_unknown() -> None:
+    [module] = dmi.parse_memory_devices(DIMMS)
+    assert (module.size_gib, module.kind, module.speed_mt_s) == (16.0, "DDR9", 8000)
+    assert dmi.parse_udev_memory(UDEV_DIMMS) == [replace(module, locator=None)]
+    assert dmi.peak_gb_s([module, module]) == 128.0
+    assert dmi.peak_gb_s([module, replace(module, speed_mt_s=None)]) is None
+    assert dmi.peak_gb_s([]) is None
+    assert dmi.parse_board(DIMMS) == dmi.Board(vendor="Invented", product="Board 44")
+
+
+def test_an_amd_gpu_is_the_same_however_it_is_asked() -> None:
+    [rocm], [smi] = amd.parse_rocm_smi(ROCM), amd.parse_amd_smi(AMD_SMI)
+    [drm] = amd.parse_drm(DRM)
+    for gpu in (rocm, smi, drm):
+        assert (gpu.device, gpu.vram_mb, gpu.pcie) == ("abcd", 1024, "PCIe 5 x16")
+    assert rocm.name == smi.name == "Radeon 44"
+    assert (rocm.gtt_mb, drm.gtt_mb, drm.power_limit_w) == (2048, 2048, 300.0)
+    assert amd.parse_displays(DRM) == 1
+    assert amd.parse_displays("") is None
+
+
+def test_the_table_for_people_is_read_where_nothing_else_is() -> None:
+    [gpu] = parse_table(TABLE)
+    assert (gpu.name, gpu.memory_mb, gpu.power_limit_w) == ("NVIDIA RTX 9999", 24564, 450.0)
+    assert (gpu.driver, gpu.cuda, gpu.display, gpu.busy_percent) == ("901.10", "19.1", True, 7.0)
+
+
+# load
+
+
+def test_a_process_with_brackets_in_its_name_is_read() -> None:
+    look = load.parse_proc(PROC)
+    assert look is not None
+    assert (look.total, look.busy) == (1000, 150)
+    assert [(p.pid, p.parent, p.name, p.ticks) for p in look.processes] == [
+        (1, 0, "init", 17.0),
+        (44, 1, "a (b) c", 84.0),
+    ]
+    ollama = load.parse_ps(PS)[1]
+    assert (ollama.pid, ollama.name, ollama.ticks) == (44, "ollama", 150.5)
+
+
+def test_foreign_load_leaves_our_own_family_out() -> None:
+    def look(busy: int, ours: float, child: float) -> load.Look:
+        processes = (
+            load.Process(pid=1, parent=0, name="init", ticks=0),
+            load.Process(pid=7, parent=1, name="ollama", ticks=ours),
+            load.Process(pid=8, parent=7, name="runner", ticks=child),
+        )
+        return load.Look(total=1000 + busy * 2, busy=busy, processes=processes)
+
+    before, after = look(0, 0, 5), look(200, 40, 65)
+    own = load.family(after.processes, (), re.compile("ollama"))
+    assert own == {7, 8}
+    assert load.foreign_percent(before, after, own) == pytest.approx(25)
+    assert load.foreign_percent(before, after, ()) == pytest.approx(50)
+    assert load.foreign_percent(after, after, own) is None
+    assert load.family(after.processes, (8,), re.compile("nothing")) == {8}

@@ -1,6 +1,17 @@
 -- Purpose: every machine that was measured, with its facts as last seen.
 -- Grain: one row per machine_id, the one seen last first.
 -- Parameters: none.
+with told as (
+  -- as the text of JSON: a fact unknown is the word null there
+  select
+    attempt_id,
+    facts ->> '$.virtual.value' = 'true' as virtual,
+    facts ->> '$.hypervisor.value' as hypervisor,
+    facts ->> '$.container.value' = 'true' as container,
+    facts ->> '$.container_kind.value' as container_kind,
+    facts ->> '$.cpu_cores.value' as cpu_cores
+  from fingerprints
+)
 select
   machine_id,
   arg_max(machine, started_at) as machine,
@@ -10,6 +21,13 @@ select
   arg_max(memory_gb, started_at) as memory_gb,
   arg_max(gpu_limit_mb, started_at) as gpu_limit_mb,
   arg_max(gpu_memory_mb, started_at) as gpu_memory_mb,
+  arg_max(memory_bandwidth_gb_s, started_at) as memory_bandwidth_gb_s,
+  arg_max(virtual, started_at) as virtual,
+  arg_max(hypervisor, started_at) as hypervisor,
+  arg_max(container, started_at) as container,
+  arg_max(container_kind, started_at) as container_kind,
+  try_cast(arg_max(cpu_cores, started_at) as bigint) as cpu_cores,
+  count(distinct hardware_id) as hardware_seen,
   arg_max(os, started_at) as os,
   arg_max(os_version, started_at) as os_version,
   arg_max(gpu_driver, started_at) as gpu_driver,
@@ -18,5 +36,6 @@ select
   count(distinct trial_id) as trials,
   max(started_at)::varchar as last_seen
 from trials
+left join told using (attempt_id)
 group by machine_id
 order by max(started_at) desc, machine_id;

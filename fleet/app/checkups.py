@@ -1,0 +1,289 @@
+"""What doctor makes of what it found: one check each, pure. Three states, and the mend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from fleet.app.histories import Seen, changes
+from fleet.model.declared import DeclaredFleet, Disagreement, disagreements, size_in_name
+from fleet.model.machine import FINGERPRINT_RECIPE, FactValue, Fingerprint
+from fleet.units import GIB, show_bytes
+
+State = Literal["ok", "cannot tell", "unfit"]
+
+BUSY_PERCENT = 10.0
+"""Of all cores, with others: from here on it shows in what is measured on the CPU."""
+LEAST_FREE_BYTES = 20 * GIB
+"""A model of 20 billion parameters and the store beside it."""
+NEVER_SEEN = "not measured yet: nothing to compare with"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    name: str
+    state: State
+    found: str
+    mend: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OllamaFound:
+    address: str
+    version: str | None = None
+    problem: str = ""
+    mend: str = ""
+    resident: tuple[str, ...] | None = None
+    """Models in memory now; None where it was not asked."""
+    folder: Path | None = None
+    free_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RayFound:
+    """`role`: head, node or empty; `reaches`: the head answers; `busy_port`: taken by another."""
+
+    version: str = ""
+    role: str = ""
+    address: str = ""
+    reaches: bool | None = None
+    busy_port: int | None = None
+    ports: str = ""
+    """What a firewall must let through."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    name: str
+    label: str
+    fingerprint: Fingerprint
+    ollama: OllamaFound
+    ray: RayFound
+    seen: Seen | None = None
+    seen_problem: str = ""
+    declared: tuple[Path, DeclaredFleet] | None = None
+    answers: Mapping[str, str] = field(default_factory=dict)
+    """What small commands printed, by name; empty where there is no such command."""
+    programs: frozenset[str] = frozenset()
+    """Of those that doctor knows: the ones installed here."""
+
+    def fact(self, name: str) -> FactValue:
+        return self.fingerprint.get(name)
+
+    def why(self, name: str) -> str:
+        """Why a fact is unknown, as its source says."""
+        sources = (fact.source for fact in self.fingerprint.facts if fact.name == name)
+        return next(sources, "no probe looks for it here").partition(": ")[2] or "not told"
+
+    @property
+    def mac(self) -> bool:
+        return self.fact("os") == "darwin"
+
+
+def checks(found: Findings) -> list[Check]:
+    """All of them, in the order in which people look: machine, engine, condition, network."""
+    return [check for make in CHECKS for check in make(found)]
+
+
+def machine(found: Findings) -> Iterator[Check]:
+    kind = []
+    if found.fact("virtual"):
+        kind.append(f"a guest under {found.fact('hypervisor') or 'an unknown hypervisor'}")
+    if found.fact("container"):
+        kind.append(f"in a container ({found.fact('container_kind') or 'of unknown kind'})")
+    told = f"{found.label}, {', '.join(kind)}" if kind else found.label
+    yield Check(name="machine", state="ok", found=told)
+
+
+def declared(found: Findings) -> Iterator[Check]:
+    """What people call the machine, in the file and in its very name, must be so."""
+    size, memory_gb = size_in_name(found.name), found.fact("memory_gb")
+    if size is not None and isinstance(memory_gb, int) and size != memory_gb:
+        what = f"{found.name} is called {size} GB and has {memory_gb} GB"
+        yield Check(name="name", state="unfit", found=what, mend="fleet join HEAD --name NEW-NAME")
+    if found.declared is None:
+        return
+    path, fleet = found.declared
+    wanted = fleet.machines.get(found.name)
+    if wanted is None:
+        what = f"{path} says nothing of {found.name}"
+        mend = f"add it there; it names {', '.join(fleet.machines)}"
+        yield Check(name="declared", state="cannot tell", found=what, mend=mend)
+        return
+    wrong = disagreements(wanted, found.fingerprint)
+    if "wired-limit" in wanted.allow and not found.mac:
+        what = f"{path} allows wired-limit, which only a Mac has"
+        yield Check(name="allowed", state="unfit", found=what, mend=f"take it out of {path}")
+    for one in wrong:
+        yield _disagreement(found, path, one)
+    if not wrong:
+        yield Check(name="declared", state="ok", found=f"{found.name} is what {path} says")
+
+
+def _disagreement(found: Findings, path: Path, one: Disagreement) -> Check:
+    said = f"{path} says {one.name} {one.declared}"
+    if one.found is None:
+        what = f"{said}; it cannot be read here: {found.why(one.name)}"
+        return Check(name="declared", state="cannot tell", found=what)
+    mend = f"correct machines.{found.name}.{one.name} there, or use the machine that is meant"
+    return Check(name="declared", state="unfit", found=f"{said}, it is {one.found}", mend=mend)
+
+
+def history(found: Findings) -> Iterator[Check]:
+    """A machine that has changed is another in every comparison: said, never merged."""
+    seen = found.seen
+    if seen is None:
+        yield Check(name="history", state="ok", found=found.seen_problem or NEVER_SEEN)
+        return
+    since = f"since {seen.at[:16]}"
+    if seen.recipe != FINGERPRINT_RECIPE:
+        what = f"last seen with recipe {seen.recipe} of the fingerprint, now {FINGERPRINT_RECIPE}"
+        yield Check(name="history", state="cannot tell", found=what, mend="measure once more")
+        return
+    hard, soft = changes(seen, found.fingerprint)
+    if not hard and not soft:
+        yield Check(name="history", state="ok", found=f"the same hardware and software {since}")
+        return
+    what = f"changed {since}: {', '.join(hard + soft)}"
+    apart = "hardware: a new history begins, earlier results stay apart"
+    mend = apart if hard else "its results before and after are kept apart by software"
+    yield Check(name="history", state="cannot tell", found=what, mend=mend)
+
+
+def ollama(found: Findings) -> Iterator[Check]:
+    there = found.ollama
+    if there.version is None:
+        yield Check(name="ollama", state="unfit", found=there.problem, mend=there.mend)
+        return
+    if there.version == "0.0.0":
+        what = f"an unknown build answers at {there.address}"
+        yield Check(name="ollama", state="cannot tell", found=what, mend="use a released version")
+    else:
+        yield Check(name="ollama", state="ok", found=f"{there.version} at {there.address}")
+    if there.resident:
+        what = f"in memory now: {', '.join(there.resident)}"
+        mend = f"ollama stop {there.resident[0]}"
+        yield Check(name="resident", state="unfit", found=what, mend=mend)
+    if "Ollama.app" in found.programs:
+        what = "the app updates itself; each new version begins a new history"
+        mend = "between two submits: quit it, run `ollama serve` of a version you keep"
+        yield Check(name="updates", state="cannot tell", found=what, mend=mend)
+
+
+def environment(found: Findings) -> Iterator[Check]:
+    if found.ollama.version is None:
+        return
+    told = found.fact("engine_environment")
+    if told is None:
+        mend = "run doctor as the user that runs Ollama, or as root"
+        what = found.why("engine_environment")
+        yield Check(name="environment", state="cannot tell", found=what, mend=mend)
+    else:
+        yield Check(name="environment", state="ok", found=str(told) or "all at their defaults")
+
+
+def gpu(found: Findings) -> Iterator[Check]:
+    name = found.fact("gpu")
+    if name is None:
+        yield Check(name="gpu", state="ok", found="none: models run on the CPU")
+        return
+    limit_mb, memory_mb = found.fact("gpu_limit_mb"), found.fact("gpu_memory_mb")
+    if found.fact("gpu_mig"):
+        what = f"{name}, cut into {found.fact('gpu_mig_parts') or 'parts'}"
+        yield Check(name="gpu", state="ok", found=f"{what}: one part is measured")
+    elif limit_mb is not None:
+        yield Check(name="gpu", state="ok", found=f"{name}, limit {limit_mb} MiB")
+    elif memory_mb is not None:
+        yield Check(name="gpu", state="ok", found=f"{name}, {memory_mb} MiB of its own")
+    else:
+        usual = found.fact("gpu_limit_expected_mb")
+        told = f"; {usual} MiB would be usual" if usual else ""
+        what = f"{name}, limit in force unknown{told}: {found.why('gpu_limit_mb')}"
+        mend = "restart Ollama and load any model once, so that its log tells"
+        yield Check(name="gpu", state="cannot tell", found=what, mend=mend)
+
+
+def disk(found: Findings) -> Iterator[Check]:
+    folder, free = found.ollama.folder, found.ollama.free_bytes
+    if folder is None or free is None:
+        mend = "set OLLAMA_MODELS to the folder of the models"
+        yield Check(name="disk", state="cannot tell", found="no folder of models", mend=mend)
+        return
+    few = free < LEAST_FREE_BYTES
+    mend = "ollama rm MODEL, or another folder with OLLAMA_MODELS" if few else ""
+    told = f"{show_bytes(free)} free in {folder}"
+    yield Check(name="disk", state="unfit" if few else "ok", found=told, mend=mend)
+
+
+def load(found: Findings) -> Iterator[Check]:
+    cpu, gpu_busy = found.fact("foreign_cpu_percent"), found.fact("foreign_gpu_percent")
+    if not isinstance(cpu, (int, float)):
+        why = found.why("foreign_cpu_percent")
+        yield Check(name="others", state="cannot tell", found=f"load of others unknown: {why}")
+        return
+    told = f"others keep {cpu:.0f} % of all cores busy"
+    if isinstance(gpu_busy, (int, float)):
+        told += f", the GPU {gpu_busy:.0f} %"
+    busy = cpu > BUSY_PERCENT or (isinstance(gpu_busy, (int, float)) and gpu_busy > BUSY_PERCENT)
+    mend = f"end what runs: {'top -o cpu' if found.mac else 'top'}" if busy else ""
+    yield Check(name="others", state="unfit" if busy else "ok", found=told, mend=mend)
+
+
+def users(found: Findings) -> Iterator[Check]:
+    told = found.answers.get("who", "")
+    names = sorted({line.split()[0] for line in told.splitlines() if line.split()})
+    if len(names) > 1:
+        what = f"logged in: {', '.join(names)}"
+        yield Check(name="users", state="cannot tell", found=what, mend="ask them to wait")
+
+
+def power(found: Findings) -> Iterator[Check]:
+    source, mode = found.fact("power_source"), found.fact("power_mode")
+    if source == "battery":
+        yield Check(name="power", state="unfit", found="on battery", mend="plug it in")
+    elif found.fact("low_power_mode"):
+        mend = "sudo pmset -a lowpowermode 0" if found.mac else "powerprofilesctl set balanced"
+        yield Check(name="power", state="unfit", found="in low-power mode", mend=mend)
+    elif source is None:
+        why = found.why("power_source")
+        yield Check(name="power", state="cannot tell", found=f"source unknown: {why}")
+    else:
+        told = f"on {source}, mode {mode}" if mode else f"on {source}"
+        yield Check(name="power", state="ok", found=told)
+
+
+def heat(found: Findings) -> Iterator[Check]:
+    level, slowed = found.fact("thermal_class"), found.fact("gpu_slowed")
+    if slowed:
+        mend = "let it cool; look at its fans and its power supply"
+        yield Check(name="heat", state="unfit", found="the GPU is slowed down now", mend=mend)
+    elif level is not None:
+        state: State = "ok" if level == "nominal" else "unfit"
+        mend = "" if level == "nominal" else "let it cool"
+        yield Check(name="heat", state=state, found=f"thermal level {level}", mend=mend)
+    elif slowed is not None:
+        yield Check(name="heat", state="ok", found="the GPU is not slowed down")
+    else:
+        why = found.why("thermal_class")
+        yield Check(name="heat", state="cannot tell", found=f"thermal level unknown: {why}")
+
+
+def pressure(found: Findings) -> Iterator[Check]:
+    level, swap_mb = found.fact("memory_pressure"), found.fact("swap_used_mb")
+    swap = f", {swap_mb:.0f} MiB swapped" if isinstance(swap_mb, (int, float)) and swap_mb else ""
+    if level is None:
+        why = found.why("memory_pressure")
+        yield Check(name="memory", state="cannot tell", found=f"pressure unknown: {why}")
+        return
+    state: State = "ok" if level == "normal" else "unfit"
+    mend = "" if level == "normal" else "close programs"
+    yield Check(name="memory", state=state, found=f"pressure {level}{swap}", mend=mend)
+
+
+Make = Callable[[Findings], Iterator[Check]]
+CHECKS: tuple[Make, ...] = (
+    *(machine, declared, history, ollama, environment, gpu, disk),
+    *(load, users, power, heat, pressure),
+)

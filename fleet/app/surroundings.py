@@ -1,0 +1,114 @@
+"""What doctor makes of the system around: clock, sleep, energy, Ray, firewall. Pure as well."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from fleet.app.checkups import Check, Findings
+from fleet.readers.pmset import parse_custom, parse_power_source
+
+
+def clock(found: Findings) -> Iterator[Check]:
+    told = found.answers.get("clock", "")
+    if "NTPSynchronized=yes" in told:
+        yield Check(name="clock", state="ok", found="set by the network")
+    elif "NTPSynchronized=no" in told:
+        mend = "sudo timedatectl set-ntp true"
+        yield Check(name="clock", state="unfit", found="not set by the network", mend=mend)
+    else:
+        mend = "System Settings > General > Date & Time: set automatically" if found.mac else ""
+        what = "who sets it is not told here; trials see it step by two clocks"
+        yield Check(name="clock", state="cannot tell", found=what, mend=mend)
+
+
+def sleep(found: Findings) -> Iterator[Check]:
+    """fleet holds a machine awake while it measures; between two submits nobody does."""
+    if found.mac:
+        source = parse_power_source(found.answers.get("source", ""))
+        settings = parse_custom(found.answers.get("sleep", "")).get(source or "", {})
+        minutes = settings.get("sleep")
+        told = "never by itself" if minutes == "0" else f"after {minutes} min of rest"
+        told = "not told" if minutes is None else told
+        held = "held awake while it measures (caffeinate)"
+        yield Check(name="sleep", state="ok", found=f"sleeps {told}; {held}")
+    elif "systemd-inhibit" in found.programs and found.answers.get("inhibit"):
+        held = "held awake while it measures (systemd-inhibit)"
+        yield Check(name="sleep", state="ok", found=held)
+    else:
+        what = "no systemd to hold it awake with"
+        mend = "switch sleep off where this machine can sleep"
+        yield Check(name="sleep", state="cannot tell", found=what, mend=mend)
+
+
+def energy(found: Findings) -> Iterator[Check]:
+    """Which energy can be measured: said once, stored as unknown where there is none."""
+    ways = {
+        "macmon": "SoC and whole machine, by macmon",
+        "zeus-apple-silicon": "SoC, by its energy counters",
+        "nvidia-smi": "GPU board, by its driver",
+        "amdgpu": "GPU board, by its driver",
+        "rapl": "CPU package, by its energy counter",
+    }
+    there = [told for name, told in ways.items() if name in found.programs]
+    if there:
+        yield Check(name="energy", state="ok", found="; ".join(there))
+        return
+    mend = "brew install macmon" if found.mac else "sudo chmod a+r /sys/class/powercap/*/energy_uj"
+    if found.fact("virtual") and not found.mac:
+        mend = "a wall meter's readings; a guest is shown no power"
+    what = "nothing here measures power: joules stay unknown"
+    yield Check(name="energy", state="cannot tell", found=what, mend=mend)
+
+
+def ray(found: Findings) -> Iterator[Check]:
+    """One machine needs no Ray; what is started must be reached.
+
+    The way back is tried by the head itself: it ends a node that it cannot reach in 130 s.
+    """
+    there = found.ray
+    if not there.version:
+        mend = "for several machines: uv tool install 'ollama-fleet[node]' (or [head])"
+        yield Check(
+            name="ray", state="ok", found="not installed: one machine needs none", mend=mend
+        )
+    elif there.role and there.reaches:
+        yield Check(
+            name="ray", state="ok", found=f"{there.role}, the head at {there.address} answers"
+        )
+    elif there.role:
+        what = f"{there.role}, but the head at {there.address} does not answer"
+        mend = "look at it there: fleet doctor; the way between: firewall, address, cable"
+        yield Check(name="ray", state="unfit", found=what, mend=mend)
+    elif there.busy_port is not None:
+        what = f"port {there.busy_port}, which Ray needs, is taken"
+        mend = f"lsof -i :{there.busy_port}"
+        yield Check(name="ray", state="unfit", found=what, mend=mend)
+    else:
+        yield Check(name="ray", state="ok", found=f"{there.version}, its ports are free")
+
+
+def firewall(found: Findings) -> Iterator[Check]:
+    """Seen from inside only: whether others get through, they must try."""
+    if found.mac:
+        yield from _mac_firewall(found)
+        return
+    services = ("ufw", "firewalld", "nftables")
+    active = [name for name in services if found.answers.get(name, "").strip() == "active"]
+    if active:
+        what = f"{', '.join(active)} is active: others may not reach this machine"
+        mend = f"allow from the fleet's machines: ports {found.ray.ports}"
+        yield Check(name="firewall", state="cannot tell", found=what, mend=mend)
+
+
+def _mac_firewall(found: Findings) -> Iterator[Check]:
+    told = found.answers.get("firewall", "")
+    if re.search(r"State = [12]|enabled", told):
+        mend = "allow Python in System Settings > Network > Firewall"
+        yield Check(name="firewall", state="cannot tell", found="it is on", mend=mend)
+    privacy = "macOS asks once whether a program may reach the local network"
+    mend = "allow your terminal: System Settings > Privacy & Security > Local Network"
+    yield Check(name="network", state="cannot tell", found=privacy, mend=mend)
+
+
+CHECKS = (clock, sleep, energy, ray, firewall)

@@ -1,0 +1,64 @@
+"""fleet doctor: what can be measured here and what not, each with the command that mends it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fleet.cli import options
+from fleet.units import show_count
+
+if TYPE_CHECKING:
+    from fleet.app.doctoring import Diagnosis
+
+EPILOG = """\b
+    fleet doctor
+    fleet doctor --json
+    fleet doctor --fleet configs/fleet.yaml
+"""
+
+File = Annotated[
+    str | None,
+    typer.Option("--fleet", help="What the machines should be; usually configs/fleet.yaml."),
+]
+
+
+def doctor(fleet: File = None, store: options.Store = None, json: options.Json = False) -> None:
+    """Check whether this machine is fit to be measured.
+
+    Changes nothing. Exit code 1 where something is unfit.
+    """
+    from fleet import wiring
+    from fleet.app.doctoring import diagnose
+
+    found = diagnose(wiring.home_folder(store), fleet)
+    if json:
+        options.print_json(found.to_json())
+    else:
+        print("\n".join(lines(found)))
+    raise typer.Exit(0 if found.fit else 1)
+
+
+def lines(found: Diagnosis) -> list[str]:
+    """A line for each check, under it what mends it; at the end the answer."""
+    told = []
+    width = max(len(check.name) for check in found.checks)
+    for check in found.checks:
+        told.append(f"{check.state:<11}  {check.name:<{width}}  {check.found}")
+        if check.mend:
+            told.append(f"{'':<11}  {'':<{width}}    {check.mend}")
+    return [*told, "", answer(found)]
+
+
+def answer(found: Diagnosis) -> str:
+    unfit = [check.name for check in found.checks if check.state == "unfit"]
+    unknown = sum(check.state == "cannot tell" for check in found.checks)
+    open_ends = f" ({show_count(unknown, 'thing')} cannot be told here)" if unknown else ""
+    if unfit:
+        return f"{found.name} is unfit: {', '.join(unfit)}{open_ends}"
+    return f"{found.name} is fit to be measured{open_ends}"
+
+
+def add(app: typer.Typer) -> None:
+    app.command(epilog=EPILOG)(doctor)

@@ -1,0 +1,25 @@
+"""The kernel's own files about GPUs and displays, read with one command."""
+
+from __future__ import annotations
+
+from fleet.fingerprint.facts import Answer, ask
+from fleet.ports import Commands
+
+_DEVICE = (
+    *("vendor", "device", "subsystem_device", "product_name", "vbios_version"),
+    *("mem_info_vram_total", "mem_info_gtt_total", "max_link_speed", "max_link_width"),
+    *("gpu_busy_percent", "hwmon/hwmon*/power1_cap", "hwmon/hwmon*/power1_average"),
+)
+_FILES = " ".join(f"/sys/class/drm/card[0-9]*/device/{name}" for name in _DEVICE)
+DRM = ("sh", "-c", f"exec grep -sH '' {_FILES} /sys/class/drm/card[0-9]*-*/status")
+
+INTEGRATED = frozenset(
+    "15d8 15dd 15e7 1636 1638 163f 164c 164d 164e 1506 1681 15bf 15c8 1900 1901 13c0 150e 1114"
+    " 1586".split()
+)
+"""AMD GPUs that are a part of the processor: their memory is carved out of the system's."""
+STRIX_HALO = "1586"
+
+
+def ask_drm(commands: Commands) -> Answer:
+    return ask(commands, *DRM)

@@ -1,0 +1,141 @@
+"""Facts that the engine tells, or its log and process do: version, environment, its GPU limit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from fleet.errors import TrialError
+from fleet.fingerprint.facts import ask, facts
+from fleet.fingerprint.gpu_limit import expected_gpu_limit_mb
+from fleet.model.machine import EngineFacts, Fact
+from fleet.ports import Commands
+from fleet.readers.metal import parse_llama_cpp
+from fleet.readers.ollama_log import ServeLog, parse_serve_log
+from fleet.readers.sysctl import parse_sysctl
+from fleet.readers.text import whole
+from fleet.units import GIB
+
+SPEED = re.compile(
+    r"OLLAMA_(?:FLASH_ATTENTION|KV_CACHE_TYPE|NUM_PARALLEL|CONTEXT_LENGTH|MAX_LOADED_MODELS"
+    r"|GPU_OVERHEAD|SCHED_SPREAD|LLM_LIBRARY|VULKAN|IGPU_ENABLE|NEW_ENGINE|MULTIUSER_CACHE)"
+    r"|(?:LLAMA_ARG|GGML)_\w+|(?:CUDA|ROCR|HIP|GGML_VK)_VISIBLE_DEVICES|GPU_DEVICE_ORDINAL"
+    r"|HSA_OVERRIDE_GFX_VERSION",
+    re.ASCII,
+)
+"""Variables that change what is measured; all others may hold anything and are never kept."""
+LOGS = (
+    "{home}/.ollama/logs/server.log",
+    "/opt/homebrew/var/log/ollama.log",
+    "/usr/local/var/log/ollama.log",
+)
+LOG_LINES = "server config|Listening on|inference compute|vram|recommendedMaxWorking|FamilyMetal"
+PRINTED_TO_MB = 52
+"""The log rounds to a tenth of a GiB."""
+
+
+class EngineProbe:
+    """`engine`: what it tells of itself; raises TrialError where nothing answers."""
+
+    name = "engine"
+    tells = frozenset({"engine", "engine_version", "engine_environment"})
+
+    def __init__(
+        self,
+        commands: Commands,
+        engine: Callable[[], EngineFacts],
+        *,
+        is_its: Callable[[Mapping[str, str]], bool],
+        home: Path,
+        system: str,
+    ) -> None:
+        """`is_its`: whether a process with this environment is the server of this engine."""
+        self._commands, self._engine, self._is_its = commands, engine, is_its
+        self._home, self._system = home, system
+
+    def available(self) -> bool:
+        return True
+
+    def collect(self) -> Sequence[Fact]:
+        try:
+            told = self._engine()
+        except TrialError as problem:
+            unknown = dict.fromkeys(("engine", "engine_version", "engine_environment"))
+            return facts("engine", unknown, problem.what)
+        known = facts("engine", {"engine": told.kind, "engine_version": told.version})
+        if told.kind != "ollama":
+            return known
+        return [*known, *self._ollama(told)]
+
+    def _ollama(self, told: EngineFacts) -> list[Fact]:
+        if self._system != "darwin":
+            return self._environment(told, ServeLog())
+        text = self._log()
+        log = parse_serve_log(text)
+        if log.version != told.version:
+            why = "no log of the Ollama that answers"
+            unknown = dict.fromkeys(("metal_version", "gpu_limit_mb"))
+            return [*self._environment(told, ServeLog()), *facts("Ollama's log", unknown, why)]
+        return [*self._environment(told, log), *self._metal(text, log)]
+
+    def _environment(self, told: EngineFacts, log: ServeLog) -> list[Fact]:
+        """From the engine itself, its process, or its log, whichever can be read."""
+        if told.environment:
+            return _shown("engine", told.environment)
+        if (found := process_environment(self._commands, self._is_its)) is not None:
+            return _shown("/proc of ollama serve", found)
+        if log.environment:
+            set_ones = {k: v for k, v in log.environment.items() if v not in ("", "0", "false")}
+            return _shown("Ollama's log", set_ones)
+        why = "neither Ollama's process nor its log can be read by this user"
+        return facts("engine", {"engine_environment": None}, why)
+
+    def _log(self) -> str:
+        paths = [path.format(home=self._home) for path in LOGS]
+        return ask(self._commands, "grep", "-ahsE", LOG_LINES, *paths).text
+
+    def _metal(self, text: str, log: ServeLog) -> list[Fact]:
+        values = {"metal_version": parse_llama_cpp(text).metal_version}
+        return [*facts("Ollama's log", values, "no model loaded yet"), *self._limit(log)]
+
+    def _limit(self, log: ServeLog) -> list[Fact]:
+        """What Metal gave Ollama when it started: in force until it starts again.
+
+        The log rounds it; a figure that agrees with the usual default is that default. The exact
+        one comes with the first model only, and a limit must not change by loading one.
+        """
+        totals = [device.total_mb for device in log.devices if device.library == "metal"]
+        told_mb = next((total for total in reversed(totals) if total), None)
+        keys = ("hw.memsize", "kern.osproductversion")
+        values = parse_sysctl(ask(self._commands, "sysctl", *keys).text)
+        size_bytes = whole(values.get("hw.memsize"))
+        usual_mb = expected_gpu_limit_mb(
+            round(size_bytes / GIB) if size_bytes else None, values.get("kern.osproductversion")
+        )
+        if told_mb and usual_mb and abs(told_mb - usual_mb) <= PRINTED_TO_MB:
+            return facts("the default, as Ollama's log confirms", {"gpu_limit_mb": usual_mb})
+        rounded = round(told_mb) if told_mb else None
+        return facts("Ollama's log, to 52 MiB", {"gpu_limit_mb": rounded}, "it tells no GPU")
+
+
+def process_environment(
+    commands: Commands, is_its: Callable[[Mapping[str, str]], bool]
+) -> dict[str, str] | None:
+    """Variables of the running server; None where there is none, or another user's."""
+    for pid in ask(commands, "pgrep", "-x", "ollama").text.split():
+        argv = (commands.read(f"/proc/{pid}/cmdline") or "").split("\0")
+        told = commands.read(f"/proc/{pid}/environ")
+        if "serve" not in argv or not told:
+            continue
+        lines = (line.partition("=") for line in told.split("\0") if "=" in line)
+        environment = {name: value for name, _, value in lines}
+        if is_its(environment):
+            return environment
+    return None
+
+
+def _shown(source: str, environment: Mapping[str, str]) -> list[Fact]:
+    kept = sorted((name, value) for name, value in environment.items() if SPEED.fullmatch(name))
+    text = " ".join(f"{name}={value}" for name, value in kept)
+    return facts(source, {"engine_environment": text})

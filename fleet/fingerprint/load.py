@@ -1,0 +1,69 @@
+"""How busy the machine is with others than fleet and its engine, at this moment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from fleet.fingerprint.facts import ask, facts
+from fleet.model.machine import Fact
+from fleet.ports import Commands
+from fleet.readers.load import Process, family, foreign_percent, parse_proc, parse_ps
+from fleet.readers.text import whole
+
+APART_S = 0.2
+"""Between the two looks of Linux, which counts in hundredths of a second."""
+STATS = ("sh", "-c", "cat /proc/stat /proc/[0-9]*/stat 2>/dev/null")
+PS = ("ps", "-A", "-o", "pid=,ppid=,%cpu=,comm=")
+ENGINES = re.compile(r"^(?:ollama|llama-server|llama-runner)", re.IGNORECASE)
+STARTERS = re.compile(r"^(?:fleet|python|ray|pt_main)", re.IGNORECASE)
+"""What starts a worker of fleet and works for it: a coordinator, or a node of Ray."""
+NAME = "foreign_cpu_percent"
+
+
+class LoadProbe:
+    """`own`: this process; what it started counts as fleet too, and what started it to work."""
+
+    name = "load"
+    tells = frozenset({NAME})
+
+    def __init__(self, commands: Commands, own: int, sleep: Callable[[float], None]) -> None:
+        self._commands, self._own, self._sleep = commands, own, sleep
+
+    def available(self) -> bool:
+        return True
+
+    def collect(self) -> Sequence[Fact]:
+        first = ask(self._commands, *STATS)
+        before = parse_proc(first.text)
+        if before is None:
+            return self._mac()
+        self._sleep(APART_S)
+        after = parse_proc(ask(self._commands, *STATS).text)
+        if after is None:
+            return facts("/proc/stat", {NAME: None})
+        # One that ended in between is ours all the same, so both looks tell who is.
+        own = self._family(before.processes) | self._family(after.processes)
+        percent = foreign_percent(before, after, own)
+        return facts(f"/proc/stat twice, {APART_S} s apart", {NAME: _rounded(percent)})
+
+    def _mac(self) -> list[Fact]:
+        """`ps` gives each process a mean over the last minute or less."""
+        answer = ask(self._commands, *PS)
+        processes = parse_ps(answer.text)
+        cores = whole(ask(self._commands, "sysctl", "-n", "hw.logicalcpu").text.strip())
+        if not processes or not cores:
+            return facts("ps", {NAME: None}, answer.why)
+        own = self._family(processes)
+        busy = sum(process.ticks for process in processes if process.pid not in own)
+        return facts("ps, a mean over up to a minute", {NAME: _rounded(min(busy / cores, 100.0))})
+
+    def _family(self, processes: Sequence[Process]) -> set[int]:
+        names = {process.pid: process.name for process in processes}
+        own = [process for process in processes if process.pid == self._own]
+        starter = {p.parent for p in own if STARTERS.match(names.get(p.parent, ""))}
+        return family(processes, {self._own, *starter}, ENGINES)
+
+
+def _rounded(percent: float | None) -> float | None:
+    return None if percent is None else round(percent, 1)

@@ -1,0 +1,302 @@
+"""What doctor makes of what it found: each check on findings of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet.app.checkups import Check, Findings, OllamaFound, RayFound, checks
+from fleet.app.histories import Seen
+from fleet.app.surroundings import CHECKS as AROUND
+from fleet.config.declared import load_declared
+from fleet.errors import ConfigError
+from fleet.fingerprint.assemble import assembled
+from fleet.model.declared import DeclaredFleet, disagreements, size_in_name
+from fleet.model.machine import FINGERPRINT_RECIPE, Fact, FactValue, Fingerprint
+from fleet.units import GIB
+
+MAC: dict[str, FactValue] = {
+    "os": "darwin",
+    "os_version": "26.3",
+    "os_build": "25D1",
+    "chip": "Apple M3 Ultra",
+    "gpu": "Apple M3 Ultra",
+    "gpu_cores": 60,
+    "memory_gb": 96,
+    "gpu_limit_mb": 79626,
+    "power_source": "mains",
+    "power_mode": "auto",
+    "low_power_mode": False,
+    "thermal_class": "nominal",
+    "memory_pressure": "normal",
+    "foreign_cpu_percent": 1.0,
+    "engine_environment": "",
+    "virtual": False,
+    "container": False,
+}
+BOX: dict[str, FactValue] = {
+    "os": "linux",
+    "chip": "AMD Ryzen 9 7950X",
+    "gpu": "NVIDIA GeForce RTX 4090",
+    "gpu_memory_mb": 24564,
+    "memory_gb": 64,
+    "foreign_cpu_percent": 0.0,
+}
+OLLAMA = OllamaFound(
+    address="http://127.0.0.1:11434",
+    version="0.32.15",
+    resident=(),
+    folder=Path("/models"),
+    free_bytes=500 * GIB,
+)
+
+
+def look(facts: Mapping[str, FactValue]) -> Fingerprint:
+    return assembled(
+        Fact(name=name, value=value, source="told" if value is not None else "told: no reason")
+        for name, value in facts.items()
+    )
+
+
+def findings(facts: Mapping[str, FactValue] = MAC, **changes: Any) -> Findings:
+    whole = Findings(
+        name="studio-96",
+        label="M3-Ultra-96GB-60c",
+        fingerprint=look(facts),
+        ollama=OLLAMA,
+        ray=RayFound(version="2.60.0"),
+    )
+    return replace(whole, **changes)
+
+
+def every(found: Findings) -> dict[str, Check]:
+    around = [check for make in AROUND for check in make(found)]
+    return {check.name: check for check in [*checks(found), *around]}
+
+
+def unfit(found: Findings) -> set[str]:
+    return {name for name, check in every(found).items() if check.state == "unfit"}
+
+
+def mac(**facts: FactValue) -> Findings:
+    return findings({**MAC, **facts})
+
+
+def test_a_machine_in_order_has_nothing_unfit() -> None:
+    assert unfit(findings()) == set()
+    assert unfit(findings(BOX)) == set()
+
+
+@pytest.mark.parametrize(
+    ("found", "name", "says", "mend"),
+    [
+        (mac(power_source="battery"), "power", "on battery", "plug"),
+        (mac(low_power_mode=True), "power", "low-power", "pmset"),
+        (mac(thermal_class="heavy"), "heat", "heavy", "cool"),
+        (mac(memory_pressure="critical"), "memory", "critical", "close"),
+        (mac(foreign_cpu_percent=40.0), "others", "40 %", "top"),
+        (mac(foreign_gpu_percent=40), "others", "the GPU 40 %", "top"),
+        (findings({**BOX, "gpu_slowed": True}), "heat", "slowed", "cool"),
+        (
+            findings(ollama=replace(OLLAMA, version=None, problem="none", mend="ollama serve")),
+            *("ollama", "none", "ollama serve"),
+        ),
+        (
+            findings(ollama=replace(OLLAMA, resident=("gpt-oss:20b",))),
+            *("resident", "gpt-oss:20b", "ollama stop gpt-oss:20b"),
+        ),
+        (findings(ollama=replace(OLLAMA, free_bytes=GIB)), "disk", "1.0", "ollama rm"),
+        (findings(answers={"clock": "NTPSynchronized=no\n"}), "clock", "not set", "timedatectl"),
+        (
+            findings(ray=RayFound(version="2", role="joined", address="h:1", reaches=False)),
+            *("ray", "does not answer", "firewall"),
+        ),
+        (findings(ray=RayFound(version="2", busy_port=6379)), "ray", "6379", "lsof -i :6379"),
+    ],
+)
+def test_what_is_unfit_is_named_alone_and_with_its_mend(
+    found: Findings, name: str, says: str, mend: str
+) -> None:
+    assert unfit(found) == {name}
+    check = every(found)[name]
+    assert says in check.found
+    assert mend in check.mend
+
+
+@pytest.mark.parametrize(
+    ("fact", "name"),
+    [
+        ("power_source", "power"),
+        ("thermal_class", "heat"),
+        ("memory_pressure", "memory"),
+        ("foreign_cpu_percent", "others"),
+        ("engine_environment", "environment"),
+        ("gpu_limit_mb", "gpu"),
+    ],
+)
+def test_what_a_machine_cannot_tell_holds_nobody_and_says_why(fact: str, name: str) -> None:
+    check = every(mac(**{fact: None}))[name]
+    assert check.state == "cannot tell"
+    assert "no reason" in check.found
+    assert unfit(mac(**{fact: None})) == set()
+
+
+def test_guests_and_containers_are_told_as_such() -> None:
+    found = mac(virtual=True, hypervisor="kvm", container=True, container_kind="docker")
+    told = every(found)["machine"].found
+    assert "a guest under kvm" in told
+    assert "in a container (docker)" in told
+    assert every(findings())["machine"].found == "M3-Ultra-96GB-60c"
+
+
+def test_a_gpu_in_parts_and_a_gpu_without_memory_of_its_own() -> None:
+    parts = findings({**BOX, "gpu_mig": True, "gpu_mig_parts": "4 x 19968 MiB"})
+    assert "4 x 19968 MiB: one part" in every(parts)["gpu"].found
+    assert every(findings({"os": "linux"}))["gpu"].found == "none: models run on the CPU"
+    assert every(findings(BOX))["gpu"].found.endswith("24564 MiB of its own")
+
+
+# declared against probed
+
+
+def declared(**told: Any) -> tuple[Path, DeclaredFleet]:
+    machines = {"studio-96": told} if told else {"another": {}}
+    return Path("f.yaml"), DeclaredFleet.model_validate({"version": 1, "machines": machines})
+
+
+def test_a_label_of_128_gb_on_a_machine_of_96_is_refused() -> None:
+    found = findings(declared=declared(memory_gb=128))
+    assert unfit(found) == {"declared"}
+    assert every(found)["declared"].found == "f.yaml says memory_gb 128, it is 96"
+    assert unfit(findings(name="studio-128gb")) == {"name"}
+    assert unfit(findings(name="studio-96GB", declared=declared(memory_gb=96))) == set()
+
+
+@pytest.mark.parametrize(
+    ("told", "wrong"),
+    [
+        ({"chip": "m3 ultra", "gpu_cores": 60, "memory_gb": 96, "os": "darwin"}, []),
+        ({"os_version": "26"}, []),
+        ({"os_version": "26.3"}, []),
+        ({"os_version": "2"}, ["os_version"]),
+        ({"os_version": "26.30"}, ["os_version"]),
+        ({"chip": "M3 Max", "gpu_cores": 80}, ["chip", "gpu_cores"]),
+        ({"os": "linux", "gpu": "RTX 4090"}, ["gpu", "os"]),
+    ],
+)
+def test_declared_facts(told: dict[str, Any], wrong: list[str]) -> None:
+    _, fleet = declared(**told)
+    found = disagreements(fleet.machines["studio-96"], look(MAC))
+    assert [one.name for one in found] == wrong
+
+
+def test_a_fact_that_cannot_be_read_is_no_proof_against_a_declaration() -> None:
+    found = findings({**MAC, "gpu_cores": None}, declared=declared(gpu_cores=60))
+    assert every(found)["declared"].state == "cannot tell"
+    assert unfit(found) == set()
+
+
+def test_a_machine_that_the_file_does_not_name_and_a_limit_on_linux() -> None:
+    assert every(findings(declared=declared()))["declared"].state == "cannot tell"
+    allowed = declared(allow=["wired-limit"])
+    assert unfit(findings(declared=allowed)) == set()
+    assert unfit(findings(BOX, declared=allowed)) == {"allowed"}
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("studio-96gb", 96), ("96GB", 96), ("box_128-gb", 128), ("studio-96", None), ("gb10", None)],
+)
+def test_sizes_in_names(name: str, size: int | None) -> None:
+    assert size_in_name(name) == size
+
+
+def test_every_mistake_of_the_file_is_told_with_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "fleet.yaml"
+    file.write_text("version: 1\nmachines:\n  a: {memory: 96}\n  b: {memory_gb: many}\n")
+    with pytest.raises(ConfigError) as problem:
+        load_declared(file)
+    told = str(problem.value)
+    assert "fleet.yaml:3:7: machines.a.memory: unknown key (did you mean memory_gb?)" in told
+    assert "fleet.yaml:4:18: machines.b.memory_gb: must be a whole number, not 'many'" in told
+
+
+# a machine that has changed
+
+
+def seen(facts: Mapping[str, FactValue] = MAC, recipe: int = FINGERPRINT_RECIPE) -> Seen:
+    before = look(facts)
+    return Seen(
+        at="2026-11-20 10:00:00+00",
+        recipe=recipe,
+        hardware_id=before.hardware_id,
+        software_id=before.software_id,
+        facts={fact.name: fact.value for fact in before.facts},
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "says", "apart"),
+    [
+        ({"memory_gb": 64}, "memory_gb 64 -> 96", "new history"),
+        ({"os_build": "25A1"}, "os_build 25A1 -> 25D1", "kept apart by software"),
+        ({"gpu_driver": "580.1"}, "gpu_driver 580.1 -> unknown", "kept apart by software"),
+    ],
+)
+def test_a_machine_that_has_changed_is_told(
+    before: dict[str, FactValue], says: str, apart: str
+) -> None:
+    check = every(findings(seen=seen({**MAC, **before})))["history"]
+    assert check.state == "cannot tell"
+    assert check.found == f"changed since 2026-11-20 10:00: {says}"
+    assert apart in check.mend
+
+
+def test_another_engine_is_no_change_of_the_machine() -> None:
+    before = seen({**MAC, "engine": "embedded", "engine_version": "1"})
+    assert every(findings(seen=before))["history"].state == "ok"
+
+
+def test_a_machine_that_is_the_same_and_one_that_another_recipe_saw() -> None:
+    same = {**MAC, "foreign_cpu_percent": 3.0, "power_source": "battery"}
+    assert every(findings(seen=seen(same)))["history"].state == "ok"
+    assert "recipe 1" in every(findings(seen=seen(recipe=1)))["history"].found
+    assert "not measured yet" in every(findings())["history"].found
+
+
+# surroundings
+
+
+def test_what_measures_energy_is_named() -> None:
+    assert "brew install macmon" in every(findings())["energy"].mend
+    assert every(findings(programs=frozenset({"macmon"})))["energy"].state == "ok"
+    guest = findings({**BOX, "virtual": True})
+    assert "guest" in every(guest)["energy"].mend
+
+
+def test_sleep_firewall_and_privacy_of_a_mac() -> None:
+    answers = {
+        "source": "Now drawing from 'AC Power'\n",
+        "sleep": "Battery Power:\n sleep 1\nAC Power:\n sleep 10\n",
+        "firewall": "Firewall is enabled. (State = 1)\n",
+    }
+    told = every(findings(answers=answers))
+    assert "after 10 min of rest" in told["sleep"].found
+    assert told["firewall"].state == told["network"].state == "cannot tell"
+    assert "firewall" not in every(findings(answers={"firewall": "disabled. (State = 0)"}))
+    linux = every(findings(BOX, answers={"ufw": "active\n"}, ray=RayFound(ports="6378")))
+    assert "ports 6378" in linux["firewall"].mend
+    assert "network" not in linux
+
+
+def test_the_example_in_the_door_sign_is_read(tmp_path: Path) -> None:
+    sign = (Path(__file__).resolve().parents[2] / "configs" / "README.md").read_text()
+    [example] = re.findall(r"```\n(# yaml-language-server.*machines\.schema.*?)```", sign, re.S)
+    file = tmp_path / "fleet.yaml"
+    file.write_text(example)
+    assert load_declared(file).machines["studio-256"].allow == ("restart-ollama", "wired-limit")
