@@ -141,6 +141,14 @@ class WorkerLost(TransientError):
     reason = "worker_lost"
 
 
+class SettingFailed(TransientError):
+    reason = "setting_failed"
+
+
+class SettingStuck(TransientError):
+    reason = "setting_stuck"
+
+
 class TerminalError(TrialError):
     reason = "terminal"
 

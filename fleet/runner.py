@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from fleet import __version__, prompts
 from fleet.errors import DigestChanged, Interrupted, RequestFailed, TrialError
@@ -13,12 +15,16 @@ from fleet.model.machine import Fingerprint, ModelFacts
 from fleet.model.measure import Ask, Placement, Reply, RequestRecord, TrialResult
 from fleet.model.settings import Value
 from fleet.model.trial import Attempt, Trial
-from fleet.ports import Clock, Engine, Stop
+from fleet.ports import Clock, Engine, InForce, Stop
 
 LOAD_OPTIONS = ("num_ctx", "num_batch", "num_thread", "num_gpu")
 """Options that make an engine load anew when they change; every request sends them too."""
 
 REQUEST_OPTIONS = ("temperature", "repeat_penalty")
+
+
+def _as_found(attempt: Attempt, engine: Engine, stop: Stop) -> AbstractContextManager[InForce]:
+    return nullcontext(InForce(engine=engine))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,8 @@ class Place:
     look: Callable[[], Fingerprint]
     clock: Clock
     stop: Stop
+    applied: Callable[[Attempt, Engine, Stop], AbstractContextManager[InForce]] = _as_found
+    """Settings of the system and of the engine's environment: in force inside, put back after."""
 
 
 @dataclass(slots=True)
@@ -45,6 +53,7 @@ class _Course:
     engine_environment: Mapping[str, str] = field(default_factory=dict)
     placement: Placement | None = None
     load_ns: int | None = None
+    in_force: InForce | None = None
     overhead_tokens: int | None = None
     """Tokens that the engine adds to the words of a raw prompt."""
 
@@ -56,9 +65,11 @@ def run_trial(attempt: Attempt, place: Place) -> TrialResult:
     failure: TrialError | Interrupted | None = None
     try:
         _check(attempt.trial, place, course)
-        _load(attempt.trial, place, course)
-        for point in _points_in_order(attempt.trial):
-            _measure(attempt.trial, point, place, course)
+        with place.applied(attempt, place.engine, place.stop) as course.in_force:
+            inside = replace(place, engine=course.in_force.engine)
+            _load(attempt.trial, inside, course)
+            for point in _points_in_order(attempt.trial):
+                _measure(attempt.trial, point, inside, course)
     except (TrialError, Interrupted) as problem:
         failure = problem
     failure = _restore(attempt.trial, place) if failure is None else _tidy(attempt, place, failure)
@@ -219,6 +230,17 @@ def _from_zero(reply: Reply, zero_ns: int) -> Reply:
     )
 
 
+def _applied(in_force: InForce | None) -> dict[str, Any]:
+    if in_force is None:
+        return {}
+    return {
+        "engine_restarted": in_force.restarted,
+        "wired_limit_applied_mb": in_force.wired_limit_mb,
+        "gpu_limit_effective_mb": in_force.gpu_limit_mb,
+        "engine_environment_applied": in_force.environment,
+    }
+
+
 def _result(
     attempt: Attempt, course: _Course, failure: TrialError | Interrupted | None, clock: Clock
 ) -> TrialResult:
@@ -242,6 +264,7 @@ def _result(
         model_size_bytes=course.model.size_bytes if course.model else None,
         placement=course.placement,
         load_ns=course.load_ns,
+        **_applied(course.in_force),
         fingerprint=course.fingerprint,
         requests=tuple(course.requests),
     )

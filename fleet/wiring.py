@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fleet.clock import SystemClock
 from fleet.commands import SystemCommands
@@ -15,7 +16,11 @@ from fleet.errors import UserError
 from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine
 from fleet.model.machine import Fingerprint
 from fleet.model.script import MachineScript
-from fleet.ports import Engine, FactProbe
+from fleet.ports import Engine, EngineHost, FactProbe
+
+if TYPE_CHECKING:
+    from fleet.settings.life import TrialSettings
+    from fleet.settings.simulated import ScriptedLimit
 
 OWN_HOME = ""
 """As `WorkerSpec.state`: the home of the user on the node itself."""
@@ -44,6 +49,7 @@ class Node:
     name: str
     look: Callable[[], Fingerprint]
     make_engine: Callable[[], Engine]
+    settings: TrialSettings
 
 
 def node(spec: WorkerSpec, state: Path) -> Node:
@@ -55,16 +61,21 @@ def node(spec: WorkerSpec, state: Path) -> Node:
 def _simulated_node(engine: SimulatedEngine, name: str) -> Node:
     from fleet.fingerprint import assemble
     from fleet.fingerprint.simulated import ScriptedProbe
+    from fleet.settings.simulated import ScriptedLimit
 
     script = engine.machines.get(name)
     if script is None:
         known = ", ".join(engine.machines)
         raise UserError(f"no scripted machine is called {name!r}", f"the scripts are: {known}")
+    machine_id = assemble.machine_id(f"simulated {name}", None)
+    limit = ScriptedLimit(script, state_folder() / "simulated" / machine_id / "wired_limit_mb")
+    probe = ScriptedProbe(script, limit.reading)
     return Node(
-        machine_id=assemble.machine_id(f"simulated {name}", None),
+        machine_id=machine_id,
         name=name,
-        look=lambda: assemble.fingerprint([ScriptedProbe(script)]),
-        make_engine=lambda: _simulated_engine(script),
+        look=lambda: assemble.fingerprint([probe]),
+        make_engine=lambda: _simulated_engine(limit.script_now()),
+        settings=_simulated_settings(script, limit, machine_id),
     )
 
 
@@ -72,6 +83,21 @@ def _simulated_engine(script: MachineScript) -> Engine:
     from fleet.engines.simulated import Simulated
 
     return Simulated(script, clock=SystemClock())
+
+
+def _simulated_settings(
+    script: MachineScript, limit: ScriptedLimit, machine_id: str
+) -> TrialSettings:
+    from fleet.engines.simulated.host import SimulatedHost
+    from fleet.settings.journal import Journal
+    from fleet.settings.life import TrialSettings
+
+    return TrialSettings(
+        limit=limit if script.os == "darwin" else None,
+        host=SimulatedHost(limit.script_now, SystemClock()),
+        journal=Journal(settings_folder(), machine_id),
+        boot_unix_s=lambda: None,  # its limit is a file, which no start of the system forgets
+    )
 
 
 def _real_node(spec: WorkerSpec, state: Path) -> Node:
@@ -85,7 +111,29 @@ def _real_node(spec: WorkerSpec, state: Path) -> Node:
         name=spec.name or host_name(),
         look=lambda: assemble.fingerprint(probes),
         make_engine=lambda: _real_engine(spec.engine),
+        settings=_real_settings(spec.engine, commands, assemble.machine_id(platform, None)),
     )
+
+
+def _real_settings(engine: EngineSpec, commands: SystemCommands, platform: str) -> TrialSettings:
+    """`platform` tells machines apart that share a home, whatever name they joined with."""
+    from fleet.settings.journal import Journal
+    from fleet.settings.life import TrialSettings
+    from fleet.settings.wired_limit import WiredLimit, boot_unix_s
+
+    mac = commands.run(["uname", "-s"]).stdout.strip() == "Darwin"
+    return TrialSettings(
+        limit=WiredLimit(commands) if mac else None,
+        host=_own_servers(platform) if isinstance(engine, OllamaEngine) else None,
+        journal=Journal(settings_folder(), platform),
+        boot_unix_s=lambda: boot_unix_s(commands),
+    )
+
+
+def _own_servers(platform: str) -> EngineHost:
+    from fleet.engines.ollama.own_server import OwnServers
+
+    return OwnServers(os.environ, settings_folder() / f"{platform}.ollama.log", SystemClock())
 
 
 def _probes(commands: SystemCommands) -> list[FactProbe]:
@@ -136,6 +184,11 @@ def state_folder() -> Path:
     """What this machine keeps of its part in a fleet: the token, the head or node it runs."""
     chosen = os.environ.get("FLEET_STATE")
     return Path(chosen) if chosen else _user_folder("state") / "fleet"
+
+
+def settings_folder() -> Path:
+    """Where it is written what a trial has changed on this machine, whatever its home."""
+    return state_folder() / "settings"
 
 
 def _user_folder(kind: str) -> Path:

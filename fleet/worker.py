@@ -45,12 +45,14 @@ class NodeWorker:
         self._stop = threading.Event()
         self._dropped: set[str] = set()
         self._seconds_seen: dict[tuple[str, str, str, str], float] = {}
+        self._news: list[str] = []
 
     def look(self) -> Machine:
         engine_facts: EngineFacts | None = None
         models: tuple[ModelFacts, ...] = ()
         error = ""
         try:
+            self._put_right()
             engine = self._started_engine()
             engine_facts, models = engine.facts(), tuple(engine.models())
         except TrialError as problem:
@@ -63,6 +65,7 @@ class NodeWorker:
             engine_error=error,
             models=models,
             free_disk_bytes=free_bytes(Path.home()),
+            settable=self._node.settings.settable(),
         )
 
     def prepare(self, models: Sequence[str]) -> Iterator[Event]:
@@ -80,6 +83,9 @@ class NodeWorker:
         for result in self._spool.waiting():
             recovered.add(result.attempt_id)
             yield Finished(machine_id=self._node.machine_id, result=result)
+        for told in self._news:
+            yield self._said(told)
+        self._news.clear()
         with awake():
             for attempt in attempts:
                 if attempt.attempt_id not in recovered and self._wanted(attempt):
@@ -98,6 +104,15 @@ class NodeWorker:
         if self._engine is not None:
             self._engine.close()
             self._engine = None
+
+    def _put_right(self) -> None:
+        """What a worker that was killed left changed; not while another one measures here."""
+        lock = MachineLock(self._node.machine_id)
+        try:
+            if lock.take() and (told := self._node.settings.recover()):
+                self._news.append(told)
+        finally:
+            lock.release()
 
     def _wanted(self, attempt: Attempt) -> bool:
         return not self._stop.is_set() and attempt.trial.trial_id not in self._dropped
@@ -124,7 +139,9 @@ class NodeWorker:
     def _measure(self, attempt: Attempt) -> TrialResult:
         """Durable before it is handed over; a cancelled attempt leaves nothing behind."""
         engine = self._started_engine()
-        result = run_trial(attempt, Place(engine, self._node.look, self._clock, self._stop))
+        applied = self._node.settings.applied
+        place = Place(engine, self._node.look, self._clock, self._stop, applied)
+        result = run_trial(attempt, place)
         if result.outcome != "cancelled":
             self._keep(result)
         return result

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from fleet.engines.simulated.memory import placed
 from fleet.engines.simulated.question import Question, Refusal, same_model
 from fleet.engines.simulated.schedule import Speeds
 from fleet.model.machine import full_model_name
@@ -36,7 +37,10 @@ class ScriptedMachine:
         """Generation requests; loads and unloads are none."""
         self.faults_done: list[str] = []
         self._seed = seed
-        self._models = {full_model_name(name): model for name, model in script.models.items()}
+        self._models = {
+            full_model_name(name): placed(model, script.gpu_memory_mb)
+            for name, model in script.models.items()
+        }
         self._present = {name for name, model in self._models.items() if model.present}
         self._loaded: dict[str, Loaded] = {}
         self._loads = 0
