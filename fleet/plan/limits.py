@@ -133,7 +133,7 @@ def _out_of_bounds(machine: Machine, asked_mb: int, below_default: str) -> Itera
         yield f"{words} ({about}) may be below it; below_default: allow measures it anyway"
     elif asked_mb < default_mb:
         yield (
-            f"{words} ({about}) lowers its limit by {(default_mb - asked_mb) * MIB / GIB:.1f} GiB; "
+            f"{words} ({about}) lowers its limit by {default_mb - asked_mb} MiB; "
             "below_default: allow measures that"
         )
 

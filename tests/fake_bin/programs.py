@@ -190,7 +190,7 @@ def sudo(words: list[str]) -> int:
 
 
 def ollama(words: list[str]) -> int:
-    """`ollama serve`: looks at the limit once, says so in its log, and answers until it is ended."""
+    """`ollama serve`: looks at the limit once, logs it, and answers until it is ended."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     from fleet.engines.simulated.server import SimulatedServer
     from fleet.model.script import MachineScript
