@@ -130,6 +130,22 @@ def _real_settings(engine: EngineSpec, commands: SystemCommands, platform: str) 
     )
 
 
+def settings_here() -> tuple[str, TrialSettings]:
+    """(machine id, what can be changed on this machine), whatever engine runs on it."""
+    from fleet.fingerprint import assemble
+
+    commands = SystemCommands()
+    platform, _ = assemble.platform_id(commands, home_folder(None))
+    machine_id = assemble.machine_id(platform, None)
+    return machine_id, _real_settings(OllamaEngine(kind="ollama"), commands, machine_id)
+
+
+def helper_file() -> Path:
+    from fleet.settings import wired_limit
+
+    return wired_limit.HELPER
+
+
 def _own_servers(platform: str) -> EngineHost:
     from fleet.engines.ollama.own_server import OwnServers
 

@@ -97,14 +97,13 @@ class FakeMac:
         self.set(**{"iogpu.wired_limit_mb": str(limit_mb)})
 
     def faults(self, **faults: Any) -> None:
-        (self.folder / "faults.json").write_text(json.dumps(faults))
+        draft = self.folder / "faults.draft"
+        draft.write_text(json.dumps(faults))
+        draft.replace(self.folder / "faults.json")
 
     def steps(self) -> list[str]:
         path = self.folder / "steps"
         return path.read_text().splitlines() if path.exists() else []
-
-    def forget_steps(self) -> None:
-        (self.folder / "steps").unlink(missing_ok=True)
 
     def environment(self, **changes: str) -> Mapping[str, str]:
         return {
@@ -127,13 +126,12 @@ class FakeMac:
         with (self.folder / "owner.log").open("wb") as log:
             process = subprocess.Popen(
                 [self.bin / "ollama", "serve"],
-                env=self.environment(OLLAMA_HOST=host),
+                env=self.environment(OLLAMA_HOST=host, FAKE_OWNER="1"),
                 stdout=log,
                 stderr=log,
             )
         try:
             until(lambda: _listens(host))
-            self.forget_steps()
             yield host
             assert process.poll() is None, "the owner's Ollama was ended"
         finally:
