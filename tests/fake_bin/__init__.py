@@ -16,13 +16,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from fleet.settings import permission
 from fleet.settings.wired_limit import SHIPPED
 from tests.builders_flow import until
 
 PROGRAMS = Path(__file__).with_name("programs.py")
 NAMES = (
     "uname", "sw_vers", "sysctl", "ioreg", "pmset", "notifyutil", "launchctl", "powermetrics",
-    "sudo", "ollama",
+    "sudo", "visudo", "ollama",
 )  # fmt: skip
 
 KERNEL = {
@@ -61,6 +62,7 @@ class FakeMac:
         self.folder = folder
         self.bin = folder / "bin"
         self.helper = folder / "Library" / "fleet-wired-limit"
+        self.rule = folder / "sudoers"
         for each in (self.bin, self.helper.parent, folder / "home" / ".ollama" / "models"):
             each.mkdir(parents=True)
         (folder / "home" / ".ollama" / "models" / "manifests").mkdir()
@@ -79,7 +81,7 @@ class FakeMac:
         """As `fleet join --allow wired-limit` leaves a Mac."""
         self.helper.write_bytes(SHIPPED.read_bytes())
         self.helper.chmod(0o755)
-        (self.folder / "sudoers").write_text(f"{self.helper}\n")
+        self.rule.write_text(permission.rule(os.getuid(), self.helper))
 
     def set(self, **kernel: str) -> None:
         known = self.kernel() if (self.folder / "kernel.json").exists() else {}

@@ -4,7 +4,7 @@ State lies in the folder FAKE_MAC: `kernel.json` (what sysctl reads and sets), `
 may be run as root), `launchd.json`. `faults.json` says what goes wrong:
 
     {"set": "ignored" | "refused" | "hangs", "read": "garbage" | "fails",
-     "ollama": "ends" | "silent" | "cpu" | "stale",
+     "password": "wrong", "ollama": "ends" | "silent" | "cpu" | "stale",
      "kill": {"step": 3, "when": "before" | "after"}}
 
 Each thing that concerns the wired limit is a step, noted in `steps`; `kill` sends SIGKILL to the
@@ -25,6 +25,7 @@ from pathlib import Path
 FOLDER = Path(os.environ["FAKE_MAC"])
 KEY = "iogpu.wired_limit_mb"
 DEFAULT_LIMIT_MB = 73_728
+OPTIONS = ("-o", "-g", "-m")
 GPU = """\
 +-o AGXAcceleratorG99X  <class AGXAcceleratorG99X, id 0x1>
     {
@@ -173,21 +174,53 @@ def powermetrics(words: list[str]) -> int:
 
 
 def sudo(words: list[str]) -> int:
-    """Without a rule a password is wanted, which nobody gives."""
-    words = [word for word in words if word != "-n"]
-    asks = words[:1] == ["-l"]
-    program = words[1] if asks else words[0]
-    rules = FOLDER / "sudoers"
-    if not rules.exists() or program not in rules.read_text().splitlines():
+    """With `-n` a rule is needed; without it an administrator gives the password."""
+    if words[0] != "-n":
+        if fault("password") == "wrong":
+            print("sudo: 3 incorrect password attempts", file=sys.stderr)
+            return 1
+        return globals()[words[0]](words[1:])
+    asks = words[1] == "-l"
+    program, *more = words[2:] if asks else words[1:]
+    if f"#{os.getuid()} ALL=(root) NOPASSWD: {program}" not in _rules():
         print("sudo: a password is required", file=sys.stderr)
         return 1
     if asks:
         print(program)
         return 0
     text = Path(program).read_text().replace("/usr/sbin/sysctl", str(FOLDER / "bin" / "sysctl"))
-    with Step(f"sudo {words[-1]}"):
-        root = {**os.environ, "FAKE_ROOT": "1"}
-        return subprocess.run(["/bin/sh", "-c", text, *words], env=root, check=False).returncode
+    with Step(f"sudo {' '.join(more)}"):
+        argv, root = ["/bin/sh", "-c", text, program, *more], {**os.environ, "FAKE_ROOT": "1"}
+        return subprocess.run(argv, env=root, check=False).returncode
+
+
+def _rules() -> list[str]:
+    path = FOLDER / "sudoers"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def visudo(words: list[str]) -> int:
+    lines = Path(words[-1]).read_text().splitlines()
+    return 0 if lines and all(" NOPASSWD: /" in line for line in lines) else 1
+
+
+def install(words: list[str]) -> int:
+    """`-o`, `-g` and `-m` each take a word; who owns what is not played."""
+    mode = int(words[words.index("-m") + 1], 8)
+    names = [w for at, w in enumerate(words) if w[0] != "-" and words[at - 1][:2] not in OPTIONS]
+    if "-d" in words:
+        Path(names[0]).mkdir(parents=True, exist_ok=True)
+        return 0
+    target = Path(names[1])
+    target.write_bytes(Path(names[0]).read_bytes())
+    target.chmod(mode)
+    return 0
+
+
+def rm(words: list[str]) -> int:
+    for word in words[1:]:
+        Path(word).unlink(missing_ok=True)
+    return 0
 
 
 def ollama(words: list[str]) -> int:

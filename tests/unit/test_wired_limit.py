@@ -1,4 +1,4 @@
-"""The wired limit on a fake Mac: what can go wrong is refused or told, and nothing stays changed."""
+"""The wired limit on a fake Mac: what goes wrong is told, and nothing stays changed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from fleet import wiring
+from fleet.app import allowing
 from fleet.commands import SystemCommands
-from fleet.errors import SettingFailed
-from fleet.settings import wired_limit
+from fleet.errors import SettingFailed, SettingStuck, UserError
+from fleet.settings import permission, wired_limit
+from fleet.settings.journal import Entry, Journal
 from fleet.settings.wired_limit import SHIPPED, WiredLimit, boot_unix_s
 from tests.fake_bin import FakeMac
 
@@ -84,8 +87,12 @@ def test_a_limit_that_does_not_change(
 ) -> None:
     mac.faults(set=fault)
     with pytest.raises(SettingFailed, match=words):
-        limit.apply(81_920)
-        limit.verify(81_920)
+        _applied(limit, 81_920)
+
+
+def _applied(limit: WiredLimit, value: int) -> None:
+    limit.apply(value)
+    limit.verify(value)
 
 
 def test_a_helper_that_hangs_is_left_behind(
@@ -142,9 +149,9 @@ def test_the_helper_sets_a_number_within_the_bounds_of_this_machine(
 
 
 WRONG = [
-    (), ("81920", "81920"), ("",), ("-1",), ("+81920",), ("081920",), ("00",), ("8e4",), ("81920 ",),
-    ("81920\n",), ("81920;id",), ("$(id)",), ("-n",), ("90113",), ("24575",), ("1",), ("999999999",),
-    ("99999999999999999999999",), ("８１９２０",), ("iogpu.wired_limit_mb=0",),
+    (), ("81920", "81920"), ("",), ("-1",), ("+81920",), ("081920",), ("00",), ("8e4",),
+    ("81920 ",), ("81920\n",), ("81920;id",), ("$(id)",), ("-n",), ("90113",), ("24575",), ("1",),
+    ("999999999",), ("9" * 23,), ("８１９２０",), ("iogpu.wired_limit_mb=0",),
 ]  # fmt: skip
 
 
@@ -169,3 +176,66 @@ def test_a_mac_of_8_gb_can_only_have_its_default(mac: FakeMac) -> None:
 def test_the_helper_can_be_read_in_five_minutes() -> None:
     lines = [line for line in SHIPPED.read_text().splitlines() if line.strip()]
     assert len([line for line in lines if not line.startswith("#")]) < 40
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeMac:
+    """A Mac on which nothing is allowed yet."""
+    mac = FakeMac(tmp_path / "mac", allowed=False)
+    for name, value in mac.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(wired_limit, "HELPER", mac.helper)
+    monkeypatch.setattr(wired_limit, "ROOT", os.getuid())
+    monkeypatch.setattr(permission, "RULE", mac.rule)
+    return mac
+
+
+def test_the_owner_allows_it_and_takes_it_back(fresh: FakeMac) -> None:
+    said: list[str] = []
+    assert not allowing.disallow(said.append)
+    allowing.allow(["wired-limit"], said.append, "darwin")
+    assert [line.split()[:2] for line in said[1:5]] == [
+        ["visudo", "-c"], ["sudo", "install"], ["sudo", "install"], ["sudo", "install"],
+    ]  # fmt: skip
+    assert oct(fresh.helper.stat().st_mode & 0o777) == "0o755"
+    assert oct(fresh.rule.stat().st_mode & 0o777) == "0o440"
+    limit = WiredLimit(SystemCommands())
+    assert limit.refusal() == ""
+    limit.apply(81_920)
+    assert allowing.disallow(said.append)
+    assert not fresh.helper.exists()
+    assert not fresh.rule.exists()
+    assert "fleet may not set the wired limit" in limit.refusal()
+
+
+def test_what_a_trial_changed_is_put_back_before_the_helper_goes(fresh: FakeMac) -> None:
+    allowing.allow(["wired-limit"], print, "darwin")
+    fresh.set_limit(81_920)
+    machine_id, _ = wiring.settings_here()
+    entry = Entry(
+        setting=wired_limit.KEY, before=0, wanted=81_920, attempt_id="a", written_unix_ns=2 * 10**18
+    )
+    Journal(wiring.settings_folder(), machine_id).begin(entry)
+    fresh.faults(set="refused")
+    with pytest.raises(SettingStuck):
+        allowing.disallow(print)
+    assert fresh.helper.exists()
+    fresh.faults()
+    assert allowing.disallow(print)
+    assert fresh.limit_mb == 0
+
+
+def test_without_the_password_nothing_is_allowed(fresh: FakeMac) -> None:
+    fresh.faults(password="wrong")
+    with pytest.raises(UserError, match="ended with status 1"):
+        allowing.allow(["wired-limit"], print, "darwin")
+    assert not fresh.helper.exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "system", "words"),
+    [("wired-limt", "darwin", "did you mean wired-limit"), ("wired-limit", "linux", "only a Mac")],
+)
+def test_what_cannot_be_allowed(kind: str, system: str, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        allowing.allow([kind], print, system)
