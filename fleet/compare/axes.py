@@ -75,6 +75,13 @@ SETTINGS: dict[str, str] = {
     "temperature": "temperature",
     "repeat_penalty": "repeat_penalty",
     "wired_limit_mb": "wired limit",
+    "flash_attention": "flash attention",
+    "kv_cache_type": "KV cache type",
+    "num_parallel": "num_parallel",
+    "cache_ram_mb": "cache_ram_mb",
+    "n_cpu_moe": "n_cpu_moe",
+    "swa_full": "swa_full",
+    "fit_target_mb": "fit_target_mb",
     "think": "thinking",
 }
 
