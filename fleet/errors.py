@@ -14,7 +14,9 @@
         |   |-- EngineUnreachable
         |   |-- EngineBusy
         |   |-- StreamBroken               the answer ended without its final record
-        |   `-- WorkerLost                 the process or the machine went away
+        |   |-- WorkerLost                 the process or the machine went away
+        |   |-- SettingFailed              a setting could not be had, or not proven
+        |   `-- SettingStuck               a setting could not be put back
         `-- TerminalError                  asking again gives the same answer
             |-- ModelMissing
             |-- RequestRefused

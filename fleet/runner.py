@@ -72,7 +72,8 @@ def run_trial(attempt: Attempt, place: Place) -> TrialResult:
                 _measure(attempt.trial, point, inside, course)
     except (TrialError, Interrupted) as problem:
         failure = problem
-    failure = _restore(attempt.trial, place) if failure is None else _tidy(attempt, place, failure)
+    if course.in_force and not course.in_force.restarted:  # else nothing was loaded there
+        failure = _tidy(attempt, place, failure) if failure else _restore(attempt.trial, place)
     return _result(attempt, course, failure, clock)
 
 
