@@ -167,7 +167,7 @@ class EngineHost(Protocol):
         """Empty where it can start one here; else why not, and what mends it."""
         ...
 
-    def start(self, environment: Mapping[str, str], stop: Stop) -> OwnEngine:
+    def start(self, environment: Mapping[str, str], attempt_id: str, stop: Stop) -> OwnEngine:
         """It looks at the machine's limits anew; raises SettingFailed, or Interrupted.
 
         It ends with `close`, and also when this process dies.

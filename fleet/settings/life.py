@@ -76,7 +76,7 @@ class TrialSettings:
         if wanted_mb is None and not variables:
             yield InForce(engine=engine)
             return
-        with self._limited(attempt, wanted_mb), self._own_engine(variables, stop) as own:
+        with self._limited(attempt, wanted_mb), self._own_engine(variables, attempt, stop) as own:
             _same_engine(attempt, engine, own.engine)
             _environment_in_force(variables, own.environment)
             yield InForce(
@@ -134,10 +134,12 @@ class TrialSettings:
         return note
 
     @contextmanager
-    def _own_engine(self, variables: Mapping[str, str], stop: Stop) -> Iterator[OwnEngine]:
+    def _own_engine(
+        self, variables: Mapping[str, str], attempt: Attempt, stop: Stop
+    ) -> Iterator[OwnEngine]:
         if self._host is None:
             raise SettingFailed("this engine cannot be started anew with other settings", "")
-        own = self._host.start(variables, stop)
+        own = self._host.start(variables, attempt.attempt_id, stop)
         try:
             yield own
         finally:

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from fleet import config
 from tests.builders_flow import Fleet, experiment, machine, model, names, until
 
 FITS_BOTH, FITS_HIGHER = 65_369_818_941, 80_000_000_000
@@ -134,19 +133,20 @@ def test_a_limit_out_of_bounds_is_refused_before_a_machine_is_touched(
 
 
 def test_the_shipped_experiment_on_the_practice_machines(fleet: Fleet) -> None:
-    practice = config.load(_shipped("practice")).experiment
-    wired = config.load(_shipped("wired-limit")).experiment.model_dump(
-        mode="json", exclude_unset=True
-    )
-    engine = practice.engine.model_dump(mode="json", exclude_unset=True)
-    fleet.write({**wired, "engine": engine}, "wired")
-    out = fleet("plan", "configs/wired.yaml").out
+    """A limit that is higher on one machine and lower on the other; the model fits under all."""
+    out = fleet("plan", "configs/wired-limit.yaml", "--practice").out
     assert "studio-96: wired_limit_mb=81920 adds 8.0 GiB to its default of 73728 MiB" in out
     assert "max-128: wired_limit_mb=81920 takes 16.0 GiB of its default of 98304 MiB" in out
     assert "refused" not in out
-
-
-def _shipped(name: str) -> Path:
-    found = config.find_experiment(name)
-    assert found is not None
-    return found
+    assert "box-4090" not in out
+    quick = ("--practice", "--repeats", "1")
+    fleet("submit", "configs/wired-limit.yaml", *quick)
+    rows = fleet.rows("""
+        select machine, wired_limit_mb as asked, gpu_limit_effective_mb as effective, outcome
+        from trials where experiment = 'wired-limit-practice' order by all""")
+    assert [tuple(row.values()) for row in rows] == [
+        ("max-128", "81920", 81_920, "ok"),
+        ("max-128", "default", 98_304, "ok"),
+        ("studio-96", "81920", 81_920, "ok"),
+        ("studio-96", "default", 73_728, "ok"),
+    ]

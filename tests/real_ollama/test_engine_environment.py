@@ -36,7 +36,7 @@ import os, sys, threading, time
 from pathlib import Path
 from fleet.clock import SystemClock
 from fleet.engines.ollama.own_server import OwnServers
-own = OwnServers(os.environ, Path(sys.argv[1]), SystemClock()).start({}, threading.Event())
+own = OwnServers(os.environ, Path(sys.argv[1]), SystemClock()).start({}, "a", threading.Event())
 own.engine.load("tiny-llama", {"num_ctx": 1024})
 print("ready", flush=True)
 time.sleep(600)
@@ -64,7 +64,7 @@ def test_an_own_server_has_what_was_asked_and_the_owner_s_models(
     real_ollama: RealOllama, host: OwnServers
 ) -> None:
     assert host.refusal() == ""
-    own = host.start(ASKED, NEVER)
+    own = host.start(ASKED, "a", NEVER)
     try:
         told = own.environment
         assert told["OLLAMA_FLASH_ATTENTION"] == "true"
@@ -111,10 +111,10 @@ def test_a_start_that_is_stopped_or_fails_leaves_nothing(
     stop = threading.Event()
     stop.set()
     with pytest.raises(Interrupted):
-        host.start({}, stop)
+        host.start({}, "a", stop)
     assert not _running(host)
     with pytest.raises(SettingFailed, match="ended: "):
-        host.start({"OLLAMA_MODELS": "/dev/null/models"}, NEVER)
+        host.start({"OLLAMA_MODELS": "/dev/null/models"}, "a", NEVER)
     assert not _running(host)
     nowhere = replace(host, environment={**host.environment, "PATH": "/nowhere"})
     assert "no program `ollama`" in nowhere.refusal()

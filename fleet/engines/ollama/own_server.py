@@ -64,7 +64,7 @@ class OwnServers:
             return "the models of the Ollama here cannot be read: set OLLAMA_MODELS to their folder"
         return ""
 
-    def start(self, environment: Mapping[str, str], stop: Stop) -> OwnEngine:
+    def start(self, environment: Mapping[str, str], attempt_id: str, stop: Stop) -> OwnEngine:
         program, models = self._program(), self._models()
         if program is None or models is None:
             raise SettingFailed(self.refusal(), "")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import count
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from fleet.engines.simulated.engine import Simulated
 from fleet.model.script import MachineScript
@@ -17,15 +17,14 @@ class SimulatedHost:
 
     script: Callable[[], MachineScript]
     clock: Clock
-    starts: Iterator[int] = field(default_factory=lambda: count(1))
-    """Each start has a noise of its own."""
 
     def refusal(self) -> str:
         return ""
 
-    def start(self, environment: Mapping[str, str], stop: Stop) -> OwnEngine:
+    def start(self, environment: Mapping[str, str], attempt_id: str, stop: Stop) -> OwnEngine:
         script = self.script()
-        engine = Simulated(script, seed=next(self.starts), clock=self.clock)
+        noise = zlib.crc32(attempt_id.encode())  # each attempt has its own, the same each time
+        engine = Simulated(script, seed=noise, clock=self.clock)
         return OwnEngine(
             engine=engine,
             environment=environment,
