@@ -167,6 +167,10 @@ class EngineHost(Protocol):
         """Empty where it can start one here; else why not, and what mends it."""
         ...
 
+    def wait_until_free(self, stop: Stop) -> None:
+        """Until nothing of the owner's is in memory; raises SettingFailed, or Interrupted."""
+        ...
+
     def start(self, environment: Mapping[str, str], attempt_id: str, stop: Stop) -> OwnEngine:
         """It looks at the machine's limits anew; raises SettingFailed, or Interrupted.
 

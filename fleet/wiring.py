@@ -124,7 +124,7 @@ def _real_settings(engine: EngineSpec, commands: SystemCommands, platform: str) 
     mac = commands.run(["uname", "-s"]).stdout.strip() == "Darwin"
     return TrialSettings(
         limit=WiredLimit(commands) if mac else None,
-        host=_own_servers(platform) if isinstance(engine, OllamaEngine) else None,
+        host=_own_servers(engine, platform) if isinstance(engine, OllamaEngine) else None,
         journal=Journal(settings_folder(), platform),
         boot_unix_s=lambda: boot_unix_s(commands),
     )
@@ -146,10 +146,13 @@ def helper_file() -> Path:
     return wired_limit.HELPER
 
 
-def _own_servers(platform: str) -> EngineHost:
+def _own_servers(engine: OllamaEngine, platform: str) -> EngineHost:
+    from fleet.engines.ollama import Ollama, address
     from fleet.engines.ollama.own_server import OwnServers
 
-    return OwnServers(os.environ, settings_folder() / f"{platform}.ollama.log", SystemClock())
+    owners = Ollama(address(engine.host, os.environ), clock=SystemClock())
+    log = settings_folder() / f"{platform}.ollama.log"
+    return OwnServers(os.environ, log, SystemClock(), owners.resident)
 
 
 def _probes(commands: SystemCommands) -> list[FactProbe]:

@@ -76,7 +76,12 @@ class TrialSettings:
         if wanted_mb is None and not variables:
             yield InForce(engine=engine)
             return
-        with self._limited(attempt, wanted_mb), self._own_engine(variables, attempt, stop) as own:
+        host = self._able_host(wanted_mb)
+        host.wait_until_free(stop)
+        with (
+            self._limited(attempt, wanted_mb),
+            _own_engine(host, variables, attempt, stop) as own,
+        ):
             _same_engine(attempt, engine, own.engine)
             _environment_in_force(variables, own.environment)
             yield InForce(
@@ -89,12 +94,10 @@ class TrialSettings:
 
     @contextmanager
     def _limited(self, attempt: Attempt, wanted_mb: int | None) -> Iterator[None]:
-        if wanted_mb is None:
+        limit = self._limit
+        if wanted_mb is None or limit is None:
             yield
             return
-        limit = self._limit
-        if limit is None:
-            raise SettingFailed("wired_limit_mb: only a Mac has a wired limit", "")
         before = limit.current()
         if before == wanted_mb:
             yield
@@ -133,17 +136,23 @@ class TrialSettings:
         self._journal.close(entry, note)
         return note
 
-    @contextmanager
-    def _own_engine(
-        self, variables: Mapping[str, str], attempt: Attempt, stop: Stop
-    ) -> Iterator[OwnEngine]:
+    def _able_host(self, wanted_mb: int | None) -> EngineHost:
+        if wanted_mb is not None and self._limit is None:
+            raise SettingFailed("wired_limit_mb: only a Mac has a wired limit", "")
         if self._host is None:
             raise SettingFailed("this engine cannot be started anew with other settings", "")
-        own = self._host.start(variables, attempt.attempt_id, stop)
-        try:
-            yield own
-        finally:
-            own.close()
+        return self._host
+
+
+@contextmanager
+def _own_engine(
+    host: EngineHost, variables: Mapping[str, str], attempt: Attempt, stop: Stop
+) -> Iterator[OwnEngine]:
+    own = host.start(variables, attempt.attempt_id, stop)
+    try:
+        yield own
+    finally:
+        own.close()
 
 
 def _restore(limit: Setting, before: int) -> None:

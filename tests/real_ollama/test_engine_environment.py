@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from fleet.clock import SystemClock
+from fleet.engines.ollama import Ollama, own_server
 from fleet.engines.ollama.own_server import OwnServers
 from fleet.errors import Interrupted, SettingFailed
 from tests.builders_flow import Fleet, experiment, until
@@ -36,7 +37,8 @@ import os, sys, threading, time
 from pathlib import Path
 from fleet.clock import SystemClock
 from fleet.engines.ollama.own_server import OwnServers
-own = OwnServers(os.environ, Path(sys.argv[1]), SystemClock()).start({}, "a", threading.Event())
+servers = OwnServers(os.environ, Path(sys.argv[1]), SystemClock(), list)
+own = servers.start({}, "a", threading.Event())
 own.engine.load("tiny-llama", {"num_ctx": 1024})
 print("ready", flush=True)
 time.sleep(600)
@@ -45,7 +47,10 @@ time.sleep(600)
 
 @pytest.fixture
 def host(real_ollama: RealOllama, tmp_path: Path) -> OwnServers:
-    return OwnServers(_as_the_owner(real_ollama), tmp_path / "own.log", SystemClock())
+    owner = Ollama(real_ollama.base_url, clock=SystemClock())
+    return OwnServers(
+        _as_the_owner(real_ollama), tmp_path / "own.log", SystemClock(), owner.resident
+    )
 
 
 def _as_the_owner(server: RealOllama) -> dict[str, str]:
@@ -120,6 +125,26 @@ def test_a_start_that_is_stopped_or_fails_leaves_nothing(
     assert "no program `ollama`" in nowhere.refusal()
     elsewhere = replace(host, environment={**host.environment, "OLLAMA_MODELS": "/nowhere"})
     assert "set OLLAMA_MODELS" in elsewhere.refusal()
+
+
+def test_a_model_that_the_owner_uses_is_waited_for(
+    real_ollama: RealOllama, host: OwnServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = Ollama(real_ollama.base_url, clock=SystemClock())
+    owner.load("tiny-llama", {"num_ctx": 1024})
+    try:
+        monkeypatch.setattr(own_server, "ALONE_S", 0.0)
+        with pytest.raises(SettingFailed, match="tiny-llama:latest is still in memory") as problem:
+            host.wait_until_free(NEVER)
+        assert problem.value.mend.endswith("ollama stop tiny-llama:latest")
+        assert list(owner.resident()) == ["tiny-llama:latest"], "it is the owner's"
+        stop = threading.Event()
+        stop.set()
+        with pytest.raises(Interrupted):
+            host.wait_until_free(stop)
+    finally:
+        owner.unload("tiny-llama")
+    host.wait_until_free(NEVER)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,9 @@ MODEL_FOLDERS = ("~/.ollama/models", "/usr/share/ollama/.ollama/models")
 START_S = 120.0
 """The first start of Metal after a boot takes up to 40 s."""
 POLL_S = 0.05
+ALONE_S = 600.0
+"""Ollama unloads what nobody has used for five minutes, where it is not told another time."""
+ALONE_POLL_S = 1.0
 END_S = 8.0
 LOG_STEP_MB = 52
 """Ollama logs its memory with one decimal of a GiB."""
@@ -51,11 +54,17 @@ wait "$server"
 
 @dataclass(frozen=True, slots=True)
 class OwnServers:
-    """One side of ports.EngineHost. `environment` is that of this process; `log` is overwritten."""
+    """One side of ports.EngineHost. `environment` is that of this process; `log` is overwritten.
+
+    A model that the owner uses is waited for and never unloaded: two large ones at once can fill
+    a machine's memory, most of all under a raised limit.
+    """
 
     environment: Mapping[str, str]
     log: Path
     clock: Clock
+    resident: Callable[[], Sequence[str]]
+    """Models in the memory of the owner's Ollama."""
 
     def refusal(self) -> str:
         if self._program() is None:
@@ -63,6 +72,18 @@ class OwnServers:
         if self._models() is None:
             return "the models of the Ollama here cannot be read: set OLLAMA_MODELS to their folder"
         return ""
+
+    def wait_until_free(self, stop: Stop) -> None:
+        deadline_ns = self.clock.monotonic_ns() + int(ALONE_S * NS_PER_S)
+        while models := self.resident():
+            if stop.is_set():
+                raise Interrupted(f"stopped while it waited for {models[0]} to be unloaded")
+            if self.clock.monotonic_ns() > deadline_ns:
+                raise SettingFailed(
+                    f"{models[0]} is still in memory after {ALONE_S / 60:.0f} min: it is in use",
+                    f"measure when nobody does, or: ollama stop {models[0]}",
+                )
+            self.clock.sleep(ALONE_POLL_S, stop)
 
     def start(self, environment: Mapping[str, str], attempt_id: str, stop: Stop) -> OwnEngine:
         program, models = self._program(), self._models()

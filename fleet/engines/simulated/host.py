@@ -21,6 +21,9 @@ class SimulatedHost:
     def refusal(self) -> str:
         return ""
 
+    def wait_until_free(self, stop: Stop) -> None:
+        """Nobody else uses a scripted machine."""
+
     def start(self, environment: Mapping[str, str], attempt_id: str, stop: Stop) -> OwnEngine:
         script = self.script()
         noise = zlib.crc32(attempt_id.encode())  # each attempt has its own, the same each time
