@@ -19,7 +19,7 @@ from pathlib import Path
 from fleet import wiring
 from fleet.clock import SystemClock
 from fleet.dispatch.pipe import serve
-from fleet.errors import Interrupted, StoreUnusable, TrialError
+from fleet.errors import EngineBusy, Interrupted, StoreUnusable, TrialError
 from fleet.exclusive import MachineLock, awake
 from fleet.model.event import Event, Failed, Finished, Prepared, Said, Started
 from fleet.model.machine import EngineFacts, Machine, ModelFacts
@@ -106,10 +106,16 @@ class NodeWorker:
             self._engine = None
 
     def _put_right(self) -> None:
-        """What a worker that was killed left changed; not while another one measures here."""
+        """What a worker that was killed left changed; one that measures here does it itself."""
         lock = MachineLock(self._node.machine_id)
         try:
-            if lock.take() and (told := self._node.settings.recover()):
+            if not lock.take():
+                if self._node.settings.is_changed():
+                    raise EngineBusy(
+                        "a trial runs here now, and has changed what this machine is",
+                        "try again when it has ended: fleet status",
+                    )
+            elif told := self._node.settings.recover():
                 self._news.append(told)
         finally:
             lock.release()

@@ -44,6 +44,10 @@ class TrialSettings:
         limit = self._limit.refusal() if self._limit else "only a Mac has a wired limit"
         return {WIRED_LIMIT: limit or host, ENGINE_ENVIRONMENT: host}
 
+    def is_changed(self) -> bool:
+        """A trial has changed something that is not put back yet."""
+        return self._journal.pending() is not None
+
     def recover(self) -> str:
         """Puts back what a crash left changed; what was done, in words. Raises SettingStuck."""
         entry = self._journal.pending()

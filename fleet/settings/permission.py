@@ -33,8 +33,8 @@ def allow(say: Say) -> None:
         draft = Path(folder) / RULE.name
         draft.write_text(rule(os.getuid(), helper))
         _run(["visudo", "-c", "-f", str(draft)], say)
-        folder_of_helpers = ["install", "-d", *OWNED, "-m", "755", str(helper.parent)]
-        _run(["sudo", *folder_of_helpers], say)
+        if not helper.parent.is_dir():
+            _run(["sudo", "install", "-d", *OWNED, "-m", "755", str(helper.parent)], say)
         _run(["sudo", "install", *OWNED, "-m", "755", str(SHIPPED), str(helper)], say)
         _run(["sudo", "install", *OWNED, "-m", "440", str(draft), str(RULE)], say)
     if why := wired_limit.untrusted(helper):

@@ -74,12 +74,13 @@ def boot_unix_s(commands: Commands) -> int | None:
 def untrusted(helper: Path) -> str:
     """Why this helper must not be run as root; empty where it may."""
     try:
-        found = helper.lstat()
+        found, folder = helper.lstat(), helper.parent.stat()
         text = helper.read_bytes()
     except OSError:
         return "fleet may not set the wired limit"
-    others_write = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    if not stat.S_ISREG(found.st_mode) or found.st_uid != ROOT or others_write:
+    others_write = (found.st_mode | folder.st_mode) & (stat.S_IWGRP | stat.S_IWOTH)
+    owners = {found.st_uid, folder.st_uid}
+    if not stat.S_ISREG(found.st_mode) or owners != {ROOT} or others_write:
         return f"{helper} is not a file that root alone can write"
     if text != SHIPPED.read_bytes():
         return f"{helper} is of another version of fleet"
