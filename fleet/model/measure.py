@@ -162,7 +162,8 @@ class TrialResult:
     wired_limit_applied_mb: int | None = None
     """The setting as read back when it was applied; 0 is the system's default."""
     gpu_limit_effective_mb: int | None = None
-    """What the engine of this trial said that its GPU may use, under the applied settings."""
+    """What the engine of this trial said that its GPU may use, under the applied settings. A limit
+    that was set is exact; of a default Ollama tells one decimal of a GiB."""
     engine_environment_applied: Mapping[str, str] = field(default_factory=dict)
     """Variables that the trial asked for, as the engine said it runs with them."""
     fingerprint: Fingerprint | None = None

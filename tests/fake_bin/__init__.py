@@ -68,7 +68,7 @@ class FakeMac:
         (folder / "home" / ".ollama" / "models" / "manifests").mkdir()
         for name in NAMES:
             program = self.bin / name
-            light = "" if name == "ollama" else "-S "  # it alone imports anything of ours
+            light = "" if name == "ollama" else "-I -S "  # it alone imports anything of ours
             program.write_text(f'#!/bin/sh\nexec {sys.executable} {light}{PROGRAMS} {name} "$@"\n')
             program.chmod(0o755)
         self.set(**KERNEL | kernel)
