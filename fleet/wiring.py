@@ -10,22 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fleet.clock import SystemClock
-from fleet.commands import SystemCommands
 from fleet.errors import UserError
-from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine
-from fleet.model.machine import Fingerprint
-from fleet.model.script import MachineScript
-from fleet.ports import Engine, EngineHost, FactProbe
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # who only wants a folder does not wait for the nouns and their validators
+    from fleet.commands import SystemCommands
+    from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine
+    from fleet.model.machine import Fingerprint
+    from fleet.model.script import MachineScript
+    from fleet.ports import Engine, EngineHost, FactProbe
     from fleet.settings.life import TrialSettings
     from fleet.settings.simulated import ScriptedLimit
 
+    EngineSpec = OllamaEngine | EmbeddedEngine | SimulatedEngine
+
 OWN_HOME = ""
 """As `WorkerSpec.state`: the home of the user on the node itself."""
-
-EngineSpec = OllamaEngine | EmbeddedEngine | SimulatedEngine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +52,8 @@ class Node:
 
 
 def node(spec: WorkerSpec, state: Path) -> Node:
+    from fleet.model.experiment import SimulatedEngine
+
     if isinstance(spec.engine, SimulatedEngine):
         return _simulated_node(spec.engine, spec.name)
     return _real_node(spec, state)
@@ -80,6 +81,7 @@ def _simulated_node(engine: SimulatedEngine, name: str) -> Node:
 
 
 def _simulated_engine(script: MachineScript) -> Engine:
+    from fleet.clock import SystemClock
     from fleet.engines.simulated import Simulated
 
     return Simulated(script, clock=SystemClock())
@@ -88,6 +90,7 @@ def _simulated_engine(script: MachineScript) -> Engine:
 def _simulated_settings(
     script: MachineScript, limit: ScriptedLimit, machine_id: str
 ) -> TrialSettings:
+    from fleet.clock import SystemClock
     from fleet.engines.simulated.host import SimulatedHost
     from fleet.settings.journal import Journal
     from fleet.settings.life import TrialSettings
@@ -101,6 +104,7 @@ def _simulated_settings(
 
 
 def _real_node(spec: WorkerSpec, state: Path) -> Node:
+    from fleet.commands import SystemCommands
     from fleet.fingerprint import assemble
 
     commands = SystemCommands()
@@ -117,6 +121,7 @@ def _real_node(spec: WorkerSpec, state: Path) -> Node:
 
 def _real_settings(engine: EngineSpec, commands: SystemCommands, platform: str) -> TrialSettings:
     """`platform` tells machines apart that share a home, whatever name they joined with."""
+    from fleet.model.experiment import OllamaEngine
     from fleet.settings.journal import Journal
     from fleet.settings.life import TrialSettings
     from fleet.settings.wired_limit import WiredLimit, boot_unix_s
@@ -132,7 +137,9 @@ def _real_settings(engine: EngineSpec, commands: SystemCommands, platform: str) 
 
 def settings_here() -> tuple[str, TrialSettings]:
     """(machine id, what can be changed on this machine), whatever engine runs on it."""
+    from fleet.commands import SystemCommands
     from fleet.fingerprint import assemble
+    from fleet.model.experiment import OllamaEngine
 
     commands = SystemCommands()
     platform, _ = assemble.platform_id(commands, home_folder(None))
@@ -147,6 +154,7 @@ def helper_file() -> Path:
 
 
 def _own_servers(engine: OllamaEngine, platform: str) -> EngineHost:
+    from fleet.clock import SystemClock
     from fleet.engines.ollama import Ollama, address
     from fleet.engines.ollama.own_server import OwnServers
 
@@ -165,6 +173,9 @@ def _probes(commands: SystemCommands) -> list[FactProbe]:
 
 
 def _real_engine(spec: EngineSpec) -> Engine:
+    from fleet.clock import SystemClock
+    from fleet.model.experiment import EmbeddedEngine, OllamaEngine
+
     if isinstance(spec, EmbeddedEngine):
         from fleet.engines.embedded import Embedded
 

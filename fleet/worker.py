@@ -146,7 +146,7 @@ class NodeWorker:
         """Durable before it is handed over; a cancelled attempt leaves nothing behind."""
         engine = self._started_engine()
         applied = self._node.settings.applied
-        place = Place(engine, self._node.look, self._clock, self._stop, applied)
+        place = Place(engine, self._node.look, self._clock, self._stop, applied=applied)
         result = run_trial(attempt, place)
         if result.outcome != "cancelled":
             self._keep(result)

@@ -13,6 +13,7 @@ from fleet.cli import (
     comparing,
     configuration,
     importing,
+    metrics,
     planning,
     querying,
     reading,
@@ -65,6 +66,7 @@ def build() -> typer.Typer:
         querying,
         watching,
         importing,
+        metrics,
         configuration,
         cluster,
     ):

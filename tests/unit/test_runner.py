@@ -252,7 +252,7 @@ class OwnSettings:
 
 
 def run_with(engine: WordEngine, settings: OwnSettings) -> TrialResult:
-    place = Place(engine, lambda: PLACE, engine.clock, threading.Event(), settings)
+    place = Place(engine, lambda: PLACE, engine.clock, threading.Event(), applied=settings)
     return run_trial(builders.attempt(), place)
 
 
