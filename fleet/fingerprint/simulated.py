@@ -48,3 +48,18 @@ class ScriptedProbe:
             "gpu_limit_mb": None if setting_mb is None else setting_mb or own_mb,
             "gpu_limit_expected_mb": own_mb,
         }
+
+
+class HeatProbe:
+    """How warm a scripted machine is right now, as its server tells."""
+
+    name = "simulated heat"
+
+    def __init__(self, thermal_class: Callable[[], str | None]) -> None:
+        self._thermal_class = thermal_class
+
+    def available(self) -> bool:
+        return True
+
+    def collect(self) -> Sequence[Fact]:
+        return facts("simulated server", {"thermal_class": self._thermal_class()})

@@ -96,6 +96,7 @@ TRIALS = _schema(
     memory_pressure=_text,
     foreign_cpu_percent=_real,  # of all cores, by others than the engine and fleet
     foreign_cpu_after_percent=_real,
+    side=_text,  # of an A/A run: a or b, else null
     wired_limit_applied_mb=_int,  # the setting as read back while measuring; 0: the default
     gpu_limit_effective_mb=_int,  # by the trial's engine; gpu_limit_mb is as found
     engine_environment_applied=_text,  # JSON: variables asked for, as the engine runs with them
