@@ -15,7 +15,9 @@
         |   |-- EngineBusy
         |   |-- EngineNotRestarted         the command ran, and the old process still answers
         |   |-- StreamBroken               the answer ended without its final record
-        |   `-- WorkerLost                 the process or the machine went away
+        |   |-- WorkerLost                 the process or the machine went away
+        |   |-- SettingFailed              a setting could not be had, or not proven
+        |   `-- SettingStuck               a setting could not be put back
         `-- TerminalError                  asking again gives the same answer
             |-- ModelMissing
             |-- RequestRefused
@@ -144,6 +146,14 @@ class StreamBroken(TransientError):
 
 class WorkerLost(TransientError):
     reason = "worker_lost"
+
+
+class SettingFailed(TransientError):
+    reason = "setting_failed"
+
+
+class SettingStuck(TransientError):
+    reason = "setting_stuck"
 
 
 class TerminalError(TrialError):

@@ -4,6 +4,8 @@
 |---|---|
 | Engine | engines.ollama, engines.embedded, engines.simulated |
 | FactProbe | fingerprint.host, fingerprint.apple, fingerprint.nvidia, fingerprint.simulated |
+| Setting | settings.wired_limit, settings.simulated |
+| EngineHost | engines.ollama.own_server, engines.simulated.host |
 | Commands | commands.System; recorded outputs in the tests |
 | Store | store.parquet |
 | Dispatcher | dispatch.local, dispatch.ray |
@@ -13,7 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from fleet.model.event import Event
@@ -123,6 +125,71 @@ class Engine(Protocol):
     def close(self) -> None:
         """Ends whatever this object started."""
         ...
+
+
+class Setting(Protocol):
+    """One number of the operating system that a trial may change; errors are SettingFailed."""
+
+    name: str
+
+    def refusal(self) -> str:
+        """Empty where fleet may change it here; else why not, and the command that allows it."""
+        ...
+
+    def current(self) -> int: ...
+
+    def apply(self, value: int) -> None: ...
+
+    def verify(self, value: int) -> None:
+        """Reads anew, and not through what `apply` spoke to."""
+        ...
+
+    def restore(self, before: int) -> None:
+        """As it was; also where `apply` failed half way, or was never called."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnEngine:
+    """An engine that fleet started beside the owner's, and what it said of itself at its start."""
+
+    engine: Engine
+    environment: Mapping[str, str]
+    gpu_limit_mb: int | None
+    """As precise as the engine tells it."""
+    gpu_limit_step_mb: int = 0
+    """The limit is known to this much."""
+    close: Callable[[], None]
+
+
+class EngineHost(Protocol):
+    """Starts engines of fleet's own: nothing of the owner's is touched."""
+
+    def refusal(self) -> str:
+        """Empty where it can start one here; else why not, and what mends it."""
+        ...
+
+    def wait_until_free(self, stop: Stop) -> None:
+        """Until nothing of the owner's is in memory; raises SettingFailed, or Interrupted."""
+        ...
+
+    def start(self, environment: Mapping[str, str], attempt_id: str, stop: Stop) -> OwnEngine:
+        """It looks at the machine's limits anew; raises SettingFailed, or Interrupted.
+
+        It ends with `close`, and also when this process dies.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InForce:
+    """What a trial is measured with: the engine to ask, and what was applied for it."""
+
+    engine: Engine
+    restarted: bool = False
+    wired_limit_mb: int | None = None
+    gpu_limit_mb: int | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,9 @@ if TYPE_CHECKING:  # who only wants a folder does not wait for the nouns and the
     from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine
     from fleet.model.machine import EngineFacts, Fingerprint
     from fleet.model.script import MachineScript
-    from fleet.ports import Engine, FactProbe
+    from fleet.ports import Engine, EngineHost, FactProbe
+    from fleet.settings.life import TrialSettings
+    from fleet.settings.simulated import ScriptedLimit
 
     EngineSpec = OllamaEngine | EmbeddedEngine | SimulatedEngine
 
@@ -49,6 +51,7 @@ class Node:
     name: str
     look: Callable[[], Fingerprint]
     make_engine: Callable[[], Engine]
+    settings: TrialSettings
     restart: Callable[[Engine], Engine] | None = None
     """Gives the engine to go on with; None: fleet may not restart this one."""
     begin: Callable[[Engine, str], None] | None = None
@@ -66,30 +69,34 @@ def node(spec: WorkerSpec, state: Path) -> Node:
 def _simulated_node(engine: SimulatedEngine, name: str) -> Node:
     from fleet.fingerprint import assemble
     from fleet.fingerprint.simulated import HeatProbe, ScriptedProbe
+    from fleet.settings.simulated import ScriptedLimit
 
     script = engine.machines.get(name)
     if script is None:
         known = ", ".join(engine.machines)
         raise UserError(f"no scripted machine is called {name!r}", f"the scripts are: {known}")
-    server = _SimulatedServer(script, name)
-    probes: list[FactProbe] = [ScriptedProbe(script)]
+    machine_id = assemble.machine_id(f"simulated {name}", None)
+    limit = ScriptedLimit(script, state_folder() / "simulated" / machine_id / "wired_limit_mb")
+    server = _SimulatedServer(limit.script_now, name)
+    probes: list[FactProbe] = [ScriptedProbe(script, limit.reading)]
     if script.throttle is not None:
         probes.append(HeatProbe(server.thermal_class))
     return Node(
-        machine_id=assemble.machine_id(f"simulated {name}", None),
+        machine_id=machine_id,
         name=name,
         look=lambda: assemble.fingerprint(probes),
         make_engine=server.start,
         restart=server.restart,
         begin=server.begin,
+        settings=_simulated_settings(script, limit, machine_id),
     )
 
 
 class _SimulatedServer:
     """The one server of a scripted machine; its probe and its worker ask the same one."""
 
-    def __init__(self, script: MachineScript, name: str) -> None:
-        self._script = script
+    def __init__(self, script: Callable[[], MachineScript], name: str) -> None:
+        self._script = script  # asked at each start, as an Ollama looks at the machine's limits
         self._seed = zlib.crc32(name.encode())  # machines of one script differ in their noise
         self._engine: Simulated | None = None
 
@@ -97,7 +104,7 @@ class _SimulatedServer:
         from fleet.clock import SystemClock
         from fleet.engines.simulated import Simulated
 
-        self._engine = Simulated(self._script, seed=self._seed, clock=SystemClock())
+        self._engine = Simulated(self._script(), seed=self._seed, clock=SystemClock())
         return self._engine
 
     def restart(self, engine: Engine) -> Engine:
@@ -113,6 +120,22 @@ class _SimulatedServer:
         return None if self._engine is None else self._engine.thermal_class()
 
 
+def _simulated_settings(
+    script: MachineScript, limit: ScriptedLimit, machine_id: str
+) -> TrialSettings:
+    from fleet.clock import SystemClock
+    from fleet.engines.simulated.host import SimulatedHost
+    from fleet.settings.journal import Journal
+    from fleet.settings.life import TrialSettings
+
+    return TrialSettings(
+        limit=limit if script.os == "darwin" else None,
+        host=SimulatedHost(limit.script_now, SystemClock()),
+        journal=Journal(settings_folder(), machine_id),
+        boot_unix_s=lambda: None,  # its limit is a file, which no start of the system forgets
+    )
+
+
 def _real_node(spec: WorkerSpec, state: Path) -> Node:
     from fleet.commands import SystemCommands
     from fleet.fingerprint import assemble
@@ -126,7 +149,52 @@ def _real_node(spec: WorkerSpec, state: Path) -> Node:
         look=lambda: assemble.fingerprint(probes),
         make_engine=lambda: _real_engine(spec.engine),
         restart=_restart_of(spec.engine, commands),
+        settings=_real_settings(spec.engine, commands, assemble.machine_id(platform, None)),
     )
+
+
+def _real_settings(engine: EngineSpec, commands: SystemCommands, platform: str) -> TrialSettings:
+    """`platform` tells machines apart that share a home, whatever name they joined with."""
+    from fleet.model.experiment import OllamaEngine
+    from fleet.settings.journal import Journal
+    from fleet.settings.life import TrialSettings
+    from fleet.settings.wired_limit import WiredLimit, boot_unix_s
+
+    mac = commands.run(["uname", "-s"]).stdout.strip() == "Darwin"
+    return TrialSettings(
+        limit=WiredLimit(commands) if mac else None,
+        host=_own_servers(engine, platform) if isinstance(engine, OllamaEngine) else None,
+        journal=Journal(settings_folder(), platform),
+        boot_unix_s=lambda: boot_unix_s(commands),
+    )
+
+
+def settings_here() -> tuple[str, TrialSettings]:
+    """(machine id, what can be changed on this machine), whatever engine runs on it."""
+    from fleet.commands import SystemCommands
+    from fleet.fingerprint import assemble
+    from fleet.model.experiment import OllamaEngine
+
+    commands = SystemCommands()
+    platform, _ = assemble.platform_id(commands, home_folder(None))
+    machine_id = assemble.machine_id(platform, None)
+    return machine_id, _real_settings(OllamaEngine(kind="ollama"), commands, machine_id)
+
+
+def helper_file() -> Path:
+    from fleet.settings import wired_limit
+
+    return wired_limit.HELPER
+
+
+def _own_servers(engine: OllamaEngine, platform: str) -> EngineHost:
+    from fleet.clock import SystemClock
+    from fleet.engines.ollama import Ollama, address
+    from fleet.engines.ollama.own_server import OwnServers
+
+    owners = Ollama(address(engine.host, os.environ), clock=SystemClock())
+    log = settings_folder() / f"{platform}.ollama.log"
+    return OwnServers(os.environ, log, SystemClock(), owners.resident)
 
 
 def _restart_of(spec: EngineSpec, commands: SystemCommands) -> Callable[[Engine], Engine] | None:
@@ -236,6 +304,11 @@ def state_folder() -> Path:
     """What this machine keeps of its part in a fleet: the token, the head or node it runs."""
     chosen = os.environ.get("FLEET_STATE")
     return Path(chosen) if chosen else _user_folder("state") / "fleet"
+
+
+def settings_folder() -> Path:
+    """Where it is written what a trial has changed on this machine, whatever its home."""
+    return state_folder() / "settings"
 
 
 def _user_folder(kind: str) -> Path:

@@ -19,7 +19,13 @@ from pathlib import Path
 from fleet import __version__, wiring
 from fleet.clock import SystemClock
 from fleet.dispatch.pipe import serve
-from fleet.errors import EngineNotRestarted, Interrupted, StoreUnusable, TrialError
+from fleet.errors import (
+    EngineBusy,
+    EngineNotRestarted,
+    Interrupted,
+    StoreUnusable,
+    TrialError,
+)
 from fleet.exclusive import MachineLock, awake
 from fleet.model.event import Event, Failed, Finished, Prepared, Said, Started
 from fleet.model.experiment import CoolDown
@@ -50,12 +56,14 @@ class NodeWorker:
         self._stop = threading.Event()
         self._dropped: set[str] = set()
         self._seconds_seen: dict[tuple[str, str, str, str], float] = {}
+        self._news: list[str] = []
 
     def look(self) -> Machine:
         engine_facts: EngineFacts | None = None
         models: tuple[ModelFacts, ...] = ()
         error = ""
         try:
+            self._put_right()
             engine = self._started_engine()
             engine_facts, models = engine.facts(), tuple(engine.models())
         except TrialError as problem:
@@ -68,6 +76,7 @@ class NodeWorker:
             engine_error=error,
             models=models,
             free_disk_bytes=free_bytes(Path.home()),
+            settable=self._node.settings.settable(),
         )
 
     def prepare(self, models: Sequence[str]) -> Iterator[Event]:
@@ -85,6 +94,9 @@ class NodeWorker:
         for result in self._spool.waiting():
             recovered.add(result.attempt_id)
             yield Finished(machine_id=self._node.machine_id, result=result)
+        for told in self._news:
+            yield self._said(told)
+        self._news.clear()
         with awake():
             for attempt in attempts:
                 if attempt.attempt_id not in recovered and self._wanted(attempt):
@@ -103,6 +115,21 @@ class NodeWorker:
         if self._engine is not None:
             self._engine.close()
             self._engine = None
+
+    def _put_right(self) -> None:
+        """What a worker that was killed left changed; one that measures here does it itself."""
+        lock = MachineLock(self._node.machine_id)
+        try:
+            if not lock.take():
+                if self._node.settings.is_changed():
+                    raise EngineBusy(
+                        "a trial runs here now, and has changed what this machine is",
+                        "try again when it has ended: fleet status",
+                    )
+            elif told := self._node.settings.recover():
+                self._news.append(told)
+        finally:
+            lock.release()
 
     def _wanted(self, attempt: Attempt) -> bool:
         return not self._stop.is_set() and attempt.trial.trial_id not in self._dropped
@@ -137,8 +164,11 @@ class NodeWorker:
         except (TrialError, Interrupted) as problem:
             result = not_begun(attempt, problem, self._clock)
         else:
-            measured = run_trial(attempt, Place(engine, self._node.look, self._clock, self._stop))
-            result = replace(measured, cooled_ns=cooled_ns, engine_restarted=restarted)
+            applied = self._node.settings.applied
+            place = Place(engine, self._node.look, self._clock, self._stop, applied=applied)
+            measured = run_trial(attempt, place)
+            anew = restarted or measured.engine_restarted
+            result = replace(measured, cooled_ns=cooled_ns, engine_restarted=anew)
         if result.outcome != "cancelled":
             self._keep(result)
         return result

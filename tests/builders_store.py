@@ -45,6 +45,13 @@ SETTINGS: dict[str, Value] = {
     "temperature": 0.5,
     "repeat_penalty": 1.0,
     "wired_limit_mb": 73728,
+    "flash_attention": True,
+    "kv_cache_type": "q8_0",
+    "num_parallel": 2,
+    "cache_ram_mb": 0,
+    "n_cpu_moe": 4,
+    "swa_full": False,
+    "fit_target_mb": 512,
 }
 
 
@@ -158,6 +165,9 @@ def result(
         load_ns=8_000_000_000,
         active_bytes=3_700_000_000,
         cooled_ns=0,
+        wired_limit_applied_mb=73_728,
+        gpu_limit_effective_mb=73_728,
+        engine_environment_applied={"OLLAMA_KV_CACHE_TYPE": "q8_0"},
         fingerprint=fingerprint(facts),
         fingerprint_after=fingerprint(facts),
         requests=requests,

@@ -20,8 +20,20 @@ def request(
     machines: Sequence[str] = (),
     engine: str = "ollama",
     repeats: int | None = None,
+    practice: bool = False,
 ) -> Request:
     """One YAML file, or an experiment made of model names."""
+    asked = _request(what, jobs, machines, engine, repeats)
+    return config.on_practice_machines(asked) if practice else asked
+
+
+def _request(
+    what: Sequence[str],
+    jobs: Sequence[str],
+    machines: Sequence[str],
+    engine: str,
+    repeats: int | None,
+) -> Request:
     files = [word for word in what if is_file(word)]
     if not files:
         return config.from_models(

@@ -55,20 +55,34 @@ def head(
 
 
 def join(
-    address: Annotated[str, typer.Argument(help="Address of the head.", metavar="HEAD")],
+    address: Annotated[
+        str | None, typer.Argument(help="Address of the head.", metavar="HEAD")
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option("--name", help="Name for this machine; part of its identity."),
     ] = None,
     ip: OwnIp = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow", help="wired-limit: fleet may set it on this Mac while it measures."
+        ),
+    ] = None,
 ) -> None:
     """Join this machine to a fleet.
 
-    In the foreground. Asks for the token on standard input.
+    In the foreground. Asks for the token on standard input. With --allow alone nothing is joined.
     """
-    from fleet.app import cluster
+    from fleet.app import allowing, cluster
     from fleet.cli.view import say
+    from fleet.errors import UserError
 
+    allowing.allow(allow or (), say)
+    if address is None:
+        if not allow:
+            raise UserError("fleet join: which head?", "fleet join 192.168.1.10")
+        return
     token = read_token()
     with until_told() as stop:
         cluster.serve_node(address, name=name, token=token, own_ip=ip, say=say, stop=stop)
@@ -84,13 +98,20 @@ def read_token() -> str | None:
 
 
 def leave() -> None:
-    """End the head, node or practice that runs here."""
-    from fleet import wiring
-    from fleet.app import cluster
+    """End the head, node or practice that runs here.
 
-    if cluster.leave(wiring.state_folder()):
+    What --allow had allowed is taken back.
+    """
+    from fleet import wiring
+    from fleet.app import allowing, cluster
+    from fleet.cli.view import say
+
+    left = cluster.leave(wiring.state_folder())
+    if left:
         print("left: what fleet had started here is ended")
-    else:
+    if allowing.disallow(say):
+        print("fleet may no longer set the wired limit of this Mac")
+    elif not left:
         print("nothing of a fleet runs here")
 
 

@@ -47,6 +47,9 @@ Yes = Annotated[bool, typer.Option("--yes", help="Ask nothing.")]
 SkipUnfit = Annotated[
     bool, typer.Option("--skip-unfit", help="Leave out models larger than the GPU's memory.")
 ]
+Practice = Annotated[
+    bool, typer.Option("--practice", help="On the scripted machines of configs/practice.yaml.")
+]
 Head = Annotated[
     str | None,
     typer.Option("--head", help="SSH destination of the fleet's head.", envvar="FLEET_HEAD"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from fleet.cli.view import varied_settings
 from fleet.plan.expand import MachinePlan, Plan
 from fleet.units import GIB, show_bytes, show_count, show_span
@@ -15,6 +17,7 @@ def plan_lines(plan: Plan) -> list[str]:
     if experiment.why:
         lines.append(f"  {experiment.why.strip()}")
     lines += [_machine_line(machine, plan) for machine in plan.machines]
+    lines += [f"  {change}" for change in plan.limits]
     lines += _canary_lines(plan)
     lines += [f"  warning: {warning}" for warning in plan.warnings]
     left_out = [f"  left out: {left}" for left in plan.left_out]
@@ -129,6 +132,7 @@ def as_data(plan: Plan) -> dict[str, object]:
             }
             for m in plan.machines
         ],
+        "limits": [asdict(change) | {"change_mb": change.change_mb} for change in plan.limits],
         "warnings": [str(warning) for warning in plan.warnings],
         "left_out": [str(left) for left in plan.left_out],
         "refusals": list(plan.refusals),

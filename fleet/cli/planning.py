@@ -8,6 +8,7 @@ from fleet.cli import options
 
 EPILOG = """\b
     fleet plan configs/gpt-oss.yaml
+    fleet plan configs/wired-limit.yaml --practice
     fleet plan configs/wired-limit.yaml --json
 """
 
@@ -21,6 +22,7 @@ def plan(
     only: options.Only = None,
     repeats: options.Repeats = None,
     skip_unfit: options.SkipUnfit = False,
+    practice: options.Practice = False,
     json: options.Json = False,
 ) -> None:
     """Show what would run, where, how long.
@@ -30,7 +32,9 @@ def plan(
     from fleet.app import submitting as app
     from fleet.cli import asking, plan_text
 
-    request = asking.request(what, jobs=job or (), machines=machines or (), engine=engine)
+    request = asking.request(
+        what, jobs=job or (), machines=machines or (), engine=engine, practice=practice
+    )
     chosen = app.Options(
         home=asking.home(store), only=asking.only(only), repeats=repeats, skip_unfit=skip_unfit
     )

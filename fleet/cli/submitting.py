@@ -30,6 +30,7 @@ def submit(
     missing_only: options.MissingOnly = False,
     yes: options.Yes = False,
     skip_unfit: options.SkipUnfit = False,
+    practice: options.Practice = False,
     head: options.Head = None,
     detach: options.Detach = False,
 ) -> None:
@@ -41,7 +42,12 @@ def submit(
     from fleet.cli import asking, view
 
     request = asking.request(
-        what, jobs=job or (), machines=machines or (), engine=engine, repeats=repeats
+        what,
+        jobs=job or (),
+        machines=machines or (),
+        engine=engine,
+        repeats=repeats,
+        practice=practice,
     )
     chosen = app.Options(
         home=asking.home(store),

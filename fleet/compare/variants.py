@@ -23,14 +23,17 @@ THROTTLED = "throttled"
 """The one flag that keeps no trial apart: without its throttled trials a machine looks faster."""
 
 
-def _of_environment(variable: str) -> str:
+def _in_force(fact: str, variable: str) -> str:
+    """As asked, else as found; what was asked for as yes or no reads as the variable does."""
+    asked = f"replace(replace({fact}::varchar, 'true', '1'), 'false', '0')"
     read = f"json_extract_string(engine_environment, '$.{variable}')"
-    return f"if(engine_environment is null, null, coalesce({read}, {literal(NOT_SET)}))"
+    found = f"if(engine_environment is null, null, coalesce({read}, {literal(NOT_SET)}))"
+    return f"coalesce({asked}, {found})"
 
 
 MADE = {
     "date": "started_at::date::varchar",
-    **{fact: _of_environment(variable) for fact, variable in ENVIRONMENT_FACTS.items()},
+    **{fact: _in_force(fact, variable) for fact, variable in ENVIRONMENT_FACTS.items()},
 }
 """Columns that `speeds` has not, as SQL over those it has."""
 

@@ -56,6 +56,13 @@ def shipped_prompts() -> dict[str, str]:
     return shipped_prompts()
 
 
+def on_practice_machines(request: Request) -> Request:
+    """The same on the machines scripted in the shipped practice experiment, and named so."""
+    from fleet.config.shipped_parts import on_practice_machines
+
+    return on_practice_machines(request)
+
+
 def practice_machines(count: int) -> list[str]:
     """Names of the first machines scripted in the shipped practice experiment.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fleet.config.reading import load_request, read_job
 from fleet.config.shipped import names_in, shipped_folder
 from fleet.errors import UserError
-from fleet.model.experiment import SimulatedEngine
+from fleet.model.experiment import Request, SimulatedEngine
 
 
 def shipped_prompts() -> dict[str, str]:
@@ -13,6 +13,13 @@ def shipped_prompts() -> dict[str, str]:
     # of jobs that ask the same, the first by name
     jobs = (read_job(folder / f"{name}.yaml").noun for name in reversed(names_in(folder)))
     return {job.prompt: job.name for job in jobs if job is not None and job.prompt is not None}
+
+
+def on_practice_machines(request: Request) -> Request:
+    experiment = request.experiment
+    engine = load_request(shipped_folder("configs") / "practice.yaml").experiment.engine
+    changes = {"engine": engine, "name": f"{experiment.name}-practice"}
+    return request.model_copy(update={"experiment": experiment.model_copy(update=changes)})
 
 
 def practice_machines(count: int) -> list[str]:

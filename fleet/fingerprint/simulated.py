@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from fleet.fingerprint.facts import facts
-from fleet.model.machine import Fact
+from fleet.model.machine import Fact, FactValue
 from fleet.model.script import MachineScript
 
 
@@ -13,28 +13,42 @@ class ScriptedProbe:
     name = "simulated"
     tells = frozenset({"chip", "gpu", "memory_gb"})
 
-    def __init__(self, script: MachineScript) -> None:
+    def __init__(
+        self, script: MachineScript, wired_limit_mb: Callable[[], int | None] = lambda: 0
+    ) -> None:
+        """`wired_limit_mb`: the setting of a scripted Mac, as it is now."""
         self._script = script
+        self._wired_limit_mb = wired_limit_mb
 
     def available(self) -> bool:
         return True
 
     def collect(self) -> Sequence[Fact]:
         script = self._script
-        # A Mac's GPU takes from the machine's memory up to a limit; a card has its own.
-        memory = "gpu_limit_mb" if script.os == "darwin" else "gpu_memory_mb"
         values = {
             "chip": script.chip,
             "gpu": script.gpu,
             "gpu_cores": script.gpu_cores,
             "memory_gb": script.memory_gb,
-            memory: script.gpu_memory_mb,
+            **self._memory(),
             "os": script.os,
             "os_version": script.os_version,
             # Keeps its hardware hash apart from that of every real machine.
             "architecture": "simulated",
         }
         return facts("machine script", values)
+
+    def _memory(self) -> dict[str, FactValue]:
+        """A Mac's GPU takes from the machine's memory up to a limit; a card has its own."""
+        own_mb = self._script.gpu_memory_mb
+        if self._script.os != "darwin":
+            return {"gpu_memory_mb": own_mb}
+        setting_mb = self._wired_limit_mb()
+        return {
+            "wired_limit_mb": setting_mb,
+            "gpu_limit_mb": None if setting_mb is None else setting_mb or own_mb,
+            "gpu_limit_expected_mb": own_mb,
+        }
 
 
 class HeatProbe:

@@ -151,6 +151,8 @@ class Experiment(Noun):
     """all, a list of names, or clauses such as {os: darwin, memory_gb: ">=96"}."""
     engine: Engine = Field(default=OllamaEngine(kind="ollama"))
     settings: Settings = Settings()
+    below_default: Literal["allow", "refuse"] = "refuse"
+    """Whether a wired limit may be below a machine's own default."""
     repeats: int | Repeats = Repeats()
     """A number of blocks, or least and most with a width to reach."""
     canary: Literal["on", "off"] | None = None

@@ -22,6 +22,13 @@ SETTINGS: dict[str, str] = {
     "temperature": "temperature",
     "repeat_penalty": "repeat_penalty",
     "wired_limit_mb": "wired limit",
+    "kv_cache_type": "KV cache types",
+    "flash_attention": "flash attention",
+    "num_parallel": "num_parallel",
+    "cache_ram_mb": "cache_ram_mb",
+    "n_cpu_moe": "n_cpu_moe",
+    "swa_full": "swa_full",
+    "fit_target_mb": "fit_target_mb",
     "think": "thinking",
 }
 """By the name of a column: what it is called where it differs."""
@@ -51,8 +58,6 @@ FACTS: dict[str, Field] = {
     OUTPUT_TOKENS: Field("output tokens", "refused"),
     "engine": Field("engines", "refused"),
     "engine_version": Field("engine versions", "refused"),
-    "kv_cache_type": Field("KV cache types", "refused"),
-    "flash_attention": Field("flash attention", "refused"),
     **{name: Field(words, "refused") for name, words in SETTINGS.items()},
     "chip": Field("chip", "listed"),
     "gpu": Field("GPU", "listed"),

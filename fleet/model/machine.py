@@ -158,6 +158,9 @@ class Machine:
     engine_error: str = ""
     models: tuple[ModelFacts, ...] = ()
     free_disk_bytes: int | None = None
+    settable: Mapping[str, str] = field(default_factory=dict)
+    """Kinds of setting (`wired-limit`, `engine-environment`): empty where fleet may change them
+    there, else why it may not."""
 
     def model(self, name: str) -> ModelFacts | None:
         wanted = full_model_name(name)

@@ -170,6 +170,13 @@ class TrialResult:
     """Waited before the load until the machine was cool; None: not asked to wait, or the machine
     tells nothing of its heat."""
     engine_restarted: bool = False
+    wired_limit_applied_mb: int | None = None
+    """The setting as read back when it was applied; 0 is the system's default."""
+    gpu_limit_effective_mb: int | None = None
+    """What the engine of this trial said that its GPU may use, under the applied settings. A limit
+    that was set is exact; of a default Ollama tells one decimal of a GiB."""
+    engine_environment_applied: Mapping[str, str] = field(default_factory=dict)
+    """Variables that the trial asked for, as the engine said it runs with them."""
     fingerprint: Fingerprint | None = None
     """The machine before the trial's settings were applied."""
     fingerprint_after: Fingerprint | None = None

@@ -74,7 +74,9 @@ class MachineScript(Noun):
     memory_gb: int = Field(ge=1)
     """Memory of the machine, or of the host of a discrete GPU."""
     gpu_memory_mb: int = Field(ge=1)
-    """MiB the GPU may use: the effective wired limit, or the card's memory."""
+    """MiB the GPU may use: a Mac's limit by default, or the card's memory."""
+    wired_limit: bool = False
+    """Of a Mac: fleet may set its wired limit, as after `fleet join --allow wired-limit`."""
     os_version: str = "1.0"
     engine_version: str = "0.32.15"
     noise_percent: float = Field(default=0.0, ge=0)

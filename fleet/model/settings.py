@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
 from typing import Annotated, Literal
 
@@ -24,6 +25,8 @@ Count = Annotated[int, Field(ge=1)]
 Layers = Annotated[int, Field(ge=-1)]
 Amount = Annotated[float, Field(ge=0)]
 Limit = int | Literal["default"]
+Size = Annotated[int, Field(ge=0)]
+CacheType = Literal["f16", "bf16", "f32", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
 
 
 class Settings(Noun):
@@ -42,7 +45,21 @@ class Settings(Noun):
     num_gpu: Layers | list[Layers] | None = None
     """Layers on the GPU; sent only if given."""
     wired_limit_mb: Limit | list[Limit] | None = None
-    """GPU wired limit of a Mac in MiB (`iogpu.wired_limit_mb`)."""
+    """GPU wired limit of a Mac in MiB (`iogpu.wired_limit_mb`); put back after each trial."""
+    flash_attention: bool | list[bool] | None = None
+    """OLLAMA_FLASH_ATTENTION; left out: as Ollama chooses."""
+    kv_cache_type: CacheType | list[CacheType] | None = None
+    """OLLAMA_KV_CACHE_TYPE."""
+    num_parallel: Count | list[Count] | None = None
+    """OLLAMA_NUM_PARALLEL; each slot has a context of its own."""
+    cache_ram_mb: Size | list[Size] | None = None
+    """LLAMA_ARG_CACHE_RAM: MiB of memory for states of earlier prompts; 0: none."""
+    n_cpu_moe: Size | list[Size] | None = None
+    """LLAMA_ARG_N_CPU_MOE: layers whose experts stay in the CPU's memory."""
+    swa_full: bool | list[bool] | None = None
+    """LLAMA_ARG_SWA_FULL: a cache of full size for sliding-window layers."""
+    fit_target_mb: Size | list[Size] | None = None
+    """LLAMA_ARG_FIT_TARGET: MiB to leave free on each GPU."""
 
     @field_validator("*")
     @classmethod
@@ -64,3 +81,28 @@ class Settings(Noun):
 
 OS_SETTINGS = frozenset({"wired_limit_mb"})
 """Settings of the operating system, not of a request."""
+
+WIRED_LIMIT, ENGINE_ENVIRONMENT = "wired-limit", "engine-environment"
+"""Kinds of setting that a machine allows or not: `Machine.settable`."""
+
+ENGINE_VARIABLES = {
+    "flash_attention": "OLLAMA_FLASH_ATTENTION",
+    "kv_cache_type": "OLLAMA_KV_CACHE_TYPE",
+    "num_parallel": "OLLAMA_NUM_PARALLEL",
+    "cache_ram_mb": "LLAMA_ARG_CACHE_RAM",
+    "n_cpu_moe": "LLAMA_ARG_N_CPU_MOE",
+    "swa_full": "LLAMA_ARG_SWA_FULL",
+    "fit_target_mb": "LLAMA_ARG_FIT_TARGET",
+}
+"""Settings of the engine's environment: read once, when the engine starts."""
+
+
+def engine_variables(settings: Mapping[str, Value]) -> dict[str, str]:
+    """The environment that these settings ask for."""
+    return {
+        variable: str(int(settings[name]))
+        if isinstance(settings[name], bool)
+        else str(settings[name])
+        for name, variable in ENGINE_VARIABLES.items()
+        if name in settings
+    }

@@ -17,6 +17,7 @@ from fleet.model.settings import Settings, Value
 from fleet.model.trial import Role, Trial, show_settings, trial_id
 from fleet.plan import canaries
 from fleet.plan.estimate import prior_s
+from fleet.plan.limits import LimitChange, limit_changes, refused_settings
 from fleet.plan.selection import asked, narrow
 from fleet.plan.unfit import LeftOut as LeftOut
 from fleet.plan.unfit import (
@@ -24,7 +25,6 @@ from fleet.plan.unfit import (
     Shape,
     fitting_shapes,
     known_sizes,
-    refused_os_settings,
     silent_machine,
     skipped_for,
     spilling,
@@ -89,6 +89,8 @@ class Plan:
     warnings: tuple[PlanWarning, ...] = ()
     refusals: tuple[str, ...] = ()
     """Why this may be planned, but not submitted."""
+    limits: tuple[LimitChange, ...] = ()
+    """What each wired limit asked for means on each machine."""
 
     @property
     def estimate_s(self) -> float:
@@ -181,10 +183,11 @@ def expand(
         left_out=(*silent, *too_long, *map(skipped_for, skipped.values())),
         warnings=(*(() if skip_unfit else spills.values()), *_full_disks(plans)),
         refusals=(
-            *refused_os_settings(wanted),
+            *refused_settings(wanted.combinations, ready, request.experiment.below_default),
             *_refused_restart(request.experiment),
             *_nothing_left(plans),
         ),
+        limits=tuple(limit_changes(wanted.combinations, ready)),
     )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fleet.model.job import CONTEXT_STEP, Job, Point
 from fleet.model.machine import Machine
-from fleet.model.settings import OS_SETTINGS, Value
+from fleet.model.settings import Value
 from fleet.plan.selection import Asked
 from fleet.units import show_bytes
 
@@ -125,12 +125,3 @@ def _size_on(machine: Machine, model: str, elsewhere: int) -> int:
 def skipped_for(warning: PlanWarning) -> LeftOut:
     """What a warning becomes where the user would rather leave it out."""
     return LeftOut(machine=warning.machine, model=warning.model, clause=warning.what)
-
-
-def refused_os_settings(wanted: Asked) -> Iterator[str]:
-    for name in sorted(OS_SETTINGS):
-        if any(settings.get(name, "default") != "default" for settings in wanted.combinations):
-            yield (
-                f"settings.{name}: OS settings cannot be set by this version; "
-                "remove it, or keep one value `default`"
-            )

@@ -6,6 +6,7 @@ import itertools
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from fleet import __version__
 from fleet.errors import Interrupted, TrialError
@@ -13,7 +14,7 @@ from fleet.model.job import Think
 from fleet.model.machine import Fingerprint, ModelFacts
 from fleet.model.measure import Placement, RequestRecord, TrialResult
 from fleet.model.trial import Attempt
-from fleet.ports import Clock
+from fleet.ports import Clock, InForce
 from fleet.prompts import Scale
 
 Failure = TrialError | Interrupted
@@ -33,6 +34,7 @@ class Course:
     engine_environment: Mapping[str, str] = field(default_factory=dict)
     placement: Placement | None = None
     load_ns: int | None = None
+    in_force: InForce | None = None
     think: Think | None = None
     """What is sent with each chat of this trial."""
     scale: Scale | None = None
@@ -93,7 +95,19 @@ class Course:
             think=self.think,
             placement=self.placement,
             load_ns=self.load_ns,
+            **_applied(self.in_force),
             fingerprint=self.fingerprint,
             fingerprint_after=self.fingerprint_after,
             requests=self.requests(),
         )
+
+
+def _applied(in_force: InForce | None) -> dict[str, Any]:
+    if in_force is None:
+        return {}
+    return {
+        "engine_restarted": in_force.restarted,
+        "wired_limit_applied_mb": in_force.wired_limit_mb,
+        "gpu_limit_effective_mb": in_force.gpu_limit_mb,
+        "engine_environment_applied": in_force.environment,
+    }

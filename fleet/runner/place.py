@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from fleet.model.machine import Fingerprint
-from fleet.ports import Clock, Engine, Stop
+from fleet.model.trial import Attempt
+from fleet.ports import Clock, Engine, InForce, Stop
 from fleet.runner.page_cache import forget_file
+
+
+def _as_found(attempt: Attempt, engine: Engine, stop: Stop) -> AbstractContextManager[InForce]:
+    return nullcontext(InForce(engine=engine))
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +24,5 @@ class Place:
     stop: Stop
     forget_file: Callable[[str], bool] = forget_file
     """Takes a file out of the memory of the operating system; whether that was done."""
+    applied: Callable[[Attempt, Engine, Stop], AbstractContextManager[InForce]] = _as_found
+    """Settings of the system and of the engine's environment: in force inside, put back after."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from dataclasses import replace
 
 from fleet.errors import DigestChanged, Interrupted, RequestRefused, TrialError
 from fleet.model.job import Point, Think
@@ -24,12 +25,15 @@ def run_trial(attempt: Attempt, place: Place) -> TrialResult:
     failure: Failure | None = None
     try:
         _check(attempt.trial, place, course)
-        _load(attempt.trial, place, course)
-        for point in _points_in_order(attempt.trial):
-            _measure(Asking(attempt.trial, place, course), point)
+        with place.applied(attempt, place.engine, place.stop) as course.in_force:
+            inside = replace(place, engine=course.in_force.engine)
+            _load(attempt.trial, inside, course)
+            for point in _points_in_order(attempt.trial):
+                _measure(Asking(attempt.trial, inside, course), point)
     except (TrialError, Interrupted) as problem:
         failure = problem
-    failure = _restore(attempt.trial, place) if failure is None else _tidy(attempt, place, failure)
+    if course.in_force and not course.in_force.restarted:  # else nothing was loaded there
+        failure = _tidy(attempt, place, failure) if failure else _restore(attempt.trial, place)
     if failure is None:
         course.fingerprint_after = place.look()
     return course.result(attempt, failure, place.clock)

@@ -46,6 +46,13 @@ TRIAL_SETTINGS = (
     "temperature",
     "repeat_penalty",
     "wired_limit_mb",
+    "flash_attention",
+    "kv_cache_type",
+    "num_parallel",
+    "cache_ram_mb",
+    "n_cpu_moe",
+    "swa_full",
+    "fit_target_mb",
 )
 
 
@@ -130,6 +137,9 @@ def _found(result: TrialResult) -> Row:
         "active_bytes": result.active_bytes,
         "cooled_ns": result.cooled_ns,
         "engine_restarted": result.engine_restarted,
+        "wired_limit_applied_mb": result.wired_limit_applied_mb,
+        "gpu_limit_effective_mb": result.gpu_limit_effective_mb,
+        "engine_environment_applied": canonical_json(result.engine_environment_applied),
     }
 
 
@@ -278,6 +288,8 @@ def _fitting(value: FactValue, kind: pa.DataType) -> FactValue:
     """The value in its column's type; a fact that is no number is null in a number column."""
     if value is None or kind == pa.string():
         return value if value is None or isinstance(value, str) else str(value)
+    if kind == pa.bool_():
+        return value if isinstance(value, bool) else None
     if isinstance(value, (str, bool)) or not math.isfinite(value):
         return None
     return float(value) if kind == pa.float64() else round(value)

@@ -3,7 +3,8 @@
 SCHEMA_VERSION is written into every file's metadata. History:
 1  first form (2026-11)
 2  role, cooling, restart, conditions after a trial, active bytes and bandwidth; streams, turns,
-   reused tokens and due times of requests; sums and quantiles of their gaps (2026-11)
+   reused tokens and due times of requests; sums and quantiles of their gaps; settings of the
+   engine's environment, and what was in force of those asked for (2026-11)
 """
 
 from __future__ import annotations
@@ -96,6 +97,16 @@ TRIALS = _schema(
     foreign_cpu_percent=_real,  # of all cores, by others than the engine and fleet
     foreign_cpu_after_percent=_real,
     side=_text,  # of an A/A run: a or b, else null
+    wired_limit_applied_mb=_int,  # the setting as read back while measuring; 0: the default
+    gpu_limit_effective_mb=_int,  # by the trial's engine; gpu_limit_mb is as found
+    engine_environment_applied=_text,  # JSON: variables asked for, as the engine runs with them
+    flash_attention=_yes,
+    kv_cache_type=_text,
+    num_parallel=_int,
+    cache_ram_mb=_int,
+    n_cpu_moe=_int,
+    swa_full=_yes,
+    fit_target_mb=_int,
 )
 
 REQUESTS = _schema(

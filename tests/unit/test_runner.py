@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import pytest
 
-from fleet.errors import EngineUnreachable, Interrupted, ModelMissing
+from fleet.errors import (
+    EngineUnreachable,
+    Interrupted,
+    ModelMissing,
+    SettingFailed,
+    SettingStuck,
+)
 from fleet.model.job import Job, Point
 from fleet.model.machine import EngineFacts, Fingerprint, ModelFacts, Proofs
 from fleet.model.measure import Ask, Placement, Reply, TrialResult
 from fleet.model.settings import Value
-from fleet.ports import Say, Stop
+from fleet.model.trial import Attempt
+from fleet.ports import InForce, Say, Stop
 from fleet.runner import Place, run_trial
 from tests import builders
 
@@ -242,3 +250,50 @@ def test_an_answer_to_a_fixed_prompt_may_end_where_it_ends(
     result = run(engine, job=builders.job(load="request", warmup=0, fixed_prompt=True))
     assert [record.reply.done_reason for record in result.requests] == ["stop", "stop"]
     assert [record.output_tokens_asked for record in result.requests] == [None, None]
+
+
+@dataclass
+class OwnSettings:
+    """Another engine is in force inside; whether it is now, and how it was entered."""
+
+    own: WordEngine
+    fail: SettingFailed | SettingStuck | None = None
+    inside: bool = False
+
+    @contextmanager
+    def __call__(self, attempt: Attempt, engine: object, stop: Stop) -> Iterator[InForce]:
+        if isinstance(self.fail, SettingFailed):
+            raise self.fail
+        self.inside = True
+        yield InForce(
+            engine=self.own, restarted=True, wired_limit_mb=81_920, gpu_limit_mb=81_920,
+            environment={"OLLAMA_KV_CACHE_TYPE": "q8_0"},
+        )  # fmt: skip
+        self.inside = False
+        if self.fail is not None:
+            raise self.fail
+
+
+def run_with(engine: WordEngine, settings: OwnSettings) -> TrialResult:
+    place = Place(engine, lambda: PLACE, engine.clock, threading.Event(), applied=settings)
+    return run_trial(builders.attempt(), place)
+
+
+def test_settings_are_in_force_for_an_engine_of_their_own(engine: WordEngine) -> None:
+    own = OwnSettings(WordEngine(engine.clock))
+    result = run_with(engine, own)
+    assert (result.outcome, own.inside) == ("ok", False)
+    assert len(own.own.loads) == 1
+    assert (engine.loads, engine.asked, engine.unloads) == ([], [], 0), "the owner's is left alone"
+    assert (result.wired_limit_applied_mb, result.gpu_limit_effective_mb) == (81_920, 81_920)
+    assert result.engine_environment_applied == {"OLLAMA_KV_CACHE_TYPE": "q8_0"}
+    assert result.engine_restarted
+
+
+@pytest.mark.parametrize("problem", [SettingFailed("not set", ""), SettingStuck("stuck", "mend")])
+def test_a_setting_that_fails_is_a_failed_row(
+    engine: WordEngine, problem: SettingFailed | SettingStuck
+) -> None:
+    result = run_with(engine, OwnSettings(WordEngine(engine.clock), fail=problem))
+    assert (result.outcome, result.reason, result.transient) == ("failed", problem.reason, True)
+    assert result.fingerprint is not None

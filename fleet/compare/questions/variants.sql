@@ -6,6 +6,7 @@ select
   {axis} as axis_value,
   model, job, job_content, point, machine_id, machine, settings,
   num_ctx, num_batch, num_thread, num_gpu, temperature, repeat_penalty, wired_limit_mb, think,
+  flash_attention, kv_cache_type, num_parallel, cache_ram_mb, n_cpu_moe, swa_full, fit_target_mb,
   experiment, session, engine, engine_version, engine_environment, digest, hardware_id,
   chip, gpu, gpu_cores, gpu_memory_mb, memory_gb, memory_bandwidth_gb_s, gpu_limit_mb, os,
   os_version, os_build, gpu_driver, power_source, power_mode, thermal_class,

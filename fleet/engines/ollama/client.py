@@ -111,6 +111,11 @@ class Ollama:
             size_bytes=loaded.size, gpu_bytes=loaded.size_vram, context_length=loaded.context_length
         )
 
+    def resident(self) -> Sequence[str]:
+        """Names of the models in memory, whoever loaded them."""
+        with self._official() as client:
+            return [loaded.model or loaded.name or "" for loaded in client.ps().models]
+
     def unload(self, model: str) -> None:
         was_loaded = self._loaded(model) is not None
         body = {"model": model, "keep_alive": 0, "stream": False}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from fleet.engines.simulated.cache import PromptCache
 from fleet.engines.simulated.heat import Heat
+from fleet.engines.simulated.memory import placed
 from fleet.engines.simulated.question import Question, Refusal, same_model
 from fleet.engines.simulated.schedule import Speeds
 from fleet.model.machine import full_model_name
@@ -40,7 +41,10 @@ class ScriptedMachine:
         self.heat = Heat(script.throttle, script.time_scale)
         self._seed = seed
         self._attempt = ""
-        self._models = {full_model_name(name): model for name, model in script.models.items()}
+        self._models = {
+            full_model_name(name): placed(model, script.gpu_memory_mb)
+            for name, model in script.models.items()
+        }
         self._present = {name for name, model in self._models.items() if model.present}
         self._loaded: dict[str, Loaded] = {}
         self._loads = 0
