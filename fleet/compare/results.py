@@ -34,6 +34,10 @@ class ResultRow:
     decode_note: str = ""
     naive_prefill_tokens_per_s: float | None = None
     naive_decode_tokens_per_s: float | None = None
+    burst_decode_tokens_per_s: float | None = None
+    sustained_decode_tokens_per_s: float | None = None
+    throughput_tokens_per_s: float | None = None
+    """Of several streams together."""
     prompt_tokens: float | None = None
     output_tokens: float | None = None
     first_token_ns: float | None = None
@@ -50,19 +54,6 @@ class ResultRow:
     last_at: datetime | None = None
     id: str
     """The cell's newest trial: what `fleet show` takes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExperimentRow:
-    experiment: str | None
-    why: str
-    sessions: int
-    trials: int
-    failed: int
-    machines: int
-    models: tuple[str, ...]
-    first_at: datetime | None
-    last_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,15 +83,6 @@ def results(con: duckdb.DuckDBPyConnection, experiment: str | None = None) -> li
         if key not in seen and row_left is not None:
             found.append(_empty_result(row_left, counts))
     return found
-
-
-def experiments(con: duckdb.DuckDBPyConnection) -> list[ExperimentRow]:
-    """The newest first."""
-    found: list[Any] = rows(con, question("experiments"))
-    return [
-        ExperimentRow(**{**row, "models": tuple(row["models"]), "why": row["why"] or ""})
-        for row in found
-    ]
 
 
 def show(con: duckdb.DuckDBPyConnection, trial_prefix: str) -> Shown:
@@ -133,6 +115,9 @@ def _result(row: Row, left_out: Mapping[str, int]) -> ResultRow:
         decode_note=_note(cell, "decode"),
         naive_prefill_tokens_per_s=cell["naive_prefill_tokens_per_s"],
         naive_decode_tokens_per_s=cell["naive_decode_tokens_per_s"],
+        burst_decode_tokens_per_s=cell["burst_decode_tokens_per_s"],
+        sustained_decode_tokens_per_s=cell["sustained_decode_tokens_per_s"],
+        throughput_tokens_per_s=cell["throughput_tokens_per_s"],
         prompt_tokens=cell["prompt_tokens"],
         output_tokens=cell["output_tokens"],
         first_token_ns=cell["first_token_ns"],

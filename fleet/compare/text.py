@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 from fleet.compare.outcome import Comparison, Group, Line
-from fleet.compare.results import ExperimentRow, ResultRow
+from fleet.compare.results import ResultRow
 from fleet.compare.tables import aligned, escape, markdown
 from fleet.model.likeness import FACTS, SHOWN_AXES, standing
 from fleet.units import NS_PER_MS, show_number
@@ -97,8 +97,8 @@ def _footer(comparison: Comparison, shared: Sequence[str]) -> list[str]:
 
 
 RESULT_TITLES = (
-    *("session", "machine", "model", "test", "settings", "prefill", "decode"),
-    *("first token", "trials", "spread", "flags", "id"),
+    *("session", "machine", "model", "test", "settings", "prefill", "decode", "burst"),
+    *("sustained", "together", "first token", "trials", "spread", "flags", "id"),
 )
 
 
@@ -111,7 +111,7 @@ def results_lines(found: Sequence[ResultRow]) -> list[str]:
     lines = aligned(
         RESULT_TITLES,
         [(str(row.session) if sessions else "", *_result_cells(row, shared)) for row in found],
-        right=("prefill", "decode", "first token", "trials", "spread"),
+        right=RESULT_TITLES[5:13],
     )
     lines += ["rates in tokens/s, medians over trials", *_settings_of_all(shared)]
     left_out = Counter[str]()
@@ -121,23 +121,6 @@ def results_lines(found: Sequence[ResultRow]) -> list[str]:
         total = ", ".join(f"{count} {flag}" for flag, count in sorted(left_out.items()))
         lines.append(f"requests left out: {total}")
     return lines
-
-
-def experiments_lines(found: Sequence[ExperimentRow]) -> list[str]:
-    return aligned(
-        ("experiment", "trials", "failed", "machines", "models", "last"),
-        [
-            (
-                row.experiment or "-",
-                str(row.trials),
-                str(row.failed),
-                str(row.machines),
-                " ".join(row.models),
-                f"{row.last_at:%Y-%m-%d %H:%M}" if row.last_at else "-",
-            )
-            for row in found
-        ],
-    )
 
 
 def _shared(settings: Sequence[str]) -> list[str]:
@@ -223,12 +206,22 @@ def _result_cells(row: ResultRow, shared: Sequence[str]) -> list[str]:
         _apart_from(row.settings, shared),
         _rate(row.prefill_tokens_per_s, row.naive_prefill_tokens_per_s, row.prefill_note),
         _rate(row.decode_tokens_per_s, row.naive_decode_tokens_per_s, row.decode_note),
+        *(_of_heat(row) or ("", "")),
+        "" if row.throughput_tokens_per_s is None else show_number(row.throughput_tokens_per_s),
         "-" if first_ns is None else f"{show_number(first_ns / NS_PER_MS)} ms",
         str(row.trials),
         "" if row.spread_percent is None else f"{row.spread_percent:.1f} %",
         " ".join(filter(None, (row.flags, "imported" if row.imported else ""))),
         row.id[:ID_LETTERS],
     ]
+
+
+def _of_heat(row: ResultRow) -> tuple[str, str] | None:
+    """Burst and sustained decode of a cell that throttled."""
+    burst, sustained = row.burst_decode_tokens_per_s, row.sustained_decode_tokens_per_s
+    if "throttled" not in row.flags.split() or burst is None or sustained is None:
+        return None
+    return show_number(burst), show_number(sustained)
 
 
 def _rate(rate: float | None, naive: float | None, note: str) -> str:

@@ -14,9 +14,9 @@ import pytest
 
 from fleet.compare.locked import sql
 from fleet.compare.reader import open_store, rows
-from fleet.compare.results import experiments, results, show
+from fleet.compare.results import results, show
 from fleet.compare.sandbox import open_locked
-from fleet.compare.text import experiments_lines, results_lines
+from fleet.compare.text import results_lines
 from fleet.errors import StoreUnusable, UnknownName, UserError
 from tests.builders_compare import GoldenStore, request, transcripts
 
@@ -55,12 +55,26 @@ def test_results_of_imported_trials_are_called_naive(tmp_path: Path) -> None:
     assert "4.47" in text
 
 
-def test_experiments_and_unknown_ones(folder: Path) -> None:
+def test_a_cell_that_throttled_shows_both_its_speeds_and_streams_what_they_do_together(
+    tmp_path: Path,
+) -> None:
+    store = GoldenStore()
+    store.trial("steady")
+    slower = [30_000] * 67 + [31_000] * 67 + [40_000] * 67
+    store.trial("hot", model="m", decode=30, ask={"chunk_gaps_us": slower, "output": 202})
+    store.trial("two", model="n", ask={"concurrency": 2})
+    steady, hot, two = results(open_store([store.write(tmp_path)]))
+    title, *lines = results_lines([steady, hot])[:3]
+    for column, speed in (("burst", "33.3"), ("sustained", "25")):
+        end = title.index(column) + len(column)
+        assert lines[0][title.index(column) : end].strip() == ""
+        assert lines[1][:end].endswith(speed)
+    assert "burst" not in results_lines([steady])[0]
+    assert "together" in results_lines([two])[0]
+
+
+def test_an_unknown_experiment_is_named_with_the_nearest(folder: Path) -> None:
     con = open_store([folder])
-    found = experiments(con)
-    assert [(row.experiment, row.trials, row.failed) for row in found] == [("golden", 5, 1)]
-    assert found[0].models == ("gpt-oss:20b", "m", "n")
-    assert experiments_lines(found)[1].startswith("golden")
     with pytest.raises(UnknownName, match="did you mean golden"):
         results(con, "goldn")
 
