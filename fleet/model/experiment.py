@@ -66,6 +66,19 @@ class Repeats(Noun):
     """A contrast is known well enough when its ratio is known this closely."""
 
 
+class Telemetry(Noun):
+    """How often a machine is read while it is measured."""
+
+    power_s: float = Field(default=0.2, ge=0.05, le=60)
+    """Seconds between two readings of power and energy."""
+    state_s: float = Field(default=1.0, ge=0.05, le=60)
+    """Seconds between two readings of load, memory, temperature, clocks."""
+    idle_s: float = Field(default=2.0, ge=0, le=600)
+    """Seconds of rest before the load, where power can be read: what the machine draws idle."""
+    powermetrics: bool = False
+    """Macs without another source: run `sudo -n powermetrics`."""
+
+
 class Experiment(Noun):
     """What was asked (`configs/*.yaml`)."""
 
@@ -84,6 +97,8 @@ class Experiment(Noun):
     settings: Settings = Settings()
     repeats: int | Repeats = Repeats()
     """A number of blocks, or least and most with a width to reach."""
+    telemetry: Literal["off"] | Telemetry = Telemetry()
+    """off, or how often load, heat and power are read meanwhile."""
     seed: int = Field(default=1, ge=0, lt=2**31)
     baseline: str | None = None
     """The side that others are compared with; left out: the first named."""

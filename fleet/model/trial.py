@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fleet.identity import content_id
-from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine
+from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine, Telemetry
 from fleet.model.job import Job
 from fleet.model.settings import Value
 
@@ -42,6 +42,9 @@ class Trial:
     why: str = ""
     role: Literal["measure", "canary", "noise"] = "measure"
     """canary: the same small trial again and again, to see whether the machine drifts."""
+
+    telemetry: Telemetry | None = None
+    """How the machine is read meanwhile; None: not at all. No part of the question asked."""
 
     def cell(self) -> tuple[str, str, str, str]:
         """What stays the same over the blocks: machine, model, job, settings."""

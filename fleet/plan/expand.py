@@ -240,6 +240,7 @@ def _trial(
         session=schedule.session,
         estimate_s=estimate_s,
         why=experiment.why,
+        telemetry=None if experiment.telemetry == "off" else experiment.telemetry,
     )
 
 
