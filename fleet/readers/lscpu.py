@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fleet.readers.text import one_space, pairs, whole
+from fleet.readers.tree import mapping, parse_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +40,7 @@ def parse_lscpu(text: str) -> Lscpu:
 
 
 def _json_fields(text: str) -> Iterator[tuple[str, str]]:
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        return
-    waiting = [document.get("lscpu")]
+    waiting = [mapping(parse_json(text)).get("lscpu")]
     while waiting:
         item = waiting.pop()
         if isinstance(item, list):

@@ -1,4 +1,4 @@
-"""`nvidia-smi --query-gpu=... --format=csv` and `nvidia-smi -q -x`.
+"""`nvidia-smi --query-gpu=... --format=csv`, `nvidia-smi -q -x` and the table for people.
 
 Tag names moved between drivers and the schema number does not tell, so both are tried.
 """
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from fleet.readers.text import one_space, real, rounded
 
+SLOWDOWNS = ("hw_slowdown", "hw_thermal_slowdown", "sw_thermal_slowdown", "hw_power_brake_slowdown")
 QUERY = ("name", "memory.total", "driver_version", "compute_cap", "power.limit", "vbios_version")
 _SWITCH = {"Enabled": True, "Disabled": False}
 _ABSENT = re.compile(
@@ -35,6 +36,18 @@ class Gpu:
     ecc: bool | None = None
     mig: bool | None = None
     """True: the GPU is cut into parts, and its memory is not what one process can have."""
+    mig_parts_mb: tuple[int, ...] = ()
+    """Memory of each part, MiB."""
+    pcie: str | None = None
+    """Highest link that card and slot can both do: `PCIe 4 x16`."""
+    device: str | None = None
+    """PCI device and subsystem: the kind of board, not the very board."""
+    display: bool | None = None
+    slowed: bool | None = None
+    """By heat or a power brake at this moment; a software power cap is normal at full load."""
+    busy_percent: float | None = None
+    users: tuple[str, ...] | None = None
+    """Programs that compute on it now."""
 
 
 def parse_query(text: str) -> list[Gpu]:
@@ -59,6 +72,43 @@ def parse_xml(text: str) -> list[Gpu]:
         return []
     driver, cuda = _tag(log, "driver_version"), _tag(log, "cuda_version")
     return [_described(gpu, driver, cuda) for gpu in log.findall("gpu")]
+
+
+def parse_table(text: str) -> list[Gpu]:
+    """What `nvidia-smi` alone prints: two lines per GPU; a long name is cut by the tool."""
+    head = re.search(r"Driver Version: (\S+)\s+CUDA Version: (\S+)", text)
+    driver, cuda = (present(head[1]), present(head[2])) if head else (None, None)
+    rows = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]
+    found = []
+    for first, second in zip(rows, rows[1:], strict=False):
+        name = (
+            re.fullmatch(r"\d{1,3}\s+(.+?)\s+(?:On|Off|N/A)", first[1]) if len(first) == 5 else None
+        )
+        if name and len(second) == 5:
+            found.append(_tabled(name[1], first, second, driver, cuda))
+    return found
+
+
+def _tabled(
+    name: str, first: list[str], second: list[str], driver: str | None, cuda: str | None
+) -> Gpu:
+    memory = present(second[2].rpartition("/")[2])
+    limit = present(second[1].rpartition("/")[2])
+    return Gpu(
+        name=name,
+        memory_mb=rounded(memory),
+        driver=driver,
+        cuda=cuda,
+        power_limit_w=real(limit),
+        display={"On": True, "Off": False}.get(first[2].rpartition(" ")[2]),
+        busy_percent=real(present(second[3].split("%")[0])) if "%" in second[3] else None,
+    )
+
+
+def parse_fields(text: str) -> frozenset[str]:
+    """Names that `--help-query-gpu` lists: an unknown one makes the whole query fail."""
+    lines = (line for line in text.splitlines() if line.startswith('"'))
+    return frozenset(name for line in lines for name in re.findall(r'"([\w.]+)"', line))
 
 
 def present(text: str | None) -> str | None:
@@ -93,7 +143,57 @@ def _described(gpu: ET.Element, driver: str | None, cuda: str | None) -> Gpu:
         vbios=_tag(gpu, "vbios_version"),
         ecc=_SWITCH.get(_tag(gpu, "ecc_mode/current_ecc") or ""),
         mig=_SWITCH.get(_tag(gpu, "mig_mode/current_mig") or ""),
+        mig_parts_mb=_parts_mb(gpu),
+        pcie=_link(gpu),
+        device=_board(gpu),
+        display=_display(gpu),
+        slowed=_slowed(gpu),
+        busy_percent=real(_tag(gpu, "utilization/gpu_util")),
+        users=_users(gpu),
     )
+
+
+def _parts_mb(gpu: ET.Element) -> tuple[int, ...]:
+    parts = gpu.findall("mig_devices/mig_device")
+    sizes = (rounded(_tag(part, "fb_memory_usage/total")) for part in parts)
+    return tuple(size for size in sizes if size is not None)
+
+
+def _link(gpu: ET.Element) -> str | None:
+    generation = rounded(_tag(gpu, "pci/pci_gpu_link_info/pcie_gen/max_link_gen"))
+    lanes = rounded(_tag(gpu, "pci/pci_gpu_link_info/link_widths/max_link_width"))
+    return f"PCIe {generation} x{lanes}" if generation and lanes else None
+
+
+def _board(gpu: ET.Element) -> str | None:
+    parts = (_tag(gpu, "pci/pci_device_id"), _tag(gpu, "pci/pci_sub_system_id"))
+    return " ".join(filter(None, parts)) or None
+
+
+def _display(gpu: ET.Element) -> bool | None:
+    """Attached, or drawn on; `display_mode` says what the driver allows, not what is there."""
+    attached = {"Yes": True, "No": False}.get(_tag(gpu, "display_attached") or "")
+    active = _SWITCH.get(_tag(gpu, "display_active") or "")
+    return active if attached is None else attached or bool(active)
+
+
+def _slowed(gpu: ET.Element) -> bool | None:
+    told = [
+        _tag(gpu, f"{group}/{group.removesuffix('s')}_{name}")
+        for group in ("clocks_event_reasons", "clocks_throttle_reasons")
+        for name in SLOWDOWNS
+    ]
+    known = [value == "Active" for value in told if value is not None]
+    return any(known) if known else None
+
+
+def _users(gpu: ET.Element) -> tuple[str, ...] | None:
+    """None where the driver lists none (`N/A` in some guests) or no list is there."""
+    listed = gpu.find("processes")
+    if listed is None or (listed.text or "").strip():
+        return None
+    computing = (p for p in listed.findall("process_info") if "C" in (_tag(p, "type") or ""))
+    return tuple(_tag(process, "process_name") or "unknown" for process in computing)
 
 
 def _tag(element: ET.Element, path: str) -> str | None:

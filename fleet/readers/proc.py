@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fleet.readers.text import one_space, pairs, real, whole
 
+MOST_CPUS = 2**16
 UNLIMITED_BYTES = 2**60
 """cgroup version 1 prints a number near 2**63 where there is no limit."""
 
@@ -55,6 +56,30 @@ def parse_meminfo(text: str) -> MemInfo:
         swap_total_kib=values.get("SwapTotal"),
         swap_free_kib=values.get("SwapFree"),
     )
+
+
+def parse_full_pressure_percent(text: str) -> float | None:
+    """Share of the last 10 s in which every task waited for memory; of /proc/pressure/memory."""
+    line = next((line for line in text.splitlines() if line.startswith("full ")), "")
+    return real(dict(pairs(line.replace(" ", "\n"), "=")).get("avg10"))
+
+
+def parse_cpu_list(text: str) -> frozenset[int]:
+    """`0-3,8` is 0, 1, 2, 3 and 8."""
+    found: set[int] = set()
+    for part in text.strip().split(","):
+        first, _, last = part.partition("-")
+        low, high = whole(first), whole(last or first)
+        if low is not None and high is not None and 0 <= low <= high < MOST_CPUS:
+            found |= set(range(low, high + 1))
+    return frozenset(found)
+
+
+def parse_cores(text: str) -> dict[int, tuple[str | None, str]]:
+    """By number of the processor of /proc/cpuinfo: (socket, core)."""
+    blocks = (dict(pairs(block, ":")) for block in text.replace("\r", "").split("\n\n"))
+    told = ((whole(block.get("processor")), block) for block in blocks if "core id" in block)
+    return {cpu: (b.get("physical id"), b["core id"]) for cpu, b in told if cpu is not None}
 
 
 def parse_os_release(text: str) -> dict[str, str]:

@@ -5,10 +5,11 @@ Serial number, platform UUID and provisioning id stand in the same text and are 
 
 from __future__ import annotations
 
-import json
+import re
 from dataclasses import dataclass
 
 from fleet.readers.text import one_space, rounded, whole
+from fleet.readers.tree import parse_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,14 +19,16 @@ class Profile:
     memory_gb: int | None = None
     gpu: str | None = None
     gpu_cores: int | None = None
+    cpu_cores: int | None = None
+    """All of them: the fields after the first mean another kind on each chip."""
+    metal_version: int | None = None
+    displays: int | None = None
+    """None also where no display is awake."""
 
 
 def parse_system_profiler(text: str) -> Profile:
     """Hardware and displays parts, whichever are there; values may be localised or numbers."""
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        return Profile()
+    document = parse_json(text)
     hardware = _first(document, "SPHardwareDataType", "chip_type")
     display = _first(document, "SPDisplaysDataType", "sppci_cores")
     return Profile(
@@ -34,7 +37,27 @@ def parse_system_profiler(text: str) -> Profile:
         memory_gb=rounded(_text(hardware, "physical_memory")),
         gpu=_text(display, "sppci_model"),
         gpu_cores=whole(display.get("sppci_cores")),
+        cpu_cores=_cores(hardware.get("number_processors")),
+        metal_version=_metal(display),
+        displays=_displays(display.get("spdisplays_ndrvs")),
     )
+
+
+def _cores(told: object) -> int | None:
+    """The first number of `proc 16:12:4`; a guest prints it bare."""
+    found = re.match(r"proc (\d{1,6})\b", told, re.ASCII) if isinstance(told, str) else None
+    return int(found[1]) if found else whole(told)
+
+
+def _metal(display: dict[str, object]) -> int | None:
+    """Of `spdisplays_metal4`; a family of chips (`apple7`) is no version of Metal."""
+    told = _text(display, "spdisplays_mtlgpufamilysupport") or _text(display, "spdisplays_metal")
+    found = re.fullmatch(r"spdisplays_metal(\d{1,3})", told or "", re.ASCII)
+    return int(found[1]) if found else None
+
+
+def _displays(told: object) -> int | None:
+    return len(told) if isinstance(told, list) else None
 
 
 def _first(document: object, part: str, key: str) -> dict[str, object]:

@@ -1,0 +1,113 @@
+"""Memory devices and names of the board: `dmidecode` (root), and what udev kept of it (anybody)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from fleet.readers.text import one_space, pairs, real, whole
+
+_HANDLE = re.compile(r"^Handle .*DMI type (\d{1,3}),", re.ASCII | re.MULTILINE)
+_UDEV = re.compile(r"E:MEMORY_DEVICE_(\d{1,4})_(\w+)=(.*)", re.ASCII)
+_GIB_PER = {"KB": 2**-20, "MB": 2**-10, "GB": 1.0, "TB": 1024.0}
+_NO_VALUE = frozenset({"Unknown", "None", "Not Specified", "Other", "<OUT OF SPEC>", ""})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryDevice:
+    """One module, or one soldered package; empty slots are left out."""
+
+    size_gib: float | None
+    kind: str | None
+    """`DDR5`, `LPDDR5`."""
+    width_bits: int | None
+    speed_mt_s: int | None
+    """As configured, else as rated."""
+    locator: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    vendor: str | None = None
+    product: str | None = None
+
+
+def parse_memory_devices(text: str) -> list[MemoryDevice]:
+    """Every DMI record of type 17 that holds memory."""
+    return _present(_device(block) for kind, block in _blocks(text) if kind == "17")
+
+
+def parse_udev_memory(text: str) -> list[MemoryDevice]:
+    """The same from `/run/udev/data/+dmi:id`, where udev keeps sizes in bytes."""
+    found: dict[int, dict[str, str]] = {}
+    for line in text.splitlines():
+        if match := _UDEV.fullmatch(line.strip()):
+            found.setdefault(int(match[1]), {})[match[2]] = match[3]
+    return _present(_udev_device(told) for _, told in sorted(found.items()))
+
+
+def parse_board(text: str) -> Board:
+    """DMI record of type 1."""
+    told = next((block for kind, block in _blocks(text) if kind == "1"), {})
+    return Board(vendor=_value(told, "Manufacturer"), product=_value(told, "Product Name"))
+
+
+def peak_gb_s(devices: Sequence[MemoryDevice]) -> float | None:
+    """Sum of width times transfers; None as soon as one device does not say."""
+    rates = [
+        device.width_bits / 8 * device.speed_mt_s / 1000
+        for device in devices
+        if device.width_bits and device.speed_mt_s
+    ]
+    return sum(rates) if rates and len(rates) == len(devices) else None
+
+
+def _blocks(text: str) -> Iterable[tuple[str, Mapping[str, str]]]:
+    kinds = [match[1] for match in _HANDLE.finditer(text)]
+    bodies = _HANDLE.split(text)[2::2]
+    for kind, body in zip(kinds, bodies, strict=False):
+        yield kind, dict(pairs(body, ":"))
+
+
+def _device(told: Mapping[str, str]) -> MemoryDevice:
+    speed = _value(told, "Configured Memory Speed") or _value(told, "Configured Clock Speed")
+    return MemoryDevice(
+        size_gib=_gib(_value(told, "Size")),
+        kind=_value(told, "Type"),
+        width_bits=_number(_value(told, "Data Width")),
+        speed_mt_s=_number(speed or _value(told, "Speed")),
+        locator=_value(told, "Bank Locator") or _value(told, "Locator"),
+    )
+
+
+def _udev_device(told: Mapping[str, str]) -> MemoryDevice:
+    size_bytes = whole(told.get("SIZE"))
+    return MemoryDevice(
+        size_gib=size_bytes / 2**30 if size_bytes else None,
+        kind=_value(told, "TYPE"),
+        width_bits=whole(told.get("DATA_WIDTH")),
+        speed_mt_s=whole(told.get("CONFIGURED_SPEED_MTS")) or whole(told.get("SPEED_MTS")),
+        locator=_value(told, "BANK_LOCATOR") or _value(told, "LOCATOR"),
+    )
+
+
+def _present(devices: Iterable[MemoryDevice]) -> list[MemoryDevice]:
+    return [device for device in devices if device.size_gib]
+
+
+def _value(told: Mapping[str, str], key: str) -> str | None:
+    value = one_space(told.get(key))
+    return None if value is None or value in _NO_VALUE else value
+
+
+def _number(text: str | None) -> int | None:
+    value = real(text)
+    return round(value) if value and value < 1e9 else None
+
+
+def _gib(text: str | None) -> float | None:
+    """`32 GB`, `8192 MB`; None for `No Module Installed`."""
+    words = (text or "").split()
+    size = real(words[0]) if len(words) == 2 and words[1] in _GIB_PER else None
+    return size * _GIB_PER[words[1]] if size else None

@@ -1,0 +1,104 @@
+"""What `ollama serve` logs of itself at its start; the lines changed often, so any may be missing.
+
+Sizes are printed with one decimal of a GiB: a limit read here is right to 52 MiB.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fleet.readers.text import one_space, real, whole
+
+_PAIR = re.compile(r"""("[^"\n]*"|[\w.]+)=("(?:[^"\\\n]|\\.)*"|\S*)""")
+_SIZE = re.compile(r"([\d.]{1,20}) (B|KiB|MiB|GiB|TiB)", re.ASCII)
+_MIB_PER = {"B": 2**-20, "KiB": 2**-10, "MiB": 1.0, "GiB": 2.0**10, "TiB": 2.0**20}
+_VARIABLE = re.compile(r"(?:^| )([A-Z][A-Z0-9_]*):")
+_LISTENING = re.compile(r"Listening on (\S+) \(version ([^)\s]+)\)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComputeDevice:
+    """One line `inference compute`; sizes in MiB."""
+
+    library: str | None
+    """`metal`, `cuda`, `rocm`, `vulkan`, `cpu`; small letters."""
+    name: str | None
+    total_mb: float | None
+    available_mb: float | None
+    integrated: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeLog:
+    """The latest start in the log."""
+
+    version: str | None = None
+    listens: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    devices: tuple[ComputeDevice, ...] = ()
+    total_mb: float | None = None
+    """GPU memory over all devices, as the context default is chosen by; 0 on the CPU."""
+    default_num_ctx: int | None = None
+
+
+def parse_serve_log(text: str) -> ServeLog:
+    """From the last `Listening on` or `server config`; all of it where neither is there."""
+    lines = _latest_start(text.splitlines())
+    told = [_fields(line) for line in lines]
+    named = _named(told, "vram-based default context") or _named(told, "entering low vram mode")
+    listening = _LISTENING.search("\n".join(lines))
+    return ServeLog(
+        version=listening[2] if listening else None,
+        listens=listening[1] if listening else None,
+        environment=parse_environment(_named(told, "server config").get("env", "")),
+        devices=tuple(_device(f) for f in told if f.get("msg") == "inference compute"),
+        total_mb=_mib(named.get("total_vram") or named.get("total vram")),
+        default_num_ctx=whole(named.get("default_num_ctx")),
+    )
+
+
+def parse_environment(text: str) -> dict[str, str]:
+    """Go's `map[NAME:value NAME:value]`; a value may hold spaces, colons and brackets."""
+    inside = text.removeprefix("map[").removesuffix("]")
+    places = [*_VARIABLE.finditer(inside)]
+    ends = [*(place.start() for place in places), len(inside)][1:]
+    return {p[1]: inside[p.end() : end].strip() for p, end in zip(places, ends, strict=True)}
+
+
+def _latest_start(lines: list[str]) -> list[str]:
+    starts = [at for at, line in enumerate(lines) if 'msg="server config"' in line]
+    starts = starts or [at for at, line in enumerate(lines) if "Listening on " in line]
+    return lines[starts[-1] :] if starts else lines
+
+
+def _fields(line: str) -> dict[str, str]:
+    return {_bare(key): _bare(value) for key, value in _PAIR.findall(line)}
+
+
+def _bare(word: str) -> str:
+    return word[1:-1].replace('\\"', '"') if len(word) > 1 and word[0] == '"' else word
+
+
+def _named(told: list[dict[str, str]], message: str) -> dict[str, str]:
+    return next((fields for fields in reversed(told) if fields.get("msg") == message), {})
+
+
+def _device(fields: Mapping[str, str]) -> ComputeDevice:
+    library = one_space(fields.get("library"))
+    kind = fields.get("type")
+    return ComputeDevice(
+        library=library.lower() if library else None,
+        name=one_space(fields.get("description")),
+        total_mb=_mib(fields.get("total")),
+        available_mb=_mib(fields.get("available")),
+        # Metal was called discrete until the summer of 2026, which it never is.
+        integrated=None if kind is None else kind == "iGPU" or library in ("Metal", "metal"),
+    )
+
+
+def _mib(text: str | None) -> float | None:
+    size = _SIZE.fullmatch((text or "").strip())
+    value = real(size[1]) if size else None
+    return None if size is None or value is None else value * _MIB_PER[size[2]]
