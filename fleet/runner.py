@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 from fleet import __version__, prompts
 from fleet.errors import DigestChanged, Interrupted, RequestFailed, TrialError
 from fleet.model.job import Point
 from fleet.model.machine import Fingerprint, ModelFacts
-from fleet.model.measure import Ask, Placement, Reply, RequestRecord, TrialResult
+from fleet.model.measure import Ask, Placement, Reading, Reply, RequestRecord, TrialResult
 from fleet.model.settings import Value
 from fleet.model.trial import Attempt, Trial
 from fleet.ports import Clock, Engine, Stop
@@ -21,6 +22,14 @@ LOAD_OPTIONS = ("num_ctx", "num_batch", "num_thread", "num_gpu")
 REQUEST_OPTIONS = ("temperature", "repeat_penalty")
 
 
+Sampling = Callable[[Trial, int, list[Reading]], AbstractContextManager[None]]
+"""While it is entered the machine is read; readings, counted from the zero, go into the list."""
+
+
+def no_sampling(trial: Trial, zero_ns: int, into: list[Reading]) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a trial runs: its effects, all of them."""
@@ -29,6 +38,7 @@ class Place:
     look: Callable[[], Fingerprint]
     clock: Clock
     stop: Stop
+    sampling: Sampling = no_sampling
 
 
 @dataclass(slots=True)
@@ -39,6 +49,7 @@ class _Course:
     zero_unix_ns: int
     slept_ns: int
     requests: list[RequestRecord] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
     fingerprint: Fingerprint | None = None
     model: ModelFacts | None = None
     engine_version: str | None = None
@@ -56,9 +67,10 @@ def run_trial(attempt: Attempt, place: Place) -> TrialResult:
     failure: TrialError | Interrupted | None = None
     try:
         _check(attempt.trial, place, course)
-        _load(attempt.trial, place, course)
-        for point in _points_in_order(attempt.trial):
-            _measure(attempt.trial, point, place, course)
+        with place.sampling(attempt.trial, course.zero_ns, course.readings):
+            _load(attempt.trial, place, course)
+            for point in _points_in_order(attempt.trial):
+                _measure(attempt.trial, point, place, course)
     except (TrialError, Interrupted) as problem:
         failure = problem
     failure = _restore(attempt.trial, place) if failure is None else _tidy(attempt, place, failure)
@@ -244,4 +256,5 @@ def _result(
         load_ns=course.load_ns,
         fingerprint=course.fingerprint,
         requests=tuple(course.requests),
+        readings=tuple(course.readings),
     )

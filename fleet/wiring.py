@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fleet.clock import SystemClock
 from fleet.commands import SystemCommands
 from fleet.errors import UserError
-from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine
+from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine, Telemetry
 from fleet.model.machine import Fingerprint
 from fleet.model.script import MachineScript
-from fleet.ports import Engine, FactProbe
+from fleet.ports import Clock, Engine, FactProbe, Stop, TelemetryProbe
+
+if TYPE_CHECKING:
+    from fleet.telemetry.sampler import Sampler
 
 OWN_HOME = ""
 """As `WorkerSpec.state`: the home of the user on the node itself."""
@@ -44,6 +48,14 @@ class Node:
     name: str
     look: Callable[[], Fingerprint]
     make_engine: Callable[[], Engine]
+    telemetry: Callable[[Telemetry, Engine], Sequence[TelemetryProbe]]
+
+
+def sampler(node: Node, engine: Callable[[], Engine], clock: Clock, stop: Stop) -> Sampler:
+    """What reads this machine while trials run; its probes are looked for at the first."""
+    from fleet.telemetry.sampler import Sampler
+
+    return Sampler(lambda asked: node.telemetry(asked, engine()), clock, stop)
 
 
 def node(spec: WorkerSpec, state: Path) -> Node:
@@ -65,6 +77,7 @@ def _simulated_node(engine: SimulatedEngine, name: str) -> Node:
         name=name,
         look=lambda: assemble.fingerprint([ScriptedProbe(script)]),
         make_engine=lambda: _simulated_engine(script),
+        telemetry=lambda asked, engine: _simulated_telemetry(script, engine),
     )
 
 
@@ -72,6 +85,24 @@ def _simulated_engine(script: MachineScript) -> Engine:
     from fleet.engines.simulated import Simulated
 
     return Simulated(script, clock=SystemClock())
+
+
+def _simulated_telemetry(script: MachineScript, engine: Engine) -> Sequence[TelemetryProbe]:
+    """The scripted machine has a power meter or none; the host it runs on is not it."""
+    from fleet.engines.simulated import Simulated
+    from fleet.telemetry.simulated import ScriptedPower
+
+    if script.power is None or not isinstance(engine, Simulated):
+        return []
+    return [ScriptedPower(engine.power)]
+
+
+def _real_telemetry(asked: Telemetry, engine: Engine) -> Sequence[TelemetryProbe]:
+    from fleet.telemetry import amd, apple, host, nvidia
+
+    if sys.platform == "darwin":
+        return [host.MacHost(SystemCommands()), *apple.apple_probes(asked, SystemClock())]
+    return [host.LinuxHost(), host.Rapl(), *nvidia.nvidia_probes(), *amd.amd_probes()]
 
 
 def _real_node(spec: WorkerSpec, state: Path) -> Node:
@@ -85,6 +116,7 @@ def _real_node(spec: WorkerSpec, state: Path) -> Node:
         name=spec.name or host_name(),
         look=lambda: assemble.fingerprint(probes),
         make_engine=lambda: _real_engine(spec.engine),
+        telemetry=_real_telemetry,
     )
 
 

@@ -43,6 +43,7 @@ class NodeWorker:
         self._spool = Spool(state / "spool" / self._node.machine_id)
         self._clock = SystemClock()
         self._stop = threading.Event()
+        self._sampler = wiring.sampler(self._node, self._started_engine, self._clock, self._stop)
         self._dropped: set[str] = set()
         self._seconds_seen: dict[tuple[str, str, str, str], float] = {}
 
@@ -124,7 +125,8 @@ class NodeWorker:
     def _measure(self, attempt: Attempt) -> TrialResult:
         """Durable before it is handed over; a cancelled attempt leaves nothing behind."""
         engine = self._started_engine()
-        result = run_trial(attempt, Place(engine, self._node.look, self._clock, self._stop))
+        place = Place(engine, self._node.look, self._clock, self._stop, self._sampler.sampling)
+        result = run_trial(attempt, place)
         if result.outcome != "cancelled":
             self._keep(result)
         return result

@@ -76,7 +76,7 @@ class Telemetry(Noun):
     idle_s: float = Field(default=2.0, ge=0, le=600)
     """Seconds of rest before the load, where power can be read: what the machine draws idle."""
     powermetrics: bool = False
-    """Macs without another source: run `sudo -n powermetrics`."""
+    """On Macs also run `sudo -n powermetrics`, which needs the right to."""
 
 
 class Experiment(Noun):

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from fleet.ports import Commands, Sample
+from fleet.readers.load import Look, parse_proc
 from fleet.readers.proc import parse_meminfo
-from fleet.readers.proc_stat import CpuTimes, parse_cpu_times
 from fleet.readers.sysctl import parse_swap_used_mb, parse_sysctl
 from fleet.readers.text import whole
 
@@ -32,7 +32,7 @@ class LinuxHost:
 
     def __init__(self, root: Path = Path("/")) -> None:
         self._proc, self._sys = root / "proc", root / "sys"
-        self._before: CpuTimes | None = None
+        self._before: Look | None = None
         self._sensors: list[Path] | None = None
         self._clocks: list[Path] = []
 
@@ -50,7 +50,8 @@ class LinuxHost:
     def _busy(self) -> Iterable[Sample]:
         """Since the reading before; nothing at the first."""
         before = self._before
-        self._before = now = parse_cpu_times((self._proc / "stat").read_text())
+        of_all_cores = (self._proc / "stat").read_text().partition("\n")[0]
+        self._before = now = parse_proc(of_all_cores)
         if now is None:
             yield Sample(metric="cpu_busy_percent", value=None, source="/proc/stat: no line cpu")
         elif before is not None and now.total > before.total:

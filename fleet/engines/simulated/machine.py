@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from fleet.engines.simulated.power import PowerMeter
 from fleet.engines.simulated.question import Question, Refusal, same_model
 from fleet.engines.simulated.schedule import Speeds
 from fleet.model.machine import full_model_name
@@ -35,6 +36,7 @@ class ScriptedMachine:
         self.requests_seen = 0
         """Generation requests; loads and unloads are none."""
         self.faults_done: list[str] = []
+        self.meter = None if script.power is None else PowerMeter(script.power)
         self._seed = seed
         self._models = {full_model_name(name): model for name, model in script.models.items()}
         self._present = {name for name, model in self._models.items() if model.present}

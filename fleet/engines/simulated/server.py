@@ -112,6 +112,8 @@ class _Handler(BaseHTTPRequestHandler):
                 "models": [protocol.running(name, m) for name, m in machine.loaded().items()]
             },
         }
+        if machine.meter is not None:
+            paths["/simulated/power"] = machine.meter.read
         tell = paths.get(self.path)
         if tell is None:
             self._refuse_path()
