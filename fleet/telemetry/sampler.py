@@ -188,6 +188,8 @@ class _Course:
             now_ns = self.clock.monotonic_ns()
             due_ns = next_due_ns(due_ns, period_ns or RETRY_NS, now_ns)
             self.clock.sleep((due_ns - now_ns) / NS_PER_S, self.stopped)
+        if period_ns:
+            self._take()  # so that the last request is covered to its end
         self._guarded(self.line.probe.close)
         spent_s = time.thread_time() - began_s
         self._keep([Sample(metric=OWN_COST, value=spent_s, source=self.line.probe.name)])
