@@ -19,29 +19,32 @@ with found as (
   where value > 0 and regexp_full_match(
     metric, '(gpu_board|chip_package|cpu_package|system|wall)_(energy_joules|power_w)'
   )
-  qualify row_number() over (
-    partition by attempt_id, folder, metric, source, offset_ns order by value desc
-  ) = 1
-),
-pairs as (
-  select
-    *,
-    lead(value) over series as next_value,
-    lead(offset_ns) over series as next_ns,
-    next_ns - offset_ns as gap_ns,
-    -- Between two readings of power: the mean of both (trapezoid).
-    case method when 'counter' then next_value - value
-      else (value + next_value) / 2 * (gap_ns / 1e9) end as joules
-  from found
-  window series as (partition by attempt_id, folder, scope, method, source order by offset_ns)
 )
 select
   *,
-  lag(joules / gap_ns) over series as rate_before,
-  lead(joules / gap_ns) over series as rate_after
-from pairs
-where gap_ns is not null
-window series as (partition by attempt_id, folder, scope, method, source order by offset_ns);
+  lead(value) over series as next_value,
+  lead(offset_ns) over series as next_ns,
+  next_ns - offset_ns as gap_ns,
+  -- Between two readings of power: the mean of both (trapezoid).
+  case method when 'counter' then next_value - value
+    else (value + next_value) / 2 * (gap_ns / 1e9) end as joules,
+  -- Of the counter, in the steps beside this one.
+  (value - lag(value) over series) / (offset_ns - lag(offset_ns) over series) as rate_before,
+  (lead(value, 2) over series - next_value) / (lead(offset_ns, 2) over series - next_ns)
+    as rate_after
+from found
+window series as (partition by attempt_id, folder, scope, method, source order by offset_ns)
+qualify gap_ns is not null;
+
+-- Why the energy of a window is not valid; empty where it is.
+create or replace macro energy_fault(seconds, covered_s, gap_ns, samples, least_step, joules) as
+  concat_ws(' ',
+    case when covered_s is null or covered_s < 0.98 * seconds then 'uncovered' end,
+    case when gap_ns > greatest(2e9, 0.05e9 * seconds) then 'gap' end,
+    case when samples < 10 then 'few_readings' end,
+    case when least_step < 0 then 'counter_reset' end,
+    case when joules is null then 'zero' end
+  );
 
 -- One row per request and scope; requests that are asked at once are one row together. Warm-ups
 -- and invalid requests too, see `request_valid`. Prefill is from sent to the first chunk (with the
@@ -50,7 +53,7 @@ window series as (partition by attempt_id, folder, scope, method, source order b
 -- without a gap above 2 s (or 5 % of it, if that is more); `invalid` says what is not so. A value
 -- that is not valid is kept.
 create or replace view energy_of_requests as
-with asked as (
+with asked as not materialized (
   select
     attempt_id, folder, trial_id, experiment, session, machine_id, machine, model, job, settings,
     block, point, warmup,
@@ -68,14 +71,15 @@ with asked as (
   group by all
 ),
 windows as (
-  select attempt_id, folder, request, 'whole' as phase, sent_ns as begin_ns, ended_ns as end_ns
+  select
+    attempt_id, folder, request,
+    unnest(case when first_chunk_ns is null
+      then [{phase: 'whole', begin_ns: sent_ns, end_ns: ended_ns}]
+      else [
+        {phase: 'prefill', begin_ns: sent_ns, end_ns: first_chunk_ns},
+        {phase: 'decode', begin_ns: first_chunk_ns, end_ns: ended_ns}
+      ] end, recursive := true)
   from asked
-  union all
-  select attempt_id, folder, request, 'prefill', sent_ns, first_chunk_ns
-  from asked where first_chunk_ns is not null
-  union all
-  select attempt_id, folder, request, 'decode', first_chunk_ns, ended_ns
-  from asked where first_chunk_ns is not null
   union all
   select attempt_id, folder, null, 'idle', offset_ns, offset_ns + (value * 1e9)::bigint
   from readings where metric = 'idle_window_s'
@@ -109,66 +113,70 @@ parts as (
 ),
 used as (
   select
-    attempt_id, folder, request, phase, scope, method, source,
-    any_value(end_ns - begin_ns) / 1e9 as seconds,
-    sum(until_ns - from_ns) / 1e9 as covered_seconds,
-    sum(part_joules) as covered_joules,
-    case when covered_joules > 0 then covered_joules * (seconds / covered_seconds) end as joules,
-    max(gap_ns) as greatest_gap_ns,
-    count(*) filter (offset_ns >= begin_ns) as samples,
-    concat_ws(' ',
-      case when covered_seconds < seconds * if(phase = 'idle', 0.5, 0.98) then 'uncovered' end,
-      case when max(gap_ns) > greatest(2e9, 0.05 * any_value(end_ns - begin_ns)) then 'gap' end,
-      case when samples < if(phase = 'idle', 3, 10) then 'few_readings' end,
-      case when min(step_joules) < 0 then 'counter_reset' end,
-      case when joules is null then 'zero' end
-    ) as invalid
-  from parts
-  group by attempt_id, folder, request, phase, scope, method, source
-),
-phases as (
-  select
     attempt_id, folder, request, scope, method, source,
-    max(joules) filter (phase = 'whole') as joules,
-    max(seconds) filter (phase = 'whole') as seconds,
-    max(joules) filter (phase = 'prefill') as prefill_joules,
-    max(joules) filter (phase = 'decode') as decode_joules,
-    max(greatest_gap_ns) filter (phase = 'whole') as greatest_gap_ns,
-    max(samples) filter (phase = 'whole') as samples,
-    max(invalid) filter (phase = 'whole') as invalid,
-    coalesce(max(invalid) filter (phase = 'prefill') = '', false) as prefill_valid,
-    coalesce(max(invalid) filter (phase = 'decode') = '', false) as decode_valid
-  from used
-  where phase <> 'idle'
-  group by all
+    sum(until_ns - from_ns) / 1e9 as covered_s,
+    sum(until_ns - from_ns) filter (phase = 'prefill') / 1e9 as prefill_covered_s,
+    sum(until_ns - from_ns) filter (phase = 'decode') / 1e9 as decode_covered_s,
+    sum(part_joules) as covered_joules,
+    sum(part_joules) filter (phase = 'prefill') as prefill_covered_joules,
+    sum(part_joules) filter (phase = 'decode') as decode_covered_joules,
+    count(*) filter (offset_ns >= begin_ns) as samples,
+    count(*) filter (offset_ns >= begin_ns and phase = 'prefill') as prefill_samples,
+    count(*) filter (offset_ns >= begin_ns and phase = 'decode') as decode_samples,
+    max(gap_ns) as greatest_gap_ns,
+    max(gap_ns) filter (phase = 'prefill') as prefill_gap_ns,
+    max(gap_ns) filter (phase = 'decode') as decode_gap_ns,
+    min(step_joules) as least_step,
+    -- The idle window has a row of its own, of no request.
+    max(case when request is null and samples >= 3 and least_step >= 0
+      then covered_joules / covered_s end)
+      over (partition by attempt_id, folder, scope, method, source) as idle_w
+  from parts
+  group by attempt_id, folder, request, scope, method, source
 ),
-idle as (
-  select attempt_id, folder, scope, method, source, joules / seconds as idle_w
-  from used
-  where phase = 'idle' and invalid = ''
+priced as (
+  select
+    a.*, u.* exclude (attempt_id, folder, request),
+    (ended_ns - sent_ns) / 1e9 as seconds,
+    (first_chunk_ns - sent_ns) / 1e9 as prefill_s,
+    (ended_ns - first_chunk_ns) / 1e9 as decode_s,
+    -- Where readings end a little short, the mean of those there stands for the rest.
+    if(covered_joules > 0, covered_joules * (seconds / covered_s), null) as joules,
+    if(prefill_covered_joules > 0,
+      prefill_covered_joules * (prefill_s / prefill_covered_s), null) as prefill_joules,
+    if(decode_covered_joules > 0,
+      decode_covered_joules * (decode_s / decode_covered_s), null) as decode_joules,
+    energy_fault(seconds, covered_s, greatest_gap_ns, samples, least_step, joules) as invalid
+  from asked a
+  join used u using (attempt_id, folder, request)
 )
 select
-  a.* exclude (alone, sent_ns, first_chunk_ns, ended_ns),
-  p.scope, p.source, p.method,
-  p.joules, p.seconds, p.prefill_joules, p.decode_joules,
-  i.idle_w,
-  p.joules / p.seconds as mean_w,
+  attempt_id, folder, trial_id, experiment, session, machine_id, machine, model, job, settings,
+  block, point, warmup, request, requests, request_valid, uncached_tokens, output_tokens,
+  scope, source, method,
+  joules, seconds, prefill_joules, decode_joules, idle_w,
+  joules / seconds as mean_w,
   -- All that the request used over the tokens it wrote, its prompt's part too.
-  p.joules / nullif(a.output_tokens, 0) as joules_per_token,
-  a.output_tokens / p.joules as tokens_per_joule,
-  p.prefill_joules / nullif(a.uncached_tokens, 0) as prefill_joules_per_token,
+  joules / nullif(output_tokens, 0) as joules_per_token,
+  output_tokens / joules as tokens_per_joule,
+  prefill_joules / nullif(uncached_tokens, 0) as prefill_joules_per_token,
   -- N output tokens take N - 1 steps after the first chunk.
-  p.decode_joules / nullif(a.output_tokens - 1, 0) as decode_joules_per_token,
+  decode_joules / nullif(output_tokens - 1, 0) as decode_joules_per_token,
   -- What was used beyond idling for as long.
-  (p.joules - i.idle_w * p.seconds) / nullif(a.output_tokens, 0) as net_joules_per_token,
-  p.samples, p.greatest_gap_ns,
-  p.invalid = '' as valid, p.invalid, p.prefill_valid, p.decode_valid,
+  (joules - idle_w * seconds) / nullif(output_tokens, 0) as net_joules_per_token,
+  samples, greatest_gap_ns,
+  invalid = '' as valid,
+  invalid,
+  prefill_s is not null and energy_fault(
+    prefill_s, prefill_covered_s, prefill_gap_ns, prefill_samples, least_step, prefill_joules
+  ) = '' as prefill_valid,
+  decode_s is not null and energy_fault(
+    decode_s, decode_covered_s, decode_gap_ns, decode_samples, least_step, decode_joules
+  ) = '' as decode_valid,
   1 as energy_version
-from asked a
-join phases p using (attempt_id, folder, request)
-left join idle i using (attempt_id, folder, scope, method, source)
+from priced
 qualify row_number() over (
-  partition by attempt_id, folder, request, scope order by p.invalid <> '', method, source
+  partition by attempt_id, folder, request, scope order by invalid <> '', method, source
 ) = 1;
 
 -- One row per trial, point and scope: medians over the valid requests that were no warm-ups.
