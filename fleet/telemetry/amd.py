@@ -6,6 +6,7 @@ GPUs, as for NVIDIA's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,8 @@ from fleet.telemetry.host import number_in, text_in
 from fleet.units import MIB
 
 VENDOR = "0x1002"
+CARD = re.compile(r"card\d+")
+"""`card0-DP-1` is one of its outputs."""
 
 
 def amd_probes(root: Path = Path("/")) -> list[TelemetryProbe]:
@@ -28,8 +31,9 @@ class _Cards:
         """Folders `device` of the cards."""
 
     def available(self) -> bool:
-        found = self._folder.glob("card[0-9]*/device")
-        self._cards = sorted(path for path in found if text_in(path / "vendor") == VENDOR)
+        cards = (path for path in self._folder.glob("card*") if CARD.fullmatch(path.name))
+        devices = sorted(card / "device" for card in cards)
+        self._cards = [path for path in devices if text_in(path / "vendor") == VENDOR]
         return bool(self._cards)
 
     def close(self) -> None: ...
