@@ -12,6 +12,7 @@ from fleet.cli import (
     cluster,
     comparing,
     configuration,
+    energy,
     importing,
     planning,
     querying,
@@ -65,6 +66,7 @@ def build() -> typer.Typer:
         querying,
         watching,
         importing,
+        energy,
         configuration,
         cluster,
     ):
