@@ -125,7 +125,8 @@ class NodeWorker:
     def _measure(self, attempt: Attempt) -> TrialResult:
         """Durable before it is handed over; a cancelled attempt leaves nothing behind."""
         engine = self._started_engine()
-        place = Place(engine, self._node.look, self._clock, self._stop, self._sampler.sampling)
+        sampling = self._sampler.sampling
+        place = Place(engine, self._node.look, self._clock, self._stop, sampling=sampling)
         result = run_trial(attempt, place)
         if result.outcome != "cancelled":
             self._keep(result)

@@ -69,7 +69,7 @@ def fitting_shapes(wanted: Asked) -> tuple[list[Shape], list[LeftOut]]:
 
 
 def _too_long(job: Job, point: Point, context: int) -> LeftOut | None:
-    needed = (point.prompt_length() or 0) + point.output_tokens
+    needed = job.least_tokens(point)
     if needed <= context:
         return None
     rounded = -(-needed // CONTEXT_STEP) * CONTEXT_STEP

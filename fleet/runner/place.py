@@ -1,0 +1,31 @@
+"""Where a trial runs: its effects, all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+from fleet.model.machine import Fingerprint
+from fleet.model.measure import Reading
+from fleet.model.trial import Trial
+from fleet.ports import Clock, Engine, Stop
+from fleet.runner.page_cache import forget_file
+
+Sampling = Callable[[Trial, int, list[Reading]], AbstractContextManager[None]]
+"""While it is entered the machine is read; readings, counted from the zero, go into the list."""
+
+
+def no_sampling(trial: Trial, zero_ns: int, into: list[Reading]) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    engine: Engine
+    look: Callable[[], Fingerprint]
+    clock: Clock
+    stop: Stop
+    forget_file: Callable[[str], bool] = forget_file
+    """Takes a file out of the memory of the operating system; whether that was done."""
+    sampling: Sampling = no_sampling
