@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from fleet.model.script import MachineScript
 from fleet.ports import Clock, Engine, FactProbe, Stop, TelemetryProbe
 
 if TYPE_CHECKING:
+    from fleet.engines.simulated import Simulated
     from fleet.telemetry.sampler import Sampler
 
 OWN_HOME = ""
@@ -48,14 +50,18 @@ class Node:
     name: str
     look: Callable[[], Fingerprint]
     make_engine: Callable[[], Engine]
-    telemetry: Callable[[Telemetry, Engine], Sequence[TelemetryProbe]]
+    telemetry: Callable[[Telemetry], Sequence[TelemetryProbe]]
+    restart: Callable[[Engine], Engine] | None = None
+    """Gives the engine to go on with; None: fleet may not restart this one."""
+    begin: Callable[[Engine, str], None] | None = None
+    """Tells the engine which attempt begins; only a simulated one asks."""
 
 
-def sampler(node: Node, engine: Callable[[], Engine], clock: Clock, stop: Stop) -> Sampler:
+def sampler(node: Node, clock: Clock, stop: Stop) -> Sampler:
     """What reads this machine while trials run; its probes are looked for at the first."""
     from fleet.telemetry.sampler import Sampler
 
-    return Sampler(lambda asked: node.telemetry(asked, engine()), clock, stop)
+    return Sampler(node.telemetry, clock, stop)
 
 
 def node(spec: WorkerSpec, state: Path) -> Node:
@@ -66,38 +72,63 @@ def node(spec: WorkerSpec, state: Path) -> Node:
 
 def _simulated_node(engine: SimulatedEngine, name: str) -> Node:
     from fleet.fingerprint import assemble
-    from fleet.fingerprint.simulated import ScriptedProbe
+    from fleet.fingerprint.simulated import HeatProbe, ScriptedProbe
 
     script = engine.machines.get(name)
     if script is None:
         known = ", ".join(engine.machines)
         raise UserError(f"no scripted machine is called {name!r}", f"the scripts are: {known}")
+    server = _SimulatedServer(script, name)
+    probes: list[FactProbe] = [ScriptedProbe(script)]
+    if script.throttle is not None:
+        probes.append(HeatProbe(server.thermal_class))
     return Node(
         machine_id=assemble.machine_id(f"simulated {name}", None),
         name=name,
-        look=lambda: assemble.fingerprint([ScriptedProbe(script)]),
-        make_engine=lambda: _simulated_engine(script),
-        telemetry=lambda asked, engine: _simulated_telemetry(script, engine),
+        look=lambda: assemble.fingerprint(probes),
+        make_engine=server.start,
+        telemetry=server.telemetry,
+        restart=server.restart,
+        begin=server.begin,
     )
 
 
-def _simulated_engine(script: MachineScript) -> Engine:
-    from fleet.engines.simulated import Simulated
+class _SimulatedServer:
+    """The one server of a scripted machine; its probe and its worker ask the same one."""
 
-    return Simulated(script, clock=SystemClock())
+    def __init__(self, script: MachineScript, name: str) -> None:
+        self._script = script
+        self._seed = zlib.crc32(name.encode())  # machines of one script differ in their noise
+        self._engine: Simulated | None = None
+
+    def start(self) -> Engine:
+        from fleet.engines.simulated import Simulated
+
+        self._engine = Simulated(self._script, seed=self._seed, clock=SystemClock())
+        return self._engine
+
+    def restart(self, engine: Engine) -> Engine:
+        if self._engine is not None:
+            self._engine.restart()
+        return engine
+
+    def begin(self, engine: Engine, attempt_id: str) -> None:
+        if self._engine is not None:
+            self._engine.begin(attempt_id)
+
+    def telemetry(self, asked: Telemetry) -> Sequence[TelemetryProbe]:
+        """The scripted machine has a power meter or none; the host it runs on is not it."""
+        from fleet.telemetry.simulated import ScriptedPower
+
+        if self._script.power is None or self._engine is None:
+            return []
+        return [ScriptedPower(self._engine.power)]
+
+    def thermal_class(self) -> str | None:
+        return None if self._engine is None else self._engine.thermal_class()
 
 
-def _simulated_telemetry(script: MachineScript, engine: Engine) -> Sequence[TelemetryProbe]:
-    """The scripted machine has a power meter or none; the host it runs on is not it."""
-    from fleet.engines.simulated import Simulated
-    from fleet.telemetry.simulated import ScriptedPower
-
-    if script.power is None or not isinstance(engine, Simulated):
-        return []
-    return [ScriptedPower(engine.power)]
-
-
-def _real_telemetry(asked: Telemetry, engine: Engine) -> Sequence[TelemetryProbe]:
+def _real_telemetry(asked: Telemetry) -> Sequence[TelemetryProbe]:
     from fleet.telemetry import amd, apple, host, nvidia
 
     if sys.platform == "darwin":
@@ -117,7 +148,26 @@ def _real_node(spec: WorkerSpec, state: Path) -> Node:
         look=lambda: assemble.fingerprint(probes),
         make_engine=lambda: _real_engine(spec.engine),
         telemetry=_real_telemetry,
+        restart=_restart_of(spec.engine, commands),
     )
+
+
+def _restart_of(spec: EngineSpec, commands: SystemCommands) -> Callable[[Engine], Engine] | None:
+    """The engine in this process is fleet's own; Ollama is the user's, and so is its command."""
+    if isinstance(spec, EmbeddedEngine):
+
+        def made_anew(engine: Engine) -> Engine:
+            engine.close()
+            return _real_engine(spec)
+
+        return made_anew
+    if isinstance(spec, OllamaEngine) and spec.restart:
+        from fleet.engines.ollama.restart import restart
+
+        argv = spec.restart
+        base_url = _ollama_address(spec)
+        return lambda engine: restart(engine, argv, base_url, commands, SystemClock())
+    return None
 
 
 def _probes(commands: SystemCommands) -> list[FactProbe]:
@@ -134,10 +184,16 @@ def _real_engine(spec: EngineSpec) -> Engine:
         from fleet.engines.embedded import Embedded
 
         return Embedded(cache_folder() / "models", clock=SystemClock())
-    from fleet.engines.ollama import Ollama, address
+    from fleet.engines.ollama import Ollama
+
+    return Ollama(_ollama_address(spec), clock=SystemClock())
+
+
+def _ollama_address(spec: EngineSpec) -> str:
+    from fleet.engines.ollama import address
 
     host = spec.host if isinstance(spec, OllamaEngine) else None
-    return Ollama(address(host, os.environ), clock=SystemClock())
+    return address(host, os.environ)
 
 
 def host_name() -> str:

@@ -12,6 +12,7 @@ from fleet.app.answering import answer_lines, contrast_axis
 from fleet.app.homes import Home
 from fleet.app.interrupts import sigterm_is_an_interrupt
 from fleet.app.measuring import Measuring
+from fleet.app.noise import read_report, report_lines
 from fleet.app.talking import Talk
 from fleet.errors import FleetUnreachable, Interrupted, PlanRefused, StoreUnusable
 from fleet.ledger.journal import Ledger, LeftOutRow
@@ -65,6 +66,17 @@ def plan(request: Request, options: Options) -> Plan:
 
 def submit(request: Request, options: Options, talk: Talk) -> int:
     """Measure what is missing, then compare; exit code 1 where trials failed or were lost."""
+    planned, failed = measured(request, options, talk)
+    if request.role == "noise":
+        report = read_report(options.home, planned)
+        talk.answer(report_lines(report))
+        return 0 if report.trusted and not failed else 1
+    talk.answer(answer_lines(options.home, planned))
+    return 1 if failed else 0
+
+
+def measured(request: Request, options: Options, talk: Talk) -> tuple[Plan, int]:
+    """The plan, and how many of its trials failed or were lost."""
     talk.home(options.home)
     home = Home(options.home)
     with closing(open_dispatcher(request, options)) as dispatcher:
@@ -74,9 +86,7 @@ def submit(request: Request, options: Options, talk: Talk) -> int:
         left = _without_unwanted_redo(planned, left, home, options, talk)
         talk.planned(planned, sum(map(len, left.attempts.values())), left.finished)
         _refuse(planned)
-        failed = _measure(planned, left, dispatcher, home, options, talk)
-    talk.answer(answer_lines(options.home, planned))
-    return 1 if failed else 0
+        return planned, _measure(planned, left, dispatcher, home, options, talk)
 
 
 def make_plan(request: Request, options: Options, home: Home, machines: Sequence[Machine]) -> Plan:

@@ -73,7 +73,7 @@ class AmdState(_Cards):
             self._over_all("gpu_busy_percent", ["gpu_busy_percent"], 1, _mean),
             self._over_all("gpu_memory_used_mb", ["mem_info_vram_used"], MIB, sum),
             self._over_all("gpu_shared_memory_used_mb", ["mem_info_gtt_used"], MIB, sum),
-            self._over_all("gpu_temp_c", ["hwmon/*/temp1_input"], 1000, max),
+            self._over_all("gpu_temperature_c", ["hwmon/*/temp1_input"], 1000, max),
             self._over_all("gpu_clock_mhz", ["hwmon/*/freq1_input"], 1e6, min),
         ]
 

@@ -246,8 +246,8 @@ def _macmon_power(told: MacmonSample, at_ns: int) -> Iterable[Sample]:
 
 def _macmon_state(told: MacmonSample) -> Iterable[Sample]:
     values = {
-        "cpu_temp_c": told.cpu_celsius,
-        "gpu_temp_c": told.gpu_celsius,
+        "cpu_temperature_c": told.cpu_celsius,
+        "gpu_temperature_c": told.gpu_celsius,
         "cpu_busy_percent": told.cpu_busy_percent,
         "gpu_busy_percent": told.gpu_busy_percent,
         "gpu_clock_mhz": told.gpu_mhz,

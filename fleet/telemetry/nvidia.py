@@ -107,7 +107,7 @@ class NvidiaState(_Gpus):
         return [
             self._over_all("gpu_busy_percent", self._busy, _mean),
             self._over_all("gpu_memory_used_mb", self._used_mb, sum),
-            self._over_all("gpu_temp_c", self._temperature, max),
+            self._over_all("gpu_temperature_c", self._temperature, max),
             self._over_all("gpu_clock_mhz", self._clock_mhz, min),
             self._over_all("gpu_clock_event_bits", self._events, _any_bit),
         ]

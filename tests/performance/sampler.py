@@ -85,7 +85,7 @@ class Machine:
         self.readings: list[Reading] = []
 
         def probes(asked: Telemetry) -> Sequence[TelemetryProbe]:
-            return [*node.telemetry(asked, meter), simulated.ScriptedPower(meter.power)]
+            return [*node.telemetry(asked), simulated.ScriptedPower(meter.power)]
 
         self._sampler = Sampler(probes, SystemClock(), NEVER)
         with self.read():  # looks for the probes

@@ -243,5 +243,5 @@ def test_energy_of_a_point_is_the_median_over_its_requests(store: EnergyStore) -
 
 
 def test_a_trial_without_energy_has_no_row(store: EnergyStore) -> None:
-    attempt = store.trial("a", [CHAT], [reading("gpu_temp_c", 1, 50)], zero_unix_ns=NOV_2026_NS)
+    attempt = store.trial("a", [CHAT], [reading("gpu_temperature_c", 1, 50)], zero_unix_ns=NOV_2026_NS)
     assert store.of("energy", attempt) == []

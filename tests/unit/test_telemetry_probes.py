@@ -76,7 +76,7 @@ def test_the_hosts_memory_heat_and_clock(tree: Tree) -> None:
     assert found == {
         "memory_available_mb": 2,
         "swap_used_mb": 3,
-        "cpu_temp_c": 61,
+        "cpu_temperature_c": 61,
         "cpu_clock_mhz": 3000,
     }
 
@@ -261,7 +261,7 @@ def test_an_nvidia_gpu_tells_energy_first_then_the_rest() -> None:
         "gpu_board_power_w": 71.5,
         "gpu_busy_percent": 90,
         "gpu_memory_used_mb": 1024,
-        "gpu_temp_c": 60,
+        "gpu_temperature_c": 60,
         "gpu_clock_mhz": 1980,
         "gpu_clock_event_bits": 4,
     }
@@ -275,7 +275,7 @@ def test_several_gpus_are_one_machine() -> None:
         "gpu_board_power_w": 143,
         "gpu_busy_percent": 95,
         "gpu_memory_used_mb": 2048,
-        "gpu_temp_c": 61,
+        "gpu_temperature_c": 61,
         "gpu_clock_mhz": 1979,
         "gpu_clock_event_bits": 12,
     }
@@ -332,7 +332,7 @@ def test_an_amd_card_is_read_from_its_files(tree: Tree) -> None:
         "gpu_busy_percent": 80,
         "gpu_memory_used_mb": 3,
         "gpu_shared_memory_used_mb": 1,
-        "gpu_temp_c": 64,
+        "gpu_temperature_c": 64,
         "gpu_clock_mhz": 2400,
     }
 
@@ -474,7 +474,7 @@ def test_macmon_tells_the_whole_machine_and_heat_too(on_path: Callable[[str, str
         found = values(probe.read())
     probe.close()
     assert found["system_power_w"] == 41.5
-    assert (found["gpu_temp_c"], found["gpu_busy_percent"]) == (51, pytest.approx(98))
+    assert (found["gpu_temperature_c"], found["gpu_busy_percent"]) == (51, pytest.approx(98))
     assert (found["gpu_clock_mhz"], found["memory_used_mb"]) == (1380, 1024)
 
 

@@ -68,17 +68,18 @@ def _generate(
     loaded, load_ns = machine.load(question)
     if question.prompt_tokens >= question.context and not question.truncate:
         raise Refusal(400, _overlong(question))
-    plan = schedule(question, loaded.model, loaded.speeds, load_ns, faults)
-    if "stall" in faults:
-        machine.fault_done("stall")
-        wire.wait_for_the_end()
-    lines, last_ns = Lines(question, len(plan.due_ns)), start_ns + plan.due_ns[-1]
-    if machine.meter is not None:
-        machine.meter.work(start_ns + load_ns, start_ns + plan.due_ns[0], last_ns)
-    if question.stream:
-        _stream(wire, lines, plan, start_ns, faults)
-    else:
-        wire.wait_until(last_ns)
+    with machine.heat.answering(start_ns + load_ns) as pace:
+        plan = schedule(question, loaded.model, loaded.speeds, load_ns, faults, pace)
+        if "stall" in faults:
+            machine.fault_done("stall")
+            wire.wait_for_the_end()
+        lines, last_ns = Lines(question, len(plan.due_ns)), start_ns + plan.due_ns[-1]
+        if machine.meter is not None:
+            machine.meter.work(start_ns + load_ns, start_ns + plan.due_ns[0], last_ns)
+        if question.stream:
+            _stream(wire, lines, plan, start_ns, faults)
+        else:
+            wire.wait_until(last_ns)
     _note(machine, question, faults)
     if "die_mid_stream" in faults:
         return False

@@ -15,6 +15,7 @@ from fleet.engines.simulated import protocol
 from fleet.engines.simulated.answer import answer
 from fleet.engines.simulated.machine import ScriptedMachine
 from fleet.engines.simulated.question import Refusal, body_of, model_of, question_of
+from fleet.engines.simulated.state import restore, state_of
 from fleet.engines.simulated.wire import ClientGone, Wire
 from fleet.model.machine import full_model_name
 from fleet.model.script import MachineScript
@@ -111,6 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
             "/api/ps": lambda: {
                 "models": [protocol.running(name, m) for name, m in machine.loaded().items()]
             },
+            "/simulated/state": lambda: state_of(machine),
         }
         if machine.meter is not None:
             paths["/simulated/power"] = machine.meter.read
@@ -126,6 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
             "/api/chat": self._chat,
             "/api/show": self._show,
             "/api/pull": self._pull,
+            "/simulated/state": self._restore,
         }
         work = paths.get(self.path)
         if work is None:
@@ -170,6 +173,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _chat(self, wire: Wire) -> None:
         question = question_of(body_of(self._content()), "chat")
         self.close_connection |= not answer(self.server.machine, question, wire)
+
+    def _restore(self, wire: Wire) -> None:
+        restore(self.server.machine, body_of(self._content()))
+        wire.json({})
 
     def _show(self, wire: Wire) -> None:
         name = full_model_name(model_of(body_of(self._content())))
