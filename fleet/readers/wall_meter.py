@@ -24,8 +24,8 @@ ENERGIES = {"energywh": 3600.0, "wh": 3600.0, "energykwh": 3.6e6, "kwh": 3.6e6}
 ENERGIES |= {"energyj": 1.0, "energyjoules": 1.0, "joules": 1.0, "totalenergykwh": 3.6e6}
 MILLISECONDS_FROM = 1e11
 """As seconds that would be the year 5138."""
-LEAST_UNIX_S = 1e9
-"""2001: earlier numbers are no times since 1970."""
+LEAST_UNIX_S, MOST_UNIX_S = 1e9, 4.1e9
+"""2001 and 2099: what lies outside is no time of a measurement."""
 MOST_WATTS = 100_000.0
 
 
@@ -124,11 +124,9 @@ def unix_ns_of(text: str) -> int | None:
         except ValueError:
             return None
         aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return round(aware.timestamp() * 1e6) * 1000
+        number = (aware - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
     seconds = number / 1000 if abs(number) >= MILLISECONDS_FROM else number
-    if not LEAST_UNIX_S <= seconds < MILLISECONDS_FROM:
-        return None
-    return round(seconds * NS_PER_S)
+    return round(seconds * NS_PER_S) if LEAST_UNIX_S <= seconds <= MOST_UNIX_S else None
 
 
 def _separator(head: str) -> str:

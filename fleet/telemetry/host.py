@@ -72,7 +72,8 @@ class LinuxHost:
         """The hottest of the processor's sensors."""
         degrees = [value / 1000 for path in sensors if (value := number_in(path)) is not None]
         if degrees:
-            yield Sample(metric="cpu_temperature_c", value=max(degrees), source="hwmon, thermal zones")
+            source = "hwmon, thermal zones"
+            yield Sample(metric="cpu_temperature_c", value=max(degrees), source=source)
 
     def _clock(self) -> Iterable[Sample]:
         """Mean over a few of the cores."""

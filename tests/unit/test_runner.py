@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -11,8 +12,9 @@ import pytest
 from fleet.errors import EngineUnreachable, Interrupted, ModelMissing
 from fleet.model.job import Job, Point
 from fleet.model.machine import EngineFacts, Fingerprint, ModelFacts, Proofs
-from fleet.model.measure import Ask, Placement, Reply, TrialResult
+from fleet.model.measure import Ask, Placement, Reading, Reply, TrialResult
 from fleet.model.settings import Value
+from fleet.model.trial import Trial
 from fleet.ports import Say, Stop
 from fleet.runner import Place, run_trial
 from tests import builders
@@ -219,3 +221,23 @@ def test_points_come_in_a_seeded_order_that_changes_with_the_block(engine: WordE
         for block in range(6)
     }
     assert len(orders) > 1
+
+
+def test_the_machine_is_read_from_before_the_load_until_all_is_asked(engine: WordEngine) -> None:
+    seen: list[tuple[str, int, int]] = []
+
+    @contextmanager
+    def sampling(trial: Trial, zero_ns: int, into: list[Reading]) -> Iterator[None]:
+        into.append(Reading(offset_ns=1, metric="gpu_power_w", source="test", value=zero_ns))
+        seen.append(("begun", len(engine.loads), len(engine.asked)))
+        try:
+            yield
+        finally:
+            seen.append(("ended", len(engine.loads), len(engine.asked)))
+
+    place = Place(engine, lambda: PLACE, engine.clock, threading.Event(), sampling=sampling)
+    engine.fail_at = 1
+    result = run_trial(builders.attempt(), place)
+    assert seen == [("begun", 0, 0), ("ended", 1, 2)]
+    assert [reading.value for reading in result.readings] == [result.zero_ns]
+    assert result.outcome == "failed"
