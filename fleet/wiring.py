@@ -11,22 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fleet.clock import SystemClock
-from fleet.commands import SystemCommands
 from fleet.errors import UserError
-from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine, Telemetry
-from fleet.model.machine import Fingerprint
-from fleet.model.script import MachineScript
-from fleet.ports import Clock, Engine, FactProbe, Stop, TelemetryProbe
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # who only wants a folder does not wait for the nouns and their validators
+    from fleet.commands import SystemCommands
     from fleet.engines.simulated import Simulated
+    from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine, Telemetry
+    from fleet.model.machine import Fingerprint
+    from fleet.model.script import MachineScript
+    from fleet.ports import Clock, Engine, FactProbe, Stop, TelemetryProbe
     from fleet.telemetry.sampler import Sampler
+
+    EngineSpec = OllamaEngine | EmbeddedEngine | SimulatedEngine
 
 OWN_HOME = ""
 """As `WorkerSpec.state`: the home of the user on the node itself."""
-
-EngineSpec = OllamaEngine | EmbeddedEngine | SimulatedEngine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +64,8 @@ def sampler(node: Node, clock: Clock, stop: Stop) -> Sampler:
 
 
 def node(spec: WorkerSpec, state: Path) -> Node:
+    from fleet.model.experiment import SimulatedEngine
+
     if isinstance(spec.engine, SimulatedEngine):
         return _simulated_node(spec.engine, spec.name)
     return _real_node(spec, state)
@@ -102,6 +103,7 @@ class _SimulatedServer:
         self._engine: Simulated | None = None
 
     def start(self) -> Engine:
+        from fleet.clock import SystemClock
         from fleet.engines.simulated import Simulated
 
         self._engine = Simulated(self._script, seed=self._seed, clock=SystemClock())
@@ -129,6 +131,8 @@ class _SimulatedServer:
 
 
 def _real_telemetry(asked: Telemetry) -> Sequence[TelemetryProbe]:
+    from fleet.clock import SystemClock
+    from fleet.commands import SystemCommands
     from fleet.telemetry import amd, apple, host, nvidia
 
     if sys.platform == "darwin":
@@ -137,6 +141,7 @@ def _real_telemetry(asked: Telemetry) -> Sequence[TelemetryProbe]:
 
 
 def _real_node(spec: WorkerSpec, state: Path) -> Node:
+    from fleet.commands import SystemCommands
     from fleet.fingerprint import assemble
 
     commands = SystemCommands()
@@ -154,6 +159,9 @@ def _real_node(spec: WorkerSpec, state: Path) -> Node:
 
 def _restart_of(spec: EngineSpec, commands: SystemCommands) -> Callable[[Engine], Engine] | None:
     """The engine in this process is fleet's own; Ollama is the user's, and so is its command."""
+    from fleet.clock import SystemClock
+    from fleet.model.experiment import EmbeddedEngine, OllamaEngine
+
     if isinstance(spec, EmbeddedEngine):
 
         def made_anew(engine: Engine) -> Engine:
@@ -180,6 +188,9 @@ def _probes(commands: SystemCommands) -> list[FactProbe]:
 
 
 def _real_engine(spec: EngineSpec) -> Engine:
+    from fleet.clock import SystemClock
+    from fleet.model.experiment import EmbeddedEngine
+
     if isinstance(spec, EmbeddedEngine):
         from fleet.engines.embedded import Embedded
 
@@ -191,6 +202,7 @@ def _real_engine(spec: EngineSpec) -> Engine:
 
 def _ollama_address(spec: EngineSpec) -> str:
     from fleet.engines.ollama import address
+    from fleet.model.experiment import OllamaEngine
 
     host = spec.host if isinstance(spec, OllamaEngine) else None
     return address(host, os.environ)

@@ -56,7 +56,7 @@ create or replace view energy_of_requests as
 with asked as not materialized (
   select
     attempt_id, folder, trial_id, experiment, session, machine_id, machine, model, job, settings,
-    block, point, warmup,
+    block, role, point, warmup,
     case when coalesce(concurrency, 1) = 1 then request end as alone,
     min(request) as request,
     count(*) as requests,
@@ -152,7 +152,7 @@ priced as (
 )
 select
   attempt_id, folder, trial_id, experiment, session, machine_id, machine, model, job, settings,
-  block, point, warmup, request, requests, request_valid, uncached_tokens, output_tokens,
+  block, role, point, warmup, request, requests, request_valid, uncached_tokens, output_tokens,
   scope, source, method,
   joules, seconds, prefill_joules, decode_joules, idle_w,
   joules / seconds as mean_w,
@@ -179,7 +179,7 @@ qualify row_number() over (
   partition by attempt_id, folder, request, scope order by invalid <> '', method, source
 ) = 1;
 
--- One row per trial, point and scope: medians over the valid requests that were no warm-ups.
+-- One row per trial (of whatever role), point and scope: medians over the valid requests that were no warm-ups.
 -- `requests_left_out` counts those whose energy is not valid; `valid` is false where no other is
 -- left, and the values are then those of the invalid ones.
 create or replace view energy as
@@ -190,7 +190,7 @@ with counted as (
 )
 select
   attempt_id, folder, trial_id, experiment, session, machine_id, machine, model, job, settings,
-  block, point, scope,
+  block, role, point, scope,
   string_agg(distinct source, ', ' order by source) as source,
   string_agg(distinct method, ', ' order by method) as method,
   any_value(any_valid) as valid,
@@ -213,4 +213,4 @@ select
 from counted
 where valid or not any_valid
 group by attempt_id, folder, trial_id, experiment, session, machine_id, machine, model, job,
-  settings, block, point, scope;
+  settings, block, role, point, scope;

@@ -25,6 +25,7 @@ STOP_S = 0.4
 """A trial ends as cancelled within 0.5 s; a probe that hangs may not take longer."""
 LOOK_S = 10.0
 """A GPU's driver may start anew at the first call: seconds."""
+LOOK_STEP_S = 0.1
 RETRY_NS = NS_PER_S
 """A stream that broke is begun anew after this."""
 IDLE_WINDOW = "idle_window_s"
@@ -80,7 +81,7 @@ class Sampler:
             _Line(probe, round(periods_s[probe.pace] * NS_PER_S))
             for probe in self._make_probes(asked)
         ]
-        self._lines, self._asked = _available(lines), asked
+        self._lines, self._asked = _available(lines, self._stop), asked
 
     def _idle(self, seconds: float, zero_ns: int, into: list[Reading]) -> None:
         if seconds == 0 or not any(line.tells_power for line in self._lines):
@@ -113,7 +114,7 @@ class _Line:
         return self.thread is not None and self.thread.is_alive()
 
 
-def _available(lines: Sequence[_Line]) -> list[_Line]:
+def _available(lines: Sequence[_Line], stop: Stop) -> list[_Line]:
     """Those whose probe says it is there; one that fails or does not answer leaves a gap later."""
     there: set[int] = set()
 
@@ -127,7 +128,9 @@ def _available(lines: Sequence[_Line]) -> list[_Line]:
     for line in lines:
         line.thread = threading.Thread(target=look, args=(line,), daemon=True)
         line.thread.start()
-    _join(lines, LOOK_S)
+    end = time.monotonic() + LOOK_S
+    while any(line.busy for line in lines) and time.monotonic() < end and not stop.is_set():
+        _join(lines, LOOK_STEP_S)
     return [line for line in lines if id(line) in there or line.busy]
 
 
@@ -163,7 +166,7 @@ class _Course:
         """A probe that still hangs from an earlier trial is left alone."""
         self.left_out = self.line.busy
         if self.left_out:
-            self._keep([self._gap("has not answered since an earlier trial")])
+            self._keep([self._gap("has not answered since an earlier call")])
             return
         self.line.thread = threading.Thread(
             target=self._run, name=f"telemetry {self.line.probe.name}", daemon=True

@@ -195,7 +195,7 @@ def test_a_hanging_probe_holds_up_neither_the_trial_nor_the_others() -> None:
     with made.sampling(TRIAL, clock.monotonic_ns(), again):
         pass
     assert [r.source for r in of(again, "hanging_gap")] == [
-        "has not answered since an earlier trial"
+        "has not answered since an earlier call"
     ]
     assert hanging.reads == 2
     hanging.let_go.set()
@@ -254,6 +254,26 @@ def test_a_probe_that_cannot_even_be_looked_at_says_why() -> None:
 
     readings = over_ten_seconds(Broken(watts_forever), SteppedClock())
     assert [r.source for r in of(readings, "scripted_gap")] == ["no IOReport here"]
+
+
+def test_a_probe_that_hangs_while_it_is_looked_for_does_not_outlast_a_stop() -> None:
+    let_go, stop, clock = threading.Event(), threading.Event(), SystemClock()
+
+    class Deaf(Scripted):
+        def available(self) -> bool:
+            stop.set()
+            return let_go.wait(LONG_S)
+
+    readings: list[Reading] = []
+    made = Sampler(lambda asked: [Deaf(watts_forever)], clock, stop)
+    before_ns = clock.monotonic_ns()
+    with made.sampling(TRIAL, before_ns, readings):
+        pass
+    assert clock.monotonic_ns() - before_ns < 2 * NS_PER_S
+    assert [r.source for r in of(readings, "scripted_gap")] == [
+        "has not answered since an earlier call"
+    ]
+    let_go.set()
 
 
 def test_a_trial_without_telemetry_is_not_read() -> None:

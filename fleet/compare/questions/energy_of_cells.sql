@@ -15,6 +15,6 @@ select
   median(idle_w) as idle_w,
   max(greatest_gap_ns) as greatest_gap_ns
 from energy
-where $1 is null or experiment = $1
+where role = 'measure' and ($1 is null or experiment = $1)
 group by all
 order by all
