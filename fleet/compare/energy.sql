@@ -179,9 +179,19 @@ qualify row_number() over (
   partition by attempt_id, folder, request, scope order by invalid <> '', method, source
 ) = 1;
 
--- One row per trial (of whatever role), point and scope: medians over the valid requests that were no warm-ups.
--- `requests_left_out` counts those whose energy is not valid; `valid` is false where no other is
--- left, and the values are then those of the invalid ones.
+-- One row per trial (of whatever role), point and scope: medians over the valid requests that were
+-- no warm-ups.
+--   source, method             whose readings; counter: difference of a total, power: its integral
+--   valid, invalid             false: no request's energy is valid, the values are those of the
+--                              others; invalid: what was wrong with those left out
+--   requests, _left_out        whose energy is valid, and whose is not
+--   joules, prefill_, decode_  of one request; a phase too short for its readings is null
+--   joules_per_token           all that the request used over the tokens it wrote
+--   tokens_per_joule           its inverse
+--   prefill_, decode_joules_per_token   of the phase's own tokens
+--   net_joules_per_token       beyond what the machine draws at rest for as long
+--   mean_w, idle_w             while asked; at rest, before the load
+--   least_samples, greatest_gap_ns      the fewest readings in a request, the longest gap
 create or replace view energy as
 with counted as (
   select *, bool_or(valid) over (partition by attempt_id, folder, point, scope) as any_valid

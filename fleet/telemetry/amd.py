@@ -33,7 +33,9 @@ class _Cards:
     def available(self) -> bool:
         cards = (path for path in self._folder.glob("card*") if CARD.fullmatch(path.name))
         devices = sorted(card / "device" for card in cards)
-        self._cards = [path for path in devices if text_in(path / "vendor") == VENDOR]
+        found = [path for path in devices if text_in(path / "vendor") == VENDOR]
+        # Beside a board, the small GPU inside the processor drives the screen.
+        self._cards = [path for path in found if _is_board(path)] or found
         return bool(self._cards)
 
     def close(self) -> None: ...

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Literal, TypeVar
 
 from fleet.model.experiment import Telemetry
@@ -31,6 +32,7 @@ WAIT_S = 0.2
 SILENT_S = 5.0
 STATE_EVERY_NS = NS_PER_S
 END_S = 0.2
+END_BY_PIPE_S = 2.0
 READ_BYTES = 2**16
 
 
@@ -131,12 +133,15 @@ class _Stream:
         for pipe in (process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
-        process.terminate()
+        with suppress(PermissionError):  # sudo is root's: the closed pipe ends what it runs
+            process.terminate()
         try:
             process.wait(END_S)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            with suppress(PermissionError):
+                process.kill()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(END_BY_PIPE_S)
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:

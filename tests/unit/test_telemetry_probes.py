@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import subprocess
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -342,6 +343,14 @@ def test_a_processor_with_a_gpu_in_it_tells_the_power_of_the_whole_package(tree:
     assert amd_read(tree)["chip_package_power_w"] == 187
 
 
+def test_beside_a_board_the_gpu_inside_the_processor_does_not_count(tree: Tree) -> None:
+    card(tree, 0, board=False)
+    card(tree, 1)
+    found = amd_read(tree)
+    assert found["gpu_board_power_w"] == 187
+    assert found["gpu_busy_percent"] == 81
+
+
 def test_newer_cards_have_the_power_of_the_moment_only(tree: Tree) -> None:
     card(tree, 0)
     hwmon = tree.root / "sys/class/drm/card0/device/hwmon/hwmon3"
@@ -504,6 +513,23 @@ def test_closing_ends_a_macmon_that_ignores_being_asked(
     assert time.monotonic() - before < 2
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid_file.read_text()), 0)
+
+
+def test_a_program_of_roots_ends_with_its_pipe(
+    on_path: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(process: subprocess.Popen[bytes]) -> None:
+        raise PermissionError
+
+    on_path("sudo", "while echo sample; do sleep 0.05; done")
+    probe = Powermetrics(500, SystemClock())
+    probe.read()
+    process = probe._process
+    assert process is not None
+    monkeypatch.setattr(subprocess.Popen, "terminate", refuse)
+    monkeypatch.setattr(subprocess.Popen, "kill", refuse)
+    probe.close()
+    assert process.poll() is not None
 
 
 PLIST = """\
