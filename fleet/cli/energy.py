@@ -42,6 +42,9 @@ def show(
     if json:
         options.print_json(found)
         return
+    if not found:
+        print("no energy: no machine told its power while it was measured")
+        return
     for line in aligned(TITLES, list(map(_cells, found)), right=TITLES[4:12]):
         print(line)
 

@@ -83,12 +83,13 @@ def test_the_shown_trial_tells_readings_and_energy(metered: tuple[Fleet, Done]) 
     assert "reading" not in fleet("show", _trial(fleet, "untold")).out
 
 
-def test_energy_of_cells_is_shown(metered: tuple[Fleet, Done]) -> None:
+def test_energy_of_cells_is_shown(metered: tuple[Fleet, Done], measured: Fleet) -> None:
     fleet, _ = metered
     lines = fleet("energy", "show", "demo").out.splitlines()
     assert lines[0].split()[:5] == ["machine", "model", "test", "scope", "J/token"]
     assert sorted(line.split()[0] for line in lines[1:]) == ["counter", "sensor"]
     assert {row["scope"] for row in fleet("energy", "show", "--json").json()} == {"gpu_board"}
+    assert "no energy: " in measured("energy", "show").out
     assert "did you mean demo?" in fleet("energy", "show", "demmo", code=2).err
 
 
