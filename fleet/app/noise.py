@@ -30,6 +30,8 @@ NO_REASON = (
     "measure again with more --repeats"
 )
 
+BY_CHANCE = "its interval misses 1, as one in 20 does by chance; among all of this run, no alarm"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoiseLine:
@@ -115,7 +117,11 @@ def read_report(home: Path, plan: Plan) -> NoiseReport:
     """What the stored trials of this run say of each machine."""
     experiment = plan.request.experiment
     with closing(open_store([results_folder(home)])) as con:
-        runs = stored_runs(con, experiment.name, plan.session)
+        runs = [
+            run
+            for run in stored_runs(con, experiment.name, plan.session)
+            if (run.model, run.job) == (experiment.models[0], experiment.jobs[0])
+        ]
     lines = [
         _line(machine.machine.name, machine.machine.machine_id, metric, runs)
         for machine in plan.machines
@@ -170,7 +176,11 @@ def _missing(metric: str, trials: int) -> str:
 def _judged(line: NoiseLine, doubted: bool) -> NoiseLine:
     if line.floor is None:
         return line
-    note = f"{DISTRUST}; {line.floor.why or NO_REASON}" if doubted else ""
+    if doubted:
+        note = f"{DISTRUST}; {line.floor.why or NO_REASON}"
+    else:
+        holds = line.floor.ratio_low <= 1 <= line.floor.ratio_high
+        note = "" if holds else BY_CHANCE
     return replace(line, trusted=not doubted, note=note)
 
 

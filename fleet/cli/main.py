@@ -14,6 +14,7 @@ from fleet.cli import (
     configuration,
     energy,
     importing,
+    metrics,
     noise,
     planning,
     querying,
@@ -69,6 +70,7 @@ def build() -> typer.Typer:
         watching,
         importing,
         energy,
+        metrics,
         configuration,
         cluster,
     ):

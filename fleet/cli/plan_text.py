@@ -94,7 +94,8 @@ def order_lines(plan: Plan) -> list[str]:
         for trial in first:
             settings = " ".join(f"{k}={v}" for k, v in varied_settings(trial).items())
             points = ", ".join(point.name(trial.job.name) for point in trial.job.points)
-            what = "  ".join(part for part in (trial.model, points, settings) if part)
+            role = "canary" if trial.role == "canary" else ""
+            what = "  ".join(part for part in (role, trial.model, points, settings) if part)
             lines.append(f"    {what}   about {show_span(trial.estimate_s)}")
     return lines
 

@@ -32,6 +32,16 @@ class ModelSet(Noun):
         )
 
 
+SAID = {
+    "missing": "is missing",
+    "extra_forbidden": "is no key of a model set",
+    "string_pattern_mismatch": "is no part of a model's name",
+    "too_short": "needs at least one",
+    "tuple_type": "must be a list",
+    "string_type": "must be text",
+}
+
+
 def _unfolded(value: Any) -> Any:
     if isinstance(value, dict):
         try:
@@ -45,9 +55,8 @@ def _first(problem: ValidationError) -> str:
     """In one line, since it becomes part of another message."""
     error = problem.errors(include_url=False)[0]
     where = ".".join(map(str, error["loc"]))
-    said = {"missing": "is missing", "extra_forbidden": "is no key of a model set"}
     known = ", ".join(ModelSet.model_fields)
-    return f"{where} {said.get(error['type'], error['msg'])} (a set has {known})"
+    return f"{where} {SAID.get(error['type'], error['msg'])} (a set has {known})"
 
 
 Models = Annotated[

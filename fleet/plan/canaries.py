@@ -18,7 +18,7 @@ JOB = Job(
     name="canary",
     why="one prompt and one answer, just long enough for both rates",
     api="generate",
-    points=(Point(prompt_tokens=512, output_tokens=128),),
+    points=(Point(label="pp512+tg128", prompt_tokens=512, output_tokens=128),),
     requests=3,
 )
 SETTINGS = Settings(num_ctx=1024).combinations()[0]

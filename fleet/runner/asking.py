@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from fleet.errors import RequestFailed
-from fleet.model.job import Think
+from fleet.model.job import SHORTEST_PROMPT_TOKENS, Think
 from fleet.model.measure import Ask, Reply, RequestRecord
 from fleet.model.settings import Value
 from fleet.model.trial import Trial
@@ -18,8 +18,11 @@ LOAD_OPTIONS = ("num_ctx", "num_batch", "num_thread", "num_gpu")
 """Options that make an engine load anew when they change; every request sends them too."""
 
 WHOLE_SHARE = 0.9
-"""Evaluating more tokens than this share of a prompt is no reuse. Late tokens cost more than
-early ones, so what was really evaluated anew takes longer than in proportion."""
+"""A prompt that takes this share of the time for all of it was not reused."""
+
+LATE_COST = 4.0
+"""Tokens late in a context cost more than early ones, but hardly so many times as much: what took
+longer was evaluated in part, and a rate of the new tokens alone would be too low."""
 
 REQUEST_OPTIONS = ("temperature", "repeat_penalty")
 
@@ -40,6 +43,7 @@ class Question:
     reuse: bool = False
     """It begins with what was sent before, and the engine is to make use of that."""
     reused_tokens: int | None = 0
+    """0: it begins with words of its own."""
     before: Reply | None = None
     """To the request that sent those tokens, where this one is to prove that they were reused."""
     keep_text: bool = False
@@ -63,11 +67,21 @@ class Asking:
         """The reply, its stamps on the monotonic clock; raises RequestFailed where it failed."""
         index = self.course.next_index()
         ask = build_ask(self.trial, question, self.course.think)
+        question = self._as_known(question)
         reply = self.place.engine.ask(ask, stop or self.place.stop)
-        self.course.add(_record(index, question, self.trial, reply, self.course.zero_ns))
+        record = _record(index, question, self.trial, reply, self.course.zero_ns)
+        self.course.add(replace(record, think=ask.think))
         if reply.error_reason is not None:
             raise RequestFailed(reply.error or reply.error_reason, "", reply.error_reason)
         return reply
+
+    def _as_known(self, question: Question) -> Question:
+        """A chat begins with what its template says before the nonce, which is as long as the
+        template likes, and known to an engine that has answered a chat since it was loaded."""
+        first = self.course.next_is_first()
+        if first or self.trial.job.api == "generate" or question.reused_tokens != 0:
+            return question
+        return replace(question, reused_tokens=None)
 
 
 def build_ask(trial: Trial, question: Question, think: Think | None) -> Ask:
@@ -129,8 +143,12 @@ def _reused_tokens(question: Question, reply: Reply) -> int | None:
         return reused
     if not (before.prompt_ns and before.prompt_tokens and reply.prompt_ns and reply.prompt_tokens):
         return None
-    anew_ns = before.prompt_ns / before.prompt_tokens * reply.prompt_tokens
-    return reused if reply.prompt_ns < WHOLE_SHARE * anew_ns else None
+    token_ns = before.prompt_ns / before.prompt_tokens
+    most_ns = WHOLE_SHARE * token_ns * reply.prompt_tokens
+    new = reply.prompt_tokens - reused
+    if new >= SHORTEST_PROMPT_TOKENS:
+        most_ns = min(most_ns, LATE_COST * token_ns * new)
+    return reused if reply.prompt_ns < most_ns else None
 
 
 def _from_zero(reply: Reply, zero_ns: int) -> Reply:

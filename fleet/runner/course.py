@@ -38,6 +38,7 @@ class Course:
     scale: Scale | None = None
     """What this model's vocabulary makes of the words of the job's text."""
     readings: list[Reading] = field(default_factory=list)
+    _fresh: bool = False
     _requests: list[RequestRecord] = field(default_factory=list)
     _indexes: Iterator[int] = field(default_factory=itertools.count)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -50,6 +51,17 @@ class Course:
         """In the order in which requests are sent."""
         with self._lock:
             return next(self._indexes)
+
+    def loaded(self) -> None:
+        """Or unloaded: the next request finds nothing in any cache."""
+        with self._lock:
+            self._fresh = True
+
+    def next_is_first(self) -> bool:
+        """Nothing was asked since the load; the one who is told so asks."""
+        with self._lock:
+            fresh, self._fresh = self._fresh, False
+            return fresh
 
     def add(self, record: RequestRecord) -> None:
         with self._lock:

@@ -27,6 +27,8 @@ class ExactPrompt:
     body: Body
     depth: Fit
     new: Fit
+    fitted_with: str
+    """The nonce it was counted with: what begins with that one the engine knows."""
 
     def before(self, nonce: str) -> str:
         """What is in the context before: the beginning of `whole`."""
@@ -52,13 +54,13 @@ def fit_prompt(asking: Asking, point: Point) -> ExactPrompt:
         )
         base = point.depth_tokens
     if point.prompt_tokens is None:
-        return ExactPrompt(body, depth, Fit(0))
+        return ExactPrompt(body, depth, Fit(0), nonce)
 
     def count_whole(cut: Fit) -> int:
-        return count(ExactPrompt(body, depth, cut).whole(nonce))
+        return count(ExactPrompt(body, depth, cut, nonce).whole(nonce))
 
     new = prompts.fit(count_whole, point.depth_tokens + point.prompt_tokens, base, scale)
-    return ExactPrompt(body, depth, new)
+    return ExactPrompt(body, depth, new, nonce)
 
 
 def _scale(trial: Trial, body: Body, nonce: str, count: Count) -> Scale:

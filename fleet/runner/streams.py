@@ -32,11 +32,16 @@ class Stream:
     _asked: Iterator[int] = field(default_factory=itertools.count)
 
     def warm(self) -> None:
-        """One request as the point has them; of a conversation its first turn."""
+        """One request as the point has them; of a conversation its first turn. A depth was
+        evaluated when it was fitted, and what begins with it need not wait for it once more."""
         if self.asking.trial.job.turns:
             self._converse(1, warmup=True)
+        elif self.exact is not None and self.point.depth_tokens:
+            nonce = self.exact.fitted_with
+            question = replace(self._question(nonce, warmup=True), reuse=True, reused_tokens=None)
+            self._put(self._deep(question, self.exact, nonce))
         else:
-            self._single(warmup=True)
+            self._put(self._question(self._nonce(), warmup=True))
 
     def run(self) -> None:
         """Measured requests: the job's number of them, or for the point's time."""
@@ -64,14 +69,14 @@ class Stream:
             if (reply.output_tokens, reply.done_reason) == (self.point.output_tokens, "length"):
                 return
 
-    def _single(self, *, warmup: bool = False) -> Reply:
+    def _single(self) -> Reply:
         nonce = self._nonce()
-        question = self._question(nonce, warmup=warmup)
-        if not warmup and self.asking.trial.job.load == "request":
+        question = self._question(nonce)
+        if self.asking.trial.job.load == "request":
             question = replace(question, point=question.point + self._unloaded())
-        if self.exact is None or not self.point.depth_tokens or warmup:
-            return self._put(question)
-        return self._put(self._deep(question, self.exact, nonce))
+        if self.exact is not None and self.point.depth_tokens:
+            question = self._deep(question, self.exact, nonce)
+        return self._put(question)
 
     def _deep(self, question: Question, exact: ExactPrompt, nonce: str) -> Question:
         """Sends what is to be in the context before; what follows is then evaluated alone."""
@@ -104,7 +109,7 @@ class Stream:
             history = (*history, (said, before.text or ""))
             nonce = nonce if job.reuse else self._nonce()
 
-    def _question(self, nonce: str, *, warmup: bool) -> Question:
+    def _question(self, nonce: str, *, warmup: bool = False) -> Question:
         job, point = self.asking.trial.job, self.point
         text = point.prompt or job.prompt or ""
         raw = f"{nonce}\n{text}" if job.api == "generate" and nonce else text
@@ -137,6 +142,7 @@ class Stream:
         """Out of memory again; what the point's name then ends in."""
         trial, place, model = self.asking.trial, self.asking.place, self.asking.course.model
         place.engine.unload(trial.model)
+        self.asking.course.loaded()
         if trial.job.page_cache == "keep":
             return ""
         gone = model is not None and model.file is not None and place.forget_file(model.file)

@@ -75,6 +75,7 @@ def _load(trial: Trial, place: Place, course: Course) -> None:
     before_ns = place.clock.monotonic_ns()
     place.engine.load(trial.model, load_options(trial.settings))
     course.load_ns = place.clock.monotonic_ns() - before_ns
+    course.loaded()
     course.placement = place.engine.placement(trial.model)
 
 

@@ -152,7 +152,7 @@ def test_a_conversation_that_reuses_nothing_is_evaluated_whole_each_time(
 ) -> None:
     point = Point(output_tokens=32)
     result = trial(engine, Job(name="talk", turns=TURNS, reuse=False, points=(point,), requests=1))
-    assert [r.reused_tokens for r in measured(result)] == [0, 0, 0, 0]
+    assert [r.reused_tokens for r in measured(result)] == [None] * 4, "the template's head"
     for record, tokens in log.of(result):
         assert (record.reply.prompt_tokens or 0) - tokens <= TEMPLATE + CHANCE
 
@@ -210,7 +210,8 @@ def test_a_cold_load_reads_the_models_own_blob_from_the_disk(
 def test_streams_overlap_where_the_server_lets_them_and_queue_where_not(
     tmp_path: Path, parallel: int
 ) -> None:
-    """Told by the stamps alone: of a stream that waits the first token comes after others' last."""
+    """The engine's own times of answers that do not overlap fit into the time from the first
+    request to the last end; those of answers that do are longer."""
     ollama_server.skip_or_fail()
     environment = {"OLLAMA_NUM_PARALLEL": str(parallel)}
     with ollama_server.real_ollama(tmp_path, {PLAIN: "llama"}, environment) as server:
@@ -224,15 +225,6 @@ def test_streams_overlap_where_the_server_lets_them_and_queue_where_not(
     firsts = [r for r in records if r.due_ns == min(each.due_ns or 0 for each in records)]
     assert {r.stream for r in firsts} == {0, 1, 2, 3}
     assert max(r.reply.sent_ns for r in firsts) < min(r.reply.ended_ns for r in firsts)
-    assert _most_at_once(firsts) == parallel
-
-
-def _most_at_once(records: list[RequestRecord]) -> int:
-    """Answers that were being written at the same moment."""
-    moments = [(r.reply.first_chunk_ns or 0, 1) for r in records]
-    moments += [(r.reply.last_chunk_ns or 0, -1) for r in records]
-    most = now = 0
-    for _, step in sorted(moments):
-        now += step
-        most = max(most, now)
-    return most
+    work_ns = sum((r.reply.prompt_ns or 0) + (r.reply.output_ns or 0) for r in firsts)
+    span_ns = max(r.reply.ended_ns for r in firsts) - min(r.reply.sent_ns for r in firsts)
+    assert work_ns > 1.5 * span_ns if parallel > 1 else work_ns <= span_ns

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from fleet.model.job import Grid, Job, Point
-from fleet.model.model_set import ModelSet
 
 
 def values(strategy: st.SearchStrategy[int], least: int = 1) -> st.SearchStrategy[tuple[int, ...]]:
@@ -127,13 +126,3 @@ def test_the_least_that_the_context_must_hold() -> None:
     assert talk.least_tokens(talk.points[0]) == 3 + 200
     own = Point(prompt="one two three", output_tokens=10)
     assert Job(name="j", points=(own,)).least_tokens(own) == 13
-
-
-def test_a_set_of_models_has_every_size_with_every_quantization() -> None:
-    wanted = ModelSet(family="qwen3", sizes=("8b", "14b"), quantizations=("q4_K_M", "q8_0"))
-    assert wanted.names() == (
-        "qwen3:8b-q4_K_M", "qwen3:8b-q8_0", "qwen3:14b-q4_K_M", "qwen3:14b-q8_0",
-    )  # fmt: skip
-    assert ModelSet(family="gemma3", sizes=("4b",)).names() == ("gemma3:4b",)
-    tuned = ModelSet(family="llama3.1", sizes=("8b",), variant="instruct", quantizations=("q8_0",))
-    assert tuned.names() == ("llama3.1:8b-instruct-q8_0",)

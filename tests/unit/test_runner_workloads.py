@@ -114,7 +114,7 @@ def _evaluating(per_token_ns: int, cache: bool) -> Callable[[Ask, Reply], Reply]
 
     def change(ask: Ask, reply: Reply) -> Reply:
         before, last[0] = last[0], ask.prompt
-        known = len(before.split()) if cache and before and ask.prompt.startswith(before) else 0
+        known = len(before.split()) + 1 if cache and before and ask.prompt.startswith(before) else 0
         tokens = len(ask.prompt.split()) + 1 - known
         return replace(reply, prompt_ns=max(tokens, 1) * per_token_ns)
 
@@ -205,7 +205,6 @@ def test_a_conversation_sends_its_history_back() -> None:
     assert len({ask.system for ask in asked}) == 1
     assert [ask.reuse for ask in asked] == [False, True, True]
     first, second, third = records[-3:]
-    assert first.reused_tokens == 0
     assert second.reused_tokens == (first.reply.prompt_tokens or 0) + 8 - 1
     assert third.reused_tokens == (second.reply.prompt_tokens or 0) + 8 - 1
     assert all(r.reply.text is None for r in result.requests), "kept for the next turn only"
@@ -216,13 +215,28 @@ def test_a_conversation_without_reuse_begins_each_turn_with_other_words() -> Non
     result = run(engine, Job(name="talk", turns=TURNS, reuse=False, requests=1, warmup=0))
     assert len({ask.system for ask in engine.asked}) == 3
     assert [len(ask.history) for ask in engine.asked] == [0, 1, 2]
-    assert [r.reused_tokens for r in result.requests] == [0, 0, 0]
+    assert [r.reused_tokens for r in result.requests] == [0, None, None]
 
 
 def test_what_is_reused_after_thinking_is_not_known() -> None:
     engine = WorkEngine(lambda ask, reply: replace(reply, first_thinking_ns=1))
     result = run(engine, Job(name="talk", turns=TURNS, requests=1, warmup=0))
     assert [r.reused_tokens for r in result.requests] == [0, None, None]
+
+
+@pytest.mark.parametrize(
+    ("changes", "known"),
+    [
+        ({"api": "chat"}, [0, None, None]),
+        ({"api": "chat", "load": "request"}, [0, 0, 0]),
+        ({"api": "generate"}, [0, 0, 0]),
+    ],
+)
+def test_the_head_of_a_chat_template_is_new_only_to_an_engine_that_was_just_loaded(
+    changes: dict[str, str], known: list[int | None]
+) -> None:
+    result = run(WorkEngine(), Job(name="j", prompt="x", requests=3, warmup=0, **changes))
+    assert [r.reused_tokens for r in result.requests] == known
 
 
 def test_a_soak_repeats_until_its_time_is_over() -> None:
@@ -286,3 +300,13 @@ def test_the_machine_is_looked_at_again_after_a_trial_that_went_well() -> None:
     result = run(engine, builders.job())
     assert (result.fingerprint_after, result.active_bytes) == (PLACE, 7)
     assert run(engine, builders.job(), model="absent").fingerprint_after is None
+
+
+def test_a_deep_warm_up_is_as_what_is_measured_and_begins_as_what_was_fitted() -> None:
+    engine = WorkEngine(_evaluating(1000, cache=True))
+    result = run(engine, exact(DEEP))
+    warm = [r for r in result.requests if r.warmup and r.output_tokens_asked == 4]
+    assert [(r.reply.prompt_tokens, r.reply.prompt_ns) for r in warm] == [(192, 64_000)]
+    fitted = result.requests[0].nonce
+    assert warm[0].nonce == fitted
+    assert fitted not in {r.nonce for r in measured(result)}

@@ -70,6 +70,8 @@ def _generate(
         raise Refusal(400, _overlong(question))
     with machine.heat.answering(start_ns + load_ns) as pace:
         plan = schedule(question, loaded.model, loaded.speeds, load_ns, faults, pace)
+        known = machine.cache.take(question, len(plan.due_ns))
+        plan = plan if "cached_prefix" in faults else plan.knowing(known)
         if "stall" in faults:
             machine.fault_done("stall")
             wire.wait_for_the_end()

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from fleet.engines.simulated.cache import PromptCache
 from fleet.engines.simulated.heat import Heat
 from fleet.engines.simulated.power import PowerMeter
 from fleet.engines.simulated.question import Question, Refusal, same_model
@@ -45,6 +46,7 @@ class ScriptedMachine:
         self._present = {name for name, model in self._models.items() if model.present}
         self._loaded: dict[str, Loaded] = {}
         self._loads = 0
+        self.cache = PromptCache()
         self._lock = threading.Lock()
         self._slots = {name: threading.Lock() for name in self._models}
 
@@ -124,11 +126,13 @@ class ScriptedMachine:
             )
             self._loaded[name] = there
             self._loads += 1
+            self.cache.forget(name)
         return there, max(round(model.load_s * self.script.time_scale * NS_PER_S), WARM_LOAD_NS)
 
     def unload(self, name: str) -> None:
         with self._lock:
             self._loaded.pop(full_model_name(name), None)
+            self.cache.forget(name)
 
     def _factor(self) -> float:
         return drawn_factor(self.script.noise_percent, self._seed, self._attempt, self._loads)

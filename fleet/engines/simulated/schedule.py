@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fleet.engines.simulated.question import Question
 from fleet.model.script import ScriptedModel
@@ -67,6 +67,16 @@ class Schedule:
     told_prompt_tokens: int
     clock: float = 1.0
     """What the server's own durations are multiplied with."""
+
+    def knowing(self, cached_tokens: int) -> Schedule:
+        """Without the time for what is in the cache; the last token is always evaluated."""
+        known = min(cached_tokens, self.prompt_tokens - 1)
+        saved_ns = round(self.prompt_ns * known / self.prompt_tokens)
+        return replace(
+            self,
+            prompt_ns=self.prompt_ns - saved_ns,
+            due_ns=tuple(due_ns - saved_ns for due_ns in self.due_ns),
+        )
 
     def counters(self, total_ns: int) -> dict[str, int]:
         told = {
