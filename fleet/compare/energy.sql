@@ -28,12 +28,17 @@ select
   -- Between two readings of power: the mean of both (trapezoid).
   case method when 'counter' then next_value - value
     else (value + next_value) / 2 * (gap_ns / 1e9) end as joules,
-  -- Of the counter, in the steps beside this one.
-  (value - lag(value) over series) / (offset_ns - lag(offset_ns) over series) as rate_before,
-  (lead(value, 2) over series - next_value) / (lead(offset_ns, 2) over series - next_ns)
-    as rate_after
+  -- Of the counter, over three steps before and after this one: a single one is as uncertain as
+  -- the time of its readings.
+  (value - first_value(value) over before)
+    / nullif(offset_ns - first_value(offset_ns) over before, 0) as rate_before,
+  (last_value(value) over after - next_value)
+    / nullif(last_value(offset_ns) over after - next_ns, 0) as rate_after
 from found
-window series as (partition by attempt_id, folder, scope, method, source order by offset_ns)
+window
+  series as (partition by attempt_id, folder, scope, method, source order by offset_ns),
+  before as (series rows between 3 preceding and current row),
+  after as (series rows between 1 following and 4 following)
 qualify gap_ns is not null;
 
 -- Why the energy of a window is not valid; empty where it is.
@@ -89,17 +94,16 @@ parts as (
     w.*, s.scope, s.method, s.source, s.gap_ns, s.offset_ns, s.next_ns, s.joules as step_joules,
     greatest(begin_ns, offset_ns) - offset_ns as from_ns,
     least(end_ns, next_ns) - offset_ns as until_ns,
-    -- Power changes where the phase does. So a step of the counter that holds the edge of a phase
-    -- is shared in the proportion of the rates before and after it, in time where those are not
-    -- known; and a reading of power counts up to the edge of the phase that it lies in.
-    coalesce(
-      rate_before * until_ns / nullif(rate_before * until_ns + rate_after * (gap_ns - until_ns), 0),
-      until_ns / gap_ns
-    ) as share_until,
-    coalesce(
-      rate_before * from_ns / nullif(rate_before * from_ns + rate_after * (gap_ns - from_ns), 0),
-      from_ns / gap_ns
-    ) as share_from,
+    -- Power changes where the phase does (at the idle window's ends it need not). So a step of
+    -- the counter that holds the edge of a phase is shared in the proportion of the rates before
+    -- and after it, in time where those are not known; and a reading of power counts up to the
+    -- edge of the phase that it lies in.
+    if(phase = 'idle', null, rate_before) as before,
+    if(phase = 'idle', null, rate_after) as after,
+    coalesce(before * until_ns / nullif(before * until_ns + after * (gap_ns - until_ns), 0),
+      until_ns / gap_ns) as share_until,
+    coalesce(before * from_ns / nullif(before * from_ns + after * (gap_ns - from_ns), 0),
+      from_ns / gap_ns) as share_from,
     case
       when method = 'counter' then step_joules * (share_until - share_from)
       when from_ns > 0 and until_ns = gap_ns then s.next_value * (until_ns - from_ns) / 1e9
