@@ -23,6 +23,8 @@ from fleet.model.trial import Attempt
 from fleet.plan.expand import LeftOut, Plan, expand
 from fleet.plan.resume import Remaining, digests, remaining, with_digests, within
 from fleet.plan.selection import select
+from fleet.plan.stopping import axis
+from fleet.plan.unlike import unlike
 from fleet.ports import Dispatcher
 from fleet.units import show_count, show_span
 from fleet.wiring import WorkerSpec, home_folder, host_name
@@ -94,7 +96,7 @@ def make_plan(request: Request, options: Options, home: Home, machines: Sequence
     if all(machine.engine is None for machine in chosen):
         errors = "\n".join(f"{machine.name}: {machine.engine_error}" for machine in chosen)
         raise FleetUnreachable(f"no engine answers: {errors}")
-    return expand(
+    planned = expand(
         request,
         chosen,
         past_seconds=home.past_seconds(request),
@@ -103,6 +105,9 @@ def make_plan(request: Request, options: Options, home: Home, machines: Sequence
         repeats=options.repeats,
         skip_unfit=options.skip_unfit,
     )
+    there = [machine.machine for machine in planned.machines]
+    warnings = unlike(axis(request, there), request, there)
+    return replace(planned, warnings=(*planned.warnings, *warnings))
 
 
 def open_dispatcher(request: Request, options: Options) -> Dispatcher:
