@@ -6,6 +6,7 @@
 | FactProbe | fingerprint.host, fingerprint.apple, fingerprint.nvidia, fingerprint.simulated |
 | Setting | settings.wired_limit, settings.simulated |
 | EngineHost | engines.ollama.own_server, engines.simulated.host |
+| TelemetryProbe | telemetry.host, .apple, .nvidia, .amd, .replay, .simulated |
 | Commands | commands.System; recorded outputs in the tests |
 | Store | store.parquet |
 | Dispatcher | dispatch.local, dispatch.ray |
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from fleet.model.event import Event
 from fleet.model.machine import EngineFacts, Fact, Machine, ModelFacts
@@ -82,6 +83,41 @@ class FactProbe(Protocol):
 
     def available(self) -> bool: ...
     def collect(self) -> Sequence[Fact]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One value a probe has read; the metric's name ends in its unit.
+
+    Metrics that energy is computed from are `SCOPE_energy_joules`, a total that only grows, and
+    `SCOPE_power_w`; SCOPE says what is measured: gpu_board, chip_package, cpu_package, system
+    (all behind the power supply) or wall.
+    """
+
+    metric: str
+    value: float | None
+    """None: the machine cannot tell; `source` says why."""
+    source: str
+    at_ns: int | None = None
+    """Monotonic time it is true of; None: the time of the reading."""
+
+
+class TelemetryProbe(Protocol):
+    """Reads values over time, never changes anything. One thread at a time calls it."""
+
+    name: str
+    pace: Literal["power", "state", "stream"]
+    """Which of the cadences it is read at; stream: `read` itself waits for what comes next."""
+
+    def available(self) -> bool: ...
+
+    def read(self) -> Sequence[Sample]:
+        """Whatever it raises becomes a gap with that reason. Begins anew after `close`."""
+        ...
+
+    def close(self) -> None:
+        """Ends what `read` has started; called after each trial."""
+        ...
 
 
 class Engine(Protocol):

@@ -7,7 +7,7 @@ import socket
 import sys
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,12 +17,13 @@ from fleet.errors import UserError
 if TYPE_CHECKING:  # who only wants a folder does not wait for the nouns and their validators
     from fleet.commands import SystemCommands
     from fleet.engines.simulated import Simulated
-    from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine
+    from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine, Telemetry
     from fleet.model.machine import EngineFacts, Fingerprint
     from fleet.model.script import MachineScript
-    from fleet.ports import Engine, EngineHost, FactProbe
+    from fleet.ports import Clock, Engine, EngineHost, FactProbe, Stop, TelemetryProbe
     from fleet.settings.life import TrialSettings
     from fleet.settings.simulated import ScriptedLimit
+    from fleet.telemetry.sampler import Sampler
 
     EngineSpec = OllamaEngine | EmbeddedEngine | SimulatedEngine
 
@@ -52,10 +53,18 @@ class Node:
     look: Callable[[], Fingerprint]
     make_engine: Callable[[], Engine]
     settings: TrialSettings
+    telemetry: Callable[[Telemetry], Sequence[TelemetryProbe]]
     restart: Callable[[Engine], Engine] | None = None
     """Gives the engine to go on with; None: fleet may not restart this one."""
     begin: Callable[[Engine, str], None] | None = None
     """Tells the engine which attempt begins; only a simulated one asks."""
+
+
+def sampler(node: Node, clock: Clock, stop: Stop) -> Sampler:
+    """What reads this machine while trials run; its probes are looked for at the first."""
+    from fleet.telemetry.sampler import Sampler
+
+    return Sampler(node.telemetry, clock, stop)
 
 
 def node(spec: WorkerSpec, state: Path) -> Node:
@@ -86,6 +95,7 @@ def _simulated_node(engine: SimulatedEngine, name: str) -> Node:
         name=name,
         look=lambda: assemble.fingerprint(probes),
         make_engine=server.start,
+        telemetry=server.telemetry,
         restart=server.restart,
         begin=server.begin,
         settings=_simulated_settings(script, limit, machine_id),
@@ -116,6 +126,14 @@ class _SimulatedServer:
         if self._engine is not None:
             self._engine.begin(attempt_id)
 
+    def telemetry(self, asked: Telemetry) -> Sequence[TelemetryProbe]:
+        """The scripted machine has a power meter or none; the host it runs on is not it."""
+        from fleet.telemetry.simulated import ScriptedPower
+
+        if self._script().power is None or self._engine is None:
+            return []
+        return [ScriptedPower(self._engine.power)]
+
     def thermal_class(self) -> str | None:
         return None if self._engine is None else self._engine.thermal_class()
 
@@ -136,6 +154,16 @@ def _simulated_settings(
     )
 
 
+def _real_telemetry(asked: Telemetry) -> Sequence[TelemetryProbe]:
+    from fleet.clock import SystemClock
+    from fleet.commands import SystemCommands
+    from fleet.telemetry import amd, apple, host, nvidia
+
+    if sys.platform == "darwin":
+        return [host.MacHost(SystemCommands()), *apple.apple_probes(asked, SystemClock())]
+    return [host.LinuxHost(), host.Rapl(), *nvidia.nvidia_probes(), *amd.amd_probes()]
+
+
 def _real_node(spec: WorkerSpec, state: Path) -> Node:
     from fleet.commands import SystemCommands
     from fleet.fingerprint import assemble
@@ -148,6 +176,7 @@ def _real_node(spec: WorkerSpec, state: Path) -> Node:
         name=spec.name or host_name(),
         look=lambda: assemble.fingerprint(probes),
         make_engine=lambda: _real_engine(spec.engine),
+        telemetry=_real_telemetry,
         restart=_restart_of(spec.engine, commands),
         settings=_real_settings(spec.engine, commands, assemble.machine_id(platform, None)),
     )

@@ -54,6 +54,7 @@ class NodeWorker:
         self._spool = Spool(state / "spool" / self._node.machine_id)
         self._clock = SystemClock()
         self._stop = threading.Event()
+        self._sampler = wiring.sampler(self._node, self._clock, self._stop)
         self._dropped: set[str] = set()
         self._seconds_seen: dict[tuple[str, str, str, str], float] = {}
         self._news: list[str] = []
@@ -164,9 +165,7 @@ class NodeWorker:
         except (TrialError, Interrupted) as problem:
             result = not_begun(attempt, problem, self._clock)
         else:
-            applied = self._node.settings.applied
-            place = Place(engine, self._node.look, self._clock, self._stop, applied=applied)
-            measured = run_trial(attempt, place)
+            measured = run_trial(attempt, self._place(engine))
             anew = restarted or measured.engine_restarted
             result = replace(measured, cooled_ns=cooled_ns, engine_restarted=anew)
         if result.outcome != "cancelled":
@@ -194,6 +193,16 @@ class NodeWorker:
                 raise Interrupted("stopped while the machine cooled down") from None
             waited_ns: int | None = ended.value
             return waited_ns
+
+    def _place(self, engine: Engine) -> Place:
+        return Place(
+            engine,
+            self._node.look,
+            self._clock,
+            self._stop,
+            applied=self._node.settings.applied,
+            sampling=self._sampler.sampling,
+        )
 
     def _keep(self, result: TrialResult) -> None:
         try:

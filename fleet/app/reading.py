@@ -63,7 +63,7 @@ def read_comparison(homes: Sequence[Path], asked: Comparing) -> Comparison:
 
 @interruptible()
 def read_trial(homes: Sequence[Path], prefix: str) -> Shown:
-    with closing(open_store(_folders(homes))) as con:
+    with closing(open_store(_folders(homes), ["trials", "requests", "readings"])) as con:
         return show(con, prefix)
 
 

@@ -82,6 +82,10 @@ def shown_lines(found: Shown) -> list[str]:
         if told:
             lines.append(f"  {title:<11}{'  '.join(told)}")
     lines += ["", *(f"  {line}" for line in _request_lines(found.requests))]
+    if found.readings:
+        lines += ["", *(f"  {line}" for line in _reading_lines(found.readings))]
+    if found.energy:
+        lines += ["", *(f"  {line}" for line in map(_energy_line, found.energy))]
     return [*lines, "", *_reproduce(trial)]
 
 
@@ -113,6 +117,28 @@ def _request_lines(requests: Sequence[Row]) -> list[str]:
         for row in requests
     ]
     return aligned(titles, rows, right=titles[2:-1])
+
+
+def _reading_lines(readings: Sequence[Row]) -> list[str]:
+    """Least, median and most of each metric; a gap has its reason as the source."""
+    titles = ("reading", "least", "median", "most", "values", "gaps", "source")
+    rows = [
+        (
+            str(row["metric"]),
+            *(_number(row[name]) for name in ("least", "median", "most")),
+            str(row["values"]),
+            str(row["gaps"] or ""),
+            str(row["source"]),
+        )
+        for row in readings
+    ]
+    return aligned(titles, rows, right=titles[1:-1])
+
+
+def _energy_line(row: Row) -> str:
+    told = f"energy   {row['point']}  {row['scope']}  {_number(row['joules_per_token'])} J/token"
+    told += f"  {_number(row['tokens_per_joule'])} tokens/J  by {row['method']} ({row['source']})"
+    return told if row["valid"] else f"{told}  not valid: {row['invalid']}"
 
 
 def _reproduce(trial: Row) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 
+from fleet.compare.energy import energy_of_attempt
 from fleet.compare.reader import Row, rows
 from fleet.compare.views import question
 from fleet.errors import UnknownName, UserError, nearest
@@ -64,6 +65,10 @@ class Shown:
     """The attempt that counts, else the last one."""
     attempts: tuple[Row, ...]
     requests: tuple[Row, ...]
+    readings: tuple[Row, ...] = ()
+    """One row per metric and source: least, median, most."""
+    energy: tuple[Row, ...] = ()
+    """Rows of the view `energy`."""
 
 
 _CELL = ("experiment", "session", "machine_id", "machine", "model", "job", "settings")
@@ -72,7 +77,7 @@ _CELL = ("experiment", "session", "machine_id", "machine", "model", "job", "sett
 def results(con: duckdb.DuckDBPyConnection, experiment: str | None = None) -> list[ResultRow]:
     """Every cell, one without a single valid request too. Raises UnknownName."""
     if experiment is not None:
-        _check_experiment(con, experiment)
+        check_experiment(con, experiment)
     left_out = _left_out(con, experiment)
     found, seen = [], set()
     for row in rows(con, question("results"), [experiment]):
@@ -99,8 +104,14 @@ def show(con: duckdb.DuckDBPyConnection, trial_prefix: str) -> Shown:
         )
     trial = attempts[0]
     name = "requests_of_attempt" if trial["counted"] else "raw_requests_of_attempt"
-    asked = rows(con, question(name), [trial["attempt_id"]])
-    return Shown(trial=trial, attempts=tuple(attempts), requests=tuple(asked))
+    attempt = trial["attempt_id"]
+    return Shown(
+        trial=trial,
+        attempts=tuple(attempts),
+        requests=tuple(rows(con, question(name), [attempt])),
+        readings=tuple(rows(con, question("readings_of_attempt"), [attempt])),
+        energy=tuple(energy_of_attempt(con, attempt)),
+    )
 
 
 def _result(row: Row, left_out: Mapping[str, int]) -> ResultRow:
@@ -167,7 +178,7 @@ def _left_out(
     return found
 
 
-def _check_experiment(con: duckdb.DuckDBPyConnection, name: str) -> None:
+def check_experiment(con: duckdb.DuckDBPyConnection, name: str) -> None:
     there = [str(row["experiment"]) for row in rows(con, "select distinct experiment from trials")]
     if name not in there:
         raise UnknownName(_unknown(name, "experiment in these results", there), "fleet results")

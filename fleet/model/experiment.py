@@ -70,6 +70,19 @@ class Repeats(Noun):
     """A contrast is known well enough when its ratio is known this closely."""
 
 
+class Telemetry(Noun):
+    """How often a machine is read while it is measured."""
+
+    power_s: float = Field(default=0.2, ge=0.05, le=60)
+    """Seconds between two readings of power and energy."""
+    state_s: float = Field(default=1.0, ge=0.05, le=60)
+    """Seconds between two readings of load, memory, temperature, clocks."""
+    idle_s: float = Field(default=2.0, ge=0, le=600)
+    """Seconds of rest before the load, where power can be read: what the machine draws idle."""
+    powermetrics: bool = False
+    """On Macs also run `sudo -n powermetrics`, which needs the right to."""
+
+
 def _reads_as_span(text: str) -> str:
     if span_s(text) <= 0:
         raise ValueError(f"{text!r} is no time at all")
@@ -155,6 +168,8 @@ class Experiment(Noun):
     """Whether a wired limit may be below a machine's own default."""
     repeats: int | Repeats = Repeats()
     """A number of blocks, or least and most with a width to reach."""
+    telemetry: Literal["off"] | Telemetry = Telemetry()
+    """off, or how often load, heat and power are read meanwhile."""
     canary: Literal["on", "off"] | None = None
     """The same small trial at the start, between blocks and at the end of each machine, to see
     whether it drifts. Left out: on from 3 repeats on, off for model names on the command line."""

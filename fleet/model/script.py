@@ -53,6 +53,16 @@ class Fault(Noun):
     """Only for this model."""
 
 
+class ScriptedPower(Noun):
+    """What a scripted machine's GPU board draws, in watts; a load draws no more than rest."""
+
+    idle_w: float = Field(gt=0)
+    prefill_w: float = Field(gt=0)
+    decode_w: float = Field(gt=0)
+    counter: bool = True
+    """It also has a counter of all energy since it was started."""
+
+
 class Throttle(Noun):
     """A machine that gets hot: it works at full speed only for so long."""
 
@@ -89,3 +99,5 @@ class MachineScript(Noun):
     """Real seconds per scripted second; a practice fleet may run faster than life."""
     models: dict[str, ScriptedModel] = Field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
+    power: ScriptedPower | None = None
+    """What the machine draws; left out: it cannot tell."""

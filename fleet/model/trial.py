@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fleet.identity import content_id
-from fleet.model.experiment import CoolDown, EmbeddedEngine, OllamaEngine, SimulatedEngine
+from fleet.model.experiment import (
+    CoolDown,
+    EmbeddedEngine,
+    OllamaEngine,
+    SimulatedEngine,
+    Telemetry,
+)
 from fleet.model.job import Job
 from fleet.model.settings import Value
 
@@ -49,6 +55,9 @@ class Trial:
     """Of an A/A run: a or b, the same cell measured twice in each block."""
     cool_down: CoolDown | None = None
     restart_engine: bool = False
+
+    telemetry: Telemetry | None = None
+    """How the machine is read meanwhile; None: not at all. No part of the question asked."""
 
     def cell(self) -> tuple[str, str, str, str]:
         """What stays the same over the blocks: machine, model, job, settings."""

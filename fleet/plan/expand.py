@@ -280,6 +280,7 @@ def _trial(
         session=schedule.session,
         estimate_s=estimate_s,
         why=experiment.why,
+        telemetry=None if experiment.telemetry == "off" else experiment.telemetry,
         role=step.role,
         side=step.side,
         cool_down=experiment.cool_down,

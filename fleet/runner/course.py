@@ -12,7 +12,7 @@ from fleet import __version__
 from fleet.errors import Interrupted, TrialError
 from fleet.model.job import Think
 from fleet.model.machine import Fingerprint, ModelFacts
-from fleet.model.measure import Placement, RequestRecord, TrialResult
+from fleet.model.measure import Placement, Reading, RequestRecord, TrialResult
 from fleet.model.trial import Attempt
 from fleet.ports import Clock, InForce
 from fleet.prompts import Scale
@@ -39,6 +39,7 @@ class Course:
     """What is sent with each chat of this trial."""
     scale: Scale | None = None
     """What this model's vocabulary makes of the words of the job's text."""
+    readings: list[Reading] = field(default_factory=list)
     _fresh: bool = False
     _requests: list[RequestRecord] = field(default_factory=list)
     _indexes: Iterator[int] = field(default_factory=itertools.count)
@@ -99,6 +100,7 @@ class Course:
             fingerprint=self.fingerprint,
             fingerprint_after=self.fingerprint_after,
             requests=self.requests(),
+            readings=tuple(self.readings),
         )
 
 

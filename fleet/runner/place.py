@@ -7,9 +7,17 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from fleet.model.machine import Fingerprint
-from fleet.model.trial import Attempt
+from fleet.model.measure import Reading
+from fleet.model.trial import Attempt, Trial
 from fleet.ports import Clock, Engine, InForce, Stop
 from fleet.runner.page_cache import forget_file
+
+Sampling = Callable[[Trial, int, list[Reading]], AbstractContextManager[None]]
+"""While it is entered the machine is read; readings, counted from the zero, go into the list."""
+
+
+def no_sampling(trial: Trial, zero_ns: int, into: list[Reading]) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 def _as_found(attempt: Attempt, engine: Engine, stop: Stop) -> AbstractContextManager[InForce]:
@@ -26,3 +34,4 @@ class Place:
     """Takes a file out of the memory of the operating system; whether that was done."""
     applied: Callable[[Attempt, Engine, Stop], AbstractContextManager[InForce]] = _as_found
     """Settings of the system and of the engine's environment: in force inside, put back after."""
+    sampling: Sampling = no_sampling

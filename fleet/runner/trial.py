@@ -27,9 +27,10 @@ def run_trial(attempt: Attempt, place: Place) -> TrialResult:
         _check(attempt.trial, place, course)
         with place.applied(attempt, place.engine, place.stop) as course.in_force:
             inside = replace(place, engine=course.in_force.engine)
-            _load(attempt.trial, inside, course)
-            for point in _points_in_order(attempt.trial):
-                _measure(Asking(attempt.trial, inside, course), point)
+            with place.sampling(attempt.trial, course.zero_ns, course.readings):
+                _load(attempt.trial, inside, course)
+                for point in _points_in_order(attempt.trial):
+                    _measure(Asking(attempt.trial, inside, course), point)
     except (TrialError, Interrupted) as problem:
         failure = problem
     if course.in_force and not course.in_force.restarted:  # else nothing was loaded there

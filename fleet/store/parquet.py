@@ -53,6 +53,15 @@ class ParquetStore:
             self._pack_if_possible(waiting)
         return True
 
+    def add_readings(self, name: str, rows: Sequence[codec.Row]) -> None:
+        """Readings of attempts that are here already, from a source of its own.
+
+        They lie in a file of this name beside those of the attempts; it is never packed.
+        """
+        with self._writing() as now:
+            path = now / "readings" / f"{name}.parquet"
+            publish({path: codec.encode_rows("readings", rows)}, self._staging)
+
     def pack(self, force: bool = False) -> int:
         """Number of attempts packed: none while few wait, unless `force`."""
         with self._writing() as now:

@@ -18,9 +18,9 @@ from fleet.errors import (
 )
 from fleet.model.job import Job, Point
 from fleet.model.machine import EngineFacts, Fingerprint, ModelFacts, Proofs
-from fleet.model.measure import Ask, Placement, Reply, TrialResult
+from fleet.model.measure import Ask, Placement, Reading, Reply, TrialResult
 from fleet.model.settings import Value
-from fleet.model.trial import Attempt
+from fleet.model.trial import Attempt, Trial
 from fleet.ports import InForce, Say, Stop
 from fleet.runner import Place, run_trial
 from tests import builders
@@ -297,3 +297,23 @@ def test_a_setting_that_fails_is_a_failed_row(
     result = run_with(engine, OwnSettings(WordEngine(engine.clock), fail=problem))
     assert (result.outcome, result.reason, result.transient) == ("failed", problem.reason, True)
     assert result.fingerprint is not None
+
+
+def test_the_machine_is_read_from_before_the_load_until_all_is_asked(engine: WordEngine) -> None:
+    seen: list[tuple[str, int, int]] = []
+
+    @contextmanager
+    def sampling(trial: Trial, zero_ns: int, into: list[Reading]) -> Iterator[None]:
+        into.append(Reading(offset_ns=1, metric="gpu_power_w", source="test", value=zero_ns))
+        seen.append(("begun", len(engine.loads), len(engine.asked)))
+        try:
+            yield
+        finally:
+            seen.append(("ended", len(engine.loads), len(engine.asked)))
+
+    place = Place(engine, lambda: PLACE, engine.clock, threading.Event(), sampling=sampling)
+    engine.fail_at = 1
+    result = run_trial(builders.attempt(), place)
+    assert seen == [("begun", 0, 0), ("ended", 1, 2)]
+    assert [reading.value for reading in result.readings] == [result.zero_ns]
+    assert result.outcome == "failed"

@@ -373,3 +373,26 @@ def test_a_folder_without_the_right_to_write(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(StoreUnusable, match="Permission denied"):
         ParquetStore(tmp_path / "results")
+
+
+def test_readings_of_another_source_stay_through_packing(folder: Path, store: ParquetStore) -> None:
+    made = result(1)
+    store.write(made)
+    row = {
+        "attempt_id": made.attempt_id,
+        "offset_ns": 5,
+        "metric": "wall_power_w",
+        "source": "wall meter",
+        "value": 90.0,
+    }
+    store.add_readings("wall-1", [row])
+    store.add_readings("wall-1", [row])
+    for force in (False, True):
+        store.pack(force=force)
+        found = duckdb.sql(
+            f"from read_parquet('{folder}/current/readings/*.parquet') "
+            "select metric order by metric"
+        ).fetchall()
+        assert found == [("gpu_power_w",), ("wall_power_w",)]
+    with pytest.raises(StoreUnusable):
+        ParquetStore(folder, read_only=True).add_readings("wall-2", [row])

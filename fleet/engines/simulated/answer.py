@@ -76,6 +76,8 @@ def _generate(
             machine.fault_done("stall")
             wire.wait_for_the_end()
         lines, last_ns = Lines(question, len(plan.due_ns)), start_ns + plan.due_ns[-1]
+        if machine.meter is not None:
+            machine.meter.work(start_ns + load_ns, start_ns + plan.due_ns[0], last_ns)
         if question.stream:
             _stream(wire, lines, plan, start_ns, faults)
         else:

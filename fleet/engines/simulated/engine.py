@@ -6,11 +6,15 @@ stamps them would hold the interpreter just when it is needed.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
+from http.client import HTTPConnection
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from fleet.errors import EngineUnreachable
 from fleet.model.machine import EngineFacts, ModelFacts
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from fleet.engines.ollama import Ollama
 
 END_S = 5.0
+POWER_S = 2.0
 
 
 class Simulated:
@@ -65,6 +70,14 @@ class Simulated:
 
     def unload(self, model: str) -> None:
         self._client.unload(model)
+
+    def power(self) -> tuple[float, float | None]:
+        """Watts at this moment, and joules so far where the machine has a counter."""
+        address = urlsplit(self.base_url)
+        with closing(HTTPConnection(str(address.hostname), address.port, timeout=POWER_S)) as meter:
+            meter.request("GET", "/simulated/power")
+            told = json.load(meter.getresponse())
+        return told["power_w"], told["energy_joules"]
 
     def begin(self, attempt_id: str) -> None:
         """What is loaded from here on draws its noise for this attempt."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fleet.engines.simulated.cache import PromptCache
 from fleet.engines.simulated.heat import Heat
 from fleet.engines.simulated.memory import placed
+from fleet.engines.simulated.power import PowerMeter
 from fleet.engines.simulated.question import Question, Refusal, same_model
 from fleet.engines.simulated.schedule import Speeds
 from fleet.model.machine import full_model_name
@@ -38,6 +39,7 @@ class ScriptedMachine:
         self.requests_seen = 0
         """Generation requests; loads and unloads are none."""
         self.faults_done: list[str] = []
+        self.meter = None if script.power is None else PowerMeter(script.power)
         self.heat = Heat(script.throttle, script.time_scale)
         self._seed = seed
         self._attempt = ""

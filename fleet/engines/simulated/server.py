@@ -114,6 +114,8 @@ class _Handler(BaseHTTPRequestHandler):
             },
             "/simulated/state": lambda: state_of(machine),
         }
+        if machine.meter is not None:
+            paths["/simulated/power"] = machine.meter.read
         tell = paths.get(self.path)
         if tell is None:
             self._refuse_path()

@@ -1,0 +1,98 @@
+"""AMD GPUs through the kernel's files: power, load, memory, heat and clock.
+
+The driver has no energy counter there; energy is the integral of the power. Values are over all
+GPUs, as for NVIDIA's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from fleet.ports import Sample, TelemetryProbe
+from fleet.telemetry.host import number_in, text_in
+from fleet.units import MIB
+
+VENDOR = "0x1002"
+CARD = re.compile(r"card\d+")
+"""`card0-DP-1` is one of its outputs."""
+
+
+def amd_probes(root: Path = Path("/")) -> list[TelemetryProbe]:
+    return [AmdPower(root), AmdState(root)]
+
+
+class _Cards:
+    def __init__(self, root: Path) -> None:
+        self._folder = root / "sys" / "class" / "drm"
+        self._cards: list[Path] = []
+        """Folders `device` of the cards."""
+
+    def available(self) -> bool:
+        cards = (path for path in self._folder.glob("card*") if CARD.fullmatch(path.name))
+        devices = sorted(card / "device" for card in cards)
+        found = [path for path in devices if text_in(path / "vendor") == VENDOR]
+        # Beside a board, the small GPU inside the processor drives the screen.
+        self._cards = [path for path in found if _is_board(path)] or found
+        return bool(self._cards)
+
+    def close(self) -> None: ...
+
+    def _over_all(
+        self,
+        metric: str,
+        files: Sequence[str],
+        scale: float,
+        fold: Callable[[list[float]], float],
+    ) -> Sample:
+        """From the first of the files that can be read; None where a card has none of them."""
+        values = [_first(card, files) for card in self._cards]
+        known = [value / scale for value in values if value is not None]
+        if not known or len(known) < len(values):
+            why = f"amdgpu: {' and '.join(files)} cannot be read"
+            return Sample(metric=metric, value=None, source=why)
+        return Sample(metric=metric, value=fold(known), source="amdgpu")
+
+
+class AmdPower(_Cards):
+    name = "amd power"
+    pace: Literal["power", "state", "stream"] = "power"
+
+    def read(self) -> Sequence[Sample]:
+        files = ["hwmon/*/power1_average", "hwmon/*/power1_input"]
+        scope = "gpu_board" if all(map(_is_board, self._cards)) else "chip_package"
+        return [self._over_all(f"{scope}_power_w", files, 1e6, sum)]
+
+
+class AmdState(_Cards):
+    name = "amd"
+    pace: Literal["power", "state", "stream"] = "state"
+
+    def read(self) -> Sequence[Sample]:
+        return [
+            self._over_all("gpu_busy_percent", ["gpu_busy_percent"], 1, _mean),
+            self._over_all("gpu_memory_used_mb", ["mem_info_vram_used"], MIB, sum),
+            self._over_all("gpu_shared_memory_used_mb", ["mem_info_gtt_used"], MIB, sum),
+            self._over_all("gpu_temperature_c", ["hwmon/*/temp1_input"], 1000, max),
+            self._over_all("gpu_clock_mhz", ["hwmon/*/freq1_input"], 1e6, min),
+        ]
+
+
+def _is_board(card: Path) -> bool:
+    """The driver lets the power of a board be capped, not that of a processor with a GPU in it."""
+    return _first(card, ["hwmon/*/power1_cap"]) is not None
+
+
+def _first(card: Path, files: Iterable[str]) -> int | None:
+    for pattern in files:
+        for path in sorted(card.glob(pattern)):
+            value = number_in(path)
+            if value is not None:
+                return value
+    return None
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)

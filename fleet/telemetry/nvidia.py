@@ -1,0 +1,140 @@
+"""NVIDIA GPUs through NVML: their energy counter, power, load, memory, heat and clocks.
+
+Values are over all GPUs: sums of energy, power and memory, the mean of the load, the highest
+temperature, the lowest clock. The library is imported where it is looked for, and only there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from fleet.ports import Sample, TelemetryProbe
+from fleet.units import MIB
+
+NOT_TOLD = frozenset({3, 4, 13})
+"""Codes for not supported, no permission, function not found: a value is missing, not a GPU."""
+
+
+def nvidia_probes(load: Callable[[], Any] | None = None) -> list[TelemetryProbe]:
+    """Two probes, since power is read more often than the rest. `load` gives the module pynvml."""
+    return [NvidiaPower(load or import_pynvml), NvidiaState(load or import_pynvml)]
+
+
+def import_pynvml() -> Any:
+    import pynvml
+
+    return pynvml
+
+
+class _Gpus:
+    """The open library with a handle for each GPU. Stays open: opening may take seconds."""
+
+    def __init__(self, load: Callable[[], Any]) -> None:
+        self._load = load
+        self._nvml: Any = None
+        self._handles: list[Any] = []
+
+    def available(self) -> bool:
+        try:
+            self._open()
+        except ImportError:
+            return False
+        except self._nvml.NVMLError:  # no driver, no GPU
+            return False
+        return bool(self._handles)
+
+    def close(self) -> None: ...
+
+    def _open(self) -> None:
+        self._nvml = nvml = self._load()
+        nvml.nvmlInit()
+        count = nvml.nvmlDeviceGetCount()
+        self._handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(count)]
+
+    def _over_all(
+        self, metric: str, read: Callable[[Any], float], fold: Callable[[list[float]], float]
+    ) -> Sample:
+        """None with NVML's words where one GPU cannot tell; raises where one is lost."""
+        if not self._handles:
+            self._open()
+        try:
+            value = fold([read(handle) for handle in self._handles])
+        except self._nvml.NVMLError as problem:
+            if problem.value in NOT_TOLD:
+                return Sample(metric=metric, value=None, source=f"nvml: {problem}")
+            self._handles = []  # the next reading opens the library anew
+            raise
+        several = f" over {len(self._handles)} GPUs" if len(self._handles) > 1 else ""
+        return Sample(metric=metric, value=value, source=f"nvml{several}")
+
+
+class NvidiaPower(_Gpus):
+    name = "nvidia power"
+    pace: Literal["power", "state", "stream"] = "power"
+
+    def read(self) -> Sequence[Sample]:
+        return [
+            self._over_all("gpu_board_energy_joules", self._joules, sum),
+            self._over_all("gpu_board_power_w", self._watts, sum),
+        ]
+
+    def _joules(self, handle: Any) -> float:
+        """Since the driver was loaded; from Volta on."""
+        return float(self._nvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1000
+
+    def _watts(self, handle: Any) -> float:
+        try:
+            return float(self._nvml.nvmlDeviceGetPowerUsage(handle)) / 1000
+        except self._nvml.NVMLError as problem:
+            if problem.value not in NOT_TOLD:
+                raise
+            return self._instant_watts(handle, problem)
+
+    def _instant_watts(self, handle: Any, problem: Exception) -> float:
+        """Some GPUs tell only the power of the moment, as a field of its own."""
+        fields = self._nvml.nvmlDeviceGetFieldValues(handle, [self._nvml.NVML_FI_DEV_POWER_INSTANT])
+        if fields[0].nvmlReturn != 0:
+            raise problem
+        return float(fields[0].value.uiVal) / 1000
+
+
+class NvidiaState(_Gpus):
+    name = "nvidia"
+    pace: Literal["power", "state", "stream"] = "state"
+
+    def read(self) -> Sequence[Sample]:
+        return [
+            self._over_all("gpu_busy_percent", self._busy, _mean),
+            self._over_all("gpu_memory_used_mb", self._used_mb, sum),
+            self._over_all("gpu_temperature_c", self._temperature, max),
+            self._over_all("gpu_clock_mhz", self._clock_mhz, min),
+            self._over_all("gpu_clock_event_bits", self._events, _any_bit),
+        ]
+
+    def _busy(self, handle: Any) -> float:
+        return float(self._nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
+
+    def _used_mb(self, handle: Any) -> float:
+        return float(self._nvml.nvmlDeviceGetMemoryInfo(handle).used) / MIB
+
+    def _temperature(self, handle: Any) -> float:
+        return float(self._nvml.nvmlDeviceGetTemperature(handle, self._nvml.NVML_TEMPERATURE_GPU))
+
+    def _clock_mhz(self, handle: Any) -> float:
+        return float(self._nvml.nvmlDeviceGetClockInfo(handle, self._nvml.NVML_CLOCK_SM))
+
+    def _events(self, handle: Any) -> float:
+        """0x8 hardware slowdown, 0x20 and 0x40 heat, 0x80 power brake; 0x4 is normal under load."""
+        return float(self._nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle))
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _any_bit(values: list[float]) -> float:
+    bits = 0
+    for value in values:
+        bits |= int(value)
+    return float(bits)

@@ -1,0 +1,32 @@
+"""The scripted power curve of a simulated machine, read from its server as from a meter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from fleet.ports import Sample
+
+SOURCE = "machine script"
+
+
+class ScriptedPower:
+    """`meter` gives watts at this moment, and joules since the server began or None."""
+
+    name = "simulated"
+    pace: Literal["power", "state", "stream"] = "power"
+
+    def __init__(self, meter: Callable[[], tuple[float, float | None]]) -> None:
+        self._meter = meter
+
+    def available(self) -> bool:
+        return True
+
+    def read(self) -> Sequence[Sample]:
+        watts, joules = self._meter()
+        samples = [Sample(metric="gpu_board_power_w", value=watts, source=SOURCE)]
+        if joules is not None:
+            samples.append(Sample(metric="gpu_board_energy_joules", value=joules, source=SOURCE))
+        return samples
+
+    def close(self) -> None: ...
