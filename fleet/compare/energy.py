@@ -5,20 +5,14 @@ from __future__ import annotations
 import duckdb
 
 from fleet.compare.reader import Row, rows
-from fleet.compare.views import HERE, question
+from fleet.compare.views import question
 
 
 def energy_of_attempt(con: duckdb.DuckDBPyConnection, attempt_id: object) -> list[Row]:
-    """Rows of the view `energy`; none where no energy was read."""
-    _make_views(con)
+    """Rows of the view `energy`; none where no energy was read. `con` has the readings open."""
     query = "select * exclude (folder, energy_version) from energy where attempt_id = ?"
     return rows(con, query, [attempt_id])
 
 
 def energy_of_cells(con: duckdb.DuckDBPyConnection, experiment: str | None) -> list[Row]:
-    _make_views(con)
     return rows(con, question("energy_of_cells"), [experiment])
-
-
-def _make_views(con: duckdb.DuckDBPyConnection) -> None:
-    con.execute((HERE / "energy.sql").read_text(encoding="utf-8"))

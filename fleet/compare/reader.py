@@ -93,7 +93,8 @@ def _create_views(
             f"create temp table raw_{table} as "
             f"select *, 0 as folder from read_parquet({schema}) limit 0"
         )
-    con.execute(fill_views({table: f"raw_{table}" for table in TABLES}))
+    raw = {table: f"raw_{table}" for table in TABLES}
+    con.execute(fill_views(raw, energy="readings" in tables))
     for table in tables:
         con.execute(f"drop table raw_{table}")
         _create_raw(con, roots, table, by_name=False)

@@ -14,9 +14,13 @@ def views_sql(root: str = "current") -> str:
     return fill_views({table: union_of_files([root], table) for table in TABLES})
 
 
-def fill_views(sources: Mapping[str, str]) -> str:
-    """The views over the given table expressions; each has a column `folder`, a number."""
-    text = (HERE / "views.sql").read_text(encoding="utf-8")
+def fill_views(sources: Mapping[str, str], *, energy: bool = True) -> str:
+    """The views over the given table expressions; each has a column `folder`, a number.
+
+    Those of `energy` take a tenth of a second to bind, and few questions ask for them.
+    """
+    texts = ("views.sql", "energy.sql") if energy else ("views.sql",)
+    text = "\n".join((HERE / name).read_text(encoding="utf-8") for name in texts)
     for table in TABLES:
         text = text.replace(f"{{{table}}}", sources[table])
     return text
