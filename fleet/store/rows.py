@@ -18,6 +18,9 @@ from fleet.store.schema import FINGERPRINTS, TABLES, TRIALS
 
 Row = dict[str, object]
 
+MOST_INTEGER = 2**63
+"""What is absurd as an integer of 64 bits is null there, and kept in the JSON of the facts."""
+
 MAX_GAP_US = 2**31 - 1
 """A longer gap does not fit its column, and is null there."""
 
@@ -292,7 +295,9 @@ def _fitting(value: FactValue, kind: pa.DataType) -> FactValue:
         return value if isinstance(value, bool) else None
     if isinstance(value, (str, bool)) or not math.isfinite(value):
         return None
-    return float(value) if kind == pa.float64() else round(value)
+    if kind == pa.float64():
+        return float(value)
+    return round(value) if abs(value) < MOST_INTEGER else None
 
 
 def _finite(value: FactValue) -> FactValue:

@@ -20,6 +20,8 @@ from fleet.compare.text import results_lines
 from fleet.errors import StoreUnusable, UnknownName, UserError
 from tests.builders_compare import GoldenStore, request, transcripts
 
+SHOWN = ("trials", "requests", "readings")
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -80,7 +82,7 @@ def test_an_unknown_experiment_is_named_with_the_nearest(folder: Path) -> None:
 
 
 def test_show_takes_the_beginning_of_an_id(folder: Path) -> None:
-    con = open_store([folder])
+    con = open_store([folder], SHOWN)
     shown = show(con, "aa1")
     assert shown.trial["trial_id"] == "trial-aa1"
     assert shown.requests[0]["naive_decode_tokens_per_s"] == pytest.approx(100 * 201 / 200)
@@ -94,7 +96,7 @@ def test_show_takes_the_beginning_of_an_id(folder: Path) -> None:
 
 
 def test_show_of_a_failed_trial_has_no_rates(folder: Path) -> None:
-    shown = show(open_store([folder]), "trial-broken")
+    shown = show(open_store([folder], SHOWN), "trial-broken")
     assert (shown.trial["counted"], shown.trial["reason"]) == (False, "stream_broken")
     assert len(shown.requests) == 1
     assert not any("per_s" in name for name in shown.requests[0])

@@ -61,6 +61,12 @@ def test_a_fact_of_the_wrong_kind_is_null_in_its_column_and_kept_in_the_json():
     assert facts["chip"]["value"] == 3
 
 
+def test_an_integer_that_no_column_holds_is_null():
+    absurd = fingerprint({**FACTS, "cpu_cores": 2.0**63, "memory_gb": 2**70, "gpu_cores": 2**62})
+    (row,) = rows_of(replace(result(), fingerprint=absurd))["fingerprints"]
+    assert (row["cpu_cores"], row["memory_gb"], row["gpu_cores"]) == (None, None, 2**62)
+
+
 def test_not_a_number_is_null_everywhere():
     readings = (Reading(offset_ns=1, metric="w", source="x", value=float("nan")),)
     odd = fingerprint({**FACTS, "memory_gb": float("inf")})
