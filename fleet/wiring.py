@@ -60,10 +60,11 @@ def _simulated_node(engine: SimulatedEngine, name: str) -> Node:
     if script is None:
         known = ", ".join(engine.machines)
         raise UserError(f"no scripted machine is called {name!r}", f"the scripts are: {known}")
+    probe = ScriptedProbe(script)
     return Node(
         machine_id=assemble.machine_id(f"simulated {name}", None),
         name=name,
-        look=lambda: assemble.fingerprint([ScriptedProbe(script)]),
+        look=lambda: assemble.fingerprint([probe]),
         make_engine=lambda: _simulated_engine(script),
     )
 

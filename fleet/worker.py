@@ -26,7 +26,7 @@ from fleet.model.machine import EngineFacts, Machine, ModelFacts
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt
 from fleet.plan.stopping import cut
-from fleet.ports import Engine
+from fleet.ports import Clock, Engine
 from fleet.runner import Place, run_trial
 from fleet.spool import Spool
 from fleet.units import NS_PER_S
@@ -35,13 +35,13 @@ from fleet.units import NS_PER_S
 class NodeWorker:
     """One side of ports.Worker; one per machine."""
 
-    def __init__(self, spec: wiring.WorkerSpec) -> None:
+    def __init__(self, spec: wiring.WorkerSpec, *, clock: Clock | None = None) -> None:
         without_command_line_of_httpx()
         state = wiring.home_folder(spec.state or None)
         self._node = wiring.node(spec, state)
         self._engine: Engine | None = None
         self._spool = Spool(state / "spool" / self._node.machine_id)
-        self._clock = SystemClock()
+        self._clock = clock or SystemClock()
         self._stop = threading.Event()
         self._dropped: set[str] = set()
         self._seconds_seen: dict[tuple[str, str, str, str], float] = {}

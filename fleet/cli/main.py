@@ -16,6 +16,7 @@ from fleet.cli import (
     planning,
     querying,
     reading,
+    selftest,
     submitting,
     watching,
 )
@@ -67,6 +68,7 @@ def build() -> typer.Typer:
         importing,
         configuration,
         cluster,
+        selftest,
     ):
         room.add(app)
     return app

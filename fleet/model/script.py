@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from fleet.model.machine import FactValue
 from fleet.model.noun import Noun
 
 
@@ -45,12 +46,15 @@ class Fault(Noun):
         "out_of_memory",
         "refuse",
         "stall",
+        "wrong_context",
+        "thinks_unasked",
+        "too_fast",
     ]
     """What happens."""
     request: int | None = Field(default=None, ge=0)
     """Which generation request since the server began, from 0; left out: each one."""
     model: str | None = None
-    """Only for this model."""
+    """Only for this model, whose own requests are then counted."""
 
 
 class MachineScript(Noun):
@@ -67,6 +71,11 @@ class MachineScript(Noun):
     gpu_memory_mb: int = Field(ge=1)
     """MiB the GPU may use: the effective wired limit, or the card's memory."""
     os_version: str = "1.0"
+    facts: dict[str, FactValue | Annotated[tuple[FactValue, ...], Field(min_length=1)]] = Field(
+        default_factory=dict
+    )
+    """More facts, such as power_source. A list is told look by look, its last value from then on:
+    a machine is looked at once for the plan, then before and after each trial."""
     engine_version: str = "0.32.15"
     noise_percent: float = Field(default=0.0, ge=0)
     """Standard deviation of a trial's speed around the scripted one, same for each seed."""
@@ -74,3 +83,5 @@ class MachineScript(Noun):
     """Real seconds per scripted second; a practice fleet may run faster than life."""
     models: dict[str, ScriptedModel] = Field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
+    written_log: str | None = None
+    """File to which the server adds, for each request, what it wrote and when: one JSON a line."""

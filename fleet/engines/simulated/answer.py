@@ -11,6 +11,7 @@ from fleet.engines.simulated.protocol import Lines, idle_answer
 from fleet.engines.simulated.question import Question, Refusal, is_gpt_oss
 from fleet.engines.simulated.schedule import Schedule, schedule
 from fleet.engines.simulated.wire import JSON, Wire
+from fleet.engines.simulated.written import Written
 
 REFUSALS = {
     "busy": (503, "server busy, please try again.  maximum pending requests exceeded"),
@@ -25,17 +26,27 @@ HEAD_EARLY_NS = 1_000_000
 """The head of the answer goes out this long before its first line, so the line is on time."""
 
 
-def answer(machine: ScriptedMachine, question: Question, wire: Wire) -> bool:
+def answer(machine: ScriptedMachine, question: Question, wire: Wire, arrived_ns: int) -> bool:
     """Answers one request; False where the connection is to be closed after it."""
-    entered_ns = time.monotonic_ns()
     machine.find(question.model)
     if not question.prompt_tokens:
         _load_or_unload(machine, question, wire)
         return True
-    faults = machine.count_request(question.model)
-    _refuse(machine, question, faults)
-    with machine.slot(question.model):
-        return _generate(machine, question, wire, faults, entered_ns)
+    number, faults = machine.count_request(question.model)
+    written = Written(
+        request=number,
+        model=question.model,
+        opening=question.opening,
+        prompt_tokens=question.prompt_tokens,
+        faults=tuple(sorted(faults)),
+        arrived_ns=arrived_ns,
+    )
+    try:
+        _refuse(machine, question, faults)
+        with machine.slot(question.model):
+            return _generate(machine, question, wire, faults, written)
+    finally:
+        machine.keep(written)
 
 
 def _load_or_unload(machine: ScriptedMachine, question: Question, wire: Wire) -> None:
@@ -62,17 +73,21 @@ def _generate(
     question: Question,
     wire: Wire,
     faults: Collection[str],
-    entered_ns: int,
+    written: Written,
 ) -> bool:
+    """Fills `written` as far as it comes, however it ends."""
     start_ns = time.monotonic_ns()
     loaded, load_ns = machine.load(question)
+    written.evaluated_from_ns = start_ns + load_ns
     if question.prompt_tokens >= question.context and not question.truncate:
         raise Refusal(400, _overlong(question))
     plan = schedule(question, loaded.model, loaded.speeds, load_ns, faults)
     if "stall" in faults:
         machine.fault_done("stall")
         wire.wait_for_the_end()
-    lines, last_ns = Lines(question, len(plan.due_ns)), start_ns + plan.due_ns[-1]
+    thinks = question.thinks or "thinks_unasked" in faults
+    lines, last_ns = Lines(question, len(plan.due_ns), thinks=thinks), start_ns + plan.due_ns[-1]
+    written.tokens_ns = lines.written_ns
     if question.stream:
         _stream(wire, lines, plan, start_ns, faults)
     else:
@@ -80,7 +95,7 @@ def _generate(
     _note(machine, question, faults)
     if "die_mid_stream" in faults:
         return False
-    total_ns = time.monotonic_ns() - entered_ns
+    total_ns = time.monotonic_ns() - written.arrived_ns
     if not question.stream:
         wire.body(lines.whole(plan, total_ns), JSON)
         return True

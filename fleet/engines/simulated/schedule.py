@@ -13,6 +13,7 @@ CACHED_SHARE = 0.02
 """Part of the prefill time that is left where a fault says the prefix was cached."""
 WRONG_CLOCK = 1.5
 SLOWED = 2
+TOO_FAST = 1000
 LEAST_NS = 1000
 """What the real server reports for no time at all: a zero would be left out of the record."""
 
@@ -71,6 +72,10 @@ def schedule(
     load_ns: int,
     faults: Collection[str],
 ) -> Schedule:
+    if "too_fast" in faults:
+        speeds = Speeds(
+            prefill_ns=speeds.prefill_ns / TOO_FAST, decode_ns=speeds.decode_ns / TOO_FAST
+        )
     prompt_tokens = evaluated_tokens(question)
     count, reason = _answer_length(question, model, prompt_tokens)
     if "short_answer" in faults:

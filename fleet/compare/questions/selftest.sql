@@ -1,0 +1,33 @@
+-- Purpose: what is reported of each request, for `fleet selftest` to hold against the truth.
+-- Grain: one row per request of every attempt, warm-ups and those of failed attempts too.
+-- Parameters: none.
+-- A request of an attempt that failed has no rates; its error is what is reported of it.
+select
+  t.machine,
+  r.request,
+  t.zero_ns + r.sent_ns as sent_ns,
+  r.nonce,
+  r.prompt_tokens_asked is not null and not r.warmup as measured,
+  trim(concat_ws(' ',
+    f.invalid,
+    case when f.attempt_id is null and r.error is not null then 'aborted' end,
+    case when f.spilled then 'spilled' end,
+    case when f.throttled then 'throttled' end,
+    case when f.on_battery then 'on_battery' end
+  )) as flags,
+  f.decode_tokens_per_s,
+  f.prefill_tokens_per_s,
+  f.first_token_ns,
+  -- The same by the client's clock alone.
+  (f.output_tokens - 1) / ((f.last_chunk_ns - f.first_chunk_ns) / 1e9)
+    as client_decode_tokens_per_s,
+  f.prompt_tokens / ((f.first_token_ns - f.load_duration_ns) / 1e9)
+    as client_prefill_tokens_per_s,
+  f.prompt_tokens,
+  f.gap_p50_us,
+  f.gap_p90_us,
+  f.gap_p99_us
+from requests r
+join trials t using (attempt_id, folder)
+left join requests_flagged f using (attempt_id, folder, request)
+order by t.machine, sent_ns
