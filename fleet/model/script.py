@@ -84,4 +84,5 @@ class MachineScript(Noun):
     models: dict[str, ScriptedModel] = Field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
     written_log: str | None = None
-    """File to which the server adds, for each request, what it wrote and when: one JSON a line."""
+    """File to which the server adds, at each unload and at its end, what it wrote and when: a line
+    of JSON for each request."""

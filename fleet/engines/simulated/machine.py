@@ -44,6 +44,7 @@ class ScriptedMachine:
         self._loaded: dict[str, Loaded] = {}
         self._loads = 0
         self._requests_of: Counter[str] = Counter()
+        self._written: list[Written] = []
         self._lock = threading.Lock()
         self._slots = {name: threading.Lock() for name in self._models}
 
@@ -91,10 +92,16 @@ class ScriptedMachine:
         )
 
     def keep(self, written: Written) -> None:
-        """Into the log, where the script asks for one."""
         if self.script.written_log is not None:
             with self._lock:
-                append(Path(self.script.written_log), written)
+                self._written.append(written)
+
+    def write_log(self) -> None:
+        """What was kept since; not after each answer, whose end the client would see late."""
+        with self._lock:
+            kept, self._written = self._written, []
+            if self.script.written_log is not None and kept:
+                append(Path(self.script.written_log), kept)
 
     def fault_done(self, kind: str) -> None:
         with self._lock:
@@ -127,6 +134,7 @@ class ScriptedMachine:
     def unload(self, name: str) -> None:
         with self._lock:
             self._loaded.pop(full_model_name(name), None)
+        self.write_log()
 
     def _context(self, question: Question) -> int:
         """In force once loaded: what was asked, unless the script says otherwise."""

@@ -56,6 +56,7 @@ class SimulatedServer:
         self._listener.shutdown()
         self._listener.hang_up()
         self._listener.server_close()
+        self._machine.write_log()
         self._thread.join()
 
 

@@ -6,7 +6,7 @@ It goes into a file, not through the protocol, so that it does not pass the clie
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -31,9 +31,9 @@ class Written:
     """When each token was written."""
 
 
-def append(path: Path, written: Written) -> None:
+def append(path: Path, written: Iterable[Written]) -> None:
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(written)) + "\n")
+        file.writelines(json.dumps(asdict(each)) + "\n" for each in written)
 
 
 def read(path: Path) -> Iterator[Written]:
