@@ -81,6 +81,7 @@ class Metric:
     relative: bool = False
     unit_ns: int = 1
     """What the column's value is divided by to have the unit."""
+    least_gaps: int = 0
 
 
 METRICS = (
@@ -106,8 +107,17 @@ METRICS = (
     ),
     Metric(name="first token", column="first_token_ns", unit="ms", allowed=0.5, unit_ns=1_000_000),
     Metric(name="gap, median", column="gap_p50_us", unit="ms", allowed=0.1, unit_ns=1_000),
-    Metric(name="gap, p90", column="gap_p90_us", unit="ms", allowed=0.5, unit_ns=1_000),
-    Metric(name="gap, p99", column="gap_p99_us", unit="ms", allowed=0.5, unit_ns=1_000),
+    Metric(
+        name="gap, p90", column="gap_p90_us", unit="ms", allowed=0.5, unit_ns=1_000, least_gaps=100
+    ),
+    Metric(
+        name="gap, p99",
+        column="gap_p99_us",
+        unit="ms",
+        allowed=0.5,
+        unit_ns=1_000,
+        least_gaps=1_000,
+    ),
 )
 
 
@@ -127,15 +137,19 @@ def paired(machine: str, rows: Sequence[Row], written: Sequence[Written]) -> lis
     return [Pair(row, record) for row, record in zip(rows, written, strict=True)]
 
 
-def accuracies(speeds: Mapping[str, int], pairs: Mapping[str, Sequence[Pair]]) -> list[Accuracy]:
-    """By metric, then by speed."""
+def accuracies(
+    speeds: Mapping[tuple[str, str], int], pairs: Mapping[str, Sequence[Pair]]
+) -> list[Accuracy]:
+    """By metric, then by speed; a quantile only where gaps enough support it."""
     measured = {
-        machine: [pair for pair in pairs[machine] if pair.row["measured"]] for machine in speeds
+        speed: [p for p in pairs[machine] if p.row["measured"] and p.written.model == model]
+        for (machine, model), speed in speeds.items()
     }
     return [
-        _accuracy(metric, speed, measured[machine])
+        _accuracy(metric, speed, found)
         for metric in METRICS
-        for machine, speed in speeds.items()
+        for speed, found in measured.items()
+        if all(len(pair.written.tokens_ns) > metric.least_gaps for pair in found)
     ]
 
 
@@ -166,15 +180,18 @@ def truths(pair: Pair) -> dict[str, float]:
     written = pair.written
     tokens = written.tokens_ns
     assert written.evaluated_from_ns is not None
+    first_ns = tokens[0] - written.arrived_ns
     gaps_us = sorted((after - before) / NS_PER_US for before, after in pairwise(tokens))
     decode = (len(tokens) - 1) * NS_PER_S / (tokens[-1] - tokens[0])
-    prefill = pair.written.prompt_tokens * NS_PER_S / (tokens[0] - written.evaluated_from_ns)
+    prefill_ns = tokens[0] - written.evaluated_from_ns
+    load_ns = pair.reported("load_duration_ns") or 0
     return {
         "decode_tokens_per_s": decode,
         "client_decode_tokens_per_s": decode,
-        "prefill_tokens_per_s": prefill,
-        "client_prefill_tokens_per_s": prefill,
-        "first_token_ns": tokens[0] - written.arrived_ns,
+        "prefill_tokens_per_s": written.prompt_tokens * NS_PER_S / prefill_ns,
+        # A client sees what the server does before it turns to the prompt as well.
+        "client_prefill_tokens_per_s": written.prompt_tokens * NS_PER_S / (first_ns - load_ns),
+        "first_token_ns": first_ns,
         "gap_p50_us": _quantile(gaps_us, 0.5),
         "gap_p90_us": _quantile(gaps_us, 0.9),
         "gap_p99_us": _quantile(gaps_us, 0.99),

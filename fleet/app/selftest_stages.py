@@ -14,7 +14,7 @@ from fleet.model.settings import Settings
 
 SPEEDS = (20, 200, 2_000)
 PROMPT_TOKENS = 2_048
-PREFILL_TOKENS_PER_S = 10_000
+PREFILL_TOKENS_PER_S = 5_000
 Facts = FactValue | tuple[FactValue, ...]
 
 FAULTY_REQUESTS = (3, 5)
@@ -59,7 +59,7 @@ class Size:
     clean_trials: int
 
 
-QUICK = Size(slow_tokens=128, tokens=600, requests=3, clean_requests=100, clean_trials=1)
+QUICK = Size(slow_tokens=128, tokens=500, requests=3, clean_requests=100, clean_trials=1)
 FULL = Size(slow_tokens=2_000, tokens=2_000, requests=5, clean_requests=250, clean_trials=40)
 
 
@@ -69,8 +69,8 @@ class Stage:
 
     says: str
     request: Request
-    speeds: Mapping[str, int]
-    """Decode speed of the machines whose figures are held against the truth."""
+    speeds: Mapping[tuple[str, str], int]
+    """Decode speed by machine and model, where figures are held against the truth."""
     injected: Mapping[str, str]
     """Faults that are not of a request but of a whole machine."""
 
@@ -84,7 +84,7 @@ def stages(size: Size, folder: Path) -> tuple[Stage, ...]:
     """The servers write what they did into files of `folder`, see `log_file`."""
     return (
         _slow(size, folder),
-        *(_fast(size, speed, folder) for speed in SPEEDS[1:]),
+        _fast(size, folder),
         _faults(folder),
         _conditions(folder),
         _clean(size, folder),
@@ -97,22 +97,29 @@ def log_file(folder: Path, machine: str) -> Path:
 
 def _slow(size: Size, folder: Path) -> Stage:
     """The slowest speed, and beside it a machine that throttles: each hardly needs the CPU."""
-    job = _exact("slow", PROMPT_TOKENS, size.slow_tokens, size.requests)
+    job = _exact("slow", PROMPT_TOKENS, size.slow_tokens, size.requests, warmup=0)
+    models = {"slow": _model(SPEEDS[0], PREFILL_TOKENS_PER_S)}
     hot = Fault(kind="slow_last_third", request=FAULTY_REQUESTS[0])
     machines = {
-        "at-20": _script(folder, "at-20", {"tiny": _model(SPEEDS[0])}),
-        "hot": _script(folder, "hot", {"tiny": _model(SPEEDS[0])}, hot),
+        "steady": _script(folder, "steady", models),
+        "throttling": _script(folder, "throttling", models, hot),
     }
-    says = f"20 tokens/s, {size.requests} answers of {size.slow_tokens} tokens; one throttles"
-    return _stage(says, job, machines, speeds={"at-20": SPEEDS[0]})
+    says = f"{size.requests} answers of {size.slow_tokens:,} tokens at {SPEEDS[0]} tokens/s"
+    return _stage(says, job, machines, speeds={("steady", "slow"): SPEEDS[0]})
 
 
-def _fast(size: Size, speed: int, folder: Path) -> Stage:
-    name = f"at-{speed}"
-    job = _exact(name, PROMPT_TOKENS, size.tokens, size.requests)
-    machines = {name: _script(folder, name, {"tiny": _model(speed)})}
-    says = f"{speed:,} tokens/s, {size.requests} answers of {size.tokens} tokens"
-    return _stage(says, job, machines, speeds={name: speed})
+def _fast(size: Size, folder: Path) -> Stage:
+    job = _exact("fast", PROMPT_TOKENS, size.tokens, size.requests, warmup=0)
+    speeds = {f"at-{speed}": speed for speed in SPEEDS[1:]}
+    models = {name: _model(speed, PREFILL_TOKENS_PER_S) for name, speed in speeds.items()}
+    told = " and ".join(f"{speed:,}" for speed in speeds.values())
+    says = f"{size.requests} answers of {size.tokens:,} tokens at {told} tokens/s"
+    return _stage(
+        says,
+        job,
+        {"fast": _script(folder, "fast", models)},
+        speeds={("fast", name): speed for name, speed in speeds.items()},
+    )
 
 
 def _faults(folder: Path) -> Stage:
@@ -175,14 +182,14 @@ def asleep(folder: Path) -> Stage:
     return _stage("a machine that sleeps", job, machines, injected={"asleep": "asleep"})
 
 
-def _exact(name: str, prompt: int, output: int, requests: int) -> Job:
+def _exact(name: str, prompt: int, output: int, requests: int, warmup: int = 1) -> Job:
     point = Point(prompt_tokens=prompt, output_tokens=output)
-    return Job(name=name, api="generate", points=(point,), requests=requests)
+    return Job(name=name, api="generate", points=(point,), requests=requests, warmup=warmup)
 
 
-def _model(decode: int, cpu_share: float = 0.0) -> ScriptedModel:
+def _model(decode: int, prefill: int = 20_000, cpu_share: float = 0.0) -> ScriptedModel:
     return ScriptedModel(
-        prefill_tokens_per_s=PREFILL_TOKENS_PER_S,
+        prefill_tokens_per_s=prefill,
         decode_tokens_per_s=decode,
         load_s=0.01,
         cpu_share=cpu_share,
@@ -216,7 +223,7 @@ def _stage(
     machines: Mapping[str, MachineScript],
     *,
     repeats: int = 1,
-    speeds: Mapping[str, int] | None = None,
+    speeds: Mapping[tuple[str, str], int] | None = None,
     injected: Mapping[str, str] | None = None,
 ) -> Stage:
     models = {name: None for script in machines.values() for name in script.models}

@@ -45,7 +45,8 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        return not self.clean_flagged and all(each.ok for each in (*self.accuracy, *self.flags))
+        right = all(each.ok for each in self.accuracy) and all(each.ok for each in self.flags)
+        return right and not self.clean_flagged
 
 
 def selftest(say: Say, size: Size = QUICK) -> Report:
@@ -139,7 +140,7 @@ def _measure_asleep(stage: Stage, home: Path) -> None:
 def _report(asked: Sequence[Stage], folder: Path, began: float) -> Report:
     pairs = _pairs(asked, folder)
     injected = {machine: fault for stage in asked for machine, fault in stage.injected.items()}
-    speeds = {machine: speed for stage in asked for machine, speed in stage.speeds.items()}
+    speeds = {place: speed for stage in asked for place, speed in stage.speeds.items()}
     clean_requests, clean_flagged = clean(injected, pairs)
     return Report(
         accuracy=tuple(accuracies(speeds, pairs)),

@@ -23,7 +23,7 @@ select
     as client_decode_tokens_per_s,
   f.prompt_tokens / ((f.first_token_ns - f.load_duration_ns) / 1e9)
     as client_prefill_tokens_per_s,
-  f.prompt_tokens,
+  f.load_duration_ns,
   f.gap_p50_us,
   f.gap_p90_us,
   f.gap_p99_us
