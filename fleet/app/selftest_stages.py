@@ -133,7 +133,7 @@ def _faults(folder: Path) -> Stage:
     faults.append(Fault(kind="wrong_context", model="wrong_context"))
     models["wrong_context"] = _model(SPEEDS[2])
     script = _script(folder, "faulty", models, *faults)
-    job = _exact("faults", 512, 128, 5)
+    job = _exact("faults", 512, 256, 5)
     return _stage("faults in single requests", job, {"faulty": script})
 
 
@@ -213,6 +213,7 @@ def _script(
         models=dict(models),
         faults=faults,
         facts=plain | facts,
+        counters="measured",
         written_log=str(log_file(folder, name)),
     )
 

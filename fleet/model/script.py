@@ -83,6 +83,9 @@ class MachineScript(Noun):
     """Real seconds per scripted second; a practice fleet may run faster than life."""
     models: dict[str, ScriptedModel] = Field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
+    counters: Literal["scripted", "measured"] = "scripted"
+    """Times in the final record: those of the script, which no busy machine disturbs, or those that
+    passed, as a real server tells them."""
     written_log: str | None = None
     """File to which the server adds, at each unload and at its end, what it wrote and when: a line
     of JSON for each request."""

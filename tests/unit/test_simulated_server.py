@@ -240,6 +240,16 @@ def test_thinking_though_none_was_asked() -> None:
     assert len(hit.thinking.split()) == TOKENS // 4
 
 
+def test_measured_counters_are_of_what_was_written(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    with serve(_script(counters="measured", written_log=str(log))) as base_url:
+        reply = _asked(base_url)
+    (written,) = read(log)
+    assert reply.output_ns == written.tokens_ns[-1] - written.tokens_ns[0]
+    assert reply.prompt_ns == written.tokens_ns[0] - (written.evaluated_from_ns or 0)
+    assert reply.output_tokens == TOKENS
+
+
 def test_too_fast_is_faster_in_the_counters_and_on_the_wire() -> None:
     before, hit = _with_fault("too_fast")
     assert before.output_ns == 23 * 500_000

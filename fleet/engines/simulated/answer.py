@@ -92,6 +92,8 @@ def _generate(
         _stream(wire, lines, plan, start_ns, faults)
     else:
         wire.wait_until(last_ns)
+    if machine.script.counters == "measured" and "too_fast" not in faults:
+        plan = plan.as_written(written.evaluated_from_ns, lines.written_ns)
     _note(machine, question, faults)
     if "die_mid_stream" in faults:
         return False

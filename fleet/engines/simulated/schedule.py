@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 from fleet.engines.simulated.question import Question
 from fleet.model.script import ScriptedModel
@@ -49,6 +49,13 @@ class Schedule:
     told_prompt_tokens: int
     clock: float = 1.0
     """What the server's own durations are multiplied with."""
+
+    def as_written(self, evaluated_from_ns: int, tokens_ns: Sequence[int]) -> Schedule:
+        """With the times that passed, where tokens were written."""
+        if not tokens_ns:
+            return self
+        prompt_ns = tokens_ns[0] - evaluated_from_ns
+        return replace(self, prompt_ns=prompt_ns, due_ns=tuple(tokens_ns))
 
     def counters(self, total_ns: int) -> dict[str, int]:
         told = {
