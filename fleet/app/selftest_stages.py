@@ -99,7 +99,7 @@ def _slow(size: Size, folder: Path) -> Stage:
     """The slowest speed, and beside it a machine that throttles: each hardly needs the CPU."""
     job = _exact("slow", PROMPT_TOKENS, size.slow_tokens, size.requests, warmup=0)
     models = {"slow": _model(SPEEDS[0], PREFILL_TOKENS_PER_S)}
-    hot = Fault(kind="slow_last_third", request=FAULTY_REQUESTS[0])
+    hot = Fault(kind="slow_last_third", request=size.requests)
     machines = {
         "steady": _script(folder, "steady", models),
         "throttling": _script(folder, "throttling", models, hot),
