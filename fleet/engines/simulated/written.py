@@ -39,5 +39,5 @@ def append(path: Path, written: Iterable[Written]) -> None:
 def read(path: Path) -> Iterator[Written]:
     """In the order asked."""
     records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    for record in sorted(records, key=lambda record: int(record["request"])):
+    for record in sorted(records, key=lambda record: int(record["arrived_ns"])):
         yield Written(**record | {"faults": tuple(record["faults"])})
