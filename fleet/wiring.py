@@ -8,19 +8,21 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fleet.clock import SystemClock
-from fleet.commands import SystemCommands
 from fleet.errors import UserError
-from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine
-from fleet.model.machine import Fingerprint
-from fleet.model.script import MachineScript
-from fleet.ports import Engine, FactProbe
+
+if TYPE_CHECKING:  # who only wants a folder does not wait for the nouns and their validators
+    from fleet.commands import SystemCommands
+    from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine
+    from fleet.model.machine import Fingerprint
+    from fleet.model.script import MachineScript
+    from fleet.ports import Engine, FactProbe
+
+    EngineSpec = OllamaEngine | EmbeddedEngine | SimulatedEngine
 
 OWN_HOME = ""
 """As `WorkerSpec.state`: the home of the user on the node itself."""
-
-EngineSpec = OllamaEngine | EmbeddedEngine | SimulatedEngine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,8 @@ class Node:
 
 
 def node(spec: WorkerSpec, state: Path) -> Node:
+    from fleet.model.experiment import SimulatedEngine
+
     if isinstance(spec.engine, SimulatedEngine):
         return _simulated_node(spec.engine, spec.name)
     return _real_node(spec, state)
@@ -70,12 +74,14 @@ def _simulated_node(engine: SimulatedEngine, name: str) -> Node:
 
 
 def _simulated_engine(script: MachineScript) -> Engine:
+    from fleet.clock import SystemClock
     from fleet.engines.simulated import Simulated
 
     return Simulated(script, clock=SystemClock())
 
 
 def _real_node(spec: WorkerSpec, state: Path) -> Node:
+    from fleet.commands import SystemCommands
     from fleet.fingerprint import assemble
 
     commands = SystemCommands()
@@ -99,6 +105,9 @@ def _probes(commands: SystemCommands) -> list[FactProbe]:
 
 
 def _real_engine(spec: EngineSpec) -> Engine:
+    from fleet.clock import SystemClock
+    from fleet.model.experiment import EmbeddedEngine, OllamaEngine
+
     if isinstance(spec, EmbeddedEngine):
         from fleet.engines.embedded import Embedded
 

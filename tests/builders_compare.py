@@ -73,7 +73,8 @@ TRIAL: Row = {
     "model": "gpt-oss:20b",
     "digest": "digest-20b",
     "job": "chat",
-    "job_content": '{"name":"chat","prompt":"why"}',
+    "job_content": '{"api":"generate","name":"chat","prompt":"why"}',
+    "condition_id": "condition-1",
     "engine": "ollama",
     "engine_version": "0.32.15",
     "engine_environment": "{}",
@@ -122,11 +123,11 @@ def request(
         "output_tokens_asked": output,
         "seed": 1,
         "nonce": " word or two",
+        "api": "generate",
         "sent_ns": 0,
         "first_chunk_ns": prompt_ns + 4_000_000,
         "last_chunk_ns": prompt_ns + 4_000_000 + output_ns,
         "ended_ns": prompt_ns + 4_000_000 + output_ns,
-        "chunks": output,
         "chunk_gaps_us": [round(1e6 / decode)] * (output - 1),
         "load_duration_ns": 2_000_000,
         "prompt_tokens": prompt,
@@ -135,7 +136,15 @@ def request(
         "output_duration_ns": output_ns,
         "done_reason": "length",
     }
-    return {**row, **columns}
+    return with_thirds({**row, **columns})
+
+
+def with_thirds(row: Row) -> Row:
+    """The sums that the store keeps beside the gaps."""
+    gaps = row["chunk_gaps_us"]
+    third = len(gaps) // 3
+    sums = {"first_third_us": sum(gaps[:third]), "last_third_us": sum(gaps[len(gaps) - third :])}
+    return {**sums, "chunks": len(gaps) + 1, **row}
 
 
 IMPORTED: Row = {

@@ -100,6 +100,7 @@ def record(index: int = 0, **changes: object) -> RequestRecord:
         turn=1,
         due_ns=900,
         reused_tokens=4000,
+        think="low",
     )
 
 

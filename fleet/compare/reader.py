@@ -25,7 +25,7 @@ def open_store(
 ) -> duckdb.DuckDBPyConnection:
     """All views over all folders; an attempt that lies in two folders counts once.
 
-    `tables` not named are empty. Raises StoreUnusable.
+    `tables` not named are empty. Ask with `rows`. Raises StoreUnusable.
     """
     roots = generations(folders)
     con = duckdb.connect(config={"threads": min(MOST_THREADS, os.cpu_count() or 1)})
@@ -62,12 +62,22 @@ def rows(
 ) -> list[Row]:
     """Answer as dictionaries; a file that cannot be read becomes StoreUnusable with its name."""
     try:
-        answer = con.execute(query, parameters)
-        names = [column[0] for column in answer.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
-    except duckdb.Error as problem:
+        return _answer(con, query, parameters)
+    except duckdb.Error:
         roots = [Path(row[0]) for row in con.execute("select root from roots").fetchall()]
+    try:  # an older file may lack a column: match them by name, and ask once more
+        _match_by_name(con, roots)
+        return _answer(con, query, parameters)
+    except duckdb.Error as problem:
         _raise_unusable(roots, problem)
+
+
+def _answer(
+    con: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[object] | None
+) -> list[Row]:
+    answer = con.execute(query, parameters)
+    names = [column[0] for column in answer.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
 
 
 def _create_views(
@@ -75,7 +85,7 @@ def _create_views(
 ) -> None:
     """Views are made over empty tables, then the tables become views over the files.
 
-    Making a view binds it, and each binding would read all footers again.
+    Making a view binds it, and each binding would look at the files again.
     """
     for table in TABLES:
         schema = literal(f"{escaped(str(roots[0]))}/{table}/_schema.parquet")
@@ -85,12 +95,25 @@ def _create_views(
         )
     con.execute(fill_views({table: f"raw_{table}" for table in TABLES}))
     for table in tables:
-        expected = _catalogued(con, table)
         con.execute(f"drop table raw_{table}")
-        con.execute(
-            f"create temp view raw_{table} as from {union_of_files(map(str, roots), table)}"
-        )
-        _check_columns(con, table, expected)
+        _create_raw(con, roots, table, by_name=False)
+
+
+def _create_raw(
+    con: duckdb.DuckDBPyConnection, roots: Sequence[Path], table: str, *, by_name: bool
+) -> None:
+    files = union_of_files(map(str, roots), table, by_name=by_name)
+    con.execute(f"create or replace temp view raw_{table} as from {files}")
+
+
+def _match_by_name(con: duckdb.DuckDBPyConnection, roots: Sequence[Path]) -> None:
+    """Every file's own columns, null where it lacks one; duckdb.Error for a file not of ours."""
+    views = con.execute("select view_name from duckdb_views() where not internal").fetchall()
+    for table in TABLES:
+        if (f"raw_{table}",) in views:
+            expected = _catalogued(con, table)
+            _create_raw(con, roots, table, by_name=True)
+            _check_columns(con, table, expected)
 
 
 def _check_columns(con: duckdb.DuckDBPyConnection, table: str, expected: Mapping[str, str]) -> None:
@@ -105,7 +128,7 @@ def _check_columns(con: duckdb.DuckDBPyConnection, table: str, expected: Mapping
 
 
 def _catalogued(con: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
-    """Columns as the catalog has them: binding the view again would read every footer."""
+    """Columns as the catalog has them: binding the view again would look at the files."""
     described = con.execute(
         "select column_name, data_type from duckdb_columns() where table_name = ?",
         [f"raw_{table}"],

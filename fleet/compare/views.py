@@ -30,12 +30,22 @@ def question(name: str, **blanks: str) -> str:
     return text
 
 
-def union_of_files(roots: Iterable[str], table: str) -> str:
-    """All files of one table over all roots, as a table expression."""
-    return union_of(
-        f"read_parquet({literal(f'{escaped(root)}/{table}/*.parquet')}, union_by_name = true)"
-        for root in roots
+def union_of_files(roots: Iterable[str], table: str, *, by_name: bool = True) -> str:
+    """All files of one table over all roots, as a table expression.
+
+    By name, the footer of every file is read to find its columns. Else all are taken to have
+    those of the first file, which holds the newest schema, and a query ends with an error where
+    an older file lacks a column that it asks for.
+    """
+    option = ", union_by_name = true" if by_name else ""
+    return union_of(f"read_parquet({_files(root, table)}{option})" for root in roots)
+
+
+def _files(root: str, table: str) -> str:
+    schema, every = (
+        literal(f"{escaped(root)}/{table}/{files}") for files in ("_schema.parquet", "*.parquet")
     )
+    return f"[{schema}, {every}]"
 
 
 def union_of(sources: Iterable[str]) -> str:

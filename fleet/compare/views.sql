@@ -4,7 +4,11 @@
 -- Use: start DuckDB in the results folder, `duckdb -init views.sql`.
 --
 -- Durations are ns, rates tokens per second. Unknown is null. A request that failed has no rate.
--- flags_version 1 (2026-11): the flags as computed in `requests_flagged` and `speeds`.
+-- What each metric and each flag means: `fleet metrics`.
+-- flags_version:
+--   1 (2026-11) first form
+--   2 (2026-11) above_ceiling, unasked_thinking, not_reused; drifting, foreign_load,
+--     condition_changed; a prompt sent twice is a cached prefix; throttled also over a whole point
 
 set parquet_metadata_cache = true;
 
@@ -19,12 +23,14 @@ qualify row_number() over (partition by attempt_id order by folder) = 1;
 -- another digest, engine, hardware or GPU limit is other work and keeps its own row.
 create or replace view attempts as
 select
-  *,
+  * replace (coalesce(role, 'measure') as role),
   -- The two clocks that the sleep is read from are read one after the other: below 0.1 s is noise.
   coalesce(suspended_ns > 100_000_000, false) as suspended,
   coalesce(context_length <> num_ctx, false) as wrong_context,
   coalesce(gpu is not null and placement_gpu_bytes < placement_size_bytes, false) as spilled,
   coalesce(power_source = 'battery', false) as on_battery,
+  coalesce(greatest(foreign_cpu_percent, foreign_cpu_after_percent) > 20, false) as foreign_load,
+  coalesce(condition_after_id <> condition_id, false) as condition_changed,
   coalesce(json_extract_string(job_content, '$.load') = 'request', false) as fresh_load
 from {trials}
 where outcome = 'ok'
@@ -45,95 +51,156 @@ select r.* from {fingerprints} r semi join trials t using (attempt_id, folder);
 create or replace view answers as
 select r.* from {answers} r semi join trials t using (attempt_id, folder);
 
--- One row per request of a measured trial, warm-ups too, with its flags and its rates.
--- Invalid: aborted, short, wrong_count, cached_prefix, suspended, wrong_context, wrong_clock.
--- Qualified: throttled here; spilled, on_battery and cut are of the whole trial.
-create or replace view requests_flagged as
-with joined as (
-  select
-    r.*,
-    t.trial_id, t.experiment, t.session, t.machine_id, t.machine, t.model, t.job, t.settings,
-    t.block,
-    t.imported, t.suspended, t.wrong_context, t.spilled, t.on_battery, t.cut,
-    prompt_tokens - coalesce(cached_tokens, 0) as uncached_tokens,
-    -- The cache is known to hold nothing of this prompt: the engine says so, or the prompt
-    -- begins with words no other request has, or the model was loaded for it alone.
-    not coalesce(t.imported, false) and coalesce(
-      cached_tokens = 0, coalesce(nonce, '') <> '' or t.fresh_load
-    ) as uncached,
-    ended_ns - first_chunk_ns as client_output_ns
-  from (
-    select
-      *,
-      -- Mean gap of the last third over that of the first third of the gaps. Computed at the
-      -- files: the gaps are long, and no row of them need travel further.
-      coalesce(
-        ended_ns - first_chunk_ns >= 5_000_000_000 and len(chunk_gaps_us) >= 60
-          and list_sum(chunk_gaps_us[-(len(chunk_gaps_us) // 3):])
-            > 1.10 * list_sum(chunk_gaps_us[:len(chunk_gaps_us) // 3]),
-        false
-      ) as throttled
-    from {requests}
-  ) r
-  join attempts t using (attempt_id, folder)
-),
-flagged as (
+-- One row per request, of superseded attempts too: what its own row tells of it.
+create or replace view requests_judged as
+with looked_at as (
   select
     *,
+    -- Only a request that we sent ourselves has a client's stamps.
+    sent_ns is null as imported,
+    prompt_tokens - coalesce(cached_tokens, reused_tokens, 0) as uncached_tokens,
+    -- The cache is known to hold nothing of this prompt, or just what was sent before on purpose:
+    -- the engine says so, or the prompt begins with words no other request has, or it is the
+    -- first of its kind since the model was loaded.
+    sent_ns is not null and coalesce(
+      cached_tokens = 0, coalesce(nonce, '') <> '' or since_load = 0, false
+    ) as cache_known,
+    -- A chat's template stands before the nonce: its head may be cached from the request before.
+    coalesce(api = 'generate' or prompt_tokens_asked is not null, false)
+      or cached_tokens is not null or coalesce(since_load = 0, false) as nothing_before_nonce,
     error is not null or error_reason is not null or output_tokens is null
-      or (done_reason is null and not coalesce(imported, false)) as aborted,
+      or (done_reason is null and sent_ns is not null) as aborted,
     coalesce(
       output_tokens_asked is not null
         and (output_tokens <> output_tokens_asked or done_reason <> 'length'),
       false
     ) as short,
     coalesce(prompt_tokens <> prompt_tokens_asked, false) as wrong_count,
-    coalesce(cached_tokens > 0, false) as cached_prefix,
+    coalesce(cached_tokens > coalesce(reused_tokens, 0), false)
+      -- Sent before since the load, and the engine does not say that it was not reused.
+      or coalesce(repeats_before > 0 and cached_tokens is null, false)
+      -- Four times faster than others of its length cannot be: it was not evaluated whole.
+      or coalesce(
+        prompt_tokens - coalesce(reused_tokens, 0) >= 64
+          and 4 * prompt_duration_ns < sibling_prompt_ns,
+        false
+      ) as cached_prefix,
+    -- Most of the prompt was to come from the cache, and it took as long as without.
     coalesce(
-      abs(client_output_ns - output_duration_ns) > 50_000_000
-        and abs(client_output_ns - output_duration_ns)
-          > 0.10 * greatest(client_output_ns, output_duration_ns),
+      reused_tokens > prompt_tokens / 2 and prompt_duration_ns > 0.8 * reused_prompt_ns, false
+    ) as not_reused,
+    coalesce(
+      abs(ended_ns - first_chunk_ns - output_duration_ns) > 50_000_000
+        and abs(ended_ns - first_chunk_ns - output_duration_ns)
+          > 0.10 * greatest(ended_ns - first_chunk_ns, output_duration_ns),
       false
-    ) as wrong_clock
-  from joined
+    ) as wrong_clock,
+    -- No machine is faster than its memory. A tenth is left for what a table of bandwidths gets
+    -- wrong.
+    coalesce(
+      1.1 * output_duration_ns < least_output_ns or 1.1 * prompt_duration_ns < least_prompt_ns,
+      false
+    ) as above_ceiling,
+    coalesce(think = 'false' and first_thinking_ns is not null, false) as unasked_thinking,
+    -- An answer below 5 s is slower at its end for other reasons than heat.
+    coalesce(
+      ended_ns - first_chunk_ns >= 5_000_000_000 and chunks > 60
+        and last_third_us > 1.10 * first_third_us,
+      false
+    ) as throttled,
+    -- A chunk may hold several tokens.
+    case when chunks > 3 and output_tokens >= 128
+      then (output_tokens - 1) / (chunks - 1) * ((chunks - 1) // 3) end as tokens_of_a_third,
+    -- Chunks are not tokens: only where each token came as a chunk are gaps token latencies.
+    chunks = output_tokens as each_token_seen
+  from {requests}
 )
 select
-  *,
-  not (aborted or short or wrong_count or cached_prefix or suspended or wrong_context
-    or wrong_clock) as valid,
-  concat_ws(' ',
-    case when aborted then 'aborted' end,
-    case when short and not aborted then 'short' end,
-    case when wrong_count then 'wrong_count' end,
-    case when cached_prefix then 'cached_prefix' end,
-    case when suspended then 'suspended' end,
-    case when wrong_context then 'context' end,
-    case when wrong_clock then 'clock' end
-  ) as invalid,
+  * exclude (nothing_before_nonce, tokens_of_a_third, each_token_seen),
+  not (aborted or short or wrong_count or cached_prefix or not_reused or wrong_clock
+    or above_ceiling or unasked_thinking) as valid,
   -- llama.cpp times the first output token with the prompt: N tokens take N - 1 steps.
   -- A rate needs 128 output tokens, or 512 prompt tokens that no cache held.
   case when not aborted and output_tokens >= 128 and output_duration_ns > 0
     then (output_tokens - 1) / (output_duration_ns / 1e9) end as decode_tokens_per_s,
-  case when not aborted and uncached and uncached_tokens >= 512 and prompt_duration_ns > 0
+  case when not aborted and cache_known and nothing_before_nonce and uncached_tokens >= 512
+      and prompt_duration_ns > 0
     then uncached_tokens / (prompt_duration_ns / 1e9) end as prefill_tokens_per_s,
+  case
+    when uncached_tokens < 512 then 'too short for a rate'
+    when imported and turn > 0 then 'history in the prompt'
+    when not cache_known then 'cache state unknown'
+    when not nothing_before_nonce then 'template may be cached'
+    when prompt_duration_ns > 0 then ''
+    else 'not reported'
+  end as prefill_note,
   -- As `ollama run --verbose` prints them.
   case when not aborted and output_duration_ns > 0
     then output_tokens / (output_duration_ns / 1e9) end as naive_decode_tokens_per_s,
   case when not aborted and prompt_duration_ns > 0
     then prompt_tokens / (prompt_duration_ns / 1e9) end as naive_prefill_tokens_per_s,
-  -- Time to first token: on the client's clock, and on the server's, where the wait to load counts.
+  -- Of the first and the last third of the answer.
+  case when not aborted then tokens_of_a_third / (nullif(first_third_us, 0) / 1e6) end
+    as burst_decode_tokens_per_s,
+  case when not aborted then tokens_of_a_third / (nullif(last_third_us, 0) / 1e6) end
+    as sustained_decode_tokens_per_s,
+  -- Time to first token on the client's clock, by the engine's counters (where the wait to load
+  -- counts), and how far the client's is from the one by the server's wall clock.
   case when not aborted then first_chunk_ns - sent_ns end as first_token_ns,
+  case when not aborted then first_thinking_ns - sent_ns end as first_thinking_token_ns,
+  case when not aborted then first_answer_ns - sent_ns end as first_answer_token_ns,
   case when not aborted
     then coalesce(load_duration_ns, 0) + prompt_duration_ns end as server_first_token_ns,
-  1 as flags_version
-from flagged;
+  case when not aborted
+    then (first_chunk_ns - sent_ns)
+      - (server_first_unix_ns - (server_final_unix_ns - total_duration_ns)) end
+    as first_token_disagreement_ns,
+  case when not aborted then ended_ns - sent_ns end as end_to_end_ns,
+  sent_ns - due_ns as lateness_ns,
+  -- A quantile needs ten gaps beyond it.
+  case when not aborted and each_token_seen and chunks > 20
+    then gap_p50_us * 1000 end as inter_token_p50_ns,
+  case when not aborted and each_token_seen and chunks > 100
+    then gap_p90_us * 1000 end as inter_token_p90_ns,
+  case when not aborted and each_token_seen and chunks > 1000
+    then gap_p99_us * 1000 end as inter_token_p99_ns
+from looked_at;
 
--- One row per request that counts: warm-ups and invalid ones left out.
+-- One row per request of a measured trial, warm-ups too, with its flags and its rates.
+-- Invalid: aborted, short, wrong_count, cached_prefix, not_reused, suspended, context, clock,
+-- above_ceiling, unasked_thinking.
+-- Qualified: throttled here; the others are of the whole trial.
+create or replace view requests_flagged as
+select
+  r.* exclude (imported) replace (
+    r.valid and not (t.suspended or t.wrong_context) as valid
+  ),
+  concat_ws(' ',
+    case when aborted then 'aborted' end,
+    case when short and not aborted then 'short' end,
+    case when wrong_count then 'wrong_count' end,
+    case when cached_prefix then 'cached_prefix' end,
+    case when not_reused then 'not_reused' end,
+    case when t.suspended then 'suspended' end,
+    case when t.wrong_context then 'context' end,
+    case when wrong_clock then 'clock' end,
+    case when above_ceiling then 'above_ceiling' end,
+    case when unasked_thinking then 'unasked_thinking' end
+  ) as invalid,
+  t.trial_id, t.experiment, t.session, t.machine_id, t.machine, t.model, t.job, t.settings,
+  t.block, t.role,
+  t.imported, t.suspended, t.wrong_context, t.spilled, t.on_battery, t.foreign_load,
+  t.condition_changed, t.cut,
+  2 as flags_version
+from requests_judged r
+join attempts t using (attempt_id, folder);
+
+-- One row per request that counts: warm-ups, canaries and invalid ones left out.
 create or replace view clean as
-select * from requests_flagged where valid and not warmup;
+select * from requests_flagged where valid and not warmup and role = 'measure';
 
--- One row per trial and point: medians over the point's valid requests.
-create or replace view speeds as
+-- One row per attempt (of whatever role) and point: medians over the point's valid requests.
+create or replace view trial_points as
 with points as (
   select
     attempt_id,
@@ -144,30 +211,50 @@ with points as (
     median(prompt_tokens) filter (valid) as prompt_tokens,
     median(output_tokens) filter (valid) as output_tokens,
     max(depth_tokens) as depth_tokens,
+    max(coalesce(concurrency, 1)) as concurrency,
     median(prefill_tokens_per_s) filter (valid) as prefill_tokens_per_s,
     median(decode_tokens_per_s) filter (valid) as decode_tokens_per_s,
     median(naive_prefill_tokens_per_s) filter (valid) as naive_prefill_tokens_per_s,
     median(naive_decode_tokens_per_s) filter (valid) as naive_decode_tokens_per_s,
+    -- The first third of the first answer, the last third of the last.
+    arg_min(burst_decode_tokens_per_s, request) filter (valid) as burst_decode_tokens_per_s,
+    arg_max(sustained_decode_tokens_per_s, request) filter (valid)
+      as sustained_decode_tokens_per_s,
     median(first_token_ns) filter (valid) as first_token_ns,
+    median(first_thinking_token_ns) filter (valid) as first_thinking_token_ns,
+    median(first_answer_token_ns) filter (valid) as first_answer_token_ns,
     median(server_first_token_ns) filter (valid) as server_first_token_ns,
+    median(first_token_disagreement_ns) filter (valid) as first_token_disagreement_ns,
+    median(end_to_end_ns) filter (valid) as end_to_end_ns,
+    median(inter_token_p50_ns) filter (valid) as inter_token_p50_ns,
+    median(inter_token_p90_ns) filter (valid) as inter_token_p90_ns,
+    median(inter_token_p99_ns) filter (valid) as inter_token_p99_ns,
     median(load_duration_ns) filter (valid) as request_load_ns,
-    bool_and(uncached) filter (valid) as uncached,
-    max(uncached_tokens) filter (valid) as most_uncached_tokens,
-    bool_or(throttled) filter (valid) as throttled
-  from requests_flagged
+    max(lateness_ns) as most_lateness_ns,
+    max(prefill_note) filter (valid) as point_prefill_note,
+    bool_or(throttled) filter (valid) as request_throttled,
+    max(ended_ns) - min(sent_ns) as window_ns,
+    sum(output_tokens) filter (valid) as window_tokens,
+    -- Good: the first token within 2 s, the rest at 10 tokens per second or more.
+    sum(output_tokens) filter (
+      valid and first_token_ns <= 2e9
+        and ended_ns - first_chunk_ns <= 1e8 * (output_tokens - 1)
+    ) as good_tokens
+  from requests_judged
   where not warmup
   group by all
   having count(*) filter (valid) > 0
 )
 select
-  t.* exclude (load_ns, suspended, wrong_context, fresh_load, outcome, reason, detail, transient),
-  p.* exclude (attempt_id, folder, request_load_ns, uncached, most_uncached_tokens),
-  case
-    when p.prefill_tokens_per_s is not null then ''
-    when not p.uncached then 'cache state unknown'
-    when p.most_uncached_tokens < 512 then 'too short for a rate'
-    else 'not reported'
-  end as prefill_note,
+  t.* exclude (
+    load_ns, suspended, wrong_context, fresh_load, outcome, reason, detail, transient,
+    condition_after
+  ),
+  p.* exclude (
+    attempt_id, folder, request_load_ns, point_prefill_note, request_throttled, window_ns,
+    window_tokens, good_tokens
+  ),
+  case when p.prefill_tokens_per_s is null then p.point_prefill_note else '' end as prefill_note,
   case
     when p.decode_tokens_per_s is not null then ''
     when p.output_tokens < 128 then 'too short for a rate'
@@ -175,15 +262,79 @@ select
   end as decode_note,
   -- Cold-load jobs load before each request: the engine's own time. Else the trial's one load.
   case when t.fresh_load then p.request_load_ns else t.load_ns end as load_ns,
-  concat_ws(' ',
-    case when t.spilled then 'spilled' end,
-    case when p.throttled then 'throttled' end,
-    case when t.on_battery then 'on_battery' end,
-    case when t.cut then 'cut' end
-  ) as flags,
-  1 as flags_version
+  -- Of several streams together: tokens in the window over the window, from the first request
+  -- sent to the last one ended. One request left out would leave its tokens out.
+  case when p.concurrency > 1 and p.requests_left_out = 0
+    then p.window_tokens / (p.window_ns / 1e9) end as throughput_tokens_per_s,
+  case when p.requests_left_out = 0
+    then coalesce(p.good_tokens, 0) / (p.window_ns / 1e9) end as goodput_tokens_per_s,
+  -- Within one long answer, or over a minute of shorter ones.
+  coalesce(
+    p.request_throttled
+      or (p.window_ns >= 60_000_000_000
+        and p.burst_decode_tokens_per_s > 1.10 * p.sustained_decode_tokens_per_s),
+    false
+  ) as throttled
 from points p
-join attempts t using (attempt_id, folder);
+join attempts t using (attempt_id, folder)
+where not (t.suspended or t.wrong_context);
+
+-- One row per canary: the same small trial before, between and after the blocks of a session.
+create or replace view canaries as
+select
+  experiment, session, machine_id, machine, model, block, started_at, attempt_id,
+  prefill_tokens_per_s, decode_tokens_per_s
+from trial_points
+where role = 'canary';
+
+-- One row per session and machine: how far its canaries moved from the first to the last, by the
+-- line through the logarithms of their speeds, and how closely the speeds keep to that line.
+create or replace view drift as
+select
+  experiment, session, machine_id, machine,
+  count(*) as canaries,
+  corr(ln(decode_tokens_per_s), block) as correlation,
+  exp(regr_slope(ln(decode_tokens_per_s), block) * (max(block) - min(block))) - 1 as change
+from canaries
+where decode_tokens_per_s > 0
+group by all;
+
+-- One row per trial of an A/A run and point: `fleet noise`.
+create or replace view noise_trials as
+select * from trial_points where role = 'noise';
+
+-- One row per measured trial and point, with the labels that keep it apart. A session drifts on
+-- a machine where four or more canaries follow their order (correlation of 0.8 or more) and move
+-- by 3 % or more from the first to the last.
+create or replace view speeds as
+select
+  * exclude (role, throttled, canary_log, canary_block, canaries, correlation, log_change),
+  concat_ws(' ',
+    case when spilled then 'spilled' end,
+    case when throttled then 'throttled' end,
+    case when canaries >= 4 and abs(correlation) >= 0.8 and abs(log_change) >= 0.03
+      then 'drifting' end,
+    case when on_battery then 'on_battery' end,
+    case when foreign_load then 'foreign_load' end,
+    case when condition_changed then 'condition_changed' end,
+    case when cut then 'cut' end
+  ) as flags,
+  2 as flags_version
+from (
+  select
+    *,
+    case when role = 'canary' and decode_tokens_per_s > 0 then ln(decode_tokens_per_s) end
+      as canary_log,
+    case when canary_log is not null then block end as canary_block,
+    count(canary_log) over session_of_machine as canaries,
+    corr(canary_log, canary_block) over session_of_machine as correlation,
+    regr_slope(canary_log, canary_block) over session_of_machine
+      * (max(canary_block) over session_of_machine - min(canary_block) over session_of_machine)
+      as log_change
+  from trial_points
+  window session_of_machine as (partition by experiment, session, machine_id)
+)
+where role = 'measure';
 
 -- One row per cell and point of one session: medians over its trials. What must not be pooled
 -- (another digest, engine version or flag) makes a row of its own.
@@ -200,9 +351,21 @@ select
   median(decode_tokens_per_s) as decode_tokens_per_s,
   median(naive_prefill_tokens_per_s) as naive_prefill_tokens_per_s,
   median(naive_decode_tokens_per_s) as naive_decode_tokens_per_s,
+  median(burst_decode_tokens_per_s) as burst_decode_tokens_per_s,
+  median(sustained_decode_tokens_per_s) as sustained_decode_tokens_per_s,
+  median(throughput_tokens_per_s) as throughput_tokens_per_s,
+  median(goodput_tokens_per_s) as goodput_tokens_per_s,
   median(first_token_ns) as first_token_ns,
+  median(first_thinking_token_ns) as first_thinking_token_ns,
+  median(first_answer_token_ns) as first_answer_token_ns,
   median(server_first_token_ns) as server_first_token_ns,
+  median(first_token_disagreement_ns) as first_token_disagreement_ns,
+  median(inter_token_p50_ns) as inter_token_p50_ns,
+  median(inter_token_p90_ns) as inter_token_p90_ns,
+  median(inter_token_p99_ns) as inter_token_p99_ns,
+  median(end_to_end_ns) as end_to_end_ns,
   median(load_ns) as load_ns,
+  max(most_lateness_ns) as most_lateness_ns,
   -- Standard deviation between trials, in per cent of their mean.
   100 * stddev_samp(prefill_tokens_per_s) / avg(prefill_tokens_per_s) as prefill_spread_percent,
   100 * stddev_samp(decode_tokens_per_s) / avg(decode_tokens_per_s) as decode_spread_percent,
@@ -211,6 +374,6 @@ select
   max(started_at) as last_started_at,
   arg_max(trial_id, (started_at, trial_id)) as last_trial_id,
   bool_or(imported) as imported,
-  1 as flags_version
+  2 as flags_version
 from speeds
 group by all;

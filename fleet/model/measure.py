@@ -104,6 +104,8 @@ class RequestRecord:
     reused_tokens: int | None = None
     """Tokens at the prompt's beginning that this trial sent before, on purpose: the history of a
     conversation, the depth of a point."""
+    think: Think | None = None
+    """As sent; None: nothing was said of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

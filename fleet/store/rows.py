@@ -13,6 +13,7 @@ from fleet.model.job import Think
 from fleet.model.machine import CONDITION, FactValue, Fingerprint
 from fleet.model.measure import Placement, Reading, RequestRecord, TrialResult
 from fleet.model.trial import show_settings
+from fleet.store.course import courses
 from fleet.store.schema import FINGERPRINTS, TABLES, TRIALS
 
 Row = dict[str, object]
@@ -52,7 +53,10 @@ def rows_of(result: TrialResult) -> dict[str, list[Row]]:
     """Rows per table, `trials` last."""
     attempt_id = result.attempt_id
     return {
-        "requests": [_request(attempt_id, record) for record in result.requests],
+        "requests": [
+            {**_request(attempt_id, result.trial.job.api, record), **course}
+            for record, course in zip(result.requests, courses(result), strict=True)
+        ],
         "readings": [_reading(attempt_id, reading) for reading in result.readings],
         "fingerprints": [_fingerprint(result, found) for found in _known(result.fingerprint)],
         "answers": list(_answers(attempt_id, result.requests)),
@@ -143,7 +147,7 @@ def _course(result: TrialResult) -> Row:
     }
 
 
-def _request(attempt_id: str, record: RequestRecord) -> Row:
+def _request(attempt_id: str, api: str, record: RequestRecord) -> Row:
     reply = record.reply
     return {
         "attempt_id": attempt_id,
@@ -181,6 +185,8 @@ def _request(attempt_id: str, record: RequestRecord) -> Row:
         "turn": record.turn,
         "due_ns": record.due_ns,
         "reused_tokens": record.reused_tokens,
+        "api": api,
+        "think": _think(record.think),
         **_gaps(reply.chunk_gaps_us),
     }
 

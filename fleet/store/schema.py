@@ -135,6 +135,15 @@ REQUESTS = _schema(
     turn=_int,  # of a conversation, from 0
     due_ns=_int,  # when it was meant to be sent
     reused_tokens=_int,  # at the prompt's beginning: sent before in this trial, on purpose
+    reused_prompt_ns=_int,  # the longest that a prompt of this point took which began so
+    api=_text,  # generate sends the prompt raw, chat through the model's template
+    think=_text,  # as sent
+    # what the machine's memory needs at least to read the weights for it
+    least_output_ns=_int,
+    least_prompt_ns=_int,
+    since_load=_int,  # requests before it since the model was loaded
+    repeats_before=_int,  # those of them that had the same point, turn and nonce
+    sibling_prompt_ns=_int,  # median prompt time of the trial's requests of its point and length
     # of chunk_gaps_us, so that no question need read the lists
     first_third_us=_int,
     last_third_us=_int,

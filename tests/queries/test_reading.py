@@ -116,6 +116,17 @@ def test_a_file_that_cannot_be_read_is_named(folder: Path, table: str, kind: str
     assert "mv " in caught.value.mend
 
 
+def test_a_file_of_an_older_form_is_read_with_the_rest(folder: Path) -> None:
+    before = rows(open_store([folder]), "select count(*) as n, max(role) as role from attempts")
+    path = folder / "current" / "trials" / "part-0.parquet"
+    older = pq.read_table(path).drop_columns(["role", "foreign_cpu_percent", "os_build"])
+    path.unlink()
+    pq.write_table(older, path.with_name("older.parquet"))
+    con = open_store([folder])
+    assert rows(con, "select count(*) as n, max(role) as role from attempts") == before
+    assert len(rows(con, "select os_build, flags from speeds")) > 0
+
+
 def test_a_folder_whose_name_is_a_pattern(tmp_path: Path) -> None:
     store = GoldenStore()
     store.trial("t")

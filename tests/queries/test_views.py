@@ -30,12 +30,26 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnectio
         "uncached": {"cached_tokens": 0, "nonce": None},
         "unknown_cache": {"nonce": ""},
         "clock": {"ended_ns": 9 * S},
+        "reused": {"cached_tokens": 7, "reused_tokens": 7},
+        "repeated": {"nonce": "", "repeats_before": 1, "since_load": 1},
+        "repeated_uncached": {"nonce": "", "repeats_before": 1, "cached_tokens": 0},
+        "far_too_fast": {"sibling_prompt_ns": 5 * S},
+        "fast": {"sibling_prompt_ns": 3 * S},
+        "primed": {"reused_tokens": 600, "reused_prompt_ns": 5 * S},
+        "not_reused": {"reused_tokens": 600, "reused_prompt_ns": 1 * S},
+        "below_ceiling": {"least_output_ns": 2 * S, "least_prompt_ns": 1 * S},
+        "output_above_ceiling": {"least_output_ns": 3 * S},
+        "prompt_above_ceiling": {"least_prompt_ns": 2 * S},
+        "thinks": {"think": "low", "first_thinking_ns": 1},
+        "thinks_unasked": {"think": "false", "first_thinking_ns": 1},
+        "chat": {"api": "chat", "since_load": 3},
+        "chat_first": {"api": "chat", "since_load": 0},
     }
     for name, columns in odd.items():
         store.trial(name, requests=[request(**columns)])
     store.trial(
         "fresh_load",
-        ask={"nonce": None, "load_duration_ns": 3 * S},
+        ask={"nonce": None, "since_load": 0, "load_duration_ns": 3 * S},
         job_content='{"load":"request"}',
     )
     store.trial("small", ask={"prompt": 511, "output": 127})
@@ -50,6 +64,14 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnectio
     steady = [gap if gap < 33_000 else 32_700 for gap in slow]
     store.trial("steady", decode=30, ask={"chunk_gaps_us": steady})
     store.trial("brief", decode=100, ask={"chunk_gaps_us": [gap // 3 for gap in slow]})
+    store.trial("busy", foreign_cpu_percent=21.0)
+    store.trial("busy_after", foreign_cpu_percent=3.0, foreign_cpu_after_percent=30.0)
+    store.trial("little_load", foreign_cpu_percent=20.0, foreign_cpu_after_percent=5.0)
+    store.trial("changed", condition_after_id="condition-2")
+    fast, late = request(decode=100), request(decode=88)
+    later = {name: late[name] + 60 * S for name in ("sent_ns", "first_chunk_ns", "ended_ns")}
+    store.trial("minutes", requests=[fast, {**late, **later}])
+    store.trial("canary", role="canary")
     store.trial("few_gaps", ask={"chunk_gaps_us": [10] * 40 + [1000] * 19})
     warm = [request(decode=10, warmup=True), request(decode=100)]
     store.trial("warm", requests=warm)
@@ -96,6 +118,18 @@ def test_speeds_are_medians_of_the_requests(golden: duckdb.DuckDBPyConnection) -
         ("clock", "clock"),
         ("slept", "suspended"),
         ("context", "context"),
+        ("reused", ""),
+        ("repeated", "cached_prefix"),
+        ("repeated_uncached", ""),
+        ("far_too_fast", "cached_prefix"),
+        ("fast", ""),
+        ("primed", ""),
+        ("not_reused", "not_reused"),
+        ("below_ceiling", ""),
+        ("output_above_ceiling", "above_ceiling"),
+        ("prompt_above_ceiling", "above_ceiling"),
+        ("thinks", ""),
+        ("thinks_unasked", "unasked_thinking"),
     ],
 )
 def test_invalid_requests_carry_their_flag_and_are_not_clean(
@@ -125,6 +159,8 @@ def test_a_failed_request_never_becomes_a_number(golden: duckdb.DuckDBPyConnecti
         ("unknown_cache", False, "cache state unknown"),
         ("small", False, "too short for a rate"),
         ("enough", True, ""),
+        ("chat", False, "template may be cached"),
+        ("chat_first", True, ""),
     ],
 )
 def test_a_prefill_rate_needs_a_known_cache_and_length(
@@ -155,13 +191,82 @@ def test_cold_load_jobs_take_the_load_of_each_request(golden: duckdb.DuckDBPyCon
         ("steady", ""),
         ("brief", ""),
         ("few_gaps", ""),
+        ("busy", "foreign_load"),
+        ("busy_after", "foreign_load"),
+        ("little_load", ""),
+        ("changed", "condition_changed"),
+        ("minutes", "throttled"),
+        ("canary", None),
     ],
 )
 def test_qualified_trials_stay_and_are_labelled(
-    golden: duckdb.DuckDBPyConnection, trial: str, flags: str
+    golden: duckdb.DuckDBPyConnection, trial: str, flags: str | None
 ) -> None:
+    if flags is None:
+        assert rows(golden, f"from speeds where trial_id = 'trial-{trial}'") == []
+        return
     found = one(golden, "speeds", trial)
-    assert (found["flags"], found["flags_version"]) == (flags, 1)
+    assert (found["flags"], found["flags_version"]) == (flags, 2)
+
+
+def test_a_machine_that_throttles_shows_its_burst_and_its_sustained_speed(
+    golden: duckdb.DuckDBPyConnection,
+) -> None:
+    found = one(golden, "speeds", "minutes")
+    assert found["burst_decode_tokens_per_s"] == pytest.approx(100, rel=1e-3)
+    assert found["sustained_decode_tokens_per_s"] == pytest.approx(88, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("speeds", "flags"),
+    [
+        ((100, 99, 98, 97, 96), "drifting"),
+        ((96, 97, 98, 99, 100), "drifting"),
+        ((100, 99, 97), ""),  # too few to tell
+        ((100, 96, 100, 96, 100), ""),  # no order
+        ((100, 99.5, 99, 98.5, 98), ""),  # too little
+    ],
+)
+def test_a_session_drifts_where_its_canaries_follow_their_order(
+    tmp_path: Path, speeds: tuple[float, ...], flags: str
+) -> None:
+    store = GoldenStore()
+    for block, speed in enumerate(speeds):
+        store.trial(f"canary{block}", decode=speed, block=block, role="canary")
+    store.trial("measured")
+    store.trial("elsewhere", machine_id="machine-2")
+    con = open_store([store.write(tmp_path)])
+    assert one(con, "speeds", "measured")["flags"] == flags
+    assert one(con, "speeds", "elsewhere")["flags"] == ""
+    (drift,) = rows(con, "from drift")
+    assert drift["canaries"] == len(speeds)
+    assert rows(con, "select count(*) as n from cells")[0]["n"] == 2
+
+
+def test_several_streams_have_a_throughput_of_their_own(tmp_path: Path) -> None:
+    store = GoldenStore()
+    streams = [request(decode=10, concurrency=2, stream=n, sent_ns=n * S) for n in (0, 1)]
+    store.trial("both", requests=[{**row, "ended_ns": row["ended_ns"] + S} for row in streams])
+    store.trial("short", requests=[streams[0], {**streams[1], "output_tokens": 3}])
+    con = open_store([store.write(tmp_path)])
+    window_s = (max(row["ended_ns"] for row in streams) + S) / S
+    found = one(con, "speeds", "both")
+    assert found["throughput_tokens_per_s"] == pytest.approx(402 / window_s)
+    assert found["goodput_tokens_per_s"] == pytest.approx(0 / window_s)
+    assert one(con, "speeds", "short")["throughput_tokens_per_s"] is None
+
+
+def test_token_latencies_need_a_chunk_for_each_token_and_enough_of_them(tmp_path: Path) -> None:
+    store = GoldenStore()
+    gaps = {"gap_p50_us": 10_000, "gap_p90_us": 20_000, "gap_p99_us": 30_000}
+    store.trial("each", ask=gaps)
+    store.trial("long", ask={**gaps, "output": 1001 + 1})
+    store.trial("hidden", ask={**gaps, "chunks": 150})
+    con = open_store([store.write(tmp_path)])
+    names = ("inter_token_p50_ns", "inter_token_p90_ns", "inter_token_p99_ns")
+    told = {trial: [one(con, "speeds", trial)[n] for n in names] for trial in ("each", "long")}
+    assert told == {"each": [10_000_000, 20_000_000, None], "long": [10**7, 2 * 10**7, 3 * 10**7]}
+    assert [one(con, "speeds", "hidden")[name] for name in names] == [None, None, None]
 
 
 def test_warmups_do_not_count(golden: duckdb.DuckDBPyConnection) -> None:
@@ -200,7 +305,8 @@ def test_imported_rows_have_a_decode_rate_and_a_naive_prefill_only(
     assert found["decode_tokens_per_s"] == pytest.approx(3322 / 742.767252458)
     assert found["naive_decode_tokens_per_s"] == pytest.approx(4.47, abs=0.005)
     assert found["naive_prefill_tokens_per_s"] == pytest.approx(1.21, abs=0.005)
-    assert (found["prefill_tokens_per_s"], found["prefill_note"]) == (None, "cache state unknown")
+    assert (found["prefill_tokens_per_s"], found["prefill_note"]) == (None, "too short for a rate")
+    assert one(golden, "speeds", "a")["prefill_note"] == "cache state unknown"
     assert found["first_token_ns"] is None
     assert found["server_first_token_ns"] == 69517786250 + 64004417
 
