@@ -41,7 +41,7 @@ FLAGS: Mapping[str, str] = {
 
 IN_ONE_REQUEST = (
     *("wrong_prompt_count", "short_answer", "no_final_record", "die_mid_stream"),
-    *("clock_wrong", "too_fast"),
+    *("clock_wrong", "too_fast", "cached_prefix"),
 )
 
 

@@ -42,9 +42,9 @@ def _row(flags: str = "", **changes: Any) -> Mapping[str, object]:
         "client_prefill_tokens_per_s": 5000.0,
         "first_token_ns": 23 * MS,
         "load_duration_ns": 3 * MS,
-        "gap_p50_us": 1000,
-        "gap_p90_us": 1000,
-        "gap_p99_us": 1000,
+        "inter_token_p50_ns": MS,
+        "inter_token_p90_ns": MS,
+        "inter_token_p99_ns": MS,
     }
     return {**right, **changes}
 
@@ -68,9 +68,9 @@ def test_a_true_report_is_found_true() -> None:
         ("prefill_tokens_per_s", 5024, 5026),
         ("client_prefill_tokens_per_s", 4976, 4974),
         ("first_token_ns", 23.4 * MS, 23.6 * MS),
-        ("gap_p50_us", 1090, 1110),
-        ("gap_p90_us", 1490, 1510),
-        ("gap_p99_us", 1490, 1510),
+        ("inter_token_p50_ns", 1.09 * MS, 1.11 * MS),
+        ("inter_token_p90_ns", 1.49 * MS, 1.51 * MS),
+        ("inter_token_p99_ns", 1.49 * MS, 1.51 * MS),
     ],
 )
 def test_an_error_beyond_its_bound_is_found(column: str, within: float, beyond: float) -> None:

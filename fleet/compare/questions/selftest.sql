@@ -13,7 +13,10 @@ select
     case when f.attempt_id is null and r.error is not null then 'aborted' end,
     case when f.spilled then 'spilled' end,
     case when f.throttled then 'throttled' end,
-    case when f.on_battery then 'on_battery' end
+    case when f.on_battery then 'on_battery' end,
+    case when f.foreign_load then 'foreign_load' end,
+    case when f.condition_changed then 'condition_changed' end,
+    case when f.cut then 'cut' end
   )) as flags,
   f.decode_tokens_per_s,
   f.prefill_tokens_per_s,
@@ -24,9 +27,9 @@ select
   f.prompt_tokens / ((f.first_token_ns - f.load_duration_ns) / 1e9)
     as client_prefill_tokens_per_s,
   f.load_duration_ns,
-  f.gap_p50_us,
-  f.gap_p90_us,
-  f.gap_p99_us
+  f.inter_token_p50_ns,
+  f.inter_token_p90_ns,
+  f.inter_token_p99_ns
 from requests r
 join trials t using (attempt_id, folder)
 left join requests_flagged f using (attempt_id, folder, request)

@@ -80,9 +80,7 @@ def schedule(
     faults: Collection[str],
 ) -> Schedule:
     if "too_fast" in faults:
-        speeds = Speeds(
-            prefill_ns=speeds.prefill_ns / TOO_FAST, decode_ns=speeds.decode_ns / TOO_FAST
-        )
+        speeds = replace(speeds, decode_ns=speeds.decode_ns / TOO_FAST)
     prompt_tokens = evaluated_tokens(question)
     count, reason = _answer_length(question, model, prompt_tokens)
     if "short_answer" in faults:
