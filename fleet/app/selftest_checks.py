@@ -24,6 +24,10 @@ class Pair:
     row: Row
     written: Written
 
+    def counts(self) -> bool:
+        """Warm-ups enter no number, and what counts a prompt's tokens repeats itself on purpose."""
+        return not self.row["warmup"]
+
     def flags(self) -> list[str]:
         return str(self.row["flags"]).split()
 
@@ -149,7 +153,7 @@ def accuracies(
 ) -> list[Accuracy]:
     """By metric, then by speed; a quantile only where gaps enough support it."""
     measured = {
-        speed: [p for p in pairs[machine] if p.row["measured"] and p.written.model == model]
+        speed: [p for p in pairs[machine] if p.counts() and p.written.model == model]
         for (machine, model), speed in speeds.items()
     }
     return [
@@ -243,7 +247,8 @@ def clean(injected: Mapping[str, str], pairs: Mapping[str, Sequence[Pair]]) -> t
 
 
 def _each(pairs: Mapping[str, Sequence[Pair]]) -> Iterator[tuple[str, Pair]]:
-    return ((machine, pair) for machine, found in pairs.items() for pair in found)
+    """Of the requests that count."""
+    return ((machine, p) for machine, found in pairs.items() for p in found if p.counts())
 
 
 def _faults(pair: Pair, machine: str, injected: Mapping[str, str]) -> set[str]:

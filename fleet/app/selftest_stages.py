@@ -17,8 +17,8 @@ PROMPT_TOKENS = 2_048
 PREFILL_TOKENS_PER_S = 5_000
 Facts = FactValue | tuple[FactValue, ...]
 
-FAULTY_REQUESTS = (3, 5)
-"""Of a model's own, counted from 0: after its first, which only counts a prompt's tokens."""
+FAULTY_REQUESTS = (6, 8)
+"""Of a model's own, counted from 0: after those that only count a prompt's tokens."""
 
 FLAGS: Mapping[str, str] = {
     "cached_prefix": "cached_prefix",
@@ -99,7 +99,7 @@ def _slow(size: Size, folder: Path) -> Stage:
     """The slowest speed, and beside it a machine that throttles: each hardly needs the CPU."""
     job = _exact("slow", PROMPT_TOKENS, size.slow_tokens, size.requests, warmup=0)
     models = {"slow": _model(SPEEDS[0], PREFILL_TOKENS_PER_S)}
-    hot = Fault(kind="slow_last_third", request=size.requests)
+    hot = Fault(kind="slow_last_third")
     machines = {
         "steady": _script(folder, "steady", models),
         "throttling": _script(folder, "throttling", models, hot),
@@ -128,12 +128,12 @@ def _faults(folder: Path) -> Stage:
     faults = [
         Fault(kind=kind, model=kind, request=number)
         for kind in IN_ONE_REQUEST
-        for number in FAULTY_REQUESTS
+        for number in FAULTY_REQUESTS[: 1 if FLAGS[kind] == "aborted" else 2]
     ]
     faults.append(Fault(kind="wrong_context", model="wrong_context"))
     models["wrong_context"] = _model(SPEEDS[2])
     script = _script(folder, "faulty", models, *faults)
-    job = _exact("faults", 512, 256, 5)
+    job = _exact("faults", 512, 256, 8)
     return _stage("faults in single requests", job, {"faulty": script})
 
 
@@ -143,7 +143,7 @@ def _conditions(folder: Path) -> Stage:
     def script(name: str, *faults: Fault, **facts: Facts) -> MachineScript:
         return _script(folder, name, {"tiny": _model(SPEEDS[1])}, *faults, **facts)
 
-    thinks = (Fault(kind="thinks_unasked", request=number) for number in FAULTY_REQUESTS)
+    thinks = (Fault(kind="thinks_unasked", request=number) for number in (2, 4))
     unplugged = ("ac", "ac", "battery")
     machines = {
         "laptop": script("laptop", power_source="battery"),

@@ -34,7 +34,7 @@ def _row(flags: str = "", **changes: Any) -> Mapping[str, object]:
     """Everything as it was."""
     right = {
         "nonce": " the nonce",
-        "measured": True,
+        "warmup": False,
         "flags": flags,
         "decode_tokens_per_s": 1000.0,
         "client_decode_tokens_per_s": 1000.0,
@@ -128,6 +128,15 @@ def test_a_flag_without_its_fault_is_found() -> None:
     line = _line("short_answer", hit, stray)
     assert (line.raised, line.elsewhere, line.ok) == (1, 1, False)
     assert clean({}, {"box": [hit, stray, Pair(_row(), _written())]}) == (2, 1)
+
+
+def test_warm_ups_count_nowhere() -> None:
+    warm = Pair(_row("short clock", warmup=True, first_token_ns=None), _written("short_answer"))
+    hit = Pair(_row("short"), _written("short_answer"))
+    line = _line("short_answer", warm, hit)
+    assert (line.injected, line.others, line.ok) == (1, (), True)
+    assert clean({}, {"box": [warm]}) == (0, 0)
+    assert all(each.ok for each in accuracies(SPEEDS, {"box": [warm, Pair(_row(), _written())]}))
 
 
 def test_a_fault_that_never_happened_proves_nothing() -> None:

@@ -7,7 +7,7 @@ select
   r.request,
   t.zero_ns + r.sent_ns as sent_ns,
   r.nonce,
-  r.prompt_tokens_asked is not null and not r.warmup as measured,
+  r.warmup,
   trim(concat_ws(' ',
     f.invalid,
     case when f.attempt_id is null and r.error is not null then 'aborted' end,
