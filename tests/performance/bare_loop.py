@@ -98,11 +98,12 @@ def _measured(sides: dict[str, Side], most: int) -> list[dict[str, Trial]]:
     while len(pairs) < most:
         order = names if len(pairs) % 2 else names[::-1]
         pairs.append({name: sides[name]() for name in order})
-        if len(pairs) >= LEAST_PAIRS:
-            found = _ratio(pairs, "decode")
-            _table.note(f"{len(pairs)} pairs: {found.ratio:.4f} +/- {found.half_width:.2%}")
-            if found.half_width <= HALF_WIDTH:
-                break
+        if len(pairs) < 2:
+            continue
+        found = _ratio(pairs, "decode")
+        _table.note(f"{len(pairs)} pairs: {found.ratio:.4f} +/- {found.half_width:.2%}")
+        if len(pairs) >= LEAST_PAIRS and found.half_width <= HALF_WIDTH:
+            break
     return pairs
 
 
