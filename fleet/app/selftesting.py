@@ -67,13 +67,15 @@ def selftest(say: Say, size: Size = QUICK) -> Report:
 def _folder() -> Iterator[Path]:
     """Whatever ends it, nothing is left behind."""
     try:
-        with tempfile.TemporaryDirectory(prefix="fleet-selftest-") as folder:
-            yield Path(folder)
-    except (KeyboardInterrupt, Interrupted):
-        raise Interrupted("the self-test was stopped; it leaves nothing behind") from None
+        place = tempfile.TemporaryDirectory(prefix="fleet-selftest-", ignore_cleanup_errors=True)
     except OSError as problem:
         what = f"the self-test finds no room for its files: {problem}"
         raise StoreUnusable(what, "name a folder with room for them: TMPDIR=FOLDER") from None
+    try:
+        with place as folder:
+            yield Path(folder)
+    except (KeyboardInterrupt, Interrupted):
+        raise Interrupted("the self-test was stopped; it leaves nothing behind") from None
 
 
 def _measure(stage: Stage, home: Path, say: Say) -> None:

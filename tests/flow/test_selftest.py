@@ -11,6 +11,7 @@ import pytest
 from fleet.app.selftest_stages import Size
 from fleet.app.selftesting import Report, selftest
 from fleet.cli.selftest import report_lines
+from fleet.errors import StoreUnusable
 from tests.builders_flow import Fleet, until
 
 SMALL = Size(slow_tokens=128, tokens=200, requests=1, clean_requests=20, clean_trials=1)
@@ -81,7 +82,7 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
         fleet.clear()
 
 
-def test_no_room_for_its_files_is_one_message(tmp_path: Path) -> None:
-    fleet = Fleet(tmp_path)
-    done = fleet("selftest", code=2, env={"TMPDIR": "/dev/null"})
-    assert "no room for its files" in done.err
+def test_no_room_for_its_files_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/dev/null/nowhere")
+    with pytest.raises(StoreUnusable, match="no room for its files.*\n.*TMPDIR=FOLDER"):
+        selftest(lambda _: None, SMALL)
