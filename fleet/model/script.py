@@ -85,7 +85,7 @@ class MachineScript(Noun):
     faults: tuple[Fault, ...] = ()
     counters: Literal["scripted", "measured"] = "scripted"
     """Times in the final record: those of the script, which no busy machine disturbs, or those that
-    passed, as a real server tells them."""
+    passed, as a real server tells them; kept from the CPU, it does not catch up then either."""
     written_log: str | None = None
     """File to which the server adds, at each unload and at its end, what it wrote and when: a line
     of JSON for each request."""
