@@ -85,9 +85,11 @@ with looked_at as (
           and 4 * prompt_duration_ns < sibling_prompt_ns,
         false
       ) as cached_prefix,
-    -- Most of the prompt was to come from the cache, and it took as long as without.
+    -- New tokens behind a context that was to be reused, and nothing shows that it was.
     coalesce(
-      reused_tokens > prompt_tokens / 2 and prompt_duration_ns > 0.8 * reused_prompt_ns, false
+      depth_tokens > 0 and prompt_tokens_asked > depth_tokens
+        and reused_tokens is null and cached_tokens is null,
+      false
     ) as not_reused,
     coalesce(
       abs(ended_ns - first_chunk_ns - output_duration_ns) > 50_000_000

@@ -21,6 +21,7 @@ from fleet.config.document import (
     read_text,
 )
 from fleet.config.explain import explain
+from fleet.config.prompts_file import JSON_LINES, with_prompts
 from fleet.config.schemas import Kind
 from fleet.config.shipped import did_you_mean, names_in, shipped_folder
 from fleet.errors import ConfigError, Mistake, nearest
@@ -74,15 +75,31 @@ def read_job(path: Path) -> Reading[Job]:
     if read.document is None:
         return read
     mistakes = list(read.mistakes) + job_mistakes(read.document, path.stem)
-    prompt, job = read.document.content.get("prompt_file"), read.noun
-    if isinstance(prompt, str):
-        try:
-            text = _prompt_text(path.parent / prompt)
-            job = job and job.model_copy(update={"prompt": text})
-        except ConfigError as problem:
-            what = f"{problem.mistakes[0].file}: {problem.mistakes[0].what}"
-            mistakes.append(read.document.mistake(("prompt_file",), what))
+    job = read.noun
+    for key, use in (("prompt_file", _with_prompt), ("prompts_file", _with_prompts)):
+        name = read.document.content.get(key)
+        if isinstance(name, str):
+            try:
+                text = _prompt_text(path.parent / name)
+            except ConfigError as problem:
+                what = f"{problem.mistakes[0].file}: {problem.mistakes[0].what}"
+                mistakes.append(read.document.mistake((key,), what))
+                continue
+            try:
+                job = job and use(job, text, path.parent / name)
+            except ConfigError as problem:
+                mistakes += problem.mistakes
     return Reading(job, tuple(mistakes), read.document)
+
+
+def _with_prompt(job: Job, text: str, path: Path) -> Job:
+    return job.model_copy(update={"prompt": text})
+
+
+def _with_prompts(job: Job, text: str, path: Path) -> Job:
+    """A mistake in that file stands at its own line."""
+    json_lines = path.suffix.lower() in JSON_LINES
+    return with_prompts(job, text, _label(path), json_lines=json_lines)
 
 
 def _prompt_text(path: Path) -> str:

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from fleet.model.job import Job
 from fleet.model.machine import comparison
+from fleet.model.model_set import Models
 from fleet.model.noun import Noun
 from fleet.model.script import MachineScript
 from fleet.model.settings import Settings
@@ -74,8 +75,8 @@ class Experiment(Noun):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     why: str = ""
     """What this is to find out; printed, not part of the identity of a trial."""
-    models: tuple[str, ...] = Field(min_length=1)
-    """Model names as the engine knows them."""
+    models: Models = Field(min_length=1)
+    """Model names as the engine knows them, or a family with its sizes and quantizations."""
     jobs: tuple[str, ...] = Field(min_length=1)
     """Names of workloads: files in jobs/."""
     machines: Literal["all"] | tuple[str, ...] | Selector = "all"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator
+from itertools import product
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from fleet.model.noun import Noun
 
@@ -16,35 +18,114 @@ SHORTEST_PROMPT_TOKENS = 16
 CONTEXT_STEP = 256
 """llama.cpp rounds the context up to a multiple of this, so fleet only asks for multiples."""
 
+MOST_STREAMS = 64
+
+PromptTokens = Annotated[int, Field(ge=SHORTEST_PROMPT_TOKENS)]
+OutputTokens = Annotated[int, Field(ge=1)]
+DepthTokens = Annotated[int, Field(ge=0)]
+Streams = Annotated[int, Field(ge=1, le=MOST_STREAMS)]
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_not_blank)]
+
 
 class Point(Noun):
     """One thing a job measures; speeds are compared point by point."""
 
-    prompt_tokens: int | None = Field(default=None, ge=SHORTEST_PROMPT_TOKENS)
+    prompt_tokens: PromptTokens | None = None
     """Exact prompt length in tokens, BOS included. Left out: the job's own prompt text."""
-    output_tokens: int = Field(default=512, ge=1)
+    output_tokens: OutputTokens = 512
     """Exact number of tokens to generate; a shorter answer is flagged, never averaged in."""
-    depth_tokens: int = Field(default=0, ge=0)
-    """Tokens already in the context before generation starts (`@d8192` of llama-bench)."""
+    depth_tokens: DepthTokens = 0
+    """Tokens sent before and already in the context; only what comes after them is timed
+    (`@d8192` of llama-bench)."""
+    prompt: Text | None = None
+    """A text of this point's own, instead of the job's."""
+    concurrency: Streams = 1
+    """So many streams ask at once, each one request after the other."""
+    seconds: float | None = Field(default=None, gt=0, le=86_400)
+    """Repeat requests for so long, instead of the job's number of them."""
     label: str | None = None
-    """Name in tables. Left out: pp512, tg128, tg128@d8192, or the job's name."""
+    """Name in tables. Left out: pp512, tg128, tg128@d8192, tg128@c4, or the job's name."""
+
+    @model_validator(mode="after")
+    def _is_of_one_kind(self) -> Point:
+        if self.prompt is not None and self.exact:
+            raise ValueError("has a text and an exact length: keep one of them")
+        if self.depth_tokens and self.concurrency > 1:
+            raise ValueError("depth_tokens is measured with one stream: concurrency must be 1")
+        return self
 
     def name(self, job: str) -> str:
         """The label users of llama-bench know, or the job's name for a text of its own."""
         if self.label:
             return self.label
-        depth = f"@d{self.depth_tokens}" if self.depth_tokens else ""
         if self.prompt_tokens is not None and self.output_tokens == 1:
-            return f"pp{self.prompt_tokens}{depth}"
-        if self.prompt_tokens is not None or depth:
-            return f"tg{self.output_tokens}{depth}"
-        return job
+            return f"pp{self.prompt_tokens}{self.suffix()}"
+        if self.exact:
+            return f"tg{self.output_tokens}{self.suffix()}"
+        return f"{job}{self.suffix()}"
+
+    def suffix(self) -> str:
+        depth = f"@d{self.depth_tokens}" if self.depth_tokens else ""
+        return f"{depth}@c{self.concurrency}" if self.concurrency > 1 else depth
+
+    @property
+    def exact(self) -> bool:
+        """Its prompt has a length instead of a text."""
+        return self.prompt_length() is not None
 
     def prompt_length(self) -> int | None:
         """Exact tokens to send, depth included; None where the text decides."""
         if self.prompt_tokens is None and not self.depth_tokens:
             return None
         return self.depth_tokens + (self.prompt_tokens or 0)
+
+
+class Grid(Noun):
+    """Points as a product: every prompt length with every other value."""
+
+    prompt_tokens: tuple[PromptTokens, ...] = ()
+    """Exact prompt lengths; left out: the depths alone."""
+    output_tokens: tuple[OutputTokens, ...] = Field(default=(1,), min_length=1)
+    """Numbers of tokens to generate; 1 is prefill alone."""
+    depth_tokens: tuple[DepthTokens, ...] = Field(default=(0,), min_length=1)
+    """Tokens in the context before."""
+    concurrency: tuple[Streams, ...] = Field(default=(1,), min_length=1)
+    """Streams that ask at once."""
+
+    @model_validator(mode="after")
+    def _unfolds(self) -> Grid:
+        for name, values in self:
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name}: each value only once")
+        if not self.prompt_tokens and 0 in self.depth_tokens:
+            raise ValueError("needs prompt_tokens, or depth_tokens above 0")
+        if max(self.depth_tokens) and max(self.concurrency) > 1:
+            raise ValueError("depth_tokens is measured with one stream: concurrency must be 1")
+        return self
+
+    def points(self) -> tuple[Point, ...]:
+        """In the order written; both lengths in the name where there is something of each."""
+        axes = product(
+            self.prompt_tokens or (None,), self.output_tokens, self.depth_tokens, self.concurrency
+        )
+        return tuple(_grid_point(*values) for values in axes)
+
+
+def _grid_point(prompt: int | None, output: int, depth: int, streams: int) -> Point:
+    point = Point(
+        prompt_tokens=prompt, output_tokens=output, depth_tokens=depth, concurrency=streams
+    )
+    if prompt is None or output == 1:
+        return point
+    return point.model_copy(update={"label": f"pp{prompt}+tg{output}{point.suffix()}"})
 
 
 class Job(Noun):
@@ -60,32 +141,104 @@ class Job(Noun):
     """The text asked. Needed by every point that gives no prompt_tokens."""
     prompt_file: str | None = None
     """A text file beside this one that holds the prompt."""
+    prompts_file: str | None = None
+    """A file beside this one with many prompts, each of which becomes a point: JSON lines of
+    {"prompt": ..., "id": ...} (`.jsonl`), or paragraphs with an empty line between them."""
+    turns: tuple[Text, ...] = ()
+    """What is said in a conversation, one after the other; the answers go back with the next."""
+    reuse: bool = True
+    """Of a conversation: the engine may reuse what it has evaluated before. false: each turn
+    begins with words of its own, so that all of it is evaluated anew."""
+    text: Literal["natural", "synthetic"] = "natural"
+    """What prompts of an exact length are made of: plain English, or common words in any order."""
     points: tuple[Point, ...] = Field(default=(Point(),), min_length=1)
     """What is measured, each in every trial."""
+    grid: Grid | None = None
+    """Points as a product of prompt lengths, output lengths, depths and numbers of streams."""
     requests: int = Field(default=3, ge=1, le=1000)
     """Measured requests per point and trial."""
     warmup: int = Field(default=1, ge=0, le=100)
     """Requests before the first measured one, left out of every speed."""
     load: Literal["trial", "request"] = "trial"
     """trial: load the model once per trial. request: unload and load before each request."""
+    page_cache: Literal["keep", "drop"] = "keep"
+    """drop: before each load the model's file leaves the memory of the operating system, so that
+    it is read from the disk. The name of the point ends in @cold where that could be done, in
+    @warm where it could not."""
     think: Think | None = None
     """Thinking as the engine names it; left out: sent as the model's own default."""
     keep_text: bool = False
     """Keep the answers in the answers table."""
 
     @model_validator(mode="after")
-    def _has_something_to_ask(self) -> Job:
-        own_text = self.prompt is not None or self.prompt_file is not None
-        if not own_text and any(point.prompt_length() is None for point in self.points):
-            raise ValueError("needs prompt, prompt_file, or points with prompt_tokens")
-        exact = any(point.prompt_length() is not None for point in self.points)
-        if exact and self.api == "chat":
-            raise ValueError("points with exact prompt_tokens need api: generate")
+    def _holds_together(self) -> Job:
+        self._unfold()
+        for wrong in (
+            *self._nothing_to_ask(),
+            *self._of_exact_points(),
+            *self._of_conversations(),
+            *self._of_loads(),
+        ):
+            raise ValueError(wrong)
         names = [point.name(self.name) for point in self.points]
         if len(set(names)) < len(names):
             raise ValueError("two points have the same name: give each a label")
         return self
 
+    def _unfold(self) -> None:
+        """The grid is a way to write points: the same points have the same identity."""
+        if self.grid is not None:
+            written = self.points if "points" in self.model_fields_set else ()
+            self.__dict__.update(points=(*written, *self.grid.points()), grid=None)
+
+    def _nothing_to_ask(self) -> Iterator[str]:
+        sources = [self.prompt or self.prompt_file, self.prompts_file, self.turns]
+        if sum(map(bool, sources)) > 1:
+            yield "keep one of prompt, prompts_file and turns"
+        bare = (p for p in self.points if not p.exact and p.prompt is None)
+        if not any(sources) and any(bare):
+            yield (
+                "needs prompt, prompt_file, prompts_file, turns, grid, or points with prompt_tokens"
+            )
+        if self.prompts_file and (len(self.points) > 1 or self.points[0].label):
+            yield "prompts_file makes the points: write one without a label, or none"
+
+    def _of_exact_points(self) -> Iterator[str]:
+        exact = any(point.exact for point in self.points)
+        if exact and self.api == "chat":
+            yield "points with exact prompt_tokens need api: generate"
+        if exact and self.prompts_file:
+            yield "a point has a text and an exact length: keep one of them"
+        if self.text == "synthetic" and not exact:
+            yield "text is of points with exact prompt_tokens, and there is none"
+
+    def _of_conversations(self) -> Iterator[str]:
+        if not self.turns:
+            if not self.reuse:
+                yield "reuse is of conversations: give turns"
+            return
+        if self.api != "chat":
+            yield "turns need api: chat"
+        if any(p.exact or p.prompt is not None or p.seconds for p in self.points):
+            yield "points of a conversation have output_tokens, concurrency and label only"
+
+    def _of_loads(self) -> Iterator[str]:
+        if self.load == "trial" and self.page_cache == "drop":
+            yield "page_cache: drop needs load: request"
+        if self.load == "request" and (self.turns or any(p.concurrency > 1 for p in self.points)):
+            yield "load: request is measured with one stream, and not in a conversation"
+        if self.load == "request" and any(p.depth_tokens for p in self.points):
+            yield "load: request leaves nothing in the context: depth_tokens must be 0"
+
+    def least_tokens(self, point: Point) -> int:
+        """What the context must hold at least, prompt and answer: a word has a token or more."""
+        length = point.prompt_length()
+        if length is not None:
+            return length + point.output_tokens
+        texts = self.turns or (point.prompt or self.prompt or "",)
+        return sum(len(text.split()) + point.output_tokens for text in texts)
+
     def content(self) -> dict[str, object]:
         """What identifies this job: everything but `why`, with defaults left out."""
-        return self.model_dump(exclude_defaults=True, exclude={"why", "prompt_file"}, mode="json")
+        written = {"why", "prompt_file", "prompts_file", "grid"}
+        return self.model_dump(exclude_defaults=True, exclude=written, mode="json")

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from fleet.model.job import Think
+
 FactValue = str | int | float | bool | None
 
 FINGERPRINT_RECIPE = 1
@@ -92,6 +94,10 @@ class ModelFacts:
     """Exact weight bytes summed over the tensors, where the engine lists them."""
     active_bytes: int | None = None
     """Those read for each token: without the embedding table, and of experts only those used."""
+    default_think: Think | None = None
+    """Thinking where a request does not say: true, or a level of gpt-oss; None: cannot think."""
+    file: str | None = None
+    """Where the weights lie on that machine, as the engine says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +107,8 @@ class EngineFacts:
     proofs: Proofs
     environment: Mapping[str, str] = field(default_factory=dict)
     """Engine environment as found; only what fleet could read."""
+    concurrent: bool = True
+    """Takes several requests at once; whether it also computes them at once, the stamps tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

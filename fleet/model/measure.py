@@ -26,10 +26,15 @@ class Ask:
     api: Literal["chat", "generate"]
     prompt: str
     system: str | None = None
+    history: tuple[tuple[str, str], ...] = ()
+    """Of a chat: what was asked and answered before, in this order."""
     options: Mapping[str, Value]
     """Load and request options; `num_predict`, `seed` and `num_ctx` are always among them."""
     think: Think | None = None
     keep_text: bool = False
+    reuse: bool = False
+    """What the engine has evaluated before may be reused; an engine that always does so, or
+    never, does not ask."""
 
     @property
     def output_tokens(self) -> int:
@@ -102,8 +107,8 @@ class RequestRecord:
     due_ns: int | None = None
     """When it was meant to be sent; `sent_ns` minus this is how late the client was."""
     reused_tokens: int | None = None
-    """Tokens at the prompt's beginning that this trial sent before, on purpose: the history of a
-    conversation, the depth of a point."""
+    """Tokens at the prompt's beginning that this trial sent before, on purpose, and that the
+    engine can reuse: the history of a conversation, the depth of a point. None: not known."""
     think: Think | None = None
     """As sent; None: nothing was said of it."""
 
@@ -158,6 +163,8 @@ class TrialResult:
     """Client's time over the trial's own load of the model."""
     active_bytes: int | None = None
     """Weight bytes read for each token; less than all where experts take turns."""
+    think: Think | None = None
+    """Thinking as it was sent with each chat; None: not sent."""
     cooled_ns: int | None = None
     """Waited before the load until the machine was cool; None: not asked to wait."""
     engine_restarted: bool = False

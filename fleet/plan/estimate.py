@@ -32,6 +32,8 @@ EMBEDDED_SIZE_BYTES = 8e6
 ACTIVE_SHARE = {"gpt-oss:20b": 0.25, "gpt-oss:120b": 0.1}
 """Part of the weights read per token, rounded up; `30b-a3b` in a name says it too."""
 TEMPLATE_TOKENS = 100
+SAMPLE_TOKENS = 100
+"""Asked in small requests, to see what a vocabulary makes of words."""
 CHARACTERS_PER_TOKEN = 4
 
 
@@ -52,10 +54,10 @@ def prior_s(
     speeds = _scripted(machine, engine, model) or _guessed(
         machine, model, size_bytes if size_bytes is not None else _size_guess(engine, model)
     )
-    points = [_request_s(job, point, speeds) for point in job.points]
-    answers = sum(points) * (job.requests + job.warmup / len(points))
-    loads = job.requests * len(points) + job.warmup if job.load == "request" else 1
-    return (loads * speeds.load_s + answers) * speeds.time_scale
+    loads = 1 + (job.requests * len(job.points) if job.load == "request" else 0)
+    scripted_s = loads * speeds.load_s + sum(_point_s(job, point, speeds) for point in job.points)
+    waited_s = sum(point.seconds or 0 for point in job.points)
+    return scripted_s * speeds.time_scale + waited_s
 
 
 def _scripted(machine: Machine, engine: Engine, model: str) -> Speeds | None:
@@ -113,8 +115,38 @@ def _active_share(model: str) -> float:
     return ACTIVE_SHARE.get(model, 1.0)
 
 
-def _request_s(job: Job, point: Point, speeds: Speeds) -> float:
-    prompt = point.prompt_length()
-    if prompt is None:
-        prompt = TEMPLATE_TOKENS + len(job.prompt or "") // CHARACTERS_PER_TOKEN
-    return prompt / speeds.prefill_tokens_per_s + point.output_tokens / speeds.decode_tokens_per_s
+def _point_s(job: Job, point: Point, speeds: Speeds) -> float:
+    """Warm-ups, what fits the prompt, and the requests: streams as if one waited for the other."""
+    round_s = _round_s(job, point, speeds)
+    rounds = 1 if point.seconds else job.requests * point.concurrency
+    return _fitting_s(point, speeds) + (job.warmup + rounds) * round_s
+
+
+def _round_s(job: Job, point: Point, speeds: Speeds) -> float:
+    """One request with what is sent before it, or one conversation."""
+    prompt, answers = point.prompt_length(), max(len(job.turns), 1) * point.output_tokens
+    if prompt is None and job.turns:
+        prompt = _conversation_tokens(job, point)
+    elif prompt is None:
+        prompt = _text_tokens(point.prompt or job.prompt or "")
+    return prompt / speeds.prefill_tokens_per_s + answers / speeds.decode_tokens_per_s
+
+
+def _conversation_tokens(job: Job, point: Point) -> int:
+    """Evaluated over all turns: each text once, or the history anew with each."""
+    texts = [_text_tokens(text) for text in job.turns]
+    if job.reuse:
+        return sum(texts)
+    turns = len(texts)
+    after = sum(tokens * (turns - turn) for turn, tokens in enumerate(texts))
+    return after + point.output_tokens * turns * (turns - 1) // 2
+
+
+def _text_tokens(text: str) -> int:
+    return TEMPLATE_TOKENS + len(text) // CHARACTERS_PER_TOKEN
+
+
+def _fitting_s(point: Point, speeds: Speeds) -> float:
+    """The whole prompt about once, since an engine evaluates only what it has not seen."""
+    length = point.prompt_length()
+    return 0.0 if length is None else (length + SAMPLE_TOKENS) / speeds.prefill_tokens_per_s

@@ -55,7 +55,10 @@ def fitting_shapes(wanted: Asked) -> tuple[list[Shape], list[LeftOut]]:
     for job in wanted.jobs:
         for settings in wanted.combinations:
             context = int(settings["num_ctx"])
-            clauses = {point: _too_long(job, point, context) for point in job.points}
+            clauses = {
+                point: _too_long(job, point, context) or _one_at_a_time(wanted, job, point)
+                for point in job.points
+            }
             left_out |= {clause: None for clause in clauses.values() if clause}
             kept = tuple(point for point, clause in clauses.items() if clause is None)
             if kept:
@@ -69,13 +72,22 @@ def fitting_shapes(wanted: Asked) -> tuple[list[Shape], list[LeftOut]]:
 
 
 def _too_long(job: Job, point: Point, context: int) -> LeftOut | None:
-    needed = (point.prompt_length() or 0) + point.output_tokens
+    needed = job.least_tokens(point)
     if needed <= context:
         return None
     rounded = -(-needed // CONTEXT_STEP) * CONTEXT_STEP
     name = point.name(job.name)
     clause = f"{name} needs num_ctx >= {rounded}, settings.num_ctx is {context}"
     return LeftOut(job=job.name, point=name, clause=clause)
+
+
+def _one_at_a_time(wanted: Asked, job: Job, point: Point) -> LeftOut | None:
+    """All machines of an experiment have the same kind of engine."""
+    engines = [machine.engine for machine in wanted.machines if machine.engine is not None]
+    if point.concurrency == 1 or not engines or any(engine.concurrent for engine in engines):
+        return None
+    clause = f"{engines[0].kind} answers one request at a time, not {point.concurrency} streams"
+    return LeftOut(job=job.name, point=point.name(job.name), clause=clause)
 
 
 def silent_machine(machine: Machine) -> LeftOut:

@@ -23,14 +23,13 @@ def courses(result: TrialResult) -> Iterator[Columns]:
     load_each = result.trial.job.load == "request"
     siblings, read_ns = _sibling_medians(result.requests), _read_ns(result)
     since_load, sent = 0, Counter[Hashable]()
-    for place, record in enumerate(result.requests):
+    for record in result.requests:
         if load_each and not record.warmup:
             since_load, sent = 0, Counter()
         yield {
             "since_load": since_load,
-            "repeats_before": sent[_prompt(record)] if record.reused_tokens is None else 0,
+            "repeats_before": 0 if record.reused_tokens else sent[_prompt(record)],
             "sibling_prompt_ns": siblings.get(_kind(record)),
-            "reused_prompt_ns": _first_time_ns(record, result.requests[:place]),
             **_least(record, read_ns, int(result.trial.settings.get("num_batch", 0))),
         }
         since_load += 1
@@ -64,7 +63,7 @@ def _prompt(record: RequestRecord) -> Hashable:
 
 
 def _kind(record: RequestRecord) -> Hashable:
-    return record.point, record.turn, record.prompt_tokens_asked, record.reused_tokens is None
+    return record.point, record.turn, record.prompt_tokens_asked, bool(record.reused_tokens)
 
 
 def _sibling_medians(records: Sequence[RequestRecord]) -> dict[Hashable, int]:
@@ -75,20 +74,3 @@ def _sibling_medians(records: Sequence[RequestRecord]) -> dict[Hashable, int]:
     return {
         kind: round(median(found)) for kind, found in times.items() if len(found) >= FEWEST_SIBLINGS
     }
-
-
-def _first_time_ns(record: RequestRecord, before: Sequence[RequestRecord]) -> int | None:
-    """How long the tokens took that are reused now, when the trial first sent them."""
-    if not record.reused_tokens:
-        return None
-    return max(
-        (
-            earlier.reply.prompt_ns
-            for earlier in before
-            if earlier.point == record.point
-            and earlier.reused_tokens is None
-            and earlier.reply.prompt_ns
-            and (earlier.reply.prompt_tokens or 0) >= 0.9 * record.reused_tokens
-        ),
-        default=None,
-    )

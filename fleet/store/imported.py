@@ -19,6 +19,9 @@ from fleet.units import NS_PER_S
 
 MOST_SLUG_WORDS = 6
 
+TOKENS_PER_WORD, TEMPLATE_TOKENS = 10, 256
+"""More than any tokenizer makes of a word, and any template adds."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
@@ -171,7 +174,15 @@ def _request(attempt: str, job: str, found: Transcript) -> Row:
         "prompt_duration_ns": found.prompt_ns,
         "output_tokens": found.output_tokens,
         "output_duration_ns": found.output_ns,
+        "turn": max(found.turn - 1, int(_carries_history(found))),
     }
+
+
+def _carries_history(found: Transcript) -> bool:
+    """Far more prompt tokens than the question has words: a conversation went before it."""
+    if found.prompt is None or found.prompt_tokens is None:
+        return False
+    return found.prompt_tokens > TOKENS_PER_WORD * len(found.prompt.split()) + TEMPLATE_TOKENS
 
 
 def _model(path: Path, found: Transcript, given: str | None) -> str:

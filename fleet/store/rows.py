@@ -109,7 +109,7 @@ def _asked(result: TrialResult) -> Row:
         "cut": trial.cut,
         "settings": show_settings(trial.settings),
         **settings,
-        "think": _think(trial.job.think),
+        "think": _think(trial.job.think if result.think is None else result.think),
         "why": trial.why or None,
         "role": trial.role,
     }

@@ -134,8 +134,7 @@ REQUESTS = _schema(
     stream=_int,  # which of them, from 0
     turn=_int,  # of a conversation, from 0
     due_ns=_int,  # when it was meant to be sent
-    reused_tokens=_int,  # at the prompt's beginning: sent before in this trial, on purpose
-    reused_prompt_ns=_int,  # the longest that a prompt of this point took which began so
+    reused_tokens=_int,  # of its beginning, sent before on purpose; null: not known
     api=_text,  # generate sends the prompt raw, chat through the model's template
     think=_text,  # as sent
     # what the machine's memory needs at least to read the weights for it

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -252,6 +253,50 @@ def test_chat_of_gpt_oss_thinks_before_it_answers(side: Side) -> None:
     assert reply.thinking
     assert reply.text
     assert reply.thinking not in reply.text
+
+
+def test_the_history_of_a_chat_is_part_of_the_prompt(loaded: Side) -> None:
+    said = ("why is gold yellow", "the of and to in is that it")
+    alone = _ask(loaded.plain, api="chat", system="Be short.", prompt="and silver")
+    once, twice = (_answer(loaded, replace(alone, history=(said,) * n)) for n in (1, 2))
+    first = _answer(loaded, alone)
+    assert first.prompt_tokens is not None
+    assert once.prompt_tokens is not None
+    assert twice.prompt_tokens is not None
+    added = once.prompt_tokens - first.prompt_tokens
+    assert added >= sum(len(text.split()) for text in said)
+    assert twice.prompt_tokens - once.prompt_tokens == added
+
+
+def test_what_begins_as_the_prompt_before_is_reused_where_asked_for(loaded: Side) -> None:
+    """The first words differ from all prompts of the other tests."""
+    before = " has time into him like make would her some so these" + PROMPT * 16
+    first = _answer(loaded, _ask(loaded.plain, prompt=before))
+    again = _answer(loaded, _ask(loaded.plain, prompt=before + " the of and", reuse=True))
+    assert first.prompt_tokens is not None
+    assert again.prompt_tokens == first.prompt_tokens + 3
+    assert first.prompt_ns is not None
+    assert again.prompt_ns is not None
+    assert again.prompt_ns < first.prompt_ns / 2
+    if loaded.engine.facts().proofs.cache_off:
+        assert (first.cached_tokens, again.cached_tokens) == (0, first.prompt_tokens)
+
+
+def test_streams_at_once_each_get_their_own_answer(loaded: Side) -> None:
+    """An engine that answers one at a time may still be asked by several: they wait."""
+    prompts = [f" {word}{PROMPT}" for word in ("look", "two", "more", "write")]
+    alone = [_answer(loaded, _ask(loaded.plain, prompt=prompt)).text for prompt in prompts]
+    with ThreadPoolExecutor(len(prompts)) as pool:
+        asked = [_ask(loaded.plain, prompt=prompt) for prompt in prompts]
+        replies = list(pool.map(lambda ask: _answer(loaded, ask), asked))
+    assert [reply.text for reply in replies] == alone
+    assert {(reply.output_tokens, reply.done_reason) for reply in replies} == {(TOKENS, "length")}
+    assert loaded.engine.facts().concurrent == (loaded.engine.facts().kind != "embedded")
+
+
+def test_thinking_that_no_one_asked_for_has_a_name(side: Side) -> None:
+    assert side.engine.describe(side.harmony).default_think == "medium"
+    assert side.engine.describe(side.plain).default_think is None
 
 
 def test_facts_name_the_engine(side: Side) -> None:

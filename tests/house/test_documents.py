@@ -139,9 +139,9 @@ def test_every_example_of_a_file_is_one(tmp_path: Path) -> None:
         assert name, text
         path = tmp_path / f"{name[1]}.yaml"
         path.write_text(text)
-        for prompt in re.findall(r"^prompt_file: (\S+)", text, re.M):
+        for prompt in re.findall(r"^prompts?_file: (\S+)", text, re.M):
             (tmp_path / prompt).parent.mkdir(exist_ok=True)
-            (tmp_path / prompt).write_text("the long text")
+            (tmp_path / prompt).write_text('"the long text"')
         if "version:" in text:
             config.load(path)
         else:

@@ -67,7 +67,8 @@ def test_what_is_shipped() -> None:
         "gpt-oss", "memory-96-vs-128", "practice", "quickstart", "wired-limit",
     ]  # fmt: skip
     assert names_in(JOBS) == [
-        "chat", "cold-load", "gold", "prefill-decode", "quickstart", "regularization",
+        "chat", "cold-load", "concurrency", "conversation", "conversation-anew", "depth", "gold",
+        "grid", "prefill-decode", "quickstart", "regularization", "soak", "synthetic", "warm-load",
     ]  # fmt: skip
 
 
@@ -351,7 +352,7 @@ def test_the_door_sign_names_every_file(folder_of: Path) -> None:
 
 def test_a_shipped_prompt_is_known_by_its_job() -> None:
     prompts = fleet.config.shipped_prompts()
-    assert set(prompts.values()) == {"chat", "cold-load", "gold", "regularization"}
+    assert set(prompts.values()) == {"chat", "gold", "regularization", "warm-load"}
     gold = "describe the relativistic effects that result in gold appearing yellowish"
     assert prompts[gold] == "gold"
 

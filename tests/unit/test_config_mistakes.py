@@ -201,7 +201,7 @@ def test_a_byte_order_mark_is_no_mistake(folder: Path) -> None:
         ),
         (
             HEAD.replace("[m]", "gpt-oss:20b"),
-            "3:9: models: must be a list, not 'gpt-oss:20b' (write [gpt-oss:20b])",
+            "3:9: models: must be a list or a mapping, not 'gpt-oss:20b' (write [gpt-oss:20b])",
         ),
         (HEAD.replace("[m]", "[]"), "3:9: models: needs at least one"),
         (HEAD.replace("[m]", '[" "]'), "3:10: models: a name is empty"),
@@ -217,8 +217,9 @@ def test_a_byte_order_mark_is_no_mistake(folder: Path) -> None:
         ),
         (
             HEAD.replace("[gold]", "[zzzz]"),
-            "4:8: jobs: no job named 'zzzz' (there are chat, cold-load, gold, prefill-decode, "
-            "quickstart, regularization)",
+            "4:8: jobs: no job named 'zzzz' (there are chat, cold-load, concurrency, conversation, "
+            "conversation-anew, depth, gold, grid, prefill-decode, quickstart, regularization, "
+            "soak, synthetic, warm-load)",
         ),
     ],
 )
@@ -275,7 +276,10 @@ JOB_SAID = [
         " (did you mean high?)",
     ),
     ("name: other\nprompt: x\n", "1:7: name: must be mine, as the file is named, not 'other'"),
-    ("name: mine\n", "1:1: needs prompt, prompt_file, or points with prompt_tokens"),
+    (
+        "name: mine\n",
+        "1:1: needs prompt, prompt_file, prompts_file, turns, grid, or points with prompt_tokens",
+    ),
     ('name: mine\nprompt: " "\n', "2:9: prompt: is empty"),
     ("name: mine\nprompt_file: no.txt\n", "2:14: prompt_file: jobs/no.txt: no such file"),
     (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleet.compare.reader import open_store, rows
 from fleet.errors import UserError
 from fleet.store.imported import Imported, import_file, job_name, unix_ns
 from fleet.store.parquet import ParquetStore
@@ -129,6 +131,29 @@ def test_the_stored_integers_are_those_of_the_file(tmp_path):
         ("gpt-oss:120b", *reg, 812350176542, 64004417, 84, 69517786250, 3323, 742767252458),
     ]
     # fmt: on
+
+
+def test_a_prompt_far_longer_than_its_question_carries_a_history(tmp_path):
+    turns = [trial.rows["requests"][0]["turn"] for trial in imported(tmp_path / "notes.txt")]
+    assert turns == [1, 1, 0]
+    alone = NOTES.replace("4937 token", "300 token")
+    (tmp_path / "alone.txt").write_text(alone)
+    first = import_file(tmp_path / "alone.txt", machine="m", date="2025-08", source="s")[0]
+    assert first.rows["requests"][0]["turn"] == 0
+
+
+def test_prefill_of_a_history_or_of_few_tokens_is_no_rate(tmp_path):
+    store = ParquetStore(tmp_path / "store")
+    for trial in imported(tmp_path / "notes.txt"):
+        store.write_rows(trial.attempt_id, trial.rows)
+    with closing(open_store([tmp_path / "store"])) as con:
+        found = rows(con, "select model, prefill_note, prefill_tokens_per_s from speeds")
+    assert sorted((row["model"], row["prefill_note"]) for row in found) == [
+        ("gpt-oss:120b", "too short for a rate"),
+        ("gpt-oss:20b", "history in the prompt"),
+        ("gpt-oss:20b", "history in the prompt"),
+    ]
+    assert {row["prefill_tokens_per_s"] for row in found} == {None}
 
 
 def test_the_client_clock_of_an_imported_trial_is_absent(tmp_path):

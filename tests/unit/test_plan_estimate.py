@@ -60,6 +60,35 @@ def test_loading_for_each_request_is_counted() -> None:
     assert cold_s - warm_s == pytest.approx((CHAT.requests + CHAT.warmup - 1) * 11)
 
 
+FAST = Job(name="j", prompt="x", points=(Point(output_tokens=100),), requests=3)
+
+
+def seconds_of(**changes: object) -> float:
+    point = {k: changes.pop(k) for k in ("concurrency", "seconds") if k in changes}
+    if point:
+        changes["points"] = (FAST.points[0].model_copy(update=point),)
+    return prior_s(CPU, OLLAMA, "m:8b", Job(**{**FAST.model_dump(), **changes}), None)
+
+
+def test_streams_wait_for_one_another_in_the_estimate() -> None:
+    """Warm-up and load come once, requests once for each stream."""
+    one, four = seconds_of(), seconds_of(concurrency=4)
+    assert four - one == pytest.approx(9 / 4 * (one - _load_s()))
+
+
+def test_a_soak_takes_its_time_on_every_machine() -> None:
+    assert seconds_of(seconds=300) - 300 == pytest.approx(seconds_of(requests=1))
+
+
+def test_a_conversation_that_reuses_nothing_takes_longer() -> None:
+    talk = {"prompt": None, "turns": ("why",) * 4}
+    assert seconds_of(**talk, reuse=False) > seconds_of(**talk) > 4 * (seconds_of() - _load_s())
+
+
+def _load_s() -> float:
+    return seconds_of(requests=1, warmup=0) - (seconds_of(requests=2) - seconds_of(requests=1))
+
+
 def test_a_scripted_machine_tells_its_speeds() -> None:
     script = MachineScript(
         chip="Apple M3 Ultra",
@@ -76,7 +105,7 @@ def test_a_scripted_machine_tells_its_speeds() -> None:
         requests=2,
         warmup=1,
     )
-    assert prior_s(ULTRA, engine, "m", job, None) == pytest.approx(0.5 * (4 + 3 * 2.5))
+    assert prior_s(ULTRA, engine, "m", job, None) == pytest.approx(0.5 * (4 + 3 * 2.5 + 0.6))
     assert prior_s(ULTRA, engine, "other", job, 10**9) == prior_s(
         ULTRA, OLLAMA, "other", job, 10**9
     )

@@ -55,14 +55,6 @@ def test_siblings_are_of_one_point_and_length_and_at_least_three() -> None:
     assert column("sibling_prompt_ns", result(*own[:2])) == [None, None]
 
 
-def test_reused_tokens_are_held_against_the_time_they_first_took() -> None:
-    primer = record(0, prompt_ns=4000, prompt_tokens=4096)
-    short = record(1, prompt_ns=9000, prompt_tokens=48)
-    new = record(2, prompt_ns=500, prompt_tokens=4608, reused_tokens=4096)
-    assert column("reused_prompt_ns", result(primer, short, new)) == [None, None, 4000]
-    assert column("reused_prompt_ns", result(short, new)) == [None, None]
-
-
 def test_the_least_time_is_that_of_reading_the_weights() -> None:
     fast = Fingerprint(
         facts=(Fact(name="memory_bandwidth_gb_s", value=800.0, source="test"),),

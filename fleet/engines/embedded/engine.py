@@ -6,12 +6,13 @@ import gc
 import importlib.metadata
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fleet.engines.embedded.files import ModelFiles
+from fleet.engines.embedded.files import THINKING_ARCHITECTURES, ModelFiles
 from fleet.engines.embedded.stream import Arrivals, Chunk, read_reply, refused
+from fleet.engines.ollama.client import messages
 from fleet.engines.tiny import MEND
 from fleet.errors import EngineUnreachable, Interrupted, RequestRefused, UserError
 from fleet.model.machine import EngineFacts, ModelFacts, Proofs
@@ -38,8 +39,6 @@ of its levels (3 by default) what it does is left out, and what goes wrong is st
 
 STOP_POLL_S = 0.05
 
-THINKING_ARCHITECTURES = frozenset({"gpt-oss"})
-
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
@@ -64,7 +63,7 @@ class Embedded:
             version = importlib.metadata.version("xllamacpp")
         except importlib.metadata.PackageNotFoundError:
             raise EngineUnreachable("xllamacpp is not installed", MEND) from None
-        return EngineFacts(kind="embedded", version=version, proofs=PROOFS)
+        return EngineFacts(kind="embedded", version=version, proofs=PROOFS, concurrent=False)
 
     def models(self) -> Sequence[ModelFacts]:
         return [self._files.facts(name) for name in self._files.names()]
@@ -92,8 +91,12 @@ class Embedded:
         if objection:
             return refused(objection, self._clock.monotonic_ns())
         with self._turn:
+            before, asked_ns = self._loaded, self._clock.monotonic_ns()
             loaded = self._load(ask.model, ask.options)
-            return self._ask(loaded, ask, stop)
+            reply = self._ask(loaded, ask, stop)
+        if loaded is before:
+            return reply
+        return replace(reply, sent_ns=asked_ns, load_ns=reply.sent_ns - asked_ns)
 
     def placement(self, model: str) -> Placement | None:
         return None
@@ -181,15 +184,14 @@ def _body(ask: Ask) -> dict[str, object]:
     body: dict[str, object] = {
         **options,
         "stream": True,
-        "cache_prompt": False,
+        "cache_prompt": ask.reuse,
         "ignore_eos": True,
         # a call back after each batch of the prompt, which is where it can be stopped
         "return_progress": True,
     }
     if ask.api == "generate":
         return {**body, "prompt": ask.prompt}
-    system = [] if ask.system is None else [{"role": "system", "content": ask.system}]
-    body["messages"] = [*system, {"role": "user", "content": ask.prompt}]
+    body["messages"] = messages(ask)
     if isinstance(ask.think, str):
         body["chat_template_kwargs"] = {"reasoning_effort": ask.think}
     return body

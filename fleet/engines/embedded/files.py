@@ -8,8 +8,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from fleet.engines import tiny
+from fleet.engines.ollama.models import read_for_each_token
 from fleet.errors import ModelMissing, RequestRefused, UserError
 from fleet.model.machine import ModelFacts
+
+THINKING_ARCHITECTURES = frozenset({"gpt-oss"})
 
 TINY: Mapping[str, tiny.Kind] = MappingProxyType({f"tiny-{kind}": kind for kind in tiny.KINDS})
 
@@ -72,6 +75,8 @@ def _read(name: str, path: Path) -> ModelFacts:
     fields = {key: field.contents() for key, field in file.fields.items() if _is_plain(key)}
     architecture = str(fields.get("general.architecture", "")) or None
     context = fields.get(f"{architecture}.context_length")
+    experts = (fields.get(f"{architecture}.{k}") for k in ("expert_used_count", "expert_count"))
+    sizes = {str(tensor.name): int(tensor.n_bytes) for tensor in file.tensors}
     with path.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
     return ModelFacts(
@@ -82,7 +87,10 @@ def _read(name: str, path: Path) -> ModelFacts:
         quantization=_quantization(fields.get("general.file_type")),
         parameters=sum(int(tensor.n_elements) for tensor in file.tensors),
         context_length=int(context) if isinstance(context, int) else None,
-        tensors_bytes=sum(int(tensor.n_bytes) for tensor in file.tensors),
+        tensors_bytes=sum(sizes.values()),
+        active_bytes=read_for_each_token(sizes, *experts),
+        default_think="medium" if architecture in THINKING_ARCHITECTURES else None,
+        file=str(path),
     )
 
 

@@ -259,8 +259,15 @@ def request_body(ask: Ask) -> dict[str, object]:
         return {**body, "raw": True, "prompt": ask.prompt}
     if ask.think is not None:
         body["think"] = ask.think
-    system = [] if ask.system is None else [{"role": "system", "content": ask.system}]
-    return {**body, "messages": [*system, {"role": "user", "content": ask.prompt}]}
+    return {**body, "messages": messages(ask)}
+
+
+def messages(ask: Ask) -> list[dict[str, str]]:
+    """Of a chat: the system message, what was said before, the question."""
+    said = [] if ask.system is None else [("system", ask.system)]
+    for question, answer in ask.history:
+        said += [("user", question), ("assistant", answer)]
+    return [{"role": role, "content": text} for role, text in (*said, ("user", ask.prompt))]
 
 
 def _same(name: str, other: str) -> bool:

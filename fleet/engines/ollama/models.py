@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from fleet.model.job import Think
 from fleet.model.machine import ModelFacts
 
 if TYPE_CHECKING:
@@ -51,19 +53,55 @@ SAME_ARCHITECTURE = {"gptoss": "gpt-oss"}
 SAME_QUANTIZATION = {"MXFP4_MOE": "MXFP4"}
 """One thing with two names: Ollama's published files and those made from llama.cpp's."""
 
+EXPERTS = "_exps"
+TABLE = "token_embd"
+WORDS = "token_embd.weight"
+OF_IMAGES = ("v.", "mm.", "a.")
+"""Tensors of the parts that read pictures and sound, which take no part in writing text."""
+
 
 def tensors_bytes(tensors: object) -> int | None:
     """Exact bytes of the weights; None where a tensor is of an unknown type or none is listed."""
-    if not isinstance(tensors, Sequence) or not tensors:
-        return None
-    total = 0
+    sizes = _sizes(tensors)
+    return sum(sizes.values()) if sizes else None
+
+
+def active_bytes(tensors: object, info: Mapping[str, object]) -> int | None:
+    """Of the weights, those read for each token."""
+    sizes = _sizes(tensors)
+    architecture = info.get("general.architecture")
+    experts = (info.get(f"{architecture}.{key}") for key in ("expert_used_count", "expert_count"))
+    return read_for_each_token(sizes, *experts) if sizes else None
+
+
+def read_for_each_token(sizes: Mapping[str, int], used: object, experts: object) -> int | None:
+    """Of tensors by name and bytes: experts by the share that is used, and no table of which a
+    token reads one row, unless it serves as the output matrix too. None: experts unknown."""
+    share = used / experts if isinstance(used, int) and isinstance(experts, int) and experts else 0
+    tied = "output.weight" not in sizes
+    total = 0.0
+    for name, size_bytes in sizes.items():
+        if EXPERTS in name:
+            if not share:
+                return None
+            total += size_bytes * share
+        elif not name.startswith(OF_IMAGES) and (TABLE not in name or (tied and name == WORDS)):
+            total += size_bytes
+    return round(total)
+
+
+def _sizes(tensors: object) -> dict[str, int]:
+    """Bytes by name; nothing where one of them is not known."""
+    if not isinstance(tensors, Sequence):
+        return {}
+    sizes = {}
     for tensor in tensors:
         block = BLOCKS.get(str(tensor.get("type")).upper())
         if block is None:
-            return None
+            return {}
         elements, size_bytes = block
-        total += math.prod(tensor["shape"]) // elements * size_bytes
-    return total
+        sizes[str(tensor.get("name"))] = math.prod(tensor["shape"]) // elements * size_bytes
+    return sizes
 
 
 def listed(model: ListResponse.Model) -> ModelFacts:
@@ -92,7 +130,24 @@ def described(facts: ModelFacts, shown: Mapping[str, object]) -> ModelFacts:
         parameters=info.get("general.parameter_count"),
         context_length=info.get(f"{architecture}.context_length"),
         tensors_bytes=tensors_bytes(shown.get("tensors")),
+        active_bytes=active_bytes(shown.get("tensors"), info),
+        default_think=_default_think(shown, _architecture(architecture) or facts.architecture),
+        file=_file(shown.get("modelfile")),
     )
+
+
+def _default_think(shown: Mapping[str, object], architecture: str | None) -> Think | None:
+    """What Ollama does where a request says nothing of thinking; gpt-oss has levels only."""
+    capabilities = shown.get("capabilities")
+    if not isinstance(capabilities, Sequence) or "thinking" not in capabilities:
+        return None
+    return "medium" if architecture == "gpt-oss" else True
+
+
+def _file(modelfile: object) -> str | None:
+    """The blob in `FROM /path`; a model made from another model is listed with its blob too."""
+    match = re.search(r"^FROM (/.+)$", modelfile, re.M) if isinstance(modelfile, str) else None
+    return match[1].strip() if match else None
 
 
 def _architecture(name: str | None) -> str | None:

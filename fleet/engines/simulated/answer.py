@@ -83,6 +83,8 @@ def _generate(
     if question.prompt_tokens >= question.context and not question.truncate:
         raise Refusal(400, _overlong(question))
     plan = schedule(question, loaded.model, loaded.speeds, load_ns, faults)
+    known = machine.cache.take(question, len(plan.due_ns))
+    plan = plan if "cached_prefix" in faults else plan.knowing(known)
     if "stall" in faults:
         machine.fault_done("stall")
         wire.wait_for_the_end()

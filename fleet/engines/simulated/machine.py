@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from fleet.engines.simulated.cache import PromptCache
 from fleet.engines.simulated.question import Question, Refusal, same_model
 from fleet.engines.simulated.schedule import Speeds
 from fleet.engines.simulated.written import Written, append
@@ -43,6 +44,7 @@ class ScriptedMachine:
         self._present = {name for name, model in self._models.items() if model.present}
         self._loaded: dict[str, Loaded] = {}
         self._loads = 0
+        self.cache = PromptCache()
         self._requests_of: Counter[str] = Counter()
         self._written: list[Written] = []
         self._lock = threading.Lock()
@@ -129,11 +131,13 @@ class ScriptedMachine:
             )
             self._loaded[name] = there
             self._loads += 1
+            self.cache.forget(name)
         return there, max(round(model.load_s * self.script.time_scale * NS_PER_S), WARM_LOAD_NS)
 
     def unload(self, name: str) -> None:
         with self._lock:
             self._loaded.pop(full_model_name(name), None)
+            self.cache.forget(name)
         self.write_log()
 
     def _context(self, question: Question) -> int:

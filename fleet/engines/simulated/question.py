@@ -45,6 +45,8 @@ class Question:
     unload: bool
     """keep_alive 0."""
     think: object
+    words: tuple[str, ...] = ()
+    """Of the whole prompt; each is a token."""
 
     @property
     def thinks(self) -> bool:
@@ -78,11 +80,11 @@ def model_of(body: Mapping[str, object]) -> str:
 def question_of(body: Mapping[str, object], api: Api) -> Question:
     options = _options(body)
     texts = _messages(body) if api == "chat" else _texts(body)
-    words = sum(len(text.split()) for text in texts)
+    words = tuple(word for text in texts for word in text.split())
     return Question(
         api=api,
         model=model_of(body),
-        prompt_tokens=words + BOS if words else 0,
+        prompt_tokens=len(words) + BOS if words else 0,
         num_predict=_integer(options.get("num_predict"), -1),
         context=max(_integer(options.get("num_ctx"), DEFAULT_CONTEXT), 4),
         load_options=tuple(options.get(name) for name in LOAD_OPTIONS),
@@ -91,6 +93,7 @@ def question_of(body: Mapping[str, object], api: Api) -> Question:
         opening=_opening(texts),
         unload=body.get("keep_alive") in (0, "0", "0s"),
         think=body.get("think"),
+        words=words,
     )
 
 

@@ -57,6 +57,16 @@ class Schedule:
         prompt_ns = tokens_ns[0] - evaluated_from_ns
         return replace(self, prompt_ns=prompt_ns, due_ns=tuple(tokens_ns))
 
+    def knowing(self, cached_tokens: int) -> Schedule:
+        """Without the time for what is in the cache; the last token is always evaluated."""
+        known = min(cached_tokens, self.prompt_tokens - 1)
+        saved_ns = round(self.prompt_ns * known / self.prompt_tokens)
+        return replace(
+            self,
+            prompt_ns=self.prompt_ns - saved_ns,
+            due_ns=tuple(due_ns - saved_ns for due_ns in self.due_ns),
+        )
+
     def counters(self, total_ns: int) -> dict[str, int]:
         told = {
             "total_duration": total_ns,

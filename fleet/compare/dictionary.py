@@ -1,0 +1,270 @@
+"""The metric dictionary: what each number and each flag of the results means.
+
+`views.sql` computes them and nothing else does; the tests hold this page against its columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+VERSION = 2
+"""As `flags_version` in the views; its history stands at the top of `views.sql`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    name: str
+    """Column of the view `speeds`, one row per trial and point."""
+    unit: str
+    meaning: str
+    formula: str
+    needs: str = ""
+    """Where it is not met the number is null."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    name: str
+    kind: Literal["invalid", "qualified"]
+    """invalid: left out and counted. qualified: kept under its label, apart from the rest."""
+    rule: str
+
+
+METRICS = (
+    Entry(
+        name="prefill_tokens_per_s",
+        unit="tokens/s",
+        meaning="prefill rate: how fast a prompt is read",
+        formula="prompt tokens that no cache held / engine's prompt time",
+        needs="512 such tokens; a raw prompt that begins with words of its own, or the first "
+        "request after a load",
+    ),
+    Entry(
+        name="decode_tokens_per_s",
+        unit="tokens/s",
+        meaning="decode rate: how fast an answer is written",
+        formula="(output tokens - 1) / engine's output time: llama.cpp times the first output "
+        "token with the prompt",
+        needs="128 output tokens",
+    ),
+    Entry(
+        name="naive_prefill_tokens_per_s",
+        unit="tokens/s",
+        meaning="prompt eval rate as `ollama run --verbose` prints it",
+        formula="all prompt tokens / engine's prompt time, cached ones too",
+    ),
+    Entry(
+        name="naive_decode_tokens_per_s",
+        unit="tokens/s",
+        meaning="eval rate as `ollama run --verbose` prints it",
+        formula="output tokens / engine's output time: too high by N / (N - 1)",
+    ),
+    Entry(
+        name="burst_decode_tokens_per_s",
+        unit="tokens/s",
+        meaning="decode rate of a cool machine",
+        formula="over the first third of the gaps of the trial's first answer",
+        needs="128 output tokens",
+    ),
+    Entry(
+        name="sustained_decode_tokens_per_s",
+        unit="tokens/s",
+        meaning="decode rate after the machine has worked",
+        formula="over the last third of the gaps of the trial's last answer",
+        needs="128 output tokens",
+    ),
+    Entry(
+        name="first_token_ns",
+        unit="ns",
+        meaning="time to first token, on the client's clock",
+        formula="arrival of the first chunk with text - request sent",
+    ),
+    Entry(
+        name="first_thinking_token_ns",
+        unit="ns",
+        meaning="time to first thinking token",
+        formula="arrival of the first chunk with thinking - request sent",
+    ),
+    Entry(
+        name="first_answer_token_ns",
+        unit="ns",
+        meaning="time to first answer token",
+        formula="arrival of the first chunk with an answer - request sent",
+    ),
+    Entry(
+        name="server_first_token_ns",
+        unit="ns",
+        meaning="time to first token, by the engine's counters",
+        formula="engine's load time + prompt time",
+    ),
+    Entry(
+        name="first_token_disagreement_ns",
+        unit="ns",
+        meaning="how far the client's time to first token is from the one by the server's clock",
+        formula="first_token_ns - (first chunk's created_at - (last record's created_at - total "
+        "time)): the network, and the client's own delay",
+    ),
+    Entry(
+        name="inter_token_p50_ns",
+        unit="ns",
+        meaning="inter-token latency, median",
+        formula="quantile of the gaps between chunks, median over requests",
+        needs="a chunk for each output token, more than 20 of them",
+    ),
+    Entry(
+        name="inter_token_p90_ns",
+        unit="ns",
+        meaning="inter-token latency, 90th percentile",
+        formula="as above",
+        needs="more than 100 chunks: ten gaps beyond the quantile",
+    ),
+    Entry(
+        name="inter_token_p99_ns",
+        unit="ns",
+        meaning="inter-token latency, 99th percentile",
+        formula="as above",
+        needs="more than 1000 chunks",
+    ),
+    Entry(
+        name="end_to_end_ns",
+        unit="ns",
+        meaning="a whole answer",
+        formula="arrival of the final record - request sent",
+    ),
+    Entry(
+        name="load_ns",
+        unit="ns",
+        meaning="time to load the model",
+        formula="the client's time over the one load of a trial; where a job loads before each "
+        "request, the engine's own load time (Ollama's comes in steps of 250 ms)",
+    ),
+    Entry(
+        name="throughput_tokens_per_s",
+        unit="tokens/s",
+        meaning="several streams together",
+        formula="output tokens of all streams / (last request ended - first request sent)",
+        needs="a point with more than one stream, and no request left out",
+    ),
+    Entry(
+        name="goodput_tokens_per_s",
+        unit="tokens/s",
+        meaning="what of the throughput a reader would call fluent",
+        formula="as throughput, of requests with their first token within 2 s and at least 10 "
+        "tokens per second after it",
+        needs="no request left out",
+    ),
+    Entry(
+        name="most_lateness_ns",
+        unit="ns",
+        meaning="how late the client was with its latest request",
+        formula="request sent - when it was meant to be sent",
+    ),
+)
+
+FLAGS = (
+    Flag(name="aborted", kind="invalid", rule="it failed, or its stream had no final record"),
+    Flag(
+        name="short",
+        kind="invalid",
+        rule="not the number of output tokens asked for, or not ended by that number",
+    ),
+    Flag(
+        name="wrong_count",
+        kind="invalid",
+        rule="the engine counts other prompt tokens than were sent: cut, or another tokenizer",
+    ),
+    Flag(
+        name="cached_prefix",
+        kind="invalid",
+        rule="the engine says that a cache held part of the prompt; or the same prompt was sent "
+        "before since the load; or it was read four times faster than others of its length",
+    ),
+    Flag(
+        name="not_reused",
+        kind="invalid",
+        rule="new tokens behind a context that was to be reused took too long for them alone",
+    ),
+    Flag(name="suspended", kind="invalid", rule="the machine slept during the trial"),
+    Flag(name="context", kind="invalid", rule="another context length was in force than asked"),
+    Flag(
+        name="clock",
+        kind="invalid",
+        rule="client and engine disagree on the time of the output by more than 10 % and 50 ms",
+    ),
+    Flag(
+        name="above_ceiling",
+        kind="invalid",
+        rule="faster than the machine's memory can read the weights",
+    ),
+    Flag(name="unasked_thinking", kind="invalid", rule="thinking came though it was switched off"),
+    Flag(name="spilled", kind="qualified", rule="part of the model lay outside the GPU's memory"),
+    Flag(
+        name="throttled",
+        kind="qualified",
+        rule="the last third of an answer of 5 s or more, or of a minute of answers, was more "
+        "than 10 % slower than the first",
+    ),
+    Flag(
+        name="drifting",
+        kind="qualified",
+        rule="the session's canaries (four or more) follow their order, and move by 3 % or more",
+    ),
+    Flag(name="on_battery", kind="qualified", rule="the machine ran on its battery"),
+    Flag(
+        name="foreign_load",
+        kind="qualified",
+        rule="other programs kept more than 20 % of all cores busy before or after the trial",
+    ),
+    Flag(
+        name="condition_changed",
+        kind="qualified",
+        rule="power, heat, memory pressure or the GPU limit were others after the trial",
+    ),
+    Flag(
+        name="cut",
+        kind="qualified",
+        rule="one request per point, since the cell ran far over its estimate",
+    ),
+)
+
+
+def markdown() -> str:
+    """The dictionary as a page."""
+    metrics = [
+        f"| `{e.name}` | {e.unit} | {e.meaning} | {e.formula} | {e.needs} |" for e in METRICS
+    ]
+    flags = [f"| `{flag.name}` | {flag.kind} | {flag.rule} |" for flag in FLAGS]
+    return "\n".join(
+        [
+            f"# Metric dictionary, version {VERSION}",
+            "",
+            "Made by `fleet metrics --markdown`. Each number is a median over the valid requests "
+            "of one trial and point, in the view `speeds`; `cells` holds the medians over trials.",
+            "",
+            "| Column | Unit | Is | Computed as | Needs |",
+            "|---|---|---|---|---|",
+            *metrics,
+            "",
+            "## Flags",
+            "",
+            "An *invalid* request is left out and counted. A *qualified* trial is true and kept, "
+            "under its label, apart from those without it.",
+            "",
+            "| Flag | Kind | Raised where |",
+            "|---|---|---|",
+            *flags,
+            "",
+        ]
+    )
+
+
+def lines() -> list[str]:
+    """The dictionary for a terminal."""
+    told = [f"metric dictionary, version {VERSION}: medians over the valid requests of a trial"]
+    for entry in METRICS:
+        told += ["", f"{entry.name}  ({entry.unit})", f"  {entry.meaning}", f"  = {entry.formula}"]
+        told += [f"  needs {entry.needs}"] if entry.needs else []
+    told += ["", "flags: invalid requests are left out and counted, qualified trials kept apart"]
+    width = max(len(flag.name) for flag in FLAGS)
+    return [*told, *(f"  {f.name:<{width}}  {f.kind:<9}  {f.rule}" for f in FLAGS)]

@@ -1,0 +1,19 @@
+"""Words that are one token each in nearly every vocabulary, and the nonce made of them."""
+
+from __future__ import annotations
+
+import hashlib
+
+WORDS = (
+    "the of and to in is that it was for on are as with his they at be this have from or one had "
+    "by word but not what all were we when your can said there use each which she do how their if "
+    "will up other about out many then them these so some her would make like him into time has"
+).split()
+
+NONCE_WORDS = 8
+
+
+def nonce(*parts: str | int) -> str:
+    """Eight words made from the parts: the same on every machine, another for each request."""
+    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+    return "".join(" " + WORDS[byte % len(WORDS)] for byte in digest[:NONCE_WORDS])

@@ -1,0 +1,99 @@
+"""What a trial has gathered so far; a failure keeps all of it."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from fleet import __version__
+from fleet.errors import Interrupted, TrialError
+from fleet.model.job import Think
+from fleet.model.machine import Fingerprint, ModelFacts
+from fleet.model.measure import Placement, RequestRecord, TrialResult
+from fleet.model.trial import Attempt
+from fleet.ports import Clock
+from fleet.prompts import Scale
+
+Failure = TrialError | Interrupted
+
+
+@dataclass(slots=True)
+class Course:
+    """Several streams may add to it at once."""
+
+    zero_ns: int
+    zero_unix_ns: int
+    slept_ns: int
+    fingerprint: Fingerprint | None = None
+    fingerprint_after: Fingerprint | None = None
+    model: ModelFacts | None = None
+    engine_version: str | None = None
+    engine_environment: Mapping[str, str] = field(default_factory=dict)
+    placement: Placement | None = None
+    load_ns: int | None = None
+    think: Think | None = None
+    """What is sent with each chat of this trial."""
+    scale: Scale | None = None
+    """What this model's vocabulary makes of the words of the job's text."""
+    _fresh: bool = False
+    _requests: list[RequestRecord] = field(default_factory=list)
+    _indexes: Iterator[int] = field(default_factory=itertools.count)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def begun(cls, clock: Clock) -> Course:
+        return cls(clock.monotonic_ns(), clock.unix_ns(), clock.suspended_ns())
+
+    def next_index(self) -> int:
+        """In the order in which requests are sent."""
+        with self._lock:
+            return next(self._indexes)
+
+    def loaded(self) -> None:
+        """Or unloaded: the next request finds nothing in any cache."""
+        with self._lock:
+            self._fresh = True
+
+    def next_is_first(self) -> bool:
+        """Nothing was asked since the load; the one who is told so asks."""
+        with self._lock:
+            fresh, self._fresh = self._fresh, False
+            return fresh
+
+    def add(self, record: RequestRecord) -> None:
+        with self._lock:
+            self._requests.append(record)
+
+    def requests(self) -> tuple[RequestRecord, ...]:
+        with self._lock:
+            return tuple(sorted(self._requests, key=lambda record: record.index))
+
+    def result(self, attempt: Attempt, failure: Failure | None, clock: Clock) -> TrialResult:
+        model, cancelled = self.model, isinstance(failure, Interrupted)
+        return TrialResult(
+            attempt_id=attempt.attempt_id,
+            fence=attempt.fence,
+            trial=attempt.trial,
+            outcome="ok" if failure is None else "cancelled" if cancelled else "failed",
+            reason=failure.reason if isinstance(failure, TrialError) else "",
+            detail="" if failure is None else failure.what,
+            transient=isinstance(failure, TrialError) and failure.transient,
+            zero_ns=self.zero_ns,
+            zero_unix_ns=self.zero_unix_ns,
+            duration_ns=clock.monotonic_ns() - self.zero_ns,
+            suspended_ns=clock.suspended_ns() - self.slept_ns,
+            fleet_version=__version__,
+            engine_version=self.engine_version,
+            engine_environment=self.engine_environment,
+            digest=model.digest if model else None,
+            model_size_bytes=model.size_bytes if model else None,
+            active_bytes=model.active_bytes if model else None,
+            think=self.think,
+            placement=self.placement,
+            load_ns=self.load_ns,
+            fingerprint=self.fingerprint,
+            fingerprint_after=self.fingerprint_after,
+            requests=self.requests(),
+        )

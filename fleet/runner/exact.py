@@ -1,0 +1,94 @@
+"""Prompts of an exact length: their body is fitted once per point, on the engine itself.
+
+The requests that count ask for one token, begin with a nonce of their own, and are recorded as
+warm-ups. Each begins as the one before it, so an engine with a cache evaluates little of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fleet import prompts
+from fleet.errors import RequestRefused
+from fleet.model.job import Point
+from fleet.model.trial import Trial
+from fleet.prompts import SAMPLE_WORDS, Body, Fit, Scale
+from fleet.runner.asking import Asking, Question
+
+Count = Callable[[str], int]
+"""Tokens of a prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExactPrompt:
+    """The same for all requests of a point, but for the nonce in front."""
+
+    body: Body
+    depth: Fit
+    new: Fit
+    fitted_with: str
+    """The nonce it was counted with: what begins with that one the engine knows."""
+
+    def before(self, nonce: str) -> str:
+        """What is in the context before: the beginning of `whole`."""
+        return nonce + self.body.cut(self.depth)
+
+    def whole(self, nonce: str) -> str:
+        return self.before(nonce) + self.body.cut(self.new, after=self.depth.words)
+
+
+def fit_prompt(asking: Asking, point: Point) -> ExactPrompt:
+    """The same excerpt for every model and machine, another for each block."""
+    trial = asking.trial
+    name = point.name(trial.job.name)
+    body = Body(trial.job.text, f"{trial.seed}/{trial.job.name}/{name}/{trial.block}")
+    nonce = prompts.nonce(trial.seed, trial.model, trial.job.name, name, trial.block, "fit")
+    count = _counting(asking, name, nonce)
+    scale = asking.course.scale or _scale(trial, body, nonce, count)
+    asking.course.scale = scale
+    depth, base = Fit(0), scale.nonce_tokens
+    if point.depth_tokens:
+        depth = prompts.fit(
+            lambda cut: count(nonce + body.cut(cut)), point.depth_tokens, base, scale
+        )
+        base = point.depth_tokens
+    if point.prompt_tokens is None:
+        return ExactPrompt(body, depth, Fit(0), nonce)
+
+    def count_whole(cut: Fit) -> int:
+        return count(ExactPrompt(body, depth, cut, nonce).whole(nonce))
+
+    new = prompts.fit(count_whole, point.depth_tokens + point.prompt_tokens, base, scale)
+    return ExactPrompt(body, depth, new, nonce)
+
+
+def _scale(trial: Trial, body: Body, nonce: str, count: Count) -> Scale:
+    """Synthetic text is made of the nonce's own words, so that the nonce tells all."""
+    alone = Scale(count(nonce), 0)
+    if trial.job.text == "synthetic":
+        return Scale(alone.nonce_tokens, alone.nonce_tokens + SAMPLE_WORDS * alone.per_filler)
+    return Scale(alone.nonce_tokens, count(nonce + body.cut(Fit(SAMPLE_WORDS))))
+
+
+def _counting(asking: Asking, name: str, nonce: str) -> Count:
+    def count(text: str) -> int:
+        question = Question(
+            point=name,
+            prompt=text,
+            nonce=nonce,
+            output_tokens=1,
+            warmup=True,
+            reuse=True,
+            reused_tokens=None,
+        )
+        tokens = asking.put(question).prompt_tokens
+        if tokens is None:
+            raise RequestRefused(
+                "the engine does not count the tokens of a prompt, so none of an exact length "
+                "can be made",
+                "give the job a text: prompt, prompt_file or turns",
+            )
+        return tokens
+
+    return count

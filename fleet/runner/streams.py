@@ -1,0 +1,161 @@
+"""Streams of requests: one after the other within a stream, several streams side by side."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from fleet import prompts
+from fleet.model.job import Point
+from fleet.model.measure import Reply
+from fleet.ports import Stop
+from fleet.runner.asking import Asking, Question
+from fleet.runner.exact import ExactPrompt
+from fleet.units import NS_PER_S
+
+SHORT_RETRIES = 2
+"""An answer that ended too early is asked for again with other words in front, so often."""
+
+
+@dataclass(slots=True)
+class Stream:
+    """Asks what one point asks; its requests are numbered, and each has a nonce of its own."""
+
+    asking: Asking
+    point: Point
+    exact: ExactPrompt | None
+    number: int
+    stop: Stop
+    free_ns: int | None = None
+    """When it could ask next; None: whenever it comes to it."""
+    _asked: Iterator[int] = field(default_factory=itertools.count)
+
+    def warm(self) -> None:
+        """One request as the point has them; of a conversation its first turn. A depth was
+        evaluated when it was fitted, and what begins with it need not wait for it once more."""
+        if self.asking.trial.job.turns:
+            self._converse(1, warmup=True)
+        elif self.exact is not None and self.point.depth_tokens:
+            nonce = self.exact.fitted_with
+            question = replace(self._question(nonce, warmup=True), reuse=True, reused_tokens=None)
+            self._put(self._deep(question, self.exact, nonce))
+        else:
+            self._put(self._question(self._nonce(), warmup=True))
+
+    def run(self) -> None:
+        """Measured requests: the job's number of them, or for the point's time."""
+        for _ in self._rounds():
+            if self.asking.trial.job.turns:
+                self._converse(len(self.asking.trial.job.turns))
+            elif self.point.concurrency > 1 or self.point.seconds:
+                self._single()
+            else:
+                self._until_long_enough()
+
+    def _rounds(self) -> Iterator[int]:
+        job, clock = self.asking.trial.job, self.asking.place.clock
+        if self.asking.trial.cut:
+            return iter(range(1))
+        if self.point.seconds is None:
+            return iter(range(job.requests))
+        end_ns = clock.monotonic_ns() + int(self.point.seconds * NS_PER_S)
+        return itertools.takewhile(lambda _: clock.monotonic_ns() < end_ns, itertools.count())
+
+    def _until_long_enough(self) -> None:
+        """Each try is a row; the short ones are flagged there."""
+        for _ in range(1 + SHORT_RETRIES):
+            reply = self._single()
+            if (reply.output_tokens, reply.done_reason) == (self.point.output_tokens, "length"):
+                return
+
+    def _single(self) -> Reply:
+        nonce = self._nonce()
+        question = self._question(nonce)
+        if self.asking.trial.job.load == "request":
+            question = replace(question, point=question.point + self._unloaded())
+        if self.exact is not None and self.point.depth_tokens:
+            question = self._deep(question, self.exact, nonce)
+        return self._put(question)
+
+    def _deep(self, question: Question, exact: ExactPrompt, nonce: str) -> Question:
+        """Sends what is to be in the context before; what follows is then evaluated alone."""
+        depth = self.point.depth_tokens
+        before = replace(
+            question,
+            prompt=exact.before(nonce),
+            prompt_tokens=depth,
+            output_tokens=1,
+            warmup=True,
+        )
+        return replace(question, reuse=True, reused_tokens=depth, before=self._put(before))
+
+    def _converse(self, turns: int, *, warmup: bool = False) -> None:
+        job, nonce = self.asking.trial.job, self._nonce()
+        history: tuple[tuple[str, str], ...] = ()
+        before: Reply | None = None
+        for turn, said in enumerate(job.turns[:turns]):
+            question = replace(
+                self._question(nonce, warmup=warmup),
+                point=f"{self.point.name(job.name)}@t{turn}",
+                prompt=said,
+                history=history,
+                turn=turn,
+                keep_text=True,
+                reuse=job.reuse and turn > 0,
+                reused_tokens=_reusable(before) if job.reuse else 0,
+            )
+            before = self._put(question)
+            history = (*history, (said, before.text or ""))
+            nonce = nonce if job.reuse else self._nonce()
+
+    def _question(self, nonce: str, *, warmup: bool = False) -> Question:
+        job, point = self.asking.trial.job, self.point
+        text = point.prompt or job.prompt or ""
+        raw = f"{nonce}\n{text}" if job.api == "generate" and nonce else text
+        return Question(
+            point=point.name(job.name),
+            prompt=self.exact.whole(nonce) if self.exact else raw,
+            nonce=nonce,
+            output_tokens=point.output_tokens,
+            prompt_tokens=point.prompt_length(),
+            depth_tokens=point.depth_tokens,
+            warmup=warmup,
+            stream=self.number,
+            concurrency=point.concurrency,
+        )
+
+    def _put(self, question: Question) -> Reply:
+        now_ns = self.asking.place.clock.monotonic_ns()
+        due_ns = now_ns if self.free_ns is None else self.free_ns
+        reply = self.asking.put(replace(question, due_ns=due_ns), self.stop)
+        self.free_ns = reply.ended_ns if self.point.concurrency > 1 else None
+        return reply
+
+    def _nonce(self) -> str:
+        trial = self.asking.trial
+        name = self.point.name(trial.job.name)
+        parts = trial.seed, trial.model, trial.job.name, name, trial.block
+        return prompts.nonce(*parts, self.number, next(self._asked))
+
+    def _unloaded(self) -> str:
+        """Out of memory again; what the point's name then ends in."""
+        trial, place, model = self.asking.trial, self.asking.place, self.asking.course.model
+        place.engine.unload(trial.model)
+        self.asking.course.loaded()
+        if trial.job.page_cache == "keep":
+            return ""
+        gone = model is not None and model.file is not None and place.forget_file(model.file)
+        return "@cold" if gone else "@warm"
+
+
+def _reusable(before: Reply | None) -> int | None:
+    """Tokens of the turn before that stand at the beginning of the next: its prompt and its
+    answer, but for the last token, which was never evaluated. Thinking does not come back with
+    the history, so where there was some, what is reused depends on the engine."""
+    if before is None:
+        return 0
+    thought = before.first_thinking_ns is not None
+    if thought or before.prompt_tokens is None or before.output_tokens is None:
+        return None
+    return before.prompt_tokens + max(before.output_tokens - 1, 0)

@@ -1,0 +1,115 @@
+"""One trial on one machine: check, load, warm, ask, restore."""
+
+from __future__ import annotations
+
+import random
+import threading
+
+from fleet.errors import DigestChanged, Interrupted, RequestRefused, TrialError
+from fleet.model.job import Point, Think
+from fleet.model.machine import EngineFacts, ModelFacts
+from fleet.model.measure import TrialResult
+from fleet.model.trial import Attempt, Trial
+from fleet.runner.asking import Asking, load_options
+from fleet.runner.course import Course, Failure
+from fleet.runner.exact import fit_prompt
+from fleet.runner.place import Place
+from fleet.runner.side_by_side import Either, run_side_by_side
+from fleet.runner.streams import Stream
+
+
+def run_trial(attempt: Attempt, place: Place) -> TrialResult:
+    """Measure one trial; every outcome, failures too, comes back as a result."""
+    course = Course.begun(place.clock)
+    failure: Failure | None = None
+    try:
+        _check(attempt.trial, place, course)
+        _load(attempt.trial, place, course)
+        for point in _points_in_order(attempt.trial):
+            _measure(Asking(attempt.trial, place, course), point)
+    except (TrialError, Interrupted) as problem:
+        failure = problem
+    failure = _restore(attempt.trial, place) if failure is None else _tidy(attempt, place, failure)
+    if failure is None:
+        course.fingerprint_after = place.look()
+    return course.result(attempt, failure, place.clock)
+
+
+def _check(trial: Trial, place: Place, course: Course) -> None:
+    """The machine, the engine and the model are what the plan was made for."""
+    course.fingerprint = place.look()
+    engine = place.engine.facts()
+    course.engine_version, course.engine_environment = engine.version, engine.environment
+    course.model = place.engine.describe(trial.model)
+    if trial.digest and course.model.digest != trial.digest:
+        raise DigestChanged(
+            f"{trial.model} on {trial.machine} is {course.model.digest[:12]}, "
+            f"planned was {trial.digest[:12]}",
+            "submit again: the plan is made anew",
+        )
+    _refuse_streams(trial, engine)
+    course.think = _think(trial, course.model)
+
+
+def _refuse_streams(trial: Trial, engine: EngineFacts) -> None:
+    for point in trial.job.points:
+        if point.concurrency > 1 and not engine.concurrent:
+            raise RequestRefused(
+                f"{point.name(trial.job.name)} needs {point.concurrency} streams at once, and the "
+                f"{engine.kind} engine answers one request at a time",
+                "give the point concurrency: 1, or take an Ollama as the engine",
+            )
+
+
+def _think(trial: Trial, model: ModelFacts) -> Think | None:
+    """Never left to the engine's default, which may change with its version."""
+    if trial.job.api != "chat":
+        return None
+    return model.default_think if trial.job.think is None else trial.job.think
+
+
+def _load(trial: Trial, place: Place, course: Course) -> None:
+    """A fresh load: nothing of an earlier trial stays in the engine."""
+    place.engine.unload(trial.model)
+    before_ns = place.clock.monotonic_ns()
+    place.engine.load(trial.model, load_options(trial.settings))
+    course.load_ns = place.clock.monotonic_ns() - before_ns
+    course.loaded()
+    course.placement = place.engine.placement(trial.model)
+
+
+def _points_in_order(trial: Trial) -> list[Point]:
+    """Seeded random order, the same on every machine."""
+    points = list(trial.job.points)
+    random.Random(f"{trial.seed}/{trial.model}/{trial.job.name}/{trial.block}").shuffle(points)
+    return points
+
+
+def _measure(asking: Asking, point: Point) -> None:
+    """Warm-ups come one at a time, whatever the point's number of streams."""
+    exact = fit_prompt(asking, point) if point.exact else None
+    failed = threading.Event()
+    stop = Either(asking.place.stop, failed) if point.concurrency > 1 else asking.place.stop
+    streams = [Stream(asking, point, exact, number, stop) for number in range(point.concurrency)]
+    for _ in range(asking.trial.job.warmup):
+        streams[0].warm()
+    if point.concurrency > 1:
+        run_side_by_side(streams, failed, asking.place.clock)
+    else:
+        streams[0].run()
+
+
+def _restore(trial: Trial, place: Place) -> TrialError | None:
+    """The model is out of memory again; an engine that cannot do that has failed the trial."""
+    try:
+        place.engine.unload(trial.model)
+    except TrialError as problem:
+        return problem
+    return None
+
+
+def _tidy(attempt: Attempt, place: Place, failure: Failure) -> Failure:
+    """After a failure the first reason counts, whatever the clearing up says."""
+    if failure.exit_code != Interrupted.exit_code:
+        _restore(attempt.trial, place)
+    return failure

@@ -1,0 +1,96 @@
+"""What `/api/show` tells of a model: active weights, thinking, the file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fleet.engines.ollama.models import active_bytes, described, read_for_each_token
+from fleet.model.job import Think
+from fleet.model.machine import ModelFacts
+
+BARE = ModelFacts(name="m", digest="d", size_bytes=1)
+
+
+def tensor(name: str, kind: str, *shape: int) -> dict[str, object]:
+    return {"name": name, "type": kind, "shape": list(shape)}
+
+
+DENSE = [
+    tensor("token_embd.weight", "Q4_K", 4096, 1000),
+    tensor("blk.0.attn_q.weight", "Q4_K", 4096, 4096),
+    tensor("output.weight", "Q6_K", 4096, 1000),
+]
+SPARSE = [
+    *DENSE,
+    tensor("blk.0.ffn_gate_exps.weight", "MXFP4", 2880, 2880, 32),
+    tensor("blk.0.ffn_gate_exps.bias", "F32", 2880, 32),
+    tensor("blk.0.ffn_gate_inp.weight", "F32", 2880, 32),
+]
+INFO = {
+    "general.architecture": "gptoss",
+    "gptoss.expert_count": 32,
+    "gptoss.expert_used_count": 4,
+}
+Q, OUTPUT = 4096 * 4096 // 256 * 144, 4096 * 1000 // 256 * 210
+EXPERTS, BIAS, ROUTER = 2880 * 2880 * 32 // 32 * 17, 2880 * 32 * 4, 2880 * 32 * 4
+
+
+def test_the_table_of_words_is_not_read_for_each_token() -> None:
+    assert active_bytes(DENSE, {}) == Q + OUTPUT
+
+
+def test_a_table_that_is_the_output_matrix_too_is_read_once() -> None:
+    assert active_bytes(DENSE[:2], {}) == Q + 4096 * 1000 // 256 * 144
+
+
+def test_of_experts_those_that_are_used() -> None:
+    assert active_bytes(SPARSE, INFO) == Q + OUTPUT + ROUTER + (EXPERTS + BIAS) // 8
+
+
+def test_parts_for_pictures_and_rows_of_other_tables_take_no_part() -> None:
+    sizes = {"output.weight": 5, "v.blk.0.w": 100, "mm.0.weight": 100, "per_layer_token_embd.w": 9}
+    assert read_for_each_token(sizes, None, None) == 5
+
+
+@pytest.mark.parametrize(
+    ("tensors", "info"),
+    [
+        (SPARSE, {}),
+        (SPARSE, {**INFO, "gptoss.expert_count": 0}),
+        ([tensor("a", "Q9_X", 32)], INFO),
+        ([], INFO),
+        (None, INFO),
+    ],
+)
+def test_unknown_stays_unknown(tensors: Any, info: dict[str, object]) -> None:
+    assert active_bytes(tensors, info) is None
+
+
+@pytest.mark.parametrize(
+    ("shown", "think"),
+    [
+        ({"capabilities": ["completion", "thinking"], "model_info": INFO}, "medium"),
+        ({"capabilities": ["thinking"], "model_info": {"general.architecture": "qwen3"}}, True),
+        ({"capabilities": ["completion"], "model_info": INFO}, None),
+        ({"model_info": INFO}, None),
+    ],
+)
+def test_what_leaving_thinking_out_would_mean(shown: dict[str, object], think: Think) -> None:
+    assert described(BARE, shown).default_think == think
+
+
+@pytest.mark.parametrize(
+    ("modelfile", "file"),
+    [
+        (
+            "# Modelfile\n# FROM m:latest\n\nFROM /m/blobs/sha256-aa\nTEMPLATE x\n",
+            "/m/blobs/sha256-aa",
+        ),
+        ("FROM m:latest\n", None),
+        (None, None),
+    ],
+)
+def test_where_the_weights_lie(modelfile: str | None, file: str | None) -> None:
+    assert described(BARE, {"modelfile": modelfile}).file == file
