@@ -18,6 +18,11 @@ EPILOG = """\b
     fleet selftest --json
 """
 
+BUSY = (
+    "other programs keep this machine busy: engine and client are late, and rightly flagged so; "
+    "run it again when they have ended"
+)
+
 Full = Annotated[
     bool,
     typer.Option("--full", help="2 000 tokens at each speed, 10 000 clean requests: 20 minutes."),
@@ -63,7 +68,8 @@ def report_lines(report: Report) -> list[str]:
     took = f"{report.requests:,} requests in {show_span(report.seconds)}"
     load = f"load {report.load:.1f} on {report.cores} cores"
     verdict = "all as it happened" if report.ok else "not all is reported as it happened"
-    return [*accuracy, "", *flags, "", clean, f"{took}, {load}: {verdict}"]
+    busy = [BUSY] if report.load > report.cores and not report.ok else []
+    return [*accuracy, "", *flags, "", clean, f"{took}, {load}: {verdict}", *busy]
 
 
 def _accuracy_cells(each: Accuracy) -> tuple[str, ...]:

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from fleet.app.selftest_checks import METRICS, Pair, accuracies, clean, paired, raised
+from fleet.app.selftest_checks import METRICS, Pair, Raised, accuracies, clean, paired, raised
 from fleet.app.selftest_stages import FLAGS
+from fleet.app.selftesting import Report
+from fleet.cli.selftest import report_lines
 from fleet.engines.simulated.written import Written
 from fleet.errors import FleetError
 
@@ -156,3 +158,32 @@ def test_a_fault_of_the_machine_concerns_all_its_requests() -> None:
     line = _line("on_battery", *pairs, injected={"box": "on_battery"})
     assert (line.injected, line.raised, line.ok) == (3, 3, True)
     assert clean({"box": "on_battery"}, {"box": pairs}) == (0, 0)
+
+
+def _report(load: float, *flags: Raised) -> Report:
+    found = accuracies(SPEEDS, {"box": [Pair(_row(), _written())]})
+    return Report(
+        accuracy=tuple(found),
+        flags=flags,
+        clean_requests=10_000,
+        clean_flagged=0,
+        requests=10_100,
+        seconds=70,
+        load=load,
+        cores=2,
+    )
+
+
+def test_the_tables_say_what_is_off_and_whether_the_machine_was_busy() -> None:
+    right = _line("short_answer", Pair(_row("short"), _written("short_answer")))
+    wrong = _line("short_answer", Pair(_row("clock"), _written("short_answer")))
+    good, bad, busy = _report(9, right), _report(1, wrong), _report(9, wrong)
+    assert (good.ok, bad.ok, busy.ok) == (True, False, False)
+    assert report_lines(good)[-1] == (
+        "10,100 requests in 70 s, load 9.0 on 2 cores: all as it happened"
+    )
+    assert "10,000 requests without a fault: 0 flagged" in report_lines(good)
+    (line,) = [line for line in report_lines(bad) if line.startswith("short_answer")]
+    assert line.split() == ["short_answer", "short", "0", "of", "1", "clock", "0", "NO"]
+    assert report_lines(bad)[-1].endswith("not all is reported as it happened")
+    assert "keep this machine busy" in report_lines(busy)[-1]

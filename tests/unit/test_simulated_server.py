@@ -254,7 +254,6 @@ def test_too_fast_is_faster_in_the_counters_and_on_the_wire() -> None:
     before, hit = _with_fault("too_fast")
     assert before.output_ns == 23 * 500_000
     assert hit.output_ns == 23 * 500
-    assert hit.prompt_ns == before.prompt_ns
     assert hit.chunks == TOKENS
     assert sum(hit.chunk_gaps_us) * 1000 < before.output_ns
 
