@@ -13,6 +13,7 @@
         |-- TransientError                 the same trial may go well next time
         |   |-- EngineUnreachable
         |   |-- EngineBusy
+        |   |-- EngineNotRestarted         the command ran, and the old process still answers
         |   |-- StreamBroken               the answer ended without its final record
         |   `-- WorkerLost                 the process or the machine went away
         `-- TerminalError                  asking again gives the same answer
@@ -133,6 +134,10 @@ class EngineBusy(TransientError):
     reason = "engine_busy"
 
 
+class EngineNotRestarted(TransientError):
+    reason = "engine_not_restarted"
+
+
 class StreamBroken(TransientError):
     reason = "stream_broken"
 
@@ -163,5 +168,12 @@ class DigestChanged(TerminalError):
 
 TRANSIENT_REASONS = frozenset(
     kind.reason
-    for kind in (TransientError, EngineUnreachable, EngineBusy, StreamBroken, WorkerLost)
+    for kind in (
+        TransientError,
+        EngineUnreachable,
+        EngineBusy,
+        EngineNotRestarted,
+        StreamBroken,
+        WorkerLost,
+    )
 )

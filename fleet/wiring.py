@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from fleet.errors import UserError
 
 if TYPE_CHECKING:  # who only wants a folder does not wait for the nouns and their validators
     from fleet.commands import SystemCommands
+    from fleet.engines.simulated import Simulated
     from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine
     from fleet.model.machine import Fingerprint
     from fleet.model.script import MachineScript
@@ -46,6 +48,10 @@ class Node:
     name: str
     look: Callable[[], Fingerprint]
     make_engine: Callable[[], Engine]
+    restart: Callable[[Engine], Engine] | None = None
+    """Gives the engine to go on with; None: fleet may not restart this one."""
+    begin: Callable[[Engine, str], None] | None = None
+    """Tells the engine which attempt begins; only a simulated one asks."""
 
 
 def node(spec: WorkerSpec, state: Path) -> Node:
@@ -58,26 +64,52 @@ def node(spec: WorkerSpec, state: Path) -> Node:
 
 def _simulated_node(engine: SimulatedEngine, name: str) -> Node:
     from fleet.fingerprint import assemble
-    from fleet.fingerprint.simulated import ScriptedProbe
+    from fleet.fingerprint.simulated import HeatProbe, ScriptedProbe
 
     script = engine.machines.get(name)
     if script is None:
         known = ", ".join(engine.machines)
         raise UserError(f"no scripted machine is called {name!r}", f"the scripts are: {known}")
-    probe = ScriptedProbe(script)
+    server = _SimulatedServer(script, name)
+    probes: list[FactProbe] = [ScriptedProbe(script)]
+    if script.throttle is not None:
+        probes.append(HeatProbe(server.thermal_class))
     return Node(
         machine_id=assemble.machine_id(f"simulated {name}", None),
         name=name,
-        look=lambda: assemble.fingerprint([probe]),
-        make_engine=lambda: _simulated_engine(script),
+        look=lambda: assemble.fingerprint(probes),
+        make_engine=server.start,
+        restart=server.restart,
+        begin=server.begin,
     )
 
 
-def _simulated_engine(script: MachineScript) -> Engine:
-    from fleet.clock import SystemClock
-    from fleet.engines.simulated import Simulated
+class _SimulatedServer:
+    """The one server of a scripted machine; its probe and its worker ask the same one."""
 
-    return Simulated(script, clock=SystemClock())
+    def __init__(self, script: MachineScript, name: str) -> None:
+        self._script = script
+        self._seed = zlib.crc32(name.encode())  # machines of one script differ in their noise
+        self._engine: Simulated | None = None
+
+    def start(self) -> Engine:
+        from fleet.clock import SystemClock
+        from fleet.engines.simulated import Simulated
+
+        self._engine = Simulated(self._script, seed=self._seed, clock=SystemClock())
+        return self._engine
+
+    def restart(self, engine: Engine) -> Engine:
+        if self._engine is not None:
+            self._engine.restart()
+        return engine
+
+    def begin(self, engine: Engine, attempt_id: str) -> None:
+        if self._engine is not None:
+            self._engine.begin(attempt_id)
+
+    def thermal_class(self) -> str | None:
+        return None if self._engine is None else self._engine.thermal_class()
 
 
 def _real_node(spec: WorkerSpec, state: Path) -> Node:
@@ -92,7 +124,29 @@ def _real_node(spec: WorkerSpec, state: Path) -> Node:
         name=spec.name or host_name(),
         look=lambda: assemble.fingerprint(probes),
         make_engine=lambda: _real_engine(spec.engine),
+        restart=_restart_of(spec.engine, commands),
     )
+
+
+def _restart_of(spec: EngineSpec, commands: SystemCommands) -> Callable[[Engine], Engine] | None:
+    """The engine in this process is fleet's own; Ollama is the user's, and so is its command."""
+    from fleet.clock import SystemClock
+    from fleet.model.experiment import EmbeddedEngine, OllamaEngine
+
+    if isinstance(spec, EmbeddedEngine):
+
+        def made_anew(engine: Engine) -> Engine:
+            engine.close()
+            return _real_engine(spec)
+
+        return made_anew
+    if isinstance(spec, OllamaEngine) and spec.restart:
+        from fleet.engines.ollama.restart import restart
+
+        argv = spec.restart
+        base_url = _ollama_address(spec)
+        return lambda engine: restart(engine, argv, base_url, commands, SystemClock())
+    return None
 
 
 def _probes(commands: SystemCommands) -> list[FactProbe]:
@@ -106,16 +160,23 @@ def _probes(commands: SystemCommands) -> list[FactProbe]:
 
 def _real_engine(spec: EngineSpec) -> Engine:
     from fleet.clock import SystemClock
-    from fleet.model.experiment import EmbeddedEngine, OllamaEngine
+    from fleet.model.experiment import EmbeddedEngine
 
     if isinstance(spec, EmbeddedEngine):
         from fleet.engines.embedded import Embedded
 
         return Embedded(cache_folder() / "models", clock=SystemClock())
-    from fleet.engines.ollama import Ollama, address
+    from fleet.engines.ollama import Ollama
+
+    return Ollama(_ollama_address(spec), clock=SystemClock())
+
+
+def _ollama_address(spec: EngineSpec) -> str:
+    from fleet.engines.ollama import address
+    from fleet.model.experiment import OllamaEngine
 
     host = spec.host if isinstance(spec, OllamaEngine) else None
-    return Ollama(address(host, os.environ), clock=SystemClock())
+    return address(host, os.environ)
 
 
 def host_name() -> str:

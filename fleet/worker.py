@@ -10,26 +10,31 @@ import queue
 import shutil
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from fleet import wiring
+from fleet import __version__, wiring
 from fleet.clock import SystemClock
 from fleet.dispatch.pipe import serve
-from fleet.errors import Interrupted, StoreUnusable, TrialError
+from fleet.errors import EngineNotRestarted, Interrupted, StoreUnusable, TrialError
 from fleet.exclusive import MachineLock, awake
 from fleet.model.event import Event, Failed, Finished, Prepared, Said, Started
-from fleet.model.machine import EngineFacts, Machine, ModelFacts
+from fleet.model.experiment import CoolDown
+from fleet.model.machine import EngineFacts, Fingerprint, Machine, ModelFacts
 from fleet.model.measure import TrialResult
-from fleet.model.trial import Attempt
+from fleet.model.trial import Attempt, Trial
 from fleet.plan.stopping import cut
-from fleet.ports import Clock, Engine
+from fleet.ports import Clock, Engine, Stop
 from fleet.runner import Place, run_trial
 from fleet.spool import Spool
 from fleet.units import NS_PER_S
+
+LOOK_EVERY_S = 2.0
+"""How often a machine that cools down is looked at."""
+SAY_EVERY_S = 30.0
 
 
 class NodeWorker:
@@ -115,19 +120,50 @@ class NodeWorker:
                 if not lock.wait(self._stop):
                     return
             yield Started(machine_id=self._node.machine_id, attempt=attempt)
-            result = self._measure(attempt)
+            result = yield from self._measure(attempt)
             self._seconds_seen[attempt.trial.cell()] = result.duration_ns / NS_PER_S
         finally:
             lock.release()
         yield Finished(machine_id=self._node.machine_id, result=result)
 
-    def _measure(self, attempt: Attempt) -> TrialResult:
+    def _measure(self, attempt: Attempt) -> Generator[Event, None, TrialResult]:
         """Durable before it is handed over; a cancelled attempt leaves nothing behind."""
-        engine = self._started_engine()
-        result = run_trial(attempt, Place(engine, self._node.look, self._clock, self._stop))
+        try:
+            restarted = self._restarted(attempt.trial)
+            cooled_ns = yield from self._cooled(attempt.trial)
+            engine = self._started_engine()
+            if self._node.begin is not None:
+                self._node.begin(engine, attempt.attempt_id)
+        except (TrialError, Interrupted) as problem:
+            result = not_begun(attempt, problem, self._clock)
+        else:
+            measured = run_trial(attempt, Place(engine, self._node.look, self._clock, self._stop))
+            result = replace(measured, cooled_ns=cooled_ns, engine_restarted=restarted)
         if result.outcome != "cancelled":
             self._keep(result)
         return result
+
+    def _restarted(self, trial: Trial) -> bool:
+        if not trial.restart_engine:
+            return False
+        if self._node.restart is None:
+            raise EngineNotRestarted("fleet may not restart this engine", "see: fleet plan")
+        self._engine = self._node.restart(self._started_engine())
+        self._engine.facts()
+        return True
+
+    def _cooled(self, trial: Trial) -> Generator[Event, None, int | None]:
+        if trial.cool_down is None:
+            return None
+        waiting = cooling(trial.cool_down, self._node.look, self._clock, self._stop)
+        try:
+            while True:
+                yield self._said(next(waiting))
+        except StopIteration as ended:
+            if self._stop.is_set():
+                raise Interrupted("stopped while the machine cooled down") from None
+            waited_ns: int | None = ended.value
+            return waited_ns
 
     def _keep(self, result: TrialResult) -> None:
         try:
@@ -159,6 +195,52 @@ class NodeWorker:
         if self._engine is None:
             self._engine = self._node.make_engine()
         return self._engine
+
+
+def cooling(
+    wanted: CoolDown, look: Callable[[], Fingerprint], clock: Clock, stop: Stop
+) -> Generator[str, None, int | None]:
+    """Waits until the machine is cool; tells what for, gives the ns waited at the end.
+
+    None: the machine tells nothing of its heat, and no rest was asked for.
+    """
+    found, began_ns = look(), clock.monotonic_ns()
+    if not wanted.tells(found):
+        if wanted.rest is None:
+            return None
+        yield f"rests {wanted.rest}: it tells nothing of its heat"
+        clock.sleep(wanted.rest_s, stop)
+        return clock.monotonic_ns() - began_ns
+    waited_s, said_s = 0.0, -SAY_EVERY_S
+    while (why := wanted.hot(found)) and not stop.is_set():
+        if waited_s >= wanted.at_most_s:
+            yield f"not cool after {wanted.at_most}, measures all the same: {why}"
+            break
+        if waited_s - said_s >= SAY_EVERY_S:
+            said_s = waited_s
+            yield f"cools down, at most {wanted.at_most}: {why}"
+        clock.sleep(min(LOOK_EVERY_S, wanted.at_most_s - waited_s), stop)
+        found = look()
+        waited_s = (clock.monotonic_ns() - began_ns) / NS_PER_S
+    return round(waited_s * NS_PER_S)
+
+
+def not_begun(attempt: Attempt, problem: TrialError | Interrupted, clock: Clock) -> TrialResult:
+    """The result of an attempt that ended before its trial could begin."""
+    failed = isinstance(problem, TrialError)
+    return TrialResult(
+        attempt_id=attempt.attempt_id,
+        fence=attempt.fence,
+        trial=attempt.trial,
+        outcome="failed" if failed else "cancelled",
+        reason=problem.reason if isinstance(problem, TrialError) else "",
+        detail=problem.what,
+        transient=isinstance(problem, TrialError) and problem.transient,
+        zero_ns=clock.monotonic_ns(),
+        zero_unix_ns=clock.unix_ns(),
+        duration_ns=0,
+        fleet_version=__version__,
+    )
 
 
 def free_bytes(folder: Path) -> int | None:

@@ -69,6 +69,7 @@ def experiment(machines: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
         "jobs": ["exact"],
         "settings": {"num_ctx": 1024},
         "repeats": 2,
+        "canary": "off",
         "engine": {"kind": "simulated", "machines": dict(machines)},
     }
     return {**plain, **changes}

@@ -78,6 +78,7 @@ def request(
             "name": "x",
             "models": tuple(models),
             "jobs": tuple(dict.fromkeys(job.name for job in jobs)),
+            "canary": "off",
             **fields,
         }
     )

@@ -134,6 +134,8 @@ def result(
         session=session,
         estimate_s=3.0,
         why="to know",
+        role="noise",
+        side="b",
     )
     return TrialResult(
         attempt_id=attempt_id(trial.trial_id, fence),

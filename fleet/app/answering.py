@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fleet.app.interrupts import interruptible
 from fleet.compare.axes import check_axis
 from fleet.compare.comparison import compare
-from fleet.compare.reader import open_store
+from fleet.compare.reader import generations, open_store
 from fleet.compare.results import results
 from fleet.compare.text import comparison_lines, results_lines
 from fleet.compare.widths import widths
@@ -18,6 +19,9 @@ from fleet.plan.expand import Cell, Plan
 from fleet.plan.stopping import Contrast, axis, contrasts
 from fleet.wiring import results_folder
 
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
 
 def contrast_axis(plan: Plan) -> str:
     """What the plan compares by, empty where nothing varies; refuses what compare cannot do."""
@@ -25,23 +29,44 @@ def contrast_axis(plan: Plan) -> str:
     return check_axis(by) if by else ""
 
 
-@interruptible()
-def contrast_widths(
-    home: Path, plan: Plan, wanted: Sequence[Contrast]
-) -> dict[frozenset[Cell], float]:
-    """The widest ratio of each contrast so far; one not known at all is left out."""
-    by = contrast_axis(plan)
-    if not by:
-        return {}
-    name = plan.request.experiment.name
-    with closing(open_store([results_folder(home)])) as con:
-        pairs = widths(con, name, plan.session, by, _baseline(plan))
-    found = {}
-    for contrast in wanted:
-        known = [width for cells, width in pairs.items() if cells <= contrast.cells]
-        if known:
-            found[contrast.cells] = max(known)
-    return found
+class Widths:
+    """What the stop rule asks after each block; the store stays open in between.
+
+    A packer moves what was stored into a new generation, which is another folder: then it is
+    opened anew.
+    """
+
+    def __init__(self, home: Path, plan: Plan) -> None:
+        self._folder = results_folder(home)
+        self._plan = plan
+        self._by = contrast_axis(plan)
+        self._opened: tuple[list[Path], DuckDBPyConnection] | None = None
+
+    @interruptible()
+    def read(self, wanted: Sequence[Contrast]) -> dict[frozenset[Cell], float]:
+        """The widest ratio of each contrast so far; one not known at all is left out."""
+        if not self._by or not wanted:
+            return {}
+        name, session = self._plan.request.experiment.name, self._plan.session
+        pairs = widths(self._store(), name, session, self._by, _baseline(self._plan))
+        found = {}
+        for contrast in wanted:
+            known = [width for cells, width in pairs.items() if cells <= contrast.cells]
+            if known:
+                found[contrast.cells] = max(known)
+        return found
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened[1].close()
+            self._opened = None
+
+    def _store(self) -> DuckDBPyConnection:
+        now = generations([self._folder])
+        if self._opened is None or self._opened[0] != now:
+            self.close()
+            self._opened = now, open_store([self._folder])
+        return self._opened[1]
 
 
 @interruptible()

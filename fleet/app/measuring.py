@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import replace
 
-from fleet.app.answering import contrast_widths
+from fleet.app.answering import Widths
 from fleet.app.homes import Home
 from fleet.app.talking import Talk
 from fleet.ledger.journal import Ledger
 from fleet.model.event import Event, Finished, Lost, Started
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt, Trial
+from fleet.plan import canaries
 from fleet.plan.expand import Cell, Plan
 from fleet.plan.stopping import contrasts, stopped
 from fleet.ports import Dispatcher
@@ -22,7 +24,7 @@ MOST_ATTEMPTS = 3
 
 
 class Measuring:
-    """One submission while it runs. `done`, `failed` and `waiting` count trials."""
+    """One submission while it runs. `done`, `failed` and `waiting` count trials, canaries not."""
 
     def __init__(
         self,
@@ -43,8 +45,10 @@ class Measuring:
         self._talk = talk
         self._waiting = {a.trial.trial_id: a for queue in queues.values() for a in queue}
         self._contrasts = contrasts(plan)
+        self._widths = Widths(home.folder, plan)
         self._blocks: Counter[Cell] = self._blocks_before()
         self._lost: set[Cell] = set()
+        self._begun: dict[str, int] = {}
         self._retry: list[Attempt] = []
         self._tries: Counter[str] = Counter()
         self.done = 0
@@ -52,17 +56,19 @@ class Measuring:
 
     @property
     def waiting(self) -> int:
-        return len(self._waiting)
+        return len(self._work())
 
     def run(self) -> None:
         """Until nothing waits, nothing is worth another try, or every machine is lost."""
-        self._drop_not_needed(self._waiting.values())
-        queues = self._by_machine(self._waiting.values())
-        self._talk.began(self._plan, {key: len(queue) for key, queue in queues.items()})
-        while queues:
-            self._ledger.enqueue(self._submission, [a for q in queues.values() for a in q])
-            self._measure(queues)
-            queues, self._retry = self._by_machine(self._retry), []
+        with closing(self._widths):
+            self._drop_not_needed(list(self._waiting.values()))
+            queues = self._by_machine(self._waiting.values())
+            self._talk.began(self._plan, {key: len(queue) for key, queue in queues.items()})
+            while queues:
+                self._ledger.enqueue(self._submission, [a for q in queues.values() for a in q])
+                self._measure(queues)
+                again = [a for a in self._retry if a.trial.trial_id in self._waiting]
+                queues, self._retry = self._by_machine(again), []
 
     def _measure(self, queues: Mapping[str, list[Attempt]]) -> None:
         try:
@@ -76,6 +82,7 @@ class Measuring:
     def _take(self, event: Event) -> None:
         if isinstance(event, Started):
             self._ledger.running(event.attempt)
+            self._begin(event.attempt.trial)
         elif isinstance(event, Finished):
             self._keep(event.result)
         elif isinstance(event, Lost):
@@ -83,6 +90,11 @@ class Measuring:
         self._talk.event(event)
         if isinstance(event, Finished) and self._ends_block(event.result.trial):
             self._stop_what_is_known()
+
+    def _begin(self, trial: Trial) -> None:
+        if trial.role != "canary":
+            begun = self._begun.get(trial.machine_id, -1)
+            self._begun[trial.machine_id] = max(begun, trial.block)
 
     def _keep(self, result: TrialResult) -> None:
         """Stored first, forgotten on the node second."""
@@ -93,8 +105,8 @@ class Measuring:
         self._dispatcher.acknowledge(result.trial.machine_id, result.attempt_id)
         self._ledger.finished(result)
         attempt = self._waiting.pop(result.trial.trial_id, None)
-        if attempt is None:
-            return  # a result from an earlier run, found in a spool
+        if attempt is None or attempt.trial.role == "canary":
+            return  # of an earlier run, found in a spool; or no work, and tried only once
         self._tries[result.trial.trial_id] += 1
         if result.outcome == "ok":
             self.done += 1
@@ -110,17 +122,18 @@ class Measuring:
     def _lose(self, event: Lost) -> None:
         """What waited for a machine that went away is not measured; a new submit asks it again."""
         self._ledger.cancel_waiting(self._submission, event.what, event.machine_id)
-        mine = [key for key, a in self._waiting.items() if a.trial.machine_id == event.machine_id]
-        for trial_id in mine:
-            self._lost.add(self._waiting.pop(trial_id).trial.cell())
-        self._retry = [a for a in self._retry if a.trial.machine_id != event.machine_id]
-        self.failed += len(mine)
+        mine = [a.trial for a in self._waiting.values() if a.trial.machine_id == event.machine_id]
+        for trial in mine:
+            del self._waiting[trial.trial_id]
+        lost = [trial.cell() for trial in mine if trial.role != "canary"]
+        self._lost.update(lost)
+        self.failed += len(lost)
 
     def _ends_block(self, trial: Trial) -> bool:
-        """No trial of this machine's block waits any more."""
-        return not any(
-            a.trial.block == trial.block and a.trial.machine_id == trial.machine_id
-            for a in self._waiting.values()
+        """No trial of this machine's block waits any more; a canary ends none."""
+        return trial.role == "measure" and not any(
+            other.block == trial.block and other.machine_id == trial.machine_id
+            for other in self._work()
         )
 
     def _stop_what_is_known(self) -> None:
@@ -131,30 +144,36 @@ class Measuring:
             self._talk.not_needed(machine_id, len(queue), "known closely enough")
 
     def _drop_not_needed(self, attempts: Iterable[Attempt]) -> list[Attempt]:
-        """Takes what the stop rule no longer wants out of the queue; the store decides."""
+        """Takes what the stop rule no longer wants out of the queue; the store decides.
+
+        Canaries go with the blocks that they stood between.
+        """
         candidates = [a for a in attempts if self._blocks[a.trial.cell()] > 0]
         if not candidates:
             return []
         ids = stopped(
             [a.trial for a in candidates],
             self._contrasts,
-            widths=self._widths(),
+            widths=self._widths.read(self._contrasts),
             done_blocks=self._blocks,
             repeats=self._plan.repeats,
             lost=self._lost,
+            begun=self._begun,
         )
-        unwanted = [a for a in candidates if a.trial.trial_id in ids]
-        self._ledger.not_needed(ids, "known closely enough")
-        for attempt in unwanted:
-            self._waiting.pop(attempt.trial.trial_id)
+        unwanted = [self._waiting.pop(trial_id) for trial_id in ids]
+        birds = [a.trial for a in self._waiting.values() if a.trial.role == "canary"]
+        idle = canaries.past_the_end(birds, self._work(), self._begun)
+        unwanted += [self._waiting.pop(trial_id) for trial_id in idle]
+        self._ledger.not_needed(ids | idle, "known closely enough")
         return unwanted
 
-    def _widths(self) -> dict[frozenset[Cell], float]:
-        return contrast_widths(self._home.folder, self._plan, self._contrasts)
+    def _work(self) -> list[Trial]:
+        """What waits to be measured."""
+        return [a.trial for a in self._waiting.values() if a.trial.role != "canary"]
 
     def _blocks_before(self) -> Counter[Cell]:
         """Blocks that earlier runs of this session have measured."""
-        trials = {trial.trial_id: trial for trial in self._plan.trials()}
+        trials = {t.trial_id: t for t in self._plan.trials() if t.role == "measure"}
         past = self._store.attempts(self._plan.request.experiment.name)
         done = {a.trial_id for a in past if a.outcome == "ok" and a.trial_id not in self._waiting}
         return Counter(trials[trial_id].cell() for trial_id in done if trial_id in trials)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleet.app.interrupts import interruptible
-from fleet.compare.comparison import Comparison, compare
+from fleet.compare.comparison import compare
+from fleet.compare.outcome import Comparison
 from fleet.compare.reader import Row, open_store, rows
 from fleet.compare.results import ResultRow, Shown, results, show
 from fleet.compare.views import question
@@ -29,6 +30,8 @@ class Comparing:
     baseline: str | None = None
     allow_diff: tuple[str, ...] = ()
     pool: bool = False
+    same_within: float = 0.05
+    """Of 1: two sides are the same when the whole interval of their ratio lies within."""
 
 
 @interruptible()
@@ -52,6 +55,7 @@ def read_comparison(homes: Sequence[Path], asked: Comparing) -> Comparison:
             baseline=asked.baseline,
             allow_diff=asked.allow_diff,
             pool=asked.pool,
+            same_within=asked.same_within,
         )
 
 

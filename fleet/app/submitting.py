@@ -12,6 +12,7 @@ from fleet.app.answering import answer_lines, contrast_axis
 from fleet.app.homes import Home
 from fleet.app.interrupts import sigterm_is_an_interrupt
 from fleet.app.measuring import Measuring
+from fleet.app.noise import read_report, report_lines
 from fleet.app.talking import Talk
 from fleet.errors import FleetUnreachable, Interrupted, PlanRefused, StoreUnusable
 from fleet.ledger.journal import Ledger, LeftOutRow
@@ -22,6 +23,8 @@ from fleet.model.trial import Attempt
 from fleet.plan.expand import LeftOut, Plan, expand
 from fleet.plan.resume import Remaining, digests, remaining, with_digests, within
 from fleet.plan.selection import select
+from fleet.plan.stopping import axis
+from fleet.plan.unlike import unlike
 from fleet.ports import Dispatcher
 from fleet.units import show_count, show_span
 from fleet.wiring import WorkerSpec, home_folder, host_name
@@ -65,6 +68,17 @@ def plan(request: Request, options: Options) -> Plan:
 
 def submit(request: Request, options: Options, talk: Talk) -> int:
     """Measure what is missing, then compare; exit code 1 where trials failed or were lost."""
+    planned, failed = measured(request, options, talk)
+    if request.role == "noise":
+        report = read_report(options.home, planned)
+        talk.answer(report_lines(report))
+        return 0 if report.trusted and not failed else 1
+    talk.answer(answer_lines(options.home, planned))
+    return 1 if failed else 0
+
+
+def measured(request: Request, options: Options, talk: Talk) -> tuple[Plan, int]:
+    """The plan, and how many of its trials failed or were lost."""
     talk.home(options.home)
     home = Home(options.home)
     with closing(open_dispatcher(request, options)) as dispatcher:
@@ -74,9 +88,7 @@ def submit(request: Request, options: Options, talk: Talk) -> int:
         left = _without_unwanted_redo(planned, left, home, options, talk)
         talk.planned(planned, sum(map(len, left.attempts.values())), left.finished)
         _refuse(planned)
-        failed = _measure(planned, left, dispatcher, home, options, talk)
-    talk.answer(answer_lines(options.home, planned))
-    return 1 if failed else 0
+        return planned, _measure(planned, left, dispatcher, home, options, talk)
 
 
 def make_plan(request: Request, options: Options, home: Home, machines: Sequence[Machine]) -> Plan:
@@ -84,7 +96,7 @@ def make_plan(request: Request, options: Options, home: Home, machines: Sequence
     if all(machine.engine is None for machine in chosen):
         errors = "\n".join(f"{machine.name}: {machine.engine_error}" for machine in chosen)
         raise FleetUnreachable(f"no engine answers: {errors}")
-    return expand(
+    planned = expand(
         request,
         chosen,
         past_seconds=home.past_seconds(request),
@@ -93,6 +105,9 @@ def make_plan(request: Request, options: Options, home: Home, machines: Sequence
         repeats=options.repeats,
         skip_unfit=options.skip_unfit,
     )
+    there = [machine.machine for machine in planned.machines]
+    warnings = unlike(axis(request, there), request, there)
+    return replace(planned, warnings=(*planned.warnings, *warnings))
 
 
 def open_dispatcher(request: Request, options: Options) -> Dispatcher:

@@ -15,6 +15,7 @@ def plan_lines(plan: Plan) -> list[str]:
     if experiment.why:
         lines.append(f"  {experiment.why.strip()}")
     lines += [_machine_line(machine, plan) for machine in plan.machines]
+    lines += _canary_lines(plan)
     lines += [f"  warning: {warning}" for warning in plan.warnings]
     left_out = [f"  left out: {left}" for left in plan.left_out]
     lines += left_out[:MOST_LEFT_OUT_SHOWN]
@@ -46,7 +47,8 @@ def _machine_line(planned: MachinePlan, plan: Plan) -> str:
     machine = planned.machine
     memory = machine.gpu_memory_bytes()
     limit = f", GPU memory {memory / GIB:.1f} GiB" if memory else ""
-    what = f"{len(planned.trials)} trials, {show_span(planned.estimate_s)}"
+    trials = sum(trial.role != "canary" for trial in planned.trials)
+    what = f"{trials} trials, {show_span(planned.estimate_s)}"
     pulls = ", ".join(
         f"pulls {p.model}" + (f" ({show_bytes(p.size_bytes)})" if p.size_bytes else "")
         for p in planned.pulls
@@ -54,6 +56,22 @@ def _machine_line(planned: MachinePlan, plan: Plan) -> str:
     return f"  {machine.name:<14} {_hardware(planned)}{limit}   {what}" + (
         f"   {pulls}" if pulls else ""
     )
+
+
+def _canary_lines(plan: Plan) -> list[str]:
+    """Their time is in that of each machine already."""
+    birds = plan.canaries()
+    if not birds:
+        return []
+    each = show_count(max(bird.block for bird in birds) + 1, "canary", "canaries")
+    longest = max(
+        sum(trial.estimate_s for trial in machine.trials if trial.role == "canary")
+        for machine in plan.machines
+    )
+    return [
+        f"  with {each} on each machine, at the start, between blocks and at the end, "
+        f"{show_span(longest)} of its time (canary: off leaves them out)"
+    ]
 
 
 def _hardware(planned: MachinePlan) -> str:
@@ -76,7 +94,8 @@ def order_lines(plan: Plan) -> list[str]:
         for trial in first:
             settings = " ".join(f"{k}={v}" for k, v in varied_settings(trial).items())
             points = ", ".join(point.name(trial.job.name) for point in trial.job.points)
-            what = "  ".join(part for part in (trial.model, points, settings) if part)
+            role = "canary" if trial.role == "canary" else ""
+            what = "  ".join(part for part in (role, trial.model, points, settings) if part)
             lines.append(f"    {what}   about {show_span(trial.estimate_s)}")
     return lines
 
@@ -102,6 +121,7 @@ def as_data(plan: Plan) -> dict[str, object]:
                         "settings": dict(t.settings),
                         "block": t.block,
                         "position": t.position,
+                        "role": t.role,
                         "estimate_s": t.estimate_s,
                     }
                     for t in m.trials

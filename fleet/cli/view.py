@@ -61,7 +61,8 @@ class Lane:
     def take(self, event: Event) -> None:
         if isinstance(event, Started):
             trial = event.attempt.trial
-            self.now, self.block, self.estimate_s = cell_text(trial), trial.block, trial.estimate_s
+            self.now, self.estimate_s = cell_text(trial), trial.estimate_s
+            self.block = min(trial.block, self.blocks - 1)  # the last canary stands behind all
         elif isinstance(event, Finished):
             self.waiting = max(self.waiting - 1, 0)
             self.left_s = max(self.left_s - event.result.trial.estimate_s, 0.0)
@@ -149,7 +150,10 @@ class PlainTalk:
 
 def cell_text(trial: Trial) -> str:
     varied = " ".join(f"{key}={value}" for key, value in varied_settings(trial).items())
-    parts = (f"block {trial.block + 1}", trial.model, trial.job.name, varied)
+    if trial.role == "canary":
+        return f"canary  {trial.model}"
+    side = f"side {trial.side}" if trial.side else ""
+    parts = (f"block {trial.block + 1}", trial.model, trial.job.name, varied, side)
     return "  ".join(part for part in parts if part)
 
 

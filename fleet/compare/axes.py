@@ -1,15 +1,13 @@
-"""What can be compared, what may differ meanwhile, and what must not: one table each."""
+"""What can be compared: the metrics, and the names of the axes."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 from fleet.errors import UnknownName, nearest
-
-Standing = Literal["refused", "listed"]
+from fleet.model.likeness import AXES, FACTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +22,18 @@ class Metric:
     higher_is_faster: bool
     prompt_bound: bool = False
     """Depends on the length of the prompt, so unlike prompts are not comparable."""
+    output_bound: bool = False
+    """The same of the answer."""
     naive: str | None = None
     note: str | None = None
+    burst: str | None = None
+    """The same speed before heat has set in, and after; where one trial throttles, all of them
+    are compared by the sustained one."""
+    sustained: str | None = None
+
+    def columns(self) -> set[str]:
+        every = (self.column, self.naive, self.note, self.burst, self.sustained)
+        return {column for column in every if column is not None}
 
 
 METRICS = {
@@ -47,6 +55,8 @@ METRICS = {
             higher_is_faster=True,
             naive="naive_decode_tokens_per_s",
             note="decode_note",
+            burst="burst_decode_tokens_per_s",
+            sustained="sustained_decode_tokens_per_s",
         ),
         Metric(
             name="ttft",
@@ -56,106 +66,73 @@ METRICS = {
             higher_is_faster=False,
             prompt_bound=True,
         ),
+        Metric(
+            name="first_thinking",
+            column="first_thinking_token_ns",
+            unit="ms",
+            scale=1e-6,
+            higher_is_faster=False,
+            prompt_bound=True,
+        ),
+        Metric(
+            name="first_answer",
+            column="first_answer_token_ns",
+            unit="ms",
+            scale=1e-6,
+            higher_is_faster=False,
+            prompt_bound=True,
+        ),
+        *(
+            Metric(
+                name=f"inter_token_{quantile}",
+                column=f"inter_token_{quantile}_ns",
+                unit="ms",
+                scale=1e-6,
+                higher_is_faster=False,
+            )
+            for quantile in ("p50", "p90", "p99")
+        ),
+        Metric(
+            name="end_to_end",
+            column="end_to_end_ns",
+            unit="s",
+            scale=1e-9,
+            higher_is_faster=False,
+            prompt_bound=True,
+            output_bound=True,
+        ),
+        Metric(
+            name="throughput",
+            column="throughput_tokens_per_s",
+            unit="tokens/s",
+            higher_is_faster=True,
+            prompt_bound=True,
+            output_bound=True,
+        ),
+        Metric(
+            name="goodput",
+            column="goodput_tokens_per_s",
+            unit="tokens/s",
+            higher_is_faster=True,
+            prompt_bound=True,
+            output_bound=True,
+        ),
         Metric(name="load", column="load_ns", unit="s", scale=1e-9, higher_is_faster=False),
     )
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    words: str
-    standing: Standing
-
-
-SETTINGS: dict[str, str] = {
-    "num_ctx": "num_ctx",
-    "num_batch": "num_batch",
-    "num_thread": "num_thread",
-    "num_gpu": "num_gpu",
-    "temperature": "temperature",
-    "repeat_penalty": "repeat_penalty",
-    "wired_limit_mb": "wired limit",
-    "think": "thinking",
-}
-
-FIELDS: dict[str, Field] = {
-    "digest": Field("model digests", "refused"),
-    "job_content": Field("the jobs' contents", "refused"),
-    "engine": Field("engines", "refused"),
-    "engine_version": Field("engine versions", "refused"),
-    **{name: Field(words, "refused") for name, words in SETTINGS.items()},
-    "chip": Field("chip", "listed"),
-    "gpu": Field("GPU", "listed"),
-    "gpu_cores": Field("GPU cores", "listed"),
-    "memory_gb": Field("memory (GB)", "listed"),
-    "gpu_limit_mb": Field("GPU limit (MiB)", "listed"),
-    "os": Field("OS", "listed"),
-    "os_version": Field("OS version", "listed"),
-    "os_build": Field("OS build", "listed"),
-    "gpu_driver": Field("GPU driver", "listed"),
-    "engine_environment": Field("engine environment", "listed"),
-    "power_source": Field("power source", "listed"),
-    "power_mode": Field("power mode", "listed"),
-    "thermal_class": Field("thermal class", "listed"),
-}
-"""Facts looked at besides the axis. Prompt lengths are judged by themselves."""
-
-PROMPT_TOKENS = "prompt_tokens"
-
-_MACHINE = frozenset({"chip", "gpu", "gpu_cores", "memory_gb", "os", "gpu_driver"})
-
-HARDWARE_AXES = frozenset(
-    {"machine", "hardware_id", "chip", "gpu", "gpu_cores", "memory_gb", "gpu_memory_mb", "os"}
-)
-"""Always compared from machine to machine."""
-
-CONDITION_AXES = frozenset(
-    {
-        "os_version",
-        "os_build",
-        "gpu_driver",
-        "gpu_limit_mb",
-        "power_source",
-        "power_mode",
-        "thermal_class",
-        "engine",
-        "engine_version",
-        "engine_environment",
-        "experiment",
-        "session",
-        "fleet_version",
-        "imported",
-        "source",
-    }
-)
-"""Compared within each machine where one has shown more than one of them, else across."""
-
-WORK_AXES = frozenset({"model", "digest", "job", "point", "settings", *SETTINGS})
-"""Always compared within each machine."""
-
-AXES = HARDWARE_AXES | CONDITION_AXES | WORK_AXES
-
-IMPLIED: dict[str, frozenset[str]] = {
-    **dict.fromkeys(HARDWARE_AXES, _MACHINE),
-    "model": frozenset({"digest"}),
-    "job": frozenset({"job_content", PROMPT_TOKENS}),
-    "point": frozenset({PROMPT_TOKENS}),
-    "engine": frozenset({"engine_version", "engine_environment", "digest"}),
-    "engine_version": frozenset({"engine_environment"}),
-    "wired_limit_mb": frozenset({"gpu_limit_mb"}),
-    "os": _MACHINE | {"os_version", "os_build"},
-    "os_version": frozenset({"os_build"}),
-    "settings": frozenset({*SETTINGS, "gpu_limit_mb"}),
-}
-"""What differs because the axis does: neither refused nor listed."""
-
-
-def check_axis(name: str) -> str:
-    return known(name, AXES, "axis to compare by", "fleet compare --by machine")
+def check_axis(name: str, columns: Iterable[str] = ()) -> str:
+    """`columns`: what else can be compared by, beside the axes that the table knows."""
+    return known(name, AXES.union(columns), "axis to compare by", "fleet compare --by machine")
 
 
 def check_metric(name: str) -> Metric:
     return METRICS[known(name, METRICS, "metric", "fleet compare --by machine --metric decode")]
+
+
+def check_fact(name: str) -> str:
+    return known(name, FACTS, "fact to allow a difference of", "fleet compare --classes")
 
 
 def known(name: str, names: Iterable[str], what: str, mend: str) -> str:

@@ -2,78 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
 import duckdb
 
 from fleet.compare import estimates
-from fleet.compare.axes import HARDWARE_AXES, Metric, check_axis, check_metric, known, natural
-from fleet.compare.differences import differences
-from fleet.compare.estimates import Estimate
-from fleet.compare.sides import (
-    Bout,
-    Side,
-    Variant,
-    bouts,
-    is_across,
-    is_called,
-    read_variants,
-    side_names,
-)
-from fleet.compare.verdict import Word, verdict
-from fleet.errors import UserError
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One side. The baseline's own line has no ratio and no verdict."""
-
-    side: str
-    value: float | None
-    """Median over the trials, in the group's unit; None: not known, `reasons` say why."""
-    naive: bool = False
-    """The value is the rate as `ollama run --verbose` prints it, for want of a better one."""
-    trials: int
-    machines: int
-    flags: str = ""
-    ratio: float | None = None
-    """To the baseline: the estimate's, or of the medians where there is no estimate."""
-    estimate: Estimate | None = None
-    p_adjusted: float | None = None
-    verdict: Word | None = None
-    reasons: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
-    """All sides on one piece of work and one metric; the baseline stands first."""
-
-    metric: str
-    unit: str
-    model: str | None
-    job: str
-    point: str
-    machine: str | None
-    settings: str
-    lines: tuple[Line, ...]
-
-    @property
-    def baseline(self) -> Line:
-        return self.lines[0]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    by: str
-    groups: tuple[Group, ...]
-    footer: tuple[str, ...]
-    """What the whole of it speaks of."""
-    kept_apart: Mapping[str, int]
-    """Trials with a flag or of another state, by the reason: true, but not pooled."""
-    requests_left_out: int
+from fleet.compare.axes import Metric, check_fact, check_metric
+from fleet.compare.causes import probable_cause
+from fleet.compare.closing import closing_lines, kept_apart, left_out, nothing, speaks_of
+from fleet.compare.designs import NO_FLOORS, Contrast, Floors, contrast
+from fleet.compare.differences import Differences, differences
+from fleet.compare.estimates import SAME_WITHIN
+from fleet.compare.naming import check_apart, is_called, of_sides, side_names
+from fleet.compare.outcome import Comparison, Group, Line
+from fleet.compare.sides import Bout, Side, bouts, is_across
+from fleet.compare.variants import read_variants
+from fleet.compare.verdict import show_percent, verdict
+from fleet.units import show_count
 
 
 def compare(
@@ -87,54 +34,44 @@ def compare(
     baseline: str | None = None,
     allow_diff: Sequence[str] = (),
     pool: bool = False,
+    same_within: float = SAME_WITHIN,
+    floors: Floors = NO_FLOORS,
 ) -> Comparison:
     """Every side against the baseline, on every piece of work that two of them did.
 
-    Raises UnknownName for an axis, side, metric or column nobody has; StoreUnusable.
+    `floors`: what is known of each machine's noise; no verdict rests on a spread below it.
+    Raises UnknownName for an axis, side, metric, column or fact nobody has; UserError where
+    there is nothing to compare; StoreUnusable.
     """
-    axis, wanted = check_axis(by), [check_metric(metric) for metric in metrics]
-    variants = read_variants(con, axis, wanted, where, experiment)
-    name = side_names(axis, variants, pool)
-    first = baseline or (sides[0] if sides else None)
-    if baseline is not None:
-        _of_sides(variants, axis, [baseline])
-    variants = _of_sides(variants, axis, [*sides, *([baseline] if baseline and sides else [])])
-    freed = frozenset(allow_diff)
-    across = is_across(axis, variants)
-    found = [
-        bout
-        for bout in bouts(variants, axis, name, across=across, freed=freed)
-        if len(bout.sides) > 1
-    ]
+    wanted = [check_metric(metric) for metric in metrics]
+    freed = frozenset(check_fact(fact) for fact in allow_diff)
+    variants = read_variants(con, by, wanted, where, experiment)
+    named = [*sides, *([baseline] if baseline else [])]
+    of_sides(variants, by, named)
+    check_apart(by, named, variants)
+    variants = of_sides(variants, by, named if sides else ())
+    across = is_across(by, variants)
+    name = side_names(by, variants, pool, named)
+    every = bouts(variants, by, name, across=across, freed=freed)
+    first = baseline or next(iter(sides), None)
+    found = [_baseline_first(bout, first, by) for bout in every if len(bout.sides) > 1]
     if not found:
-        raise UserError(
-            _nothing(by, sorted(set(map(name, variants)), key=natural)), _mend(variants)
-        )
-    ordered = [_baseline_first(bout, first, axis) for bout in found]
-    groups = [group for bout in ordered for m in wanted if (group := _group(bout, m, axis, freed))]
+        raise nothing(by, variants, name)
+    asked = (_round(bout, metric, by, freed) for bout in found for metric in wanted)
+    rounds = [each for each in asked if each is not None]
+    judged = list(_judged(rounds, floors, by, same_within))
+    groups = [group for group, _ in judged]
     return Comparison(
         by=by,
-        groups=tuple(_judged(groups)),
-        footer=tuple(_footer(ordered, groups, across)),
-        kept_apart=_apart(ordered),
-        requests_left_out=sum(
-            int(str(v.row["requests_left_out"]))
-            for b in ordered
-            for s in b.sides
-            for v in s.variants
-        ),
+        groups=tuple(groups),
+        speaks_of=speaks_of(groups, across),
+        family=max((family for _, family in judged), default=0),
+        same_within=same_within,
+        footer=closing_lines(groups, across),
+        refused=tuple(dict.fromkeys(fact for each in rounds for fact in each.refused())),
+        kept_apart=kept_apart(found),
+        requests_left_out=left_out(found),
     )
-
-
-def _of_sides(variants: Sequence[Variant], axis: str, names: Sequence[str]) -> list[Variant]:
-    """Only the sides named; a side may be named by its value, a machine also by its id."""
-    there = sorted({v.text("axis_value") or "" for v in variants}, key=natural)
-    labels = {v.text("machine") or "" for v in variants} if axis == "machine" else set[str]()
-    for name in names:
-        if not any(is_called(v, axis, name) for v in variants):
-            shown = sorted(labels, key=natural) if axis == "machine" else there
-            known(name, shown, axis.replace("_", " "), f"fleet compare --by {axis}")
-    return [v for v in variants if not names or any(is_called(v, axis, n) for n in names)]
 
 
 def _baseline_first(bout: Bout, baseline: str | None, axis: str) -> Bout:
@@ -145,44 +82,56 @@ def _baseline_first(bout: Bout, baseline: str | None, axis: str) -> Bout:
     return replace(bout, sides=(*ahead, *rest))
 
 
-def estimate_of(baseline: Side, side: Side, metric: Metric) -> Estimate | None:
-    """Paired by block on one machine; Welch across machines, or where blocks do not pair."""
-    a, b = baseline.values(metric), side.values(metric)
-    blocks_a, blocks_b = dict(a), dict(b)
-    unique = len(blocks_a) == len(a) and len(blocks_b) == len(b)
-    shared = sorted(set(blocks_a) & set(blocks_b))
-    one_machine = baseline.machines == side.machines and len(side.machines) == 1
-    if one_machine and unique and len(shared) >= 2:
-        return estimates.paired([blocks_a[x] for x in shared], [blocks_b[x] for x in shared])
-    return estimates.welch([value for _, value in a], [value for _, value in b])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Round:
+    """One bout on one metric."""
+
+    bout: Bout
+    metric: Metric
+    lines: tuple[Line, ...]
+    differing: tuple[Differences, ...]
+    """Of each side after the baseline."""
+
+    @property
+    def sustained(self) -> bool:
+        able = self.metric.sustained is not None
+        return able and any(side.throttled for side in self.bout.sides)
+
+    def refused(self) -> list[str]:
+        return [fact for each in self.differing for fact in sorted(each.facts)]
+
+    def why_none(self, index: int) -> tuple[str, ...] | None:
+        """Why side `index` (0: the first after the baseline) is not comparable; None: it is."""
+        baseline, line = self.lines[0], self.lines[index + 1]
+        if self.differing[index].refused:
+            return self.differing[index].refused
+        if line.naive or baseline.naive or line.value is None or baseline.value is None:
+            return () if line.reasons else baseline.reasons or ("no value on one side",)
+        return None
+
+    def contrasts(self, floors: Floors) -> list[Contrast | None]:
+        """Of each side after the baseline; None: not comparable."""
+        baseline, sustained = self.bout.sides[0], self.sustained
+        return [
+            contrast(baseline, side, self.metric, floors=floors, sustained=sustained)
+            if self.why_none(index) is None
+            else None
+            for index, side in enumerate(self.bout.sides[1:])
+        ]
 
 
-def _group(bout: Bout, metric: Metric, axis: str, freed: frozenset[str]) -> Group | None:
+def _round(bout: Bout, metric: Metric, axis: str, freed: frozenset[str]) -> _Round | None:
     """None where no side can have this metric: its work is too short for a rate."""
     if all(_too_short(side, metric) for side in bout.sides):
         return None
     baseline = bout.sides[0]
-    lines = [_line(side, metric) for side in bout.sides]
-    judged = [lines[0]]
-    for side, line in zip(bout.sides[1:], lines[1:], strict=True):
-        refused, listed = differences(baseline, side, metric, axis, freed)
-        judged.append(
-            replace(
-                line,
-                estimate=estimate_of(baseline, side, metric),
-                verdict="not comparable" if refused else None,
-                reasons=(*refused, *line.reasons, *listed),
-            )
-        )
-    return Group(
-        metric=metric.name,
-        unit=metric.unit,
-        model=bout.model,
-        job=bout.job,
-        point=bout.point,
-        machine=bout.machine,
-        settings=bout.settings,
-        lines=tuple(judged),
+    return _Round(
+        bout=bout,
+        metric=metric,
+        lines=tuple(_line(side, metric) for side in bout.sides),
+        differing=tuple(
+            differences(baseline, side, metric, axis, freed) for side in bout.sides[1:]
+        ),
     )
 
 
@@ -195,12 +144,13 @@ def _too_short(side: Side, metric: Metric) -> bool:
 
 
 def _line(side: Side, metric: Metric) -> Line:
-    values = [value for _, value in side.values(metric)]
+    values = [value for _, _, value in side.values(metric)]
     naive = side.plain(metric.naive) if metric.naive and not values else []
-    reasons = [f"flagged {side.flags}"] if side.flags else []
+    shown = values or naive
+    label = side.variants[0].label
+    reasons = [f"flagged {label}"] if label else []
     if not values and metric.note:
         reasons += sorted(side.notes(metric.note))
-    shown = values or naive
     return Line(
         side=side.name,
         value=median(shown) * metric.scale if shown else None,
@@ -208,85 +158,103 @@ def _line(side: Side, metric: Metric) -> Line:
         trials=len(shown),
         machines=len(side.machines),
         flags=side.flags,
+        throttled=side.throttled,
+        burst=_heat(side, metric.burst, metric),
+        sustained=_heat(side, metric.sustained, metric),
         reasons=tuple(reasons),
     )
 
 
-def _judged(groups: Sequence[Group]) -> Iterator[Group]:
-    """Verdicts, with p adjusted (Holm) over all that is printed together."""
-    tested = [
-        line.estimate.p
-        for group in groups
-        for line in group.lines[1:]
-        if line.estimate and line.verdict is None
-    ]
+def _heat(side: Side, column: str | None, metric: Metric) -> float | None:
+    """Median of a speed before or after heat has set in; None where no trial throttled."""
+    value = side.middle(column) if side.throttled else None
+    return None if value is None else value * metric.scale
+
+
+def _judged(
+    rounds: Sequence[_Round], floors: Floors, axis: str, same_within: float
+) -> Iterator[tuple[Group, int]]:
+    """Verdicts, with p adjusted (Holm) over all that is printed together, and how many that is."""
+    every = [each.contrasts(floors) for each in rounds]
+    tested = [c.estimate.p for cs in every for c in cs if c is not None and c.estimate is not None]
     adjusted = iter(estimates.holm(tested))
-    for group in groups:
-        metric = check_metric(group.metric)
-        lines = [group.baseline]
-        for line in group.lines[1:]:
-            lines.append(_judged_line(line, group.baseline, metric, adjusted))
-        yield replace(group, lines=tuple(lines))
+    for each, contrasts in zip(rounds, every, strict=True):
+        lines = [_sustained(each, 0)]
+        for index, found in enumerate(contrasts):
+            p = next(adjusted) if found is not None and found.estimate is not None else None
+            lines.append(_judged_line(each, index, found, p, len(tested), axis, same_within))
+        yield _group(each, lines), len(tested)
 
 
-def _judged_line(line: Line, baseline: Line, metric: Metric, adjusted: Iterator[float]) -> Line:
-    if line.verdict is not None:
-        return replace(line, estimate=None)
-    if line.naive or baseline.naive or line.value is None or baseline.value is None:
-        why = () if line.reasons else baseline.reasons or ("no value on one side",)
-        return replace(line, verdict="not comparable", estimate=None, reasons=(*line.reasons, *why))
-    p = next(adjusted) if line.estimate else None
-    said = verdict(
-        line.estimate,
-        higher_is_faster=metric.higher_is_faster,
-        trials=(baseline.trials, line.trials),
-        p_adjusted=p,
+def _sustained(each: _Round, index: int) -> Line:
+    """The line as the verdict sees it: of a round where a trial throttled, after the heat."""
+    line, side = each.lines[index], each.bout.sides[index]
+    if not each.sustained or line.naive or line.value is None:
+        return line
+    values = [value for _, _, value in side.values(each.metric, sustained=True)]
+    return replace(line, value=median(values) * each.metric.scale)
+
+
+def _judged_line(
+    each: _Round,
+    index: int,
+    found: Contrast | None,
+    p: float | None,
+    family: int,
+    axis: str,
+    same_within: float,
+) -> Line:
+    line, listed = _sustained(each, index + 1), each.differing[index].listed
+    if found is None:
+        reasons = (*(each.why_none(index) or ()), *line.reasons, *listed)
+        return replace(line, verdict="not comparable", reasons=reasons)
+    line = replace(line, design=found.design, unpaired=found.unpaired, noise_floor=found.floor)
+    if found.estimate is None:
+        ratio = (line.value or 0.0) / (_sustained(each, 0).value or 1.0)
+        reasons = (found.why, *line.reasons, *listed)
+        return replace(line, verdict="not resolved", too_few=True, ratio=ratio, reasons=reasons)
+    seen = replace(
+        found.estimate,
+        could_see=estimates.detectable(found.estimate.error, found.estimate.df, family),
     )
-    reasons = (said.reason, *line.reasons) if said.reason else line.reasons
-    ratio = line.estimate.ratio if line.estimate else line.value / baseline.value
-    return replace(line, verdict=said.word, ratio=ratio, p_adjusted=p, reasons=reasons)
+    said = verdict(
+        seen,
+        higher_is_faster=each.metric.higher_is_faster,
+        p_adjusted=p,
+        same_within=same_within,
+    )
+    sides = each.bout.sides
+    cause = probable_cause(sides[0], sides[index + 1], said.word, axis)
+    said_so = filter(None, (said.reason, f"probably: {cause}" if cause else "", *_beside(found)))
+    return replace(
+        line,
+        estimate=seen,
+        ratio=seen.ratio,
+        p_adjusted=p,
+        verdict=said.word,
+        cause=cause,
+        reasons=(*said_so, *line.reasons, *listed),
+    )
 
 
-def _apart(found: Sequence[Bout]) -> dict[str, int]:
-    apart = Counter[str]()
-    for bout in found:
-        for side in bout.sides:
-            for reason, trials in side.apart.items():
-                apart[f"{side.name} ({reason or 'without a flag'})"] += trials
-    return dict(apart)
+def _beside(found: Contrast) -> Iterator[str]:
+    """What else the reader must know of how the error was found."""
+    if found.estimate is not None and found.estimate.floored and found.floor is not None:
+        yield f"noise floor {show_percent(found.floor)}"
+    if found.unpaired:
+        yield f"{show_count(found.unpaired, 'trial')} left unpaired"
 
 
-def _footer(found: Sequence[Bout], groups: Sequence[Group], across: bool) -> Iterator[str]:
-    if across and all(len(side.machines) == 1 for bout in found for side in bout.sides):
-        counts = sorted({line.trials for group in groups for line in group.lines if line.trials})
-        if counts:
-            n = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-            each = "trial" if counts == [1] else "trials"
-            yield f"one machine of each kind, {n} {each} each: this speaks of these machines"
-    if any(line.machines > 1 for group in groups for line in group.lines):
-        yield "a side of several machines is judged by its trials, as if they were of one"
-
-
-def _nothing(by: str, there: Sequence[str]) -> str:
-    if not there:
-        return f"nothing to compare by {by}: no measured trial matches"
-    if len(there) == 1:
-        return f"nothing to compare by {by}: there is only {there[0]}"
-    return f"nothing to compare by {by}: no two of {', '.join(there)} did the same work"
-
-
-def _mend(variants: Sequence[Variant]) -> str:
-    varied = [
-        axis for axis in ("machine", "model", *sorted(HARDWARE_AXES)) if axis in _seen(variants)
-    ]
-    return f"fleet compare --by {varied[0]}" if varied else "fleet results"
-
-
-def _seen(variants: Sequence[Variant]) -> set[str]:
-    """Axes that take more than one value here."""
-    fields = [field for field in (variants[0].row if variants else {}) if field != "trials"]
-    return {
-        f
-        for f in fields
-        if not isinstance(variants[0].row[f], list) and len({v.text(f) for v in variants}) > 1
-    }
+def _group(each: _Round, lines: Sequence[Line]) -> Group:
+    bout = each.bout
+    return Group(
+        metric=each.metric.name,
+        unit=each.metric.unit,
+        model=bout.model,
+        job=bout.job,
+        point=bout.point,
+        machine=bout.machine,
+        settings=bout.settings,
+        sustained=each.sustained,
+        lines=tuple(lines),
+    )

@@ -4,52 +4,77 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from fleet.compare.axes import FIELDS, PROMPT_TOKENS, Metric, natural
-from fleet.compare.sides import Side, implied
+from fleet.compare.axes import Metric, natural
+from fleet.compare.sides import Side
+from fleet.model.likeness import FACTS, OUTPUT_TOKENS, PROMPT_TOKENS, differing, standing
 
-PROMPTS_ALIKE = 1.10
-"""Prompts of lengths within this factor are alike: another tokenizer, the same text."""
+LENGTHS_ALIKE = 1.10
+"""Prompts and answers of lengths within this factor are alike: another tokenizer, the same text."""
 
 LONGEST_SHOWN = 24
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Differences:
+    """In words, the side's value first."""
+
+    refused: tuple[str, ...]
+    """What forbids the comparison."""
+    listed: tuple[str, ...]
+    facts: frozenset[str]
+    """Names of the refused facts: what `--allow-diff` takes."""
+
+
 def differences(
     baseline: Side, side: Side, metric: Metric, axis: str, freed: frozenset[str]
-) -> tuple[list[str], list[str]]:
-    """(what forbids the comparison, what is only said), each in words, the side's value first."""
-    refused, listed = [], []
-    for name, field in FIELDS.items():
-        if name in implied(axis):
-            continue
-        theirs, ours = baseline.facts(name), side.facts(name)
-        if theirs == ours:
-            continue
-        if None in theirs | ours and (theirs == {None} or ours == {None}):
-            listed.append(f"{field.words} not known on one side")
-        elif field.standing == "refused" and name not in freed:
-            refused.append(f"{field.words} differ: {_pair(name, ours, theirs)}")
+) -> Differences:
+    refused, listed, facts = [], [], set[str]()
+    for found in differing(baseline.facts, side.facts, axis):
+        if found.unknown:
+            listed.append(f"{found.words} not known on one side")
+        elif found.standing == "refused" and found.fact not in freed:
+            pair = _pair(found.fact, found.side, found.baseline)
+            refused.append(f"{found.words} differ: {pair}")
+            facts.add(found.fact)
         else:
-            listed.append(f"{field.words} {_pair(name, ours, theirs, ' / ')}")
-    prompts = _prompts(baseline, side, axis)
-    if prompts and metric.prompt_bound and PROMPT_TOKENS not in freed:
-        hint = " (a conversation before the question counts into the prompt)"
-        chat = all(map(_is_chat, (baseline, side)))
-        refused.append(f"prompt tokens differ: {prompts}{hint if chat else ''}")
-    elif prompts:
-        listed.append(f"prompt tokens {prompts}")
-    cores = _gpu_cores(baseline, side, axis)
-    return refused, [*cores, *([f"also differs: {', '.join(listed)}"] if listed else [])]
-
-
-def _prompts(baseline: Side, side: Side, axis: str) -> str:
-    """The longer one first; empty where they are alike."""
-    longer, shorter = sorted(
-        (sorted(set(map(round, s.plain(PROMPT_TOKENS)))) for s in (baseline, side)), reverse=True
+            pair = _pair(found.fact, found.side, found.baseline, " / ")
+            listed.append(f"{found.words} {pair}")
+    for count, bound in (
+        (PROMPT_TOKENS, metric.prompt_bound),
+        (OUTPUT_TOKENS, metric.output_bound),
+    ):
+        told = _lengths(baseline, side, count, axis)
+        if told and bound and count not in freed:
+            refused.append(f"{FACTS[count].words} differ: {told}{_hint(baseline, side, count)}")
+            facts.add(count)
+        elif told and (bound or count == PROMPT_TOKENS):
+            listed.append(f"{FACTS[count].words} {told}")
+    also = [f"also differs: {', '.join(listed)}"] if listed else []
+    return Differences(
+        refused=tuple(refused),
+        listed=(*_gpu_cores(baseline, side, axis), *also),
+        facts=frozenset(facts),
     )
-    if not shorter or PROMPT_TOKENS in implied(axis) or longer[-1] <= PROMPTS_ALIKE * shorter[0]:
+
+
+def _lengths(baseline: Side, side: Side, count: str, axis: str) -> str:
+    """The longer one first; empty where they are alike."""
+    if standing(count, axis) == "implied":
+        return ""
+    longer, shorter = sorted(
+        (sorted(set(map(round, s.plain(count)))) for s in (baseline, side)), reverse=True
+    )
+    if not shorter or longer[-1] <= LENGTHS_ALIKE * shorter[0]:
         return ""
     return f"{_counts(longer)} against {_counts(shorter)}"
+
+
+def _hint(baseline: Side, side: Side, count: str) -> str:
+    if count != PROMPT_TOKENS or not all(map(_is_chat, (baseline, side))):
+        return ""
+    return " (a conversation before the question counts into the prompt)"
 
 
 def _is_chat(side: Side) -> bool:
@@ -74,7 +99,7 @@ def _counts(tokens: list[int]) -> str:
 
 def _gpu_cores(baseline: Side, side: Side, axis: str) -> list[str]:
     """Of one chip with two core counts the axis implies the difference, but its size is news."""
-    if axis == "gpu_cores" or "gpu_cores" not in implied(axis):
+    if axis == "gpu_cores" or standing("gpu_cores", axis) != "implied":
         return []
     theirs, ours = baseline.facts("gpu_cores"), side.facts("gpu_cores")
     if theirs == ours or None in theirs | ours:

@@ -16,6 +16,9 @@ POWER = 0.80
 SAME_WITHIN = 0.05
 """Two sides are the same when the whole confidence interval lies within this of 1."""
 
+MOST_LOG = 700.0
+"""Greater logarithms overflow; nobody reads a ratio of 10^304."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
@@ -26,42 +29,113 @@ class Estimate:
     high: float
     p: float
     df: float
+    error: float
+    """Standard error of the logarithm of the ratio."""
     n_a: int
     n_b: int
     half_width: float
     """Relative: 0.03 says that the ratio is known within about 3 %."""
     could_see: float
     """Smallest relative difference seen in 80 % of such comparisons (MDE)."""
+    floored: bool = False
+    """The spread seen was below the noise floor of the machine: the floor stands for it."""
 
-    @property
-    def same(self) -> bool:
-        """The whole interval lies within 5 % of 1: the two are equivalent."""
-        return self.low >= 1 / (1 + SAME_WITHIN) and self.high <= 1 + SAME_WITHIN
+    def within(self, share: float) -> bool:
+        """The whole interval lies within this share of 1: the two are equivalent.
+
+        The 95 % interval, so stricter than two one-sided tests at 5 %, which use that of 90 %.
+        """
+        return self.low >= 1 / (1 + share) and self.high <= 1 + share
 
 
-def paired(a: Sequence[float], b: Sequence[float]) -> Estimate | None:
-    """Paired t test on the logs of b against a, pair by pair; None below two pairs."""
+def paired(a: Sequence[float], b: Sequence[float], *, floor: float = 0.0) -> Estimate | None:
+    """Paired t test on the logs of b against a, pair by pair; None below two pairs.
+
+    `floor`: the standard deviation of one trial's logarithm, as known of this machine; the error
+    is never taken to be less than it gives.
+    """
     if len(a) != len(b):
         raise ValueError(f"{len(a)} values against {len(b)}: these are no pairs")
     if len(a) < 2:
         return None
     differences = [math.log(y) - math.log(x) for x, y in zip(a, b, strict=True)]
     mean, variance = _moments(differences)
-    return _estimate(mean, math.sqrt(variance / len(a)), len(a) - 1, len(a), len(b))
+    seen, least = math.sqrt(variance / len(a)), floor * math.sqrt(2 / len(a))
+    return _estimate(mean, seen, len(a) - 1, (len(a), len(b)), least)
 
 
-def welch(a: Sequence[float], b: Sequence[float]) -> Estimate | None:
+def welch(
+    a: Sequence[float], b: Sequence[float], *, floors: tuple[float, float] = (0.0, 0.0)
+) -> Estimate | None:
     """Welch's t test on the logs of b against a; None where a side has fewer than two."""
-    if min(len(a), len(b)) < 2:
+    return these_machines([a], [b], floors=([floors[0]], [floors[1]]))
+
+
+def these_machines(
+    a: Sequence[Sequence[float]],
+    b: Sequence[Sequence[float]],
+    *,
+    floors: tuple[Sequence[float], Sequence[float]] | None = None,
+) -> Estimate | None:
+    """Mean of side b's machines against that of side a's, a list of values for each machine.
+
+    The spread is that between trials, so it speaks of these very machines; with one on each side
+    it is Welch's test. None where a machine has fewer than two values.
+    """
+    sides = [[[math.log(x) for x in values] for values in side] for side in (a, b)]
+    if any(len(logs) < 2 for side in sides for logs in side):
         return None
-    mean_a, variance_a = _moments([math.log(x) for x in a])
-    mean_b, variance_b = _moments([math.log(y) for y in b])
-    of_a, of_b = variance_a / len(a), variance_b / len(b)
-    squared = of_a + of_b
-    df = float(len(a) + len(b) - 2)
-    if squared > 0:  # Welch 1947: the degrees of freedom of a sum of two variances
-        df = squared**2 / (of_a**2 / (len(a) - 1) + of_b**2 / (len(b) - 1))
-    return _estimate(mean_b - mean_a, math.sqrt(squared), df, len(a), len(b))
+    means, squares, degrees, least = [0.0, 0.0], 0.0, 0.0, 0.0
+    for index, side in enumerate(sides):
+        for number, logs in enumerate(side):
+            mean, variance = _moments(logs)
+            share = variance / len(logs) / len(side) ** 2
+            means[index] += mean / len(side)
+            squares += share
+            degrees += share**2 / (len(logs) - 1)
+            if floors is not None:
+                least += floors[index][number] ** 2 / len(logs) / len(side) ** 2
+    counts = sum(map(len, a)), sum(map(len, b))
+    # Welch 1947, Satterthwaite 1946: the degrees of freedom of a sum of variances
+    df = squares**2 / degrees if degrees > 0 else float(sum(counts) - len(a) - len(b))
+    return _estimate(means[1] - means[0], math.sqrt(squares), df, counts, math.sqrt(least))
+
+
+def kinds_of_machines(
+    a: Sequence[Sequence[float]],
+    b: Sequence[Sequence[float]],
+    *,
+    floors: tuple[Sequence[float], Sequence[float]] | None = None,
+) -> Estimate | None:
+    """The machine is the unit: Welch's test over each machine's mean logarithm.
+
+    The spread is that between machines of one kind, so it speaks of the kinds. None where a side
+    has fewer than two machines.
+    """
+    if min(len(a), len(b)) < 2 or not all((*a, *b)):
+        return None
+    means = [[math.exp(math.fsum(map(math.log, x)) / len(x)) for x in side] for side in (a, b)]
+    over = welch(means[0], means[1])
+    if over is None or floors is None:
+        return over
+    least = math.sqrt(
+        sum(
+            floor**2 / len(values) / len(side) ** 2
+            for side, own in zip((a, b), floors, strict=True)
+            for values, floor in zip(side, own, strict=True)
+        )
+    )
+    return _estimate(math.log(over.ratio), over.error, over.df, (len(a), len(b)), least)
+
+
+def detectable(error: float, df: float, family: int = 1) -> float:
+    """Smallest relative difference seen in 80 % of such comparisons among a family of tests.
+
+    Holm's procedure asks of the smallest p value of a family what Bonferroni's asks of all.
+    """
+    alpha = (1 - CONFIDENCE) / max(family, 1)
+    reach = (t_quantile(1 - alpha / 2, df) + t_quantile(POWER, df)) * error
+    return math.expm1(min(reach, MOST_LOG))
 
 
 def half_width(values: Sequence[float]) -> float:
@@ -89,8 +163,12 @@ def _moments(values: Sequence[float]) -> tuple[float, float]:
     return mean, math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
 
 
-def _estimate(difference: float, error: float, df: float, n_a: int, n_b: int) -> Estimate:
-    reach = t_quantile((1 + CONFIDENCE) / 2, df) * error
+def _estimate(
+    difference: float, seen: float, df: float, counts: tuple[int, int], least: float = 0.0
+) -> Estimate:
+    """`seen`, `least`: the standard error by the spread, and by what is known of the machine."""
+    error = max(seen, least)
+    reach = min(t_quantile((1 + CONFIDENCE) / 2, df) * error, MOST_LOG - abs(difference))
     p = 2 * t_cdf(-abs(difference) / error, df) if error > 0 else float(difference == 0)
     return Estimate(
         ratio=math.exp(difference),
@@ -98,10 +176,12 @@ def _estimate(difference: float, error: float, df: float, n_a: int, n_b: int) ->
         high=math.exp(difference + reach),
         p=p,
         df=df,
-        n_a=n_a,
-        n_b=n_b,
+        error=error,
+        n_a=counts[0],
+        n_b=counts[1],
         half_width=math.expm1(reach),
-        could_see=math.expm1(reach + t_quantile(POWER, df) * error),
+        could_see=detectable(error, df),
+        floored=least > seen,
     )
 
 
@@ -115,7 +195,7 @@ def t_cdf(t: float, df: float) -> float:
     return tail if t <= 0 else 1 - tail
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=4096)
 def t_quantile(probability: float, df: float) -> float:
     """The t below which `probability` (0 < p < 1) of the distribution lies."""
     if probability < 0.5:

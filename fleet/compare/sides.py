@@ -6,61 +6,19 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from statistics import median
 
-import duckdb
+from fleet.compare.axes import Metric, natural
+from fleet.compare.variants import THROTTLED, Variant
+from fleet.model import likeness
+from fleet.model.likeness import SETTINGS
 
-from fleet.compare.axes import (
-    CONDITION_AXES,
-    HARDWARE_AXES,
-    IMPLIED,
-    SETTINGS,
-    Metric,
-    natural,
-)
-from fleet.compare.reader import Row, rows
-from fleet.compare.views import question
-from fleet.compare.where import where_sql
-
-STATE = ("engine", "engine_version", "engine_environment", "digest", "job_content", "gpu_limit_mb")
+STATE = ("engine", "engine_version", "engine_environment", *likeness.ENVIRONMENT_FACTS)
+STATE += ("digest", "job_content", "gpu_limit_mb")
 """Two values of these on one machine are two states of it: only the newest is compared."""
 
-
-@dataclass(frozen=True)
-class Variant:
-    """Trials of one point that may be pooled, as one row of `variants.sql`."""
-
-    row: Row
-
-    def text(self, field: str) -> str | None:
-        value = self.row[field]
-        return None if value is None else str(value)
-
-    @cached_property
-    def asked(self) -> tuple[str | None, str | None]:
-        return self.text("experiment"), self.text("session")
-
-    @cached_property
-    def age(self) -> str:
-        return str(self.row["last_at"] or "")
-
-    @property
-    def trials(self) -> int:
-        return int(str(self.row["trials"]))
-
-    @property
-    def flags(self) -> str:
-        return self.text("flags") or ""
-
-    def listed(self, column: str) -> list[Any]:
-        """One item per trial, in the same order for every column."""
-        values = self.row[column]
-        if not isinstance(values, list):
-            raise TypeError(f"{column} holds one {type(values).__name__}, not one per trial")
-        return values
-
-    def numbers(self, column: str) -> list[float | None]:
-        return [None if value is None else float(value) for value in self.listed(column)]
+TIME_AXES = ("experiment", "session", "date")
+"""Their sides are different sessions by themselves, so none is shared."""
 
 
 @dataclass(frozen=True)
@@ -71,36 +29,85 @@ class Side:
     variants: tuple[Variant, ...]
     apart: Mapping[str, int]
     """Trials kept apart, by the reason."""
-    known: dict[str, list[tuple[str, float]]] = field(default_factory=dict, compare=False)
-    """Values by metric, once they were asked for."""
+    known: dict[tuple[str, bool], list[tuple[str, str, float]]] = field(
+        default_factory=dict, compare=False
+    )
+    """Values, once they were asked for."""
 
     @cached_property
     def machines(self) -> tuple[str, ...]:
-        return tuple(sorted({v.text("machine_id") or "" for v in self.variants}))
+        return tuple(sorted({v.machine_id for v in self.variants}))
+
+    @property
+    def trials(self) -> int:
+        return sum(variant.trials for variant in self.variants)
+
+    @property
+    def throttled(self) -> int:
+        """So many of the trials; they stay on the side."""
+        return sum(variant.trials for variant in self.variants if variant.throttled)
 
     @property
     def flags(self) -> str:
-        return self.variants[0].flags
+        """Those of every trial, and `throttled` where it is one's."""
+        label = self.variants[0].label
+        return " ".join(filter(None, (label, THROTTLED if self.throttled else "")))
+
+    def has(self, flag: str) -> bool:
+        return flag in self.flags.split()
+
+    @property
+    def cpu_share(self) -> float | None:
+        """Of the model, outside the GPU's memory."""
+        known = [float(str(v.row["cpu_share"])) for v in self.variants if v.row["cpu_share"]]
+        return max(known, default=None)
 
     @property
     def imported(self) -> bool:
         return any(bool(v.row["imported"]) for v in self.variants)
 
-    def values(self, metric: Metric) -> list[tuple[str, float]]:
-        """(block, value) of every trial that has one."""
-        if metric.name not in self.known:
-            self.known[metric.name] = [
-                (f"{variant.asked}/{block}", value)
+    @cached_property
+    def blocks(self) -> frozenset[str]:
+        """Every block that a trial of this side is of, by experiment and session."""
+        return frozenset(
+            f"{variant.asked}/{block}"
+            for variant in self.variants
+            for block in variant.listed("blocks")
+        )
+
+    def in_turn_with(self, other: Side) -> bool:
+        """The two were measured in the same span of time, not one after the other."""
+        mine, theirs = self._span(), other._span()
+        return mine[0] <= theirs[1] and theirs[0] <= mine[1]
+
+    def _span(self) -> tuple[str, str]:
+        first = min(str(variant.row["first_at"] or "") for variant in self.variants)
+        return first, max(variant.age for variant in self.variants)
+
+    def values(self, metric: Metric, sustained: bool = False) -> list[tuple[str, str, float]]:
+        """(machine id, block, value) of every trial that has one.
+
+        `sustained`: the speed after heat has set in, for every trial that knows it.
+        """
+        key = metric.name, sustained and metric.sustained is not None
+        if key not in self.known:
+            self.known[key] = [
+                (variant.machine_id, f"{variant.origin}{block}", value)
                 for variant in self.variants
                 for block, value in zip(
-                    variant.listed("blocks"), variant.numbers(metric.column), strict=True
+                    variant.listed("blocks"), _numbers(variant, metric, key[1]), strict=True
                 )
                 if value is not None and value > 0
             ]
-        return self.known[metric.name]
+        return self.known[key]
 
     def plain(self, column: str) -> list[float]:
         return [x for v in self.variants for x in v.numbers(column) if x is not None]
+
+    def middle(self, column: str | None) -> float | None:
+        """Median over the trials that have one."""
+        values = self.plain(column) if column is not None else []
+        return median(values) if values else None
 
     def facts(self, field: str) -> set[str | None]:
         return {variant.text(field) for variant in self.variants}
@@ -110,6 +117,14 @@ class Side:
         for variant in self.variants:
             found |= {str(note) for note in variant.listed(column) if note}
         return found
+
+
+def _numbers(variant: Variant, metric: Metric, sustained: bool) -> list[float | None]:
+    plain = variant.numbers(metric.column)
+    if not sustained or metric.sustained is None:
+        return plain
+    after = variant.numbers(metric.sustained)
+    return [p if a is None or p is None else a for a, p in zip(after, plain, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -125,58 +140,15 @@ class Bout:
     sides: tuple[Side, ...]
 
 
-def read_variants(
-    con: duckdb.DuckDBPyConnection,
-    axis: str,
-    metrics: Iterable[Metric],
-    where: str,
-    experiment: str | None,
-) -> list[Variant]:
-    """Raises UnknownName for a column in `where` that is none."""
-    columns = [str(row["column_name"]) for row in rows(con, "describe speeds")] if where else []
-    clause, parameters = where_sql(where, columns)
-    if experiment is not None:
-        clause, parameters = f"{clause} and experiment = ?", [*parameters, experiment]
-    wanted = sorted({c for m in metrics for c in (m.column, m.naive, m.note) if c is not None})
-    sql = question(
-        "variants",
-        axis="machine_id" if axis == "machine" else f'"{axis}"',
-        metrics=", ".join(f"list({column}) as {column}" for column in wanted),
-        where=clause,
-    )
-    return [Variant(row) for row in rows(con, sql, parameters)]
-
-
 def is_across(axis: str, variants: Sequence[Variant]) -> bool:
     """The sides are different machines, not states of one."""
-    if axis in HARDWARE_AXES:
-        return True
-    if axis not in CONDITION_AXES:
-        return False
+    always = likeness.is_across(axis)
+    if always is not None:
+        return always
     shown = defaultdict(set)
     for variant in variants:
-        shown[variant.row["machine_id"]].add(variant.text("axis_value"))
+        shown[variant.machine_id].add(variant.text("axis_value"))
     return all(len(values) == 1 for values in shown.values())
-
-
-def side_names(axis: str, variants: Sequence[Variant], pool: bool) -> Callable[[Variant], str]:
-    """How a side is called; unlike hardware never shares one unless `pool`."""
-    if axis == "machine":
-        ids = defaultdict(set)
-        for variant in variants:
-            ids[variant.text("machine")].add(variant.text("machine_id"))
-        return lambda v: _machine_name(v, len(ids[v.text("machine")]) > 1)
-    if axis in HARDWARE_AXES and not pool:
-        return lambda v: " ".join(filter(None, (_shown(v), _hardware_class(v, axis))))
-    return _shown
-
-
-def is_called(variant: Variant, axis: str, name: str) -> bool:
-    """A side is named by its value, a machine also by the beginning of its id."""
-    value = variant.text("axis_value") or ""
-    if axis == "machine":
-        return variant.text("machine") == name or (len(name) >= 6 and value.startswith(name))
-    return value == name or natural(value) == natural(name)
 
 
 def bouts(
@@ -217,7 +189,7 @@ def _bouts_of_ground(
 ) -> list[Bout]:
     by_settings: dict[tuple[str | None, ...], dict[str, list[Variant]]] = {}
     for variant in ground:
-        key = tuple(variant.text(field) for field in fixed)
+        key = tuple(variant.asked_for(setting) for setting in fixed)
         by_settings.setdefault(key, {}).setdefault(name(variant), []).append(variant)
     everyone: dict[str, list[Variant]] = defaultdict(list)
     for variant in ground:
@@ -235,12 +207,12 @@ def _bout(
     sides: Mapping[str, Sequence[Variant]], axis: str, across: bool, fixed: Sequence[str]
 ) -> Bout:
     shared = set.intersection(*({v.asked for v in side} for side in sides.values()))
-    if axis in ("experiment", "session"):
+    if axis in TIME_AXES:
         shared = set()
     chosen = [_choose(name, variants, shared, axis, fixed) for name, variants in sides.items()]
     chosen.sort(key=lambda side: natural(side.name))
     first = chosen[0].variants[0]
-    given = [(f, first.text(f)) for f in fixed if first.text(f) is not None]
+    given = [(s, first.asked_for(s)) for s in fixed if first.asked_for(s) is not None]
     models, jobs, points = (
         {v.text(f) or "" for side in chosen for v in side.variants}
         for f in ("model", "job", "point")
@@ -262,33 +234,35 @@ def _choose(
     axis: str,
     fixed: Sequence[str],
 ) -> Side:
-    """The newest session that all sides have, the newest state in it, unlabelled trials first."""
+    """The newest session that all sides have, else each machine's; unlabelled trials first."""
     pool = [v for v in variants if v.asked in shared] or list(variants)
-    newest = max(pool, key=lambda v: v.age)
-    pool = [v for v in pool if v.asked == newest.asked]
-    states = {
-        machine: _state(max(own, key=lambda v: v.age), axis, fixed)
-        for machine, own in _by_machine(pool).items()
-    }
-    pool = [v for v in pool if _state(v, axis, fixed) == states[v.row["machine_id"]]]
+    pool = [v for own in _by_machine(pool).values() for v in _newest(own, axis, fixed)]
     labels = Counter[str]()
     for variant in pool:
-        labels[variant.flags] += variant.trials
+        labels[variant.label] += variant.trials
     label = "" if "" in labels else labels.most_common(1)[0][0]
-    taken = tuple(v for v in pool if v.flags == label)
-    apart = Counter({flags: count for flags, count in labels.items() if flags != label})
+    taken = tuple(v for v in pool if v.label == label)
+    apart = Counter({kept: count for kept, count in labels.items() if kept != label})
     apart["measured earlier or in another state"] = sum(v.trials for v in variants) - labels.total()
     return Side(name, taken, +apart)
 
 
+def _newest(own: Sequence[Variant], axis: str, fixed: Sequence[str]) -> list[Variant]:
+    """Of one machine: its newest session, and the newest state in that."""
+    newest = max(own, key=lambda v: v.age)
+    state = _state(newest, axis, fixed)
+    return [v for v in own if v.asked == newest.asked and _state(v, axis, fixed) == state]
+
+
 def _state(variant: Variant, axis: str, fixed: Sequence[str]) -> tuple[str | None, ...]:
-    return tuple(variant.text(f) for f in (*STATE, *fixed) if f != axis)
+    found = (variant.text(fact) for fact in STATE if fact != axis)
+    return (*found, *(variant.asked_for(setting) for setting in fixed))
 
 
-def _by_machine(variants: Iterable[Variant]) -> dict[object, list[Variant]]:
-    found: dict[object, list[Variant]] = defaultdict(list)
+def _by_machine(variants: Iterable[Variant]) -> dict[str, list[Variant]]:
+    found: dict[str, list[Variant]] = defaultdict(list)
     for variant in variants:
-        found[variant.row["machine_id"]].append(variant)
+        found[variant.machine_id].append(variant)
     return found
 
 
@@ -296,26 +270,3 @@ def _work(variant: Variant, field: str, axis: str) -> str | None:
     """Jobs of one text each have a point of the job's own name: the same point to a job axis."""
     own = field == "point" and axis == "job" and variant.row["point"] == variant.row["job"]
     return "" if own else variant.text(field)
-
-
-def _shown(variant: Variant) -> str:
-    return variant.text("axis_value") or "not known"
-
-
-def _machine_name(variant: Variant, ambiguous: bool) -> str:
-    name, machine_id = variant.text("machine") or "", variant.text("machine_id") or ""
-    return f"{name} ({machine_id[:16]})" if ambiguous else name or machine_id[:16]
-
-
-def _hardware_class(variant: Variant, axis: str) -> str:
-    """`(Apple M3 Ultra, 60 GPU cores)`, without what the axis says already."""
-    cores = variant.text("gpu_cores")
-    gpu = variant.text("gpu") if variant.text("gpu") != variant.text("chip") else None
-    parts = [variant.text("chip") if axis != "chip" else None, gpu if axis != "gpu" else None]
-    parts += [f"{cores} GPU cores" if cores and axis != "gpu_cores" else None]
-    known = ", ".join(part for part in parts if part)
-    return f"({known})" if known else ""
-
-
-def implied(axis: str) -> frozenset[str]:
-    return IMPLIED.get(axis, frozenset()) | {axis}

@@ -1,4 +1,4 @@
-"""Tables as plain aligned text: the same in a terminal, a file and an e-mail."""
+"""Tables as plain aligned text, the same in a terminal, a file and an e-mail; and as Markdown."""
 
 from __future__ import annotations
 
@@ -31,3 +31,16 @@ def aligned(
         ).rstrip()
         for row in every
     ]
+
+
+def markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table of GitHub's Markdown, its cells as given; columns without content are left out."""
+    kept = [i for i in range(len(titles)) if any(row[i] for row in rows)]
+    lines = [[titles[i] for i in kept], ["---"] * len(kept)]
+    lines += [[row[i] for i in kept] for row in rows]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    return "".join(f"\\{letter}" if letter in "|*_`<\\" else letter for letter in text)

@@ -8,16 +8,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
-from fleet.compare.comparison import Comparison, Group, Line
+from fleet.compare.outcome import Comparison, Group, Line
 from fleet.compare.results import ExperimentRow, ResultRow
-from fleet.compare.tables import aligned
+from fleet.compare.tables import aligned, escape, markdown
+from fleet.model.likeness import FACTS, SHOWN_AXES, standing
 from fleet.units import NS_PER_MS, show_number
 
 ID_LETTERS = 14
 """`trial-` and eight digits: `fleet show` takes the beginning of an id."""
 
 
-NAMED_BY_THEMSELVES = ("machine", "model", "job")
+NAMED_BY_THEMSELVES = ("machine", "model", "job", "date")
 """Axes whose values need no word before them, as `num_batch 8` does."""
 
 
@@ -28,7 +29,62 @@ def comparison_lines(comparison: Comparison) -> list[str]:
     for group in comparison.groups:
         lines += [*([""] if lines else []), _headline(group, comparison.by, shared)]
         lines += aligned((), [_cells(line, group.unit) for line in group.lines[1:]], indent="  ")
-    footer = [*comparison.footer, *_settings_of_all(shared)]
+    footer = _footer(comparison, shared)
+    return [*lines, *([""] if footer else []), *footer]
+
+
+COMPARISON_TITLES = ("", "median", "ratio", "95 % interval", "n", "verdict", "")
+
+
+def comparison_markdown(comparison: Comparison) -> list[str]:
+    """The same as tables to paste: one for each group, the baseline in its first row."""
+    shared = _shared([group.settings for group in comparison.groups])
+    lines: list[str] = []
+    for group in comparison.groups:
+        lines += [f"**{escape(_subject(group, shared))}**", ""]
+        rows = [_cells(line, group.unit) for line in group.lines]
+        rows[0][5] = "baseline"
+        rows = [[*row[:4], row[4].removeprefix("n "), *row[5:]] for row in rows]
+        rows = [list(map(escape, row)) for row in rows]
+        lines += [*markdown(COMPARISON_TITLES, rows), ""]
+    lines += [f"{escape(line)}  " for line in _footer(comparison, shared)]
+    return lines
+
+
+def classes(axis: str) -> dict[str, str]:
+    """The published table for one axis: the class of each fact."""
+    return {fact: standing(fact, axis) for fact in FACTS}
+
+
+def class_lines(axis: str) -> list[str]:
+    return aligned((f"by {axis}", "class"), list(classes(axis).items()))
+
+
+def class_page() -> str:
+    """The published table for the main axes: docs/likeness.md."""
+    titles = ("Fact", *(f"by `{axis}`" for axis in SHOWN_AXES))
+    rows = [(f"`{fact}`", *(standing(fact, axis) for axis in SHOWN_AXES)) for fact in FACTS]
+    return "\n".join([*CLASS_PAGE, *markdown(titles, rows), ""])
+
+
+CLASS_PAGE = (
+    "# What may differ between two sides",
+    "",
+    "Made by `fleet compare --classes --format markdown`; `fleet compare --by AXIS --classes` "
+    "prints any axis. Implied: it differs because the axis does. Listed: the comparison stands, "
+    "and says so. Refused: not compared, unless with `--allow-diff FACT`. Token counts count only "
+    "for what depends on them, and lengths within 10 % are alike. `fleet plan` applies the same "
+    "table to the machines as found.",
+    "",
+)
+
+
+def _footer(comparison: Comparison, shared: Sequence[str]) -> list[str]:
+    footer = [*comparison.footer]
+    if comparison.refused:
+        allowed = " ".join(f"--allow-diff {fact}" for fact in comparison.refused)
+        footer.append(f"refused: unlike things (to compare them all the same: {allowed})")
+    footer += _settings_of_all(shared)
     if comparison.requests_left_out:
         footer.append(f"left out: {_count(comparison.requests_left_out, 'request')}")
     if comparison.kept_apart:
@@ -37,7 +93,7 @@ def comparison_lines(comparison: Comparison) -> list[str]:
             for reason, trials in comparison.kept_apart.items()
         )
         footer.append(f"kept apart: {apart}")
-    return [*lines, *([""] if footer else []), *footer]
+    return footer
 
 
 RESULT_TITLES = (
@@ -116,14 +172,17 @@ def to_json(value: object) -> object:
 
 
 def _headline(group: Group, by: str, shared: Sequence[str]) -> str:
-    settings = _apart_from(group.settings, shared)
-    work = [group.model, group.point or group.job, group.metric, settings]
-    place = [f"on {group.machine}"] if group.machine else []
     baseline = group.baseline
-    facts = [_value(baseline, group.unit), f"n {baseline.trials}", *baseline.reasons]
-    subject = ", ".join(part for part in (*work, *place) if part)
+    facts = [_value(baseline, group.unit), f"n {baseline.trials}", *_reasons(baseline, group.unit)]
     side = baseline.side if by in NAMED_BY_THEMSELVES else f"{by} {baseline.side}"
-    return f"{subject}, against {side} ({', '.join(facts)})"
+    return f"{_subject(group, shared)}, against {side} ({', '.join(facts)})"
+
+
+def _subject(group: Group, shared: Sequence[str]) -> str:
+    metric = f"{group.metric}{' (sustained)' if group.sustained else ''}"
+    work = [group.model, group.point or group.job, metric, _apart_from(group.settings, shared)]
+    place = [f"on {group.machine}"] if group.machine else []
+    return ", ".join(part for part in (*work, *place) if part)
 
 
 def _cells(line: Line, unit: str) -> list[str]:
@@ -135,8 +194,18 @@ def _cells(line: Line, unit: str) -> list[str]:
         f"{estimate.low:.3g} to {estimate.high:.3g}" if estimate else "",
         f"n {line.trials}",
         line.verdict or "",
-        "; ".join(line.reasons),
+        "; ".join(_reasons(line, unit)),
     ]
+
+
+def _reasons(line: Line, unit: str) -> list[str]:
+    if not line.throttled:
+        return list(line.reasons)
+    heat = f"throttled {line.throttled} of {line.trials}"
+    if line.burst is not None and line.sustained is not None:
+        speeds = f"burst {show_number(line.burst)}, sustained {show_number(line.sustained)} {unit}"
+        heat = f"{heat}: {speeds}"
+    return [heat, *line.reasons]
 
 
 def _value(line: Line, unit: str) -> str:

@@ -5,11 +5,10 @@ The words speak of speed: a shorter time to first token is `faster` though its r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fleet.compare.estimates import Estimate
+from fleet.compare.estimates import SAME_WITHIN, Estimate
 
 Word = Literal["faster", "slower", "same", "not resolved", "not comparable"]
 
@@ -23,27 +22,19 @@ class Verdict:
 
 
 def verdict(
-    estimate: Estimate | None,
+    estimate: Estimate,
     *,
     higher_is_faster: bool,
-    trials: tuple[int, int],
-    refusals: Sequence[str] = (),
     p_adjusted: float | None = None,
+    same_within: float = SAME_WITHIN,
 ) -> Verdict:
-    """The word for a side against the baseline.
-
-    `trials` counts the baseline's and the side's own; `p_adjusted` is the p value after Holm.
-    """
-    if refusals:
-        return Verdict("not comparable", "; ".join(refusals))
-    if estimate is None:
-        return Verdict("not resolved", _too_few(trials))
+    """The word for a side against the baseline; `p_adjusted` is the p value after Holm."""
     p = estimate.p if p_adjusted is None else p_adjusted
     if p <= SIGNIFICANT and estimate.ratio != 1:
         faster = (estimate.ratio > 1) == higher_is_faster
         return Verdict("faster" if faster else "slower")
-    if estimate.same:
-        return Verdict("same", "the whole interval lies within 5 %")
+    if estimate.within(same_within):
+        return Verdict("same", f"the whole interval lies within {100 * same_within:g} %")
     return Verdict("not resolved", _could_see(estimate.could_see))
 
 
@@ -57,12 +48,3 @@ def show_percent(share: float) -> str:
     """`3.2 %`, `48 %`: of a share such as 0.032."""
     percent = 100 * share
     return f"{percent:.1f} %" if percent < 10 else f"{percent:.0f} %"
-
-
-def _too_few(trials: tuple[int, int]) -> str:
-    baseline, side = trials
-    if baseline == side == 1:
-        return "one trial per side"
-    if min(trials) == 0:
-        return "no trial on one side"
-    return "one trial on one side" if min(trials) == 1 else "too few trials in common"

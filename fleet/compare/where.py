@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from fleet.compare.axes import known
 from fleet.errors import UserError
 
 _CLAUSE = re.compile(r"\s*(\w+)\s*(!=|>=|<=|=|>|<)\s*('(?:[^']|'')*'|\"[^\"]*\"|.*?)\s*", re.DOTALL)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _BETWEEN = re.compile(r",|\s+and\s+", re.IGNORECASE)
 
 
-def where_sql(text: str, columns: Iterable[str]) -> tuple[str, list[object]]:
-    """(`model = ? and ...`, its parameters); `true` where nothing is asked."""
+def where_sql(
+    text: str, columns: Iterable[str], made: Mapping[str, str] = {}
+) -> tuple[str, list[object]]:
+    """(`model = ? and ...`, its parameters); `true` where nothing is asked.
+
+    `made`: further columns, as SQL. Raises UnknownName for a column that is none of them.
+    """
+    named = {**{column: f'"{column}"' for column in columns}, **made}
     clauses, parameters = ["true"], list[object]()
     for part in filter(str.strip, _BETWEEN.split(text)):
         match = _CLAUSE.fullmatch(part)
@@ -22,24 +29,28 @@ def where_sql(text: str, columns: Iterable[str]) -> tuple[str, list[object]]:
                 f"{part.strip()}: no clause like model=gpt-oss:20b or memory_gb>=96",
                 "clauses stand with a comma or `and` between them",
             )
-        clause, values = _clause(match, columns)
+        clause, values = _clause(match, named)
         clauses.append(clause)
         parameters.extend(values)
     return " and ".join(clauses), parameters
 
 
-def _clause(match: re.Match[str], columns: Iterable[str]) -> tuple[str, list[object]]:
-    column = known(match[1], columns, "column", 'fleet sql "describe speeds"')
+def _clause(match: re.Match[str], named: Mapping[str, str]) -> tuple[str, list[object]]:
+    column = named[known(match[1], named, "column", 'fleet sql "describe speeds"')]
     sign, value = match[2], match[3].strip("'\"")
     number = _number(value)
-    as_number = f'try_cast("{column}"::varchar as double)'
+    as_number = f"try_cast({column}::varchar as double)"
     if sign in ("=", "!="):
-        equal, values = f'"{column}"::varchar = ?', list[object]([value])
+        equal, values = f"{column}::varchar = ?", list[object]([value])
         if number is not None:
             equal, values = f"({equal} or {as_number} = ?)", [value, number]
         return (
             f"coalesce({equal}, false)" if sign == "=" else f"not coalesce({equal}, false)"
         ), values
+    if match[1] == "date":
+        if not _DAY.fullmatch(value):
+            raise UserError(f"{match[0].strip()}: {sign} needs a day like 2026-11-01", "")
+        return f"{column} {sign} ?", [value]
     if number is None:
         raise UserError(f"{match[0].strip()}: {sign} needs a number", "use = or != for words")
     return f"{as_number} {sign} ?", [number]

@@ -9,8 +9,10 @@ import duckdb
 
 from fleet.compare import estimates
 from fleet.compare.axes import METRICS, Metric, check_axis
-from fleet.compare.comparison import estimate_of
-from fleet.compare.sides import Bout, Side, bouts, is_across, is_called, read_variants, side_names
+from fleet.compare.designs import NO_FLOORS, Floors, contrast
+from fleet.compare.naming import is_called, side_names
+from fleet.compare.sides import Bout, Side, bouts, is_across
+from fleet.compare.variants import read_variants
 
 Cell = tuple[str, str, str, str]
 """machine_id, model, job, settings: as `Trial.cell()` gives it."""
@@ -25,10 +27,12 @@ def widths(
     session: int,
     by: str,
     baseline: str | None = None,
+    floors: Floors = NO_FLOORS,
 ) -> Mapping[frozenset[Cell], float]:
     """Widest relative half-width over points and metrics, per pair of baseline and side.
 
-    A cell that stands against nobody has a key of its own. Infinite below two trials. A time is
+    A cell that stands against nobody has a key of its own. Infinite below two trials. Of several
+    machines a side only the spread between trials counts: more of them narrow no other. A time is
     looked at only where the work is too short for any rate.
     """
     axis = check_axis(by)
@@ -44,7 +48,7 @@ def widths(
     for bout in found:
         for sides in _contrasts(bout, axis, baseline):
             key = frozenset(cell for side in sides for cell in _cells(side))
-            widest[key] = max(widest.get(key, 0.0), _width(sides))
+            widest[key] = max(widest.get(key, 0.0), _width(sides, floors))
     return widest
 
 
@@ -71,16 +75,18 @@ def _cells(side: Side) -> set[Cell]:
     }
 
 
-def _width(sides: Sequence[Side]) -> float:
+def _width(sides: Sequence[Side], floors: Floors) -> float:
     for metrics in (RATES, TIMES):
         known = [m for m in metrics if any(side.values(m) for side in sides)]
         if known:
-            return max(_half_width(sides, metric) for metric in known)
+            return max(_half_width(sides, metric, floors) for metric in known)
     return math.inf
 
 
-def _half_width(sides: Sequence[Side], metric: Metric) -> float:
+def _half_width(sides: Sequence[Side], metric: Metric, floors: Floors) -> float:
     if len(sides) == 1:
-        return estimates.half_width([value for _, value in sides[0].values(metric)])
-    estimate = estimate_of(sides[0], sides[1], metric)
+        return estimates.half_width([value for _, _, value in sides[0].values(metric)])
+    sustained = any(side.throttled for side in sides)
+    found = contrast(sides[0], sides[1], metric, floors=floors, sustained=sustained, of_kinds=False)
+    estimate = found.estimate
     return math.inf if estimate is None else estimate.half_width

@@ -49,6 +49,7 @@ def request_from_words(
             engine=_engine(engine_kind),
             settings=Settings(num_ctx=USUAL_CONTEXT_TOKENS),
             repeats=repeats or Repeats(),
+            canary="off",  # a first number in minutes
         ),
         jobs=tuple(_job(name) for name in jobs),
     )

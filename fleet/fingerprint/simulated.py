@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fleet.fingerprint.facts import facts
 from fleet.model.machine import Fact, FactValue
@@ -37,6 +37,21 @@ class ScriptedProbe:
         look, self._looks = self._looks, self._looks + 1
         more = {name: _told(value, look) for name, value in script.facts.items()}
         return facts("machine script", {**values, **more})
+
+
+class HeatProbe:
+    """How warm a scripted machine is right now, as its server tells."""
+
+    name = "simulated heat"
+
+    def __init__(self, thermal_class: Callable[[], str | None]) -> None:
+        self._thermal_class = thermal_class
+
+    def available(self) -> bool:
+        return True
+
+    def collect(self) -> Sequence[Fact]:
+        return facts("simulated server", {"thermal_class": self._thermal_class()})
 
 
 def _told(value: FactValue | tuple[FactValue, ...], look: int) -> FactValue:

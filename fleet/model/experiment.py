@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field
 
 from fleet.model.job import Job
-from fleet.model.machine import comparison
+from fleet.model.machine import Fingerprint, comparison
 from fleet.model.model_set import Models
 from fleet.model.noun import Noun
 from fleet.model.script import MachineScript
 from fleet.model.settings import Settings
+from fleet.units import span_s
 
 
 class OllamaEngine(Noun):
@@ -20,6 +21,8 @@ class OllamaEngine(Noun):
     kind: Literal["ollama"]
     host: str | None = None
     """Address on each machine; left out: OLLAMA_HOST there, else 127.0.0.1:11434."""
+    restart: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Command that restarts it on each machine, word by word: [systemctl, restart, ollama]."""
 
 
 class EmbeddedEngine(Noun):
@@ -67,6 +70,71 @@ class Repeats(Noun):
     """A contrast is known well enough when its ratio is known this closely."""
 
 
+def _reads_as_span(text: str) -> str:
+    if span_s(text) <= 0:
+        raise ValueError(f"{text!r} is no time at all")
+    return text
+
+
+Span = Annotated[str, AfterValidator(_reads_as_span)]
+"""`45s`, `5m`, `1h30m`."""
+
+ThermalClass = Literal["nominal", "moderate", "heavy", "trapping", "sleeping"]
+THERMAL_CLASSES: tuple[ThermalClass, ...] = get_args(ThermalClass)
+"""From cool to hot, as macOS names its levels of thermal pressure."""
+
+TEMPERATURES = ("gpu_temperature_c", "cpu_temperature_c", "temperature_c")
+"""Facts that tell how warm a machine is; the warmest counts."""
+
+
+class CoolDown(Noun):
+    """What to wait for before each trial, so that it does not inherit the heat of the last one."""
+
+    below_c: float = Field(default=60.0, gt=0)
+    """Degrees Celsius of the warmest sensor, where the machine tells a temperature."""
+    thermal: ThermalClass = "nominal"
+    """Highest thermal pressure that counts as cool, where the machine tells one."""
+    at_most: Span = "5m"
+    """Then the trial begins all the same, and its row tells how warm the machine was."""
+    rest: Span | None = None
+    """Pause where the machine tells neither; left out: none."""
+
+    @property
+    def at_most_s(self) -> float:
+        return span_s(self.at_most)
+
+    @property
+    def rest_s(self) -> float:
+        return span_s(self.rest) if self.rest else 0.0
+
+    def tells(self, found: Fingerprint) -> bool:
+        """Whether this machine says anything of its heat."""
+        return _pressure(found) is not None or _warmest(found) is not None
+
+    def hot(self, found: Fingerprint) -> str:
+        """Why the machine is not cool yet: `thermal pressure heavy`; empty: cool, or untold."""
+        pressure, warmest = _pressure(found), _warmest(found)
+        if pressure is not None and pressure > THERMAL_CLASSES.index(self.thermal):
+            return f"thermal pressure {THERMAL_CLASSES[pressure]}"
+        if warmest is not None and warmest >= self.below_c:
+            return f"{warmest:.0f} C, not below {self.below_c:.0f}"
+        return ""
+
+
+def _pressure(found: Fingerprint) -> int | None:
+    told = found.get("thermal_class")
+    return next((at for at, name in enumerate(THERMAL_CLASSES) if name == told), None)
+
+
+def _warmest(found: Fingerprint) -> float | None:
+    told = [value for name in TEMPERATURES if isinstance(value := found.get(name), (int, float))]
+    return max(told, default=None)
+
+
+LEAST_FOR_CANARIES = 3
+"""A drift over one or two blocks tells nothing that the blocks themselves do not."""
+
+
 class Experiment(Noun):
     """What was asked (`configs/*.yaml`)."""
 
@@ -85,6 +153,13 @@ class Experiment(Noun):
     settings: Settings = Settings()
     repeats: int | Repeats = Repeats()
     """A number of blocks, or least and most with a width to reach."""
+    canary: Literal["on", "off"] | None = None
+    """The same small trial at the start, between blocks and at the end of each machine, to see
+    whether it drifts. Left out: on from 3 repeats on, off for model names on the command line."""
+    cool_down: CoolDown | None = None
+    """Before each trial wait until the machine is cool; {} takes the usual bounds."""
+    restart_engine: bool = False
+    """Restart the engine before each trial, where fleet may: its own, or by engine.restart."""
     seed: int = Field(default=1, ge=0, lt=2**31)
     baseline: str | None = None
     """The side that others are compared with; left out: the first named."""
@@ -102,3 +177,5 @@ class Request(Noun):
 
     experiment: Experiment
     jobs: tuple[Job, ...]
+    role: Literal["measure", "noise"] = "measure"
+    """noise: every cell twice in each block, to see how far a machine is from itself (A/A)."""

@@ -166,7 +166,8 @@ class TrialResult:
     think: Think | None = None
     """Thinking as it was sent with each chat; None: not sent."""
     cooled_ns: int | None = None
-    """Waited before the load until the machine was cool; None: not asked to wait."""
+    """Waited before the load until the machine was cool; None: not asked to wait, or the machine
+    tells nothing of its heat."""
     engine_restarted: bool = False
     fingerprint: Fingerprint | None = None
     """The machine before the trial's settings were applied."""

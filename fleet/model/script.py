@@ -57,6 +57,15 @@ class Fault(Noun):
     """Only for this model, whose own requests are then counted."""
 
 
+class Throttle(Noun):
+    """A machine that gets hot: it works at full speed only for so long."""
+
+    after_s: float = Field(gt=0)
+    """Scripted seconds of answering until it slows down; as many idle ones, and it is cool."""
+    to: float = Field(gt=0, lt=1)
+    """Part of its speed that is left then."""
+
+
 class MachineScript(Noun):
     """One simulated machine: what it says it is, how fast it is, what goes wrong on it."""
 
@@ -78,7 +87,11 @@ class MachineScript(Noun):
     a machine is looked at once for the plan, then before and after each trial."""
     engine_version: str = "0.32.15"
     noise_percent: float = Field(default=0.0, ge=0)
-    """Standard deviation of a trial's speed around the scripted one, same for each seed."""
+    """Standard deviation of a trial's speed around the scripted one, in per cent: each load of
+    a model draws one factor, log-normal around 1, for reading and writing alike. Trials draw
+    independently, by their attempt's id: the same attempt of the same plan draws the same."""
+    throttle: Throttle | None = None
+    """Left out: it never gets hot."""
     time_scale: float = Field(default=1.0, gt=0)
     """Real seconds per scripted second; a practice fleet may run faster than life."""
     models: dict[str, ScriptedModel] = Field(default_factory=dict)

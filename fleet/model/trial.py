@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fleet.identity import content_id
-from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine
+from fleet.model.experiment import CoolDown, EmbeddedEngine, OllamaEngine, SimulatedEngine
 from fleet.model.job import Job
 from fleet.model.settings import Value
 
 TRIAL_RECIPE = 1
 """1: first recipe (2026-11), the fields of `trial_id` below."""
+
+Role = Literal["measure", "canary", "noise"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +42,13 @@ class Trial:
     cut: bool = False
     """The cell is far over its estimate: one request per point instead of the job's number."""
     why: str = ""
-    role: Literal["measure", "canary", "noise"] = "measure"
-    """canary: the same small trial again and again, to see whether the machine drifts."""
+    role: Role = "measure"
+    """canary: the same small trial again and again, to see whether the machine drifts; its block
+    is its place, from 0 before the first block. noise: one side of an A/A run."""
+    side: str = ""
+    """Of an A/A run: a or b, the same cell measured twice in each block."""
+    cool_down: CoolDown | None = None
+    restart_engine: bool = False
 
     def cell(self) -> tuple[str, str, str, str]:
         """What stays the same over the blocks: machine, model, job, settings."""
@@ -58,6 +65,8 @@ def trial_id(
     settings: Mapping[str, Value],
     block: int,
     session: int = 0,
+    role: Role = "measure",
+    side: str = "",
 ) -> str:
     """Same question, same id: file paths, comments, repeats and `why` do not enter."""
     content: dict[str, object] = {
@@ -72,6 +81,10 @@ def trial_id(
     }
     if session:
         content["session"] = session
+    if role != "measure":
+        content["role"] = role
+    if side:
+        content["side"] = side
     return content_id("trial", content)
 
 

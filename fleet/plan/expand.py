@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fleet.errors import PlanRefused
-from fleet.model.experiment import Experiment, Repeats, Request
+from fleet.model.experiment import Experiment, OllamaEngine, Repeats, Request
 from fleet.model.machine import Machine
 from fleet.model.settings import Settings, Value
-from fleet.model.trial import Trial, show_settings, trial_id
+from fleet.model.trial import Role, Trial, show_settings, trial_id
+from fleet.plan import canaries
 from fleet.plan.estimate import prior_s
 from fleet.plan.selection import asked, narrow
 from fleet.plan.unfit import LeftOut as LeftOut
@@ -103,6 +104,9 @@ class Plan:
         for machine in self.machines:
             yield from machine.trials
 
+    def canaries(self) -> list[Trial]:
+        return [trial for trial in self.trials() if trial.role == "canary"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Redo:
@@ -111,6 +115,16 @@ class Redo:
     trial: Trial
     words: str
     """`Ollama 0.32.14 -> 0.32.15`"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    """One trial before it has its place in the queue."""
+
+    shape: Shape
+    block: int
+    role: Role = "measure"
+    side: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +180,11 @@ def expand(
         machines=tuple(plans),
         left_out=(*silent, *too_long, *map(skipped_for, skipped.values())),
         warnings=(*(() if skip_unfit else spills.values()), *_full_disks(plans)),
-        refusals=(*refused_os_settings(wanted), *_nothing_left(plans)),
+        refusals=(
+            *refused_os_settings(wanted),
+            *_refused_restart(request.experiment),
+            *_nothing_left(plans),
+        ),
     )
 
 
@@ -185,36 +203,53 @@ def _repeats(experiment: Experiment, given: int | None) -> Repeats:
 
 
 def _machine_plan(schedule: _Schedule, machine: Machine, shapes: Sequence[Shape]) -> MachinePlan:
-    trials: list[Trial] = []
-    estimates = {id(shape): _estimate_s(schedule, machine, shape) for shape in shapes}
-    for block in range(schedule.repeats.most):
-        for shape in _shuffled(schedule, machine, block, shapes):
-            trials.append(
-                _trial(schedule, machine, shape, block, len(trials), estimates[id(shape)])
-            )
+    steps = list(_steps(schedule, machine, shapes)) if shapes else []
+    each = {id(step.shape): step.shape for step in steps}
+    estimates = {key: _estimate_s(schedule, machine, shape) for key, shape in each.items()}
+    trials = tuple(
+        _trial(schedule, machine, step, position, estimates[id(step.shape)])
+        for position, step in enumerate(steps)
+    )
     absent = dict.fromkeys(s.model for s in shapes if machine.model(s.model) is None)
     pulls = tuple(Pull(model=model, size_bytes=schedule.sizes.get(model)) for model in absent)
-    return MachinePlan(machine=machine, trials=tuple(trials), pulls=pulls)
+    return MachinePlan(machine=machine, trials=trials, pulls=pulls)
+
+
+def _steps(schedule: _Schedule, machine: Machine, shapes: Sequence[Shape]) -> Iterator[_Step]:
+    """Every cell once in each block, or in an A/A run twice; canaries around the blocks."""
+    canary = canaries.shape(shapes) if _has_canaries(schedule) else None
+    for block in range(schedule.repeats.most):
+        if canary is not None:
+            yield _Step(shape=canary, block=block, role="canary")
+        yield from _shuffled(schedule, machine, block, shapes)
+    if canary is not None:
+        yield _Step(shape=canary, block=schedule.repeats.most, role="canary")
+
+
+def _has_canaries(schedule: _Schedule) -> bool:
+    """An A/A run is a control by itself."""
+    return schedule.request.role == "measure" and canaries.wanted(
+        schedule.request.experiment, schedule.repeats
+    )
 
 
 def _shuffled(
     schedule: _Schedule, machine: Machine, block: int, shapes: Sequence[Shape]
-) -> Sequence[Shape]:
+) -> Sequence[_Step]:
     seed = f"{schedule.request.experiment.seed} {machine.machine_id} {schedule.session} {block}"
-    order = list(shapes)
+    role = schedule.request.role
+    sides = ("a", "b") if role == "noise" else ("",)
+    order = [
+        _Step(shape=shape, block=block, role=role, side=side) for shape in shapes for side in sides
+    ]
     random.Random(seed).shuffle(order)
     return order
 
 
 def _trial(
-    schedule: _Schedule,
-    machine: Machine,
-    shape: Shape,
-    block: int,
-    position: int,
-    estimate_s: float,
+    schedule: _Schedule, machine: Machine, step: _Step, position: int, estimate_s: float
 ) -> Trial:
-    experiment = schedule.request.experiment
+    experiment, shape = schedule.request.experiment, step.shape
     return Trial(
         trial_id=trial_id(
             experiment=experiment.name,
@@ -223,8 +258,10 @@ def _trial(
             job=shape.job,
             engine_kind=experiment.engine.kind,
             settings=_beside_defaults(shape.settings),
-            block=block,
+            block=step.block,
             session=schedule.session,
+            role=step.role,
+            side=step.side,
         ),
         experiment=experiment.name,
         machine_id=machine.machine_id,
@@ -234,12 +271,16 @@ def _trial(
         job=shape.job,
         engine=experiment.engine,
         settings=shape.settings,
-        block=block,
+        block=step.block,
         position=position,
         seed=experiment.seed,
         session=schedule.session,
         estimate_s=estimate_s,
         why=experiment.why,
+        role=step.role,
+        side=step.side,
+        cool_down=experiment.cool_down,
+        restart_engine=experiment.restart_engine,
     )
 
 
@@ -266,6 +307,17 @@ def _full_disks(plans: Sequence[MachinePlan]) -> Iterator[PlanWarning]:
             )
             words = f"{needed} to pull, {free} of disk free"
             yield PlanWarning(machine=plan.machine.name, model="", what=words)
+
+
+def _refused_restart(experiment: Experiment) -> Iterator[str]:
+    """What the user started, only the user's own command may restart."""
+    engine = experiment.engine
+    if experiment.restart_engine and isinstance(engine, OllamaEngine) and not engine.restart:
+        yield (
+            "restart_engine: fleet restarts only an engine that it started itself, and Ollama was "
+            "started by you; leave it out, or give the command: "
+            "engine: {kind: ollama, restart: [systemctl, restart, ollama]}"
+        )
 
 
 def _nothing_left(plans: Sequence[MachinePlan]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from fleet.errors import PlanRefused
 from fleet.identity import canonical_json
 from fleet.model.machine import EngineFacts, FactValue, Machine, ModelFacts, full_model_name
 from fleet.model.trial import Attempt, Trial
+from fleet.plan import canaries
 from fleet.plan.expand import MachinePlan, Plan, Redo
 from fleet.ports import PastAttempt
 from fleet.units import show_span
@@ -26,6 +27,7 @@ class Remaining:
 
     attempts: Mapping[str, tuple[Attempt, ...]]
     finished: int
+    """Canaries do not count."""
     redo: tuple[Redo, ...]
     """Among the attempts, unless `missing_only` counted them as finished."""
 
@@ -89,7 +91,8 @@ def remaining(plan: Plan, past: Iterable[PastAttempt], *, missing_only: bool = F
 
     Finished: outcome ok or a terminal failure, on the same model, engine, hardware and GPU
     limit as now. A digest that the plan does not know is taken from the machine; where that
-    has no such model, any digest will do.
+    has no such model, any digest will do. Canaries are no work: where nothing else is left, none
+    is asked for, and else only those around the blocks that are left.
     """
     by_trial: dict[str, list[PastAttempt]] = defaultdict(list)
     for attempt in past:
@@ -101,15 +104,21 @@ def remaining(plan: Plan, past: Iterable[PastAttempt], *, missing_only: bool = F
         again_here = _redo(machine, by_trial)
         redo += again_here
         settled = {r.trial.trial_id for r in again_here} if missing_only else set()
-        left = tuple(
-            Attempt(trial=trial, fence=_next_fence(by_trial[trial.trial_id]))
+        unfinished = [
+            trial
             for trial in machine.trials
             if trial.trial_id not in settled
             and not _finished(trial, machine.machine, by_trial[trial.trial_id])
-        )
-        total += len(machine.trials) - len(left)
+        ]
+        left = [trial for trial in unfinished if trial.role != "canary"]
+        total += len(_work(machine)) - len(left)
         if left:
-            attempts[machine.machine.machine_id] = left
+            birds = [trial for trial in unfinished if trial.role == "canary"]
+            left += canaries.around(birds, {trial.block for trial in left})
+            attempts[machine.machine.machine_id] = tuple(
+                Attempt(trial=trial, fence=_next_fence(by_trial[trial.trial_id]))
+                for trial in sorted(left, key=lambda trial: trial.position)
+            )
     return Remaining(attempts=attempts, finished=total, redo=tuple(redo))
 
 
@@ -124,6 +133,10 @@ def within(attempts: Mapping[str, Sequence[Attempt]], *, seconds: float) -> With
         if left:
             left_out.append(_left_blocks(machine_id, left, seconds - _seconds(whole)))
     return Within(kept=kept, left_out=tuple(left_out))
+
+
+def _work(plan: MachinePlan) -> list[Trial]:
+    return [trial for trial in plan.trials if trial.role != "canary"]
 
 
 def _held(models: Mapping[str, Sequence[ModelFacts]], model: str) -> dict[str, str]:
@@ -164,7 +177,7 @@ def _final(attempt: PastAttempt) -> bool:
 
 def _redo(plan: MachinePlan, past: Mapping[str, Sequence[PastAttempt]]) -> list[Redo]:
     redo: list[Redo] = []
-    for trial in plan.trials:
+    for trial in _work(plan):
         tried = past.get(trial.trial_id, ())
         well = [attempt for attempt in tried if attempt.outcome == "ok"]
         if well and not _finished(trial, plan.machine, tried):
@@ -239,16 +252,22 @@ def _seconds(attempts: Iterable[Attempt]) -> float:
 
 
 def _fitting(queue: Sequence[Attempt], seconds: float) -> tuple[list[Attempt], list[list[Attempt]]]:
-    """The first blocks that end in time; after the first that does not, none is started."""
+    """The first blocks that end in time; after the first that does not, none is started.
+
+    A canary opens its block; that of the first block left out closes the last one kept.
+    """
     kept: list[Attempt] = []
     left: list[list[Attempt]] = []
     for _, group in groupby(queue, key=lambda attempt: attempt.trial.block):
         block = list(group)
-        if left or _seconds(kept) + _seconds(block) > seconds:
-            left.append(block)
-        else:
+        if not left and _seconds(kept) + _seconds(block) <= seconds:
             kept += block
-    return kept, left
+            continue
+        first = block[0]
+        if not left and kept and first.trial.role == "canary":
+            kept += [first] if _seconds(kept) + first.trial.estimate_s <= seconds else []
+        left.append([attempt for attempt in block if attempt.trial.role != "canary"])
+    return kept, [block for block in left if block]
 
 
 def _left_blocks(machine_id: str, left: Sequence[Sequence[Attempt]], spare_s: float) -> LeftBlocks:

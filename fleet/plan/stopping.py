@@ -82,13 +82,15 @@ def stopped(
     done_blocks: Mapping[Cell, int],
     repeats: Repeats,
     lost: Collection[Cell] = (),
+    begun: Mapping[str, int] = {},
 ) -> frozenset[str]:
-    """Ids among the waiting trials that are no longer wanted.
+    """Ids among the waiting trials that are no longer wanted; of canaries and A/A runs, none.
 
     `widths`: by `Contrast.cells`, the widest ratio half-width as a fraction (0.021); a contrast
     without one is not known yet. `done_blocks`: by cell, blocks measured well. `lost`: cells
-    that fail for good: no contrast waits for them. A cell that is in no contrast ends at
-    `least`; every cell ends at `most`.
+    that fail for good: no contrast waits for them. `begun`: by machine id, the block that it
+    works on: that one is measured to its end, so that every block is whole. A cell that is in no
+    contrast ends at `least`; every cell ends at `most`.
     """
     open_contrasts = [
         contrast.cells
@@ -101,7 +103,13 @@ def stopped(
         done = done_blocks.get(cell, 0)
         return done >= repeats.most or (done >= repeats.least and cell not in still_open)
 
-    return frozenset(trial.trial_id for trial in waiting if ended(trial.cell()))
+    return frozenset(
+        trial.trial_id
+        for trial in waiting
+        if trial.role == "measure"
+        and trial.block > begun.get(trial.machine_id, -1)
+        and ended(trial.cell())
+    )
 
 
 def cut(trial: Trial, seconds_seen: float) -> Trial:
@@ -128,6 +136,7 @@ def _one_of_each_cell(plan: Plan) -> list[tuple[Machine, Trial]]:
         trial.cell(): (machine.machine, trial)
         for machine in plan.machines
         for trial in machine.trials
+        if trial.role == "measure"
     }
     return sorted(
         cells.values(),

@@ -112,6 +112,7 @@ def _asked(result: TrialResult) -> Row:
         "think": _think(trial.job.think if result.think is None else result.think),
         "why": trial.why or None,
         "role": trial.role,
+        "side": trial.side or None,
     }
 
 

@@ -95,6 +95,7 @@ TRIALS = _schema(
     memory_pressure=_text,
     foreign_cpu_percent=_real,  # of all cores, by others than the engine and fleet
     foreign_cpu_after_percent=_real,
+    side=_text,  # of an A/A run: a or b, else null
 )
 
 REQUESTS = _schema(

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+from typer.testing import CliRunner
 
+from fleet.cli.main import build
 from fleet.compare import estimates
-from fleet.compare.comparison import Comparison, Group, Line, compare
+from fleet.compare.axes import METRICS
+from fleet.compare.comparison import compare
+from fleet.compare.outcome import Comparison, Group, Line
 from fleet.compare.reader import open_store
-from fleet.compare.text import comparison_lines, to_json
+from fleet.compare.text import comparison_lines, comparison_markdown, to_json
 from fleet.compare.widths import widths
 from fleet.errors import UnknownName, UserError
-from tests.builders_compare import GoldenStore, transcripts
+from fleet.model.likeness import AXES, FACTS, SETTINGS, standing
+from fleet.model.settings import Settings
+from tests.builders_compare import IMPORTED, START, GoldenStore, request, transcripts
 
 Opened = Callable[[GoldenStore], duckdb.DuckDBPyConnection]
 
@@ -37,11 +45,31 @@ def opened(tmp_path: Path) -> Opened:
     return lambda store: open_store([store.write(tmp_path / "results")])
 
 
-def blocks(store: GoldenStore, name: str, rate: float, **columns: Any) -> GoldenStore:
-    """Five blocks around the rate."""
+def blocks(store: GoldenStore, name: str, rate: float, at: int = 0, **columns: Any) -> GoldenStore:
+    """Five blocks around the rate, in turn with all that begins at the same hour."""
     for block, factor in enumerate(WOBBLE):
-        store.trial(f"{name}-{block}", decode=rate * factor, block=block, **columns)
+        started = START + datetime.timedelta(hours=at, minutes=block)
+        own = {"block": block, "started_at": started, **columns}
+        store.trial(f"{name}-{block}", decode=rate * factor, **own)
     return store
+
+
+def hot(burst: float, sustained: float) -> dict[str, Any]:
+    """One answer of ten seconds or more that slows down in its last third."""
+    third = round(5 * burst)
+    gaps = [round(1e6 / burst)] * 2 * third + [round(1e6 / sustained)] * third
+    whole_ns = 1000 * sum(gaps)
+    return request(
+        prompt=1000,
+        output=len(gaps) + 1,
+        chunk_gaps_us=gaps,
+        chunks=len(gaps) + 1,
+        first_third_us=sum(gaps[:third]),
+        last_third_us=sum(gaps[-third:]),
+        output_duration_ns=whole_ns,
+        ended_ns=10**9 + 4_000_000 + whole_ns,
+        last_chunk_ns=10**9 + 4_000_000 + whole_ns,
+    )
 
 
 def batch(value: int) -> dict[str, Any]:
@@ -216,9 +244,9 @@ def test_a_side_with_labelled_trials_only_says_so(opened: Opened) -> None:
 def test_the_newest_session_that_all_sides_have_is_compared(opened: Opened) -> None:
     store = GoldenStore()
     for session, rate in ((0, 50), (1, 100)):
-        blocks(store, f"a{session}", rate, session=session, **batch(8))
-        blocks(store, f"b{session}", rate, session=session, **batch(512))
-    blocks(store, "a2", 10, session=2, **batch(8))
+        blocks(store, f"a{session}", rate, at=session, session=session, **batch(8))
+        blocks(store, f"b{session}", rate, at=session, session=session, **batch(512))
+    blocks(store, "a2", 10, at=2, session=2, **batch(8))
     found = group(compare(opened(store), by="num_batch"))
     assert [line.value for line in found.lines] == [pytest.approx(100), pytest.approx(100)]
     assert only_line(found).verdict == "same"
@@ -314,3 +342,347 @@ def test_text_shows_medians_and_n_beside_every_ratio(opened: Opened) -> None:
         line.startswith("  studio-256  83.1 tokens/s  1.21 x  1.2 to 1.22  n 5  faster")
         for line in lines
     )
+
+
+@dataclass(frozen=True)
+class Known:
+    """What `fleet noise` would have found."""
+
+    sd_log: float
+
+
+def studio(number: int, **columns: Any) -> dict[str, Any]:
+    return {**STUDIO_80, "machine_id": f"big-{number}", "machine": f"big-{number}", **columns}
+
+
+def test_blocks_without_a_partner_are_left_out_and_counted(opened: Opened) -> None:
+    store = blocks(GoldenStore(), "a", 100, **batch(8))
+    blocks(store, "b", 120, **batch(512))
+    late = START + datetime.timedelta(minutes=30)
+    store.trial("b-9", decode=900, block=9, started_at=late, **batch(512))
+    line = only_line(group(compare(opened(store), by="num_batch")))
+    assert (line.design, line.unpaired, line.verdict) == ("paired", 1, "faster")
+    assert "1 trial left unpaired" in line.reasons
+    assert line.estimate is not None
+    assert line.estimate.ratio == pytest.approx(1.2)
+
+
+def test_one_block_in_common_is_not_resolved_however_many_trials_there_are(opened: Opened) -> None:
+    store = blocks(GoldenStore(), "a", 100, **batch(8))
+    for block in range(4, 9):
+        started = START + datetime.timedelta(minutes=block)
+        store.trial(f"b{block}", decode=150, block=block, started_at=started, **batch(512))
+    line = only_line(group(compare(opened(store), by="num_batch")))
+    assert (line.verdict, line.estimate, line.too_few) == ("not resolved", None, True)
+    assert line.reasons[0] == "fewer than two blocks in common"
+
+
+def test_sides_measured_one_after_the_other_are_not_paired_and_say_so(opened: Opened) -> None:
+    """An update between two runs of the same blocks: pairs would hide a drift meanwhile."""
+    store = blocks(GoldenStore(), "a", 100)
+    blocks(store, "b", 110, at=48, engine_version="0.33.0")
+    found = compare(opened(store), by="engine_version")
+    line = only_line(group(found))
+    assert (line.side, line.design, line.verdict) == ("0.33.0", "one after the other", "faster")
+    assert any("not in turn" in text for text in found.footer)
+    assert found.speaks_of == "one machine"
+
+
+def test_imported_figures_have_no_blocks_to_pair(opened: Opened) -> None:
+    """Their blocks only count the turns of a conversation."""
+    store = blocks(GoldenStore(), "a", 100, **IMPORTED)
+    blocks(store, "b", 110, **{**IMPORTED, "model": "other"})
+    line = only_line(group(compare(opened(store), by="model")))
+    assert (line.design, line.verdict) == ("one after the other", "faster")
+
+
+def test_a_lucky_spread_makes_no_verdict_on_a_noisy_machine(opened: Opened) -> None:
+    store = GoldenStore()
+    for block, (a, b) in enumerate([(100, 101.0), (101, 102.02), (99, 99.98)]):
+        store.trial(f"a{block}", decode=a, block=block, **batch(8))
+        store.trial(f"b{block}", decode=b, block=block, **batch(512))
+    con = opened(store)
+    assert only_line(group(compare(con, by="num_batch"))).verdict == "faster"
+    floors = {("machine-studio", "decode"): Known(0.015)}
+    line = only_line(group(compare(con, by="num_batch", floors=floors)))
+    assert (line.verdict, line.noise_floor) == ("not resolved", 0.015)
+    assert line.reasons[1] == "noise floor 1.5 %"
+    pairs = frozenset(
+        ("machine-studio", "gpt-oss:20b", "chat", f"num_ctx=8192 num_batch={n}") for n in (8, 512)
+    )
+    bare, floored = (widths(con, "golden", 0, "num_batch", floors=f)[pairs] for f in ({}, floors))
+    assert floored > 10 * bare, "the stop rule does not rest on a lucky spread either"
+
+
+def test_several_machines_of_each_kind_are_judged_by_machines(opened: Opened) -> None:
+    """Trials agree to 1 %, but two of a kind differ by 10 %: the kinds are not told apart."""
+    store = GoldenStore()
+    for number, rate in enumerate((100, 110)):
+        columns = {"machine_id": f"small-{number}", "machine": f"small-{number}"}
+        blocks(store, f"a{number}", rate, **columns)
+    for number, rate in enumerate((106, 117)):
+        blocks(store, f"b{number}", rate, **studio(number))
+    con = opened(store)
+    found = compare(con, by="memory_gb")
+    line = only_line(group(found))
+    assert (line.design, line.verdict, line.machines) == ("kinds of machines", "not resolved", 2)
+    assert line.estimate is not None
+    assert (line.estimate.n_a, line.estimate.n_b) == (2, 2)
+    assert found.speaks_of == "kinds of machines"
+    assert "the machine is the unit" in found.footer[0]
+    assert max(widths(con, "golden", 0, "memory_gb").values()) < 0.03 < line.estimate.half_width
+    one = compare(con, by="memory_gb", where="machine!=big-1")
+    line = only_line(group(one))
+    assert (line.design, one.speaks_of) == ("these machines", "these machines")
+    assert "this speaks of these machines, not of the kinds" in one.footer[0]
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_throttling_machine_is_not_flattered_by_its_cool_trials(
+    opened: Opened, swapped: bool
+) -> None:
+    """Three trials of five end at 60 tokens/s: they stay, and the verdict speaks of such speeds."""
+    store = GoldenStore()
+    laptop = {"machine_id": "laptop", "machine": "a-laptop"}
+    rates = [(100, 60), (101, 61), (99, 59), (100, 99), (101, 100)]
+    for block, (burst, sustained) in enumerate(rates):
+        store.trial(f"l{block}", block=block, requests=[hot(burst, sustained)], **laptop)
+    for block in range(5):
+        asked = [hot(90 + block, 89.9 + block)]
+        store.trial(f"s{block}", block=block, requests=asked, **{**STUDIO_80, "machine": "studio"})
+    first = {"baseline": "a-laptop"} if swapped else {"baseline": "studio"}
+    found = compare(opened(store), by="machine", metrics=["decode"], **first)
+    shown = group(found)
+    line = shown.lines[0] if swapped else shown.lines[1]
+    assert (line.side, line.trials, line.throttled) == ("a-laptop", 5, 3)
+    assert found.kept_apart == {}
+    assert shown.sustained
+    assert line.burst == pytest.approx(100, rel=0.01)
+    assert line.sustained == line.value == pytest.approx(61, rel=0.01)
+    other = shown.lines[1] if swapped else shown.lines[0]
+    assert other.value == pytest.approx(91.9, rel=0.01)
+    judged = shown.lines[1]
+    assert judged.ratio == pytest.approx(91.9 / 73 if swapped else 73 / 91.9, rel=0.02)
+    text = "\n".join(comparison_lines(found))
+    assert "decode (sustained)" in text
+    assert "throttled 3 of 5: burst 100.0, sustained 61 tokens/s" in text
+    if judged.verdict != "not resolved":
+        assert "3 of 5 trials" in judged.cause
+
+
+@pytest.mark.parametrize(
+    ("columns", "cause"),
+    [
+        ({"placement_gpu_bytes": 610}, "39 % of the model ran on the CPU"),
+        ({"power_mode": "low"}, "low power mode"),
+        ({"power_source": "battery"}, "ran on battery"),
+        ({"engine_version": "0.33.0"}, "engine version 0.33.0 against 0.32.15"),
+        (
+            {"engine_environment": '{"OLLAMA_KV_CACHE_TYPE":"q8_0"}'},
+            "KV cache type q8_0 against not set",
+        ),
+    ],
+)
+def test_the_probable_cause_is_named(opened: Opened, columns: dict[str, Any], cause: str) -> None:
+    store = blocks(GoldenStore(), "a", 100, power_mode="auto", **batch(8))
+    blocks(store, "b", 60, **{"power_mode": "auto", **batch(512), **columns})
+    allowed = ["engine_version", "kv_cache_type"]
+    con = opened(store)
+    line = only_line(group(compare(con, by="num_batch", allow_diff=allowed)))
+    assert (line.verdict, line.cause) == ("slower", cause)
+    assert f"probably: {cause}" in line.reasons
+    quick = only_line(group(compare(con, by="num_batch", allow_diff=allowed, baseline="512")))
+    assert quick.verdict == "faster"
+    assert quick.cause
+
+
+def test_what_both_sides_share_is_no_cause(opened: Opened) -> None:
+    spilled = {"placement_gpu_bytes": 610}
+    store = blocks(GoldenStore(), "a", 100, power_mode="auto", **spilled, **batch(8))
+    blocks(store, "b", 60, power_mode="low", **spilled, **batch(512))
+    line = only_line(group(compare(opened(store), by="num_batch")))
+    assert (line.flags, line.cause) == ("spilled", "low power mode")
+
+
+def test_what_makes_the_slower_side_faster_is_no_cause(opened: Opened) -> None:
+    store = blocks(GoldenStore(), "a", 60, power_mode="auto", **batch(8))
+    blocks(store, "b", 100, power_mode="low", **batch(512))
+    line = only_line(group(compare(opened(store), by="num_batch", where="job=chat")))
+    assert line.cause == "power mode low against auto"
+
+
+@pytest.mark.parametrize("variable", ["OLLAMA_KV_CACHE_TYPE", "OLLAMA_FLASH_ATTENTION"])
+def test_the_engines_environment_is_looked_into(opened: Opened, variable: str) -> None:
+    store = blocks(GoldenStore(), "a", 100)
+    blocks(store, "b", 150, engine_environment=json.dumps({variable: "1"}), **STUDIO_80)
+    con = opened(store)
+    found = compare(con, by="machine")
+    line = only_line(group(found))
+    assert line.verdict == "not comparable"
+    assert "differ: 1 against not set" in line.reasons[0]
+    [fact] = found.refused
+    assert any(f"--allow-diff {fact}" in text for text in comparison_lines(found))
+    assert only_line(group(compare(con, by="machine", allow_diff=[fact]))).verdict == "faster"
+    assert [x.side for x in group(compare(con, by=fact)).lines] == ["1", "not set"]
+    only = compare(con, by="machine", where=f"{fact}!=other", allow_diff=[fact])
+    assert only_line(group(only)).side == "studio-256"
+
+
+def test_another_variable_of_the_environment_is_only_listed(opened: Opened) -> None:
+    store = blocks(GoldenStore(), "a", 100)
+    environment = '{"OLLAMA_NUM_PARALLEL":"4"}'
+    blocks(store, "b", 150, engine_environment=environment, **STUDIO_80)
+    line = only_line(group(compare(opened(store), by="machine")))
+    assert line.verdict == "faster"
+    assert "engine environment OLLAMA_NUM_PARALLEL=4" in line.reasons[-1]
+
+
+def dated(opened: Opened) -> duckdb.DuckDBPyConnection:
+    store = blocks(GoldenStore(), "old", 100, at=12)
+    blocks(store, "mid", 90, at=12 + 24 * 9, session=1)
+    blocks(store, "new", 80, at=12 + 24 * 19, session=2, engine_version="0.33.0")
+    return opened(store)
+
+
+def test_two_dates_are_two_sides_and_the_update_between_them_is_the_news(opened: Opened) -> None:
+    con = dated(opened)
+    found = compare(con, by="date", sides=["2026-11-01", "2026-11-20"])
+    line = only_line(group(found))
+    assert (line.side, line.verdict) == ("2026-11-20", "slower")
+    assert line.cause == "engine version 0.33.0 against 0.32.15"
+    assert any("not in turn" in text for text in found.footer)
+    every = group(compare(con, by="date"))
+    assert [line.side for line in every.lines] == ["2026-11-01", "2026-11-10", "2026-11-20"]
+
+
+def test_periods_of_days(opened: Opened) -> None:
+    con = dated(opened)
+    found = group(compare(con, by="date", sides=["2026-11-01..2026-11-10", "2026-11-20"]))
+    assert [line.side for line in found.lines] == ["2026-11-01..2026-11-10", "2026-11-20"]
+    assert found.baseline.value == pytest.approx(90), "the newest session of the period"
+    later = group(compare(con, by="date", where="date>=2026-11-05"))
+    assert [line.side for line in later.lines] == ["2026-11-10", "2026-11-20"]
+    with pytest.raises(UnknownName, match="the nearest day is 2026-11-10"):
+        compare(con, by="date", sides=["2026-11-09", "2026-11-20"])
+    with pytest.raises(UserError, match="2026-1: no day, month or year"):
+        compare(con, by="date", sides=["2026-1", "2026-11-20"])
+    with pytest.raises(UserError, match="both hold 2026-11-20"):
+        compare(con, by="date", sides=["2026-11", "2026-11-20"])
+    with pytest.raises(UserError, match="needs a day like 2026-11-01"):
+        compare(con, by="date", where="date>=2026-11")
+
+
+def test_any_column_of_words_can_be_the_axis(opened: Opened) -> None:
+    store = blocks(GoldenStore(), "a", 100, software_id="old")
+    blocks(store, "b", 150, software_id="new", at=24)
+    con = opened(store)
+    assert [x.side for x in group(compare(con, by="software_id")).lines] == ["new", "old"]
+    for measured in ("decode_tokens_per_s", "trial_id", "flags"):
+        with pytest.raises(UnknownName, match="unknown axis"):
+            compare(con, by=measured)
+
+
+def test_the_named_first_is_the_baseline_and_unknown_facts_cannot_be_allowed(
+    opened: Opened,
+) -> None:
+    con = opened(blocks(blocks(GoldenStore(), "a", 100), "b", 120, **STUDIO_80))
+    found = group(compare(con, by="machine", sides=["studio-256", "studio"]))
+    assert found.baseline.side == "studio-256"
+    with pytest.raises(UnknownName, match="did you mean engine_version"):
+        compare(con, by="machine", allow_diff=["engine_versio"])
+
+
+def test_same_within_is_the_users(opened: Opened) -> None:
+    con = opened(blocks(blocks(GoldenStore(), "a", 100), "b", 100.2, **STUDIO_80))
+    near = only_line(group(compare(con, by="machine")))
+    assert (near.verdict, near.reasons[0]) == ("same", "the whole interval lies within 5 %")
+    line = only_line(group(compare(con, by="machine", same_within=0.005)))
+    assert line.verdict == "not resolved"
+    assert line.reasons[0].startswith("could see >= ")
+
+
+def test_could_see_grows_with_the_family_shown(opened: Opened) -> None:
+    store = GoldenStore()
+    for value in (8, 64, 128, 512):
+        blocks(store, f"n{value}", 100 + value / 1000, **batch(value))
+    con = opened(store)
+    alone = only_line(group(compare(con, by="num_batch", sides=["8", "64"], same_within=1e-5)))
+    shown = compare(con, by="num_batch", metrics=["decode"], same_within=1e-5)
+    assert shown.family == 3
+    among = group(shown).lines[1]
+    assert alone.estimate is not None
+    assert among.estimate is not None
+    assert among.estimate.ratio == alone.estimate.ratio
+    assert among.estimate.could_see > alone.estimate.could_see
+
+
+def test_too_few_trials_say_how_many_are_needed(opened: Opened) -> None:
+    store = GoldenStore()
+    store.trial("a", **batch(8))
+    store.trial("b", **batch(512))
+    found = compare(opened(store), by="num_batch")
+    assert all(line.too_few for line in found.sides())
+    assert any("2 trials per side at least, 5 for a verdict" in text for text in found.footer)
+
+
+def test_the_table_of_likeness_knows_every_setting_and_each_fact_has_one_class() -> None:
+    assert set(Settings.model_fields) <= set(SETTINGS)
+    for axis in AXES:
+        classes = {fact: standing(fact, axis) for fact in FACTS}
+        assert set(classes.values()) <= {"implied", "listed", "refused"}
+        assert classes.get(axis, "implied") == "implied"
+    by_machine = {fact: standing(fact, "machine") for fact in FACTS}
+    for fact in ("chip", "gpu_cores", "memory_bandwidth_gb_s", "memory_gb", "gpu_driver"):
+        assert by_machine[fact] == "implied"
+    for fact in ("os_build", "power_mode"):
+        assert by_machine[fact] == "listed"
+    for fact in (
+        *("digest", "job_content", "prompt_tokens", "num_ctx", "kv_cache_type"),
+        *("flash_attention", "think", "engine", "engine_version"),
+    ):
+        assert by_machine[fact] == "refused"
+
+
+def test_markdown_is_a_table_to_paste(opened: Opened) -> None:
+    store = blocks(GoldenStore(), "a", 68.7)
+    blocks(store, "b", 83.1, **{**STUDIO_80, "machine": "a|b_c"})
+    lines = comparison_markdown(compare(opened(store), by="machine", baseline="studio"))
+    assert lines[0] == "**gpt-oss:20b, chat, prefill**"
+    assert any(
+        line.startswith("| a\\|b\\_c | 83.1 tokens/s | 1.21 x | 1.2 to 1.22 | 5 | faster |")
+        for line in lines
+    )
+    tables = [line for line in lines if line.startswith("|")]
+    assert len({line.count(" | ") for line in tables[:4]}) == 1
+
+
+def test_the_page_of_classes_is_the_one_that_the_command_prints() -> None:
+    printed = CliRunner().invoke(build(), ["compare", "--classes", "--format", "markdown"])
+    page = Path(__file__).resolve().parents[2] / "docs" / "likeness.md"
+    assert printed.output == page.read_text()
+
+
+@pytest.mark.parametrize("metric", sorted(METRICS))
+def test_every_metric_can_be_asked_for(opened: Opened, metric: str) -> None:
+    store = GoldenStore()
+    stamps = {"first_thinking_ns": 10**9, "first_answer_ns": 2 * 10**9, "concurrency": 2}
+    for block in range(3):
+        for name, own in (("a", {}), ("b", STUDIO_80)):
+            asked = {**stamps, "gap_p50_us": 10**4, "gap_p90_us": 10**4, "gap_p99_us": 10**4}
+            store.trial(f"{name}{block}", block=block, ask={**asked, "output": 1201}, **own)
+    line = only_line(group(compare(opened(store), by="machine", metrics=[metric]), metric))
+    assert line.value is not None
+    assert line.verdict == "same"
+
+
+def test_answers_of_unlike_length_have_no_comparable_end(opened: Opened) -> None:
+    store = blocks(GoldenStore(), "a", 100)
+    blocks(store, "b", 100, ask={"output": 401, "output_tokens_asked": None}, **STUDIO_80)
+    con = opened(store)
+    found = compare(con, by="machine", metrics=["end_to_end", "decode"])
+    line = only_line(group(found, "end_to_end"))
+    assert (line.verdict, line.reasons[0]) == (
+        "not comparable",
+        "output tokens differ: 401 against 201",
+    )
+    assert only_line(group(found)).verdict == "same"

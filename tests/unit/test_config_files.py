@@ -64,11 +64,12 @@ def test_a_shipped_job_loads_and_says_why(name: str) -> None:
 
 def test_what_is_shipped() -> None:
     assert names_in(CONFIGS) == [
-        "gpt-oss", "memory-96-vs-128", "practice", "quickstart", "wired-limit",
+        "gpt-oss", "memory-96-vs-128", "practice", "quickstart", "throttling", "wired-limit",
     ]  # fmt: skip
     assert names_in(JOBS) == [
         "chat", "cold-load", "concurrency", "conversation", "conversation-anew", "depth", "gold",
-        "grid", "prefill-decode", "quickstart", "regularization", "soak", "synthetic", "warm-load",
+        "grid", "noise", "prefill-decode", "quickstart", "regularization", "soak", "synthetic",
+        "warm-load",
     ]  # fmt: skip
 
 

@@ -136,7 +136,7 @@ def lines_of(text: str | bytes, path: str = "configs/x.yaml") -> list[str]:
         ),
         (
             "engine: {kind: ollama, machine: a}\n",
-            "5:24: engine.machine: unknown key (there are kind, host)",
+            "5:24: engine.machine: unknown key (there are kind, host, restart)",
         ),
         (SCRIPT, "8:5: engine.machines.studio.chip: is missing"),
         ("name: y\n", "5:1: name: stands here a second time, first in line 2"),
@@ -218,8 +218,8 @@ def test_a_byte_order_mark_is_no_mistake(folder: Path) -> None:
         (
             HEAD.replace("[gold]", "[zzzz]"),
             "4:8: jobs: no job named 'zzzz' (there are chat, cold-load, concurrency, conversation, "
-            "conversation-anew, depth, gold, grid, prefill-decode, quickstart, regularization, "
-            "soak, synthetic, warm-load)",
+            "conversation-anew, depth, gold, grid, noise, prefill-decode, quickstart, "
+            "regularization, soak, synthetic, warm-load)",
         ),
     ],
 )

@@ -86,7 +86,7 @@ def test_equal_values_are_the_same_with_certainty() -> None:
     found = ours.paired([5.0, 6.0], [5.0, 6.0])
     assert found is not None
     assert (found.ratio, found.p, found.half_width) == (1.0, 1.0, 0.0)
-    assert found.same
+    assert found.within(0.001)
 
 
 def test_half_width_of_one_side_by_hand() -> None:
@@ -106,8 +106,80 @@ def test_same_needs_the_whole_interval_within_five_percent() -> None:
     wide = ours.welch([100, 106, 94], [101, 107, 95])
     assert near is not None
     assert wide is not None
-    assert near.same
-    assert not wide.same
+    assert near.within(ours.SAME_WITHIN)
+    assert not near.within(0.005)
+    assert not wide.within(ours.SAME_WITHIN)
+
+
+def test_same_is_stricter_than_two_one_sided_tests() -> None:
+    """The 95 % interval must lie within; that of 90 %, as two tests use it, is not enough."""
+    a, b = [100.0, 102.0, 98.0, 101.0, 99.0], [103.0, 105.0, 101.0, 104.0, 102.0]
+    found = ours.welch(a, b)
+    assert found is not None
+    reach = scipy.stats.t.ppf(0.95, found.df) * found.error
+    assert found.ratio * math.exp(reach) < 1.052 < found.high
+    assert not found.within(0.052)
+
+
+def test_a_lucky_spread_is_raised_to_the_noise_floor() -> None:
+    """Three pairs that agree by chance to a ten-thousandth, on a machine that scatters by 2 %."""
+    a, b = [100.0, 101.0, 99.0], [101.00, 102.02, 99.99]
+    bare, floored = ours.paired(a, b), ours.paired(a, b, floor=0.02)
+    assert bare is not None
+    assert floored is not None
+    assert (bare.p <= 0.05, bare.floored) == (True, False)
+    assert (floored.p > 0.05, floored.floored) == (True, True)
+    assert floored.error == pytest.approx(0.02 * math.sqrt(2 / 3))
+    assert (floored.ratio, floored.df) == (bare.ratio, bare.df)
+    wide = ours.paired([100.0, 110.0, 90.0], [105.0, 109.0, 99.0], floor=0.001)
+    assert wide is not None
+    assert not wide.floored
+
+
+def test_the_noise_floors_of_two_machines_add_up() -> None:
+    found = ours.welch([100.0, 100.1, 99.9], [101.0, 101.1, 100.9, 101.0], floors=(0.02, 0.01))
+    assert found is not None
+    assert found.error == pytest.approx(math.sqrt(0.02**2 / 3 + 0.01**2 / 4))
+
+
+def test_kinds_of_machines_are_judged_by_machines_not_by_trials() -> None:
+    """Each machine is known to a thousandth, but two of a kind differ by 5 %."""
+    a = [[100.0, 100.1, 99.9], [105.0, 105.1, 104.9]]
+    b = [[106.0, 106.1, 105.9], [111.0, 111.1, 110.9]]
+    kinds, these = ours.kinds_of_machines(a, b), ours.these_machines(a, b)
+    assert kinds is not None
+    assert these is not None
+    assert kinds.ratio == pytest.approx(these.ratio)
+    assert (kinds.p > 0.05, these.p < 0.001) == (True, True)
+    assert (kinds.n_a, kinds.n_b) == (2, 2)
+    logs = [[sum(map(math.log, machine)) / 3 for machine in side] for side in (b, a)]
+    assert kinds.p == pytest.approx(scipy.stats.ttest_ind(*logs, equal_var=False).pvalue)
+    assert ours.kinds_of_machines(a[:1], b) is None
+
+
+def test_a_machine_counts_once_however_often_it_was_measured() -> None:
+    few, many = [100.0, 101.0], [110.0, 111.0] * 10
+    found = ours.these_machines([few, many], [[100.0, 101.0], [110.0, 111.0]])
+    assert found is not None
+    assert found.ratio == pytest.approx(1)
+
+
+@settings(deadline=None)
+@given(st.lists(spread_rates, min_size=2, max_size=4), spread_rates)
+def test_machines_split_in_two_orders_are_the_same(a: list[list[float]], b: list[float]) -> None:
+    there, back = ours.these_machines(a, [b]), ours.these_machines(a[::-1], [b])
+    assert there is not None
+    assert back is not None
+    assert there.p == pytest.approx(back.p)
+    assert there.df == pytest.approx(back.df)
+
+
+def test_in_a_family_only_a_larger_difference_can_be_seen() -> None:
+    alone, family = ours.detectable(0.01, 8), ours.detectable(0.01, 8, family=20)
+    assert alone < family
+    expected = (scipy.stats.t.ppf(1 - 0.05 / 40, 8) + scipy.stats.t.ppf(0.8, 8)) * 0.01
+    assert family == pytest.approx(math.expm1(expected))
+    assert math.isfinite(ours.detectable(50.0, 1, family=1000))
 
 
 def test_holm_by_hand() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from fleet.errors import UnknownName
 from fleet.model.experiment import Repeats
 from fleet.model.job import Job
+from fleet.model.trial import Trial
 from fleet.plan.expand import Cell, Plan, expand
 from fleet.plan.stopping import WORTH_CUTTING_S, axis, contrasts, cut, stopped
 from tests.builders_plan import CHAT, SWEEP, machine, request
@@ -191,3 +193,47 @@ def test_a_cut_job_of_one_request_keeps_its_time() -> None:
     job = Job(name="once", prompt="x", requests=1, warmup=0)
     (trial, *_) = expand(request(jobs=[job]), [A]).trials()
     assert cut(trial, 4 * trial.estimate_s).estimate_s == pytest.approx(4 * trial.estimate_s)
+
+
+@given(st.data())
+def test_stopping_leaves_whole_blocks_whatever_the_widths_and_the_pace(data: st.DataObject) -> None:
+    """Two machines at their own pace, widths that come and go; each trial is one step."""
+    asked = request(
+        models=["a", "b"],
+        settings={"num_batch": [8, 512]},
+        canary="on",
+        repeats={"least": 2, "most": 5},
+    )
+    plan = expand(asked, [A, B])
+    every = contrasts(plan)
+    queues = {one.machine.machine_id: list(one.trials) for one in plan.machines}
+    measured: dict[str, list[Trial]] = {key: [] for key in queues}
+    done: Counter[Cell] = Counter()
+    while any(queues.values()):
+        machine_id = data.draw(st.sampled_from([key for key, left in queues.items() if left]))
+        trial = queues[machine_id].pop(0)
+        if trial.role == "canary":
+            continue
+        measured[machine_id].append(trial)
+        done[trial.cell()] += 1
+        begun = {key: max((t.block for t in mine), default=-1) for key, mine in measured.items()}
+        widths = {each.cells: data.draw(st.sampled_from([0.01, 0.5])) for each in every}
+        gone = stopped(
+            [t for left in queues.values() for t in left],
+            every,
+            widths=widths,
+            done_blocks=done,
+            repeats=plan.repeats,
+            begun=begun,
+        )
+        for left in queues.values():
+            left[:] = [t for t in left if t.trial_id not in gone]
+    for mine in measured.values():
+        for cell in {trial.cell() for trial in mine}:
+            blocks = sorted(trial.block for trial in mine if trial.cell() == cell)
+            assert blocks == list(range(len(blocks))), "no block of a cell is left out"
+            assert 2 <= len(blocks) <= 5
+    for each in every:
+        for key in measured:
+            sides = {done[cell] for cell in each.cells if cell[0] == key}
+            assert len(sides) <= 1, "the sides are paired by block"

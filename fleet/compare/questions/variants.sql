@@ -7,14 +7,18 @@ select
   model, job, job_content, point, machine_id, machine, settings,
   num_ctx, num_batch, num_thread, num_gpu, temperature, repeat_penalty, wired_limit_mb, think,
   experiment, session, engine, engine_version, engine_environment, digest, hardware_id,
-  chip, gpu, gpu_cores, memory_gb, gpu_limit_mb, os,
+  chip, gpu, gpu_cores, gpu_memory_mb, memory_gb, memory_bandwidth_gb_s, gpu_limit_mb, os,
   os_version, os_build, gpu_driver, power_source, power_mode, thermal_class,
   flags, imported,
   count(*) as trials,
+  min(started_at)::timestamp as first_at,
   max(started_at)::timestamp as last_at,
   sum(requests_left_out)::bigint as requests_left_out,
+  -- Share of the model outside the GPU's memory: why a side is slow.
+  median(1 - placement_gpu_bytes / placement_size_bytes) as cpu_share,
   list(block) as blocks,
   list(prompt_tokens) as prompt_tokens,
+  list(output_tokens) as output_tokens,
   {metrics}
 from speeds
 where {where}

@@ -82,20 +82,21 @@ def _generate(
     written.evaluated_from_ns = start_ns + load_ns
     if question.prompt_tokens >= question.context and not question.truncate:
         raise Refusal(400, _overlong(question))
-    plan = schedule(question, loaded.model, loaded.speeds, load_ns, faults)
-    known = machine.cache.take(question, len(plan.due_ns))
-    plan = plan if "cached_prefix" in faults else plan.knowing(known)
-    if "stall" in faults:
-        machine.fault_done("stall")
-        wire.wait_for_the_end()
     measured = machine.script.counters == "measured"
     thinks = question.thinks or "thinks_unasked" in faults
-    lines, last_ns = Lines(question, len(plan.due_ns), thinks=thinks), start_ns + plan.due_ns[-1]
-    written.tokens_ns = lines.written_ns
-    if question.stream:
-        _stream(wire, lines, plan, start_ns, faults, catches_up=not measured)
-    else:
-        wire.wait_until(last_ns)
+    with machine.heat.answering(start_ns + load_ns) as pace:
+        plan = schedule(question, loaded.model, loaded.speeds, load_ns, faults, pace)
+        known = machine.cache.take(question, len(plan.due_ns))
+        plan = plan if "cached_prefix" in faults else plan.knowing(known)
+        if "stall" in faults:
+            machine.fault_done("stall")
+            wire.wait_for_the_end()
+        lines = Lines(question, len(plan.due_ns), thinks=thinks)
+        written.tokens_ns = lines.written_ns
+        if question.stream:
+            _stream(wire, lines, plan, start_ns, faults, catches_up=not measured)
+        else:
+            wire.wait_until(start_ns + plan.due_ns[-1])
     if measured and "too_fast" not in faults:
         plan = plan.as_written(written.evaluated_from_ns, lines.written_ns)
     _note(machine, question, faults)

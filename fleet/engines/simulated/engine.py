@@ -29,10 +29,14 @@ class Simulated:
     """Starts the server at once; it ends with `close`, and also when this process dies."""
 
     def __init__(self, script: MachineScript, *, seed: int = 0, clock: Clock) -> None:
+        self._script, self._seed, self._clock = script, seed, clock
+        self._open()
+
+    def _open(self) -> None:
         from fleet.engines.ollama import Ollama  # the server's own process does without it
 
-        self._process = _start(script, seed)
-        self._client: Ollama = Ollama(_url(self._process), clock=clock)
+        self._process = _start(self._script, self._seed)
+        self._client: Ollama = Ollama(_url(self._process), clock=self._clock)
 
     @property
     def base_url(self) -> str:
@@ -62,9 +66,42 @@ class Simulated:
     def unload(self, model: str) -> None:
         self._client.unload(model)
 
+    def begin(self, attempt_id: str) -> None:
+        """What is loaded from here on draws its noise for this attempt."""
+        self._state({"attempt": attempt_id})
+
+    def thermal_class(self) -> str | None:
+        """None where the script has no heat, or the server does not answer."""
+        try:
+            told = self._state().get("thermal_class")
+        except EngineUnreachable:
+            return None
+        return None if told is None else str(told)
+
+    def restart(self) -> None:
+        """A new server on the same machine: what was pulled is there, and it is as warm."""
+        before = self._state()
+        self.close()
+        self._open()
+        self._state({name: before[name] for name in ("present", "heat")})
+
     def close(self) -> None:
         self._client.close()
         _end(self._process)
+
+    def _state(self, change: Mapping[str, object] | None = None) -> dict[str, object]:
+        import httpx
+
+        method = "GET" if change is None else "POST"
+        url = f"{self.base_url}/simulated/state"
+        try:
+            with httpx.Client(trust_env=False, timeout=END_S) as client:
+                told = client.request(method, url, json=change)
+                told.raise_for_status()
+        except httpx.HTTPError as problem:
+            raise EngineUnreachable(f"the simulated server at {url}: {problem}") from problem
+        found: dict[str, object] = told.json()
+        return found
 
 
 def _start(script: MachineScript, seed: int) -> subprocess.Popen[str]:

@@ -1,4 +1,4 @@
-"""What the simulated machine knows while it runs: models there, models loaded, requests seen."""
+"""What the simulated machine knows while it runs: models there, models loaded, its heat."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleet.engines.simulated.cache import PromptCache
+from fleet.engines.simulated.heat import Heat
 from fleet.engines.simulated.question import Question, Refusal, same_model
 from fleet.engines.simulated.schedule import Speeds
 from fleet.engines.simulated.written import Written, append
@@ -39,7 +40,9 @@ class ScriptedMachine:
         self.requests_seen = 0
         """Generation requests; loads and unloads are none."""
         self.faults_done: list[str] = []
+        self.heat = Heat(script.throttle, script.time_scale)
         self._seed = seed
+        self._attempt = ""
         self._models = {full_model_name(name): model for name, model in script.models.items()}
         self._present = {name for name, model in self._models.items() if model.present}
         self._loaded: dict[str, Loaded] = {}
@@ -49,6 +52,15 @@ class ScriptedMachine:
         self._written: list[Written] = []
         self._lock = threading.Lock()
         self._slots = {name: threading.Lock() for name in self._models}
+
+    def begin(self, attempt_id: str) -> None:
+        """The loads from here on draw their noise for this attempt."""
+        with self._lock:
+            self._attempt, self._loads = attempt_id, 0
+
+    def present(self) -> list[str]:
+        with self._lock:
+            return sorted(self._present)
 
     def models(self) -> Mapping[str, ScriptedModel]:
         """Those that are there."""
@@ -149,9 +161,17 @@ class ScriptedMachine:
         return question.context // 2 if wrong else question.context
 
     def _factor(self) -> float:
-        """Log-normal around 1, another for each load, the same for each seed."""
-        chance = random.Random(f"{self._seed}/{self._loads}")
-        return math.exp(chance.gauss(0, self.script.noise_percent / 100))
+        return drawn_factor(self.script.noise_percent, self._seed, self._attempt, self._loads)
+
+
+def drawn_factor(noise_percent: float, seed: int, attempt_id: str, load: int) -> float:
+    """Log-normal around 1; another for each load of each attempt, whoever started the server.
+
+    The attempt's id is part of it, since every server starts to count its loads at 0: without it
+    the first trial after each start, on every machine, would be as fast as every other first one.
+    """
+    chance = random.Random(f"{seed}/{attempt_id}/{load}")
+    return math.exp(chance.gauss(0, noise_percent / 100))
 
 
 def _concerns(fault: Fault, model: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
@@ -34,6 +35,24 @@ class Speeds:
             prefill_ns=unit_ns / model.prefill_tokens_per_s,
             decode_ns=unit_ns / model.decode_tokens_per_s,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How long a machine that gets hot keeps its speed."""
+
+    full_ns: float
+    """Time at full speed that is left."""
+    to: float
+    """Part of the speed after that."""
+
+    def taken(self, work_ns: float) -> float:
+        """Time that so much work takes, `work_ns` being its time at full speed."""
+        slow_ns = max(work_ns - self.full_ns, 0.0)
+        return work_ns - slow_ns + slow_ns / self.to
+
+
+STEADY = Pace(full_ns=math.inf, to=1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +107,7 @@ def schedule(
     speeds: Speeds,
     load_ns: int,
     faults: Collection[str],
+    pace: Pace = STEADY,
 ) -> Schedule:
     if "too_fast" in faults:
         speeds = replace(speeds, decode_ns=speeds.decode_ns / TOO_FAST)
@@ -98,14 +118,18 @@ def schedule(
     prompt_ns = prompt_tokens * speeds.prefill_ns
     if "cached_prefix" in faults:
         prompt_ns *= CACHED_SHARE
-    first_ns = load_ns + round(prompt_ns)
     slow_from = count - count // 3 if "slow_last_third" in faults else count
     return Schedule(
         prompt_tokens=prompt_tokens,
         load_ns=load_ns,
-        prompt_ns=round(prompt_ns),
+        prompt_ns=round(pace.taken(prompt_ns)),
         due_ns=tuple(
-            first_ns + round((i + max(i - slow_from + 1, 0) * (SLOWED - 1)) * speeds.decode_ns)
+            load_ns
+            + round(
+                pace.taken(
+                    prompt_ns + (i + max(i - slow_from + 1, 0) * (SLOWED - 1)) * speeds.decode_ns
+                )
+            )
             for i in range(count)
         ),
         done_reason=reason,

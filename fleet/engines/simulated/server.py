@@ -15,6 +15,7 @@ from fleet.engines.simulated import protocol
 from fleet.engines.simulated.answer import answer
 from fleet.engines.simulated.machine import ScriptedMachine
 from fleet.engines.simulated.question import Question, Refusal, body_of, model_of, question_of
+from fleet.engines.simulated.state import restore, state_of
 from fleet.engines.simulated.wire import ClientGone, Wire
 from fleet.model.machine import full_model_name
 from fleet.model.script import MachineScript
@@ -119,6 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
             "/api/ps": lambda: {
                 "models": [protocol.running(name, m) for name, m in machine.loaded().items()]
             },
+            "/simulated/state": lambda: state_of(machine),
         }
         tell = paths.get(self.path)
         if tell is None:
@@ -132,6 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
             "/api/chat": self._chat,
             "/api/show": self._show,
             "/api/pull": self._pull,
+            "/simulated/state": self._restore,
         }
         work = paths.get(self.path)
         if work is None:
@@ -179,6 +182,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, question: Question, wire: Wire) -> bool:
         return answer(self.server.machine, question, wire, self._arrived_ns)
+
+    def _restore(self, wire: Wire) -> None:
+        restore(self.server.machine, body_of(self._content()))
+        wire.json({})
 
     def _show(self, wire: Wire) -> None:
         name = full_model_name(model_of(body_of(self._content())))

@@ -1,0 +1,91 @@
+"""fleet noise: how far each machine is from itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fleet.cli import options
+
+if TYPE_CHECKING:
+    from fleet.model.experiment import Request
+
+EPILOG = """\b
+    fleet noise gpt-oss:20b
+    fleet noise gpt-oss:20b --machines studio-96 --repeats 40
+    fleet noise --config configs/practice.yaml --repeats 80 --json
+"""
+
+Model = Annotated[
+    str | None, typer.Argument(help="The model; left out: the first one of the config.")
+]
+Config = Annotated[
+    str | None,
+    typer.Option("--config", help="An experiment: its engine, machines and first settings."),
+]
+Machines = Annotated[list[str] | None, typer.Option("--machines", help="Only these machines.")]
+Jobs = Annotated[str | None, typer.Option("--job", help="The job to ask; left out: noise.")]
+Engine = Annotated[str, typer.Option("--engine", help="Without config: ollama or embedded.")]
+Blocks = Annotated[int, typer.Option("--repeats", help="Blocks of two trials, 5 or more.")]
+
+
+def noise(
+    model: Model = None,
+    config: Config = None,
+    store: options.Store = None,
+    job: Jobs = None,
+    machines: Machines = None,
+    engine: Engine = "ollama",
+    repeats: Blocks = 20,
+    again: options.Again = False,
+    yes: options.Yes = False,
+    head: options.Head = None,
+    detach: options.Detach = False,
+    json: options.Json = False,
+) -> None:
+    """Find the noise floor of each machine.
+
+    An A/A run: the same cell twice in each block, as side a and side b. Tells how much the speed
+    changes from run to run, and whether the sides are equal as they should be. Exit code 1 where
+    they are not, or trials failed.
+    """
+    from fleet.app import noise as app
+    from fleet.app import submitting
+    from fleet.cli import asking, view
+
+    request = app.request_of(
+        _experiment(config),
+        model,
+        jobs=[job] if job else (),
+        machines=machines or (),
+        engine=engine,
+        repeats=repeats,
+    )
+    chosen = submitting.Options(home=asking.home(store), again=again, yes=yes)
+    from fleet.app import cluster
+
+    target = cluster.head(head)
+    if target is not None:
+        raise typer.Exit(cluster.send(request, chosen, target, detach=detach, say=view.say))
+    with view.talk(chosen.home) as talk:
+        planned, failed = submitting.measured(request, chosen, talk)
+        report = app.read_report(chosen.home, planned)
+        if json:
+            options.print_json(report.data())
+        else:
+            talk.answer(app.report_lines(report))
+    raise typer.Exit(0 if report.trusted and not failed else 1)
+
+
+def _experiment(word: str | None) -> Request | None:
+    if word is None:
+        return None
+    from fleet import config
+
+    return config.load(config.find_experiment(word) or Path(word))
+
+
+def add(app: typer.Typer) -> None:
+    app.command(epilog=EPILOG)(noise)

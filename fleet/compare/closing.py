@@ -1,0 +1,89 @@
+"""What stands below a comparison: of whom it speaks, what was left out, what is missing. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from fleet.compare.axes import natural
+from fleet.compare.designs import NEEDED
+from fleet.compare.outcome import Group, Line, SpeaksOf
+from fleet.compare.sides import Bout
+from fleet.compare.variants import Variant
+from fleet.errors import UserError
+from fleet.model.likeness import HARDWARE_AXES
+
+
+def speaks_of(groups: Sequence[Group], across: bool) -> SpeaksOf:
+    if not across:
+        machines = {group.machine for group in groups}
+        return "one machine" if len(machines) == 1 else "each machine by itself"
+    lines = [line for group in groups for line in group.lines if line.trials]
+    least = min((line.machines for line in lines), default=1)
+    return "kinds of machines" if least > 1 else "these machines"
+
+
+def closing_lines(groups: Sequence[Group], across: bool) -> tuple[str, ...]:
+    lines = [line for group in groups for line in group.lines]
+    found = []
+    if across:
+        found.append(_of_whom(groups, lines))
+    if any(line.design == "one after the other" and line.estimate for line in lines):
+        found.append(
+            "measured one after the other, not in turn: "
+            "whatever else changed meanwhile counts into the ratio"
+        )
+    if any(line.too_few for line in lines):
+        found.append(f"too few trials for a verdict: {NEEDED}")
+    return tuple(filter(None, found))
+
+
+def _of_whom(groups: Sequence[Group], lines: Sequence[Line]) -> str:
+    counts = sorted({line.trials for line in lines if line.trials})
+    if not counts:
+        return ""
+    n = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    each = f"{n} trial{'' if counts == [1] else 's'} each"
+    machines = {line.machines for line in lines}
+    if machines == {1}:
+        return f"one machine of each kind, {each}: this speaks of these machines"
+    if speaks_of(groups, across=True) == "kinds of machines":
+        return "several machines of each kind: the machine is the unit, this speaks of the kinds"
+    return f"one machine of a kind, {each} side: this speaks of these machines, not of the kinds"
+
+
+def kept_apart(found: Sequence[Bout]) -> dict[str, int]:
+    apart = Counter[str]()
+    for bout in found:
+        for side in bout.sides:
+            for reason, trials in side.apart.items():
+                apart[f"{side.name} ({reason or 'without a flag'})"] += trials
+    return dict(apart)
+
+
+def left_out(found: Sequence[Bout]) -> int:
+    variants = [variant for bout in found for side in bout.sides for variant in side.variants]
+    return sum(int(str(variant.row["requests_left_out"])) for variant in variants)
+
+
+def nothing(by: str, variants: Sequence[Variant], name: Callable[[Variant], str]) -> UserError:
+    """What to say where no two sides stand against one another."""
+    there = sorted(set(map(name, variants)), key=natural)
+    if not there:
+        what = f"nothing to compare by {by}: no measured trial matches"
+    elif len(there) == 1:
+        what = f"nothing to compare by {by}: there is only {there[0]}"
+    else:
+        what = f"nothing to compare by {by}: no two of {', '.join(there)} did the same work"
+    return UserError(what, _mend(variants))
+
+
+def _mend(variants: Sequence[Variant]) -> str:
+    for axis in ("machine", "model", *sorted(HARDWARE_AXES)):
+        if axis in (variants[0].row if variants else ()) and _varies(axis, variants):
+            return f"fleet compare --by {axis}"
+    return "fleet results"
+
+
+def _varies(axis: str, variants: Sequence[Variant]) -> bool:
+    return len({variant.text(axis) for variant in variants}) > 1

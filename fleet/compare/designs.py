@@ -1,0 +1,168 @@
+"""Which estimate two sides get: decided by how they were measured, never by the values seen.
+
+One machine, blocks in common, measured in turn: pairs. One machine, no block in common: Welch's
+test, which a drift of the machine can fool, so it is said. Several machines on each side: the
+machine is the unit. Else each machine's own trials, a claim about these very machines.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from fleet.compare import estimates
+from fleet.compare.axes import Metric
+from fleet.compare.estimates import Estimate
+from fleet.compare.sides import Side
+
+Design = Literal["paired", "one after the other", "these machines", "kinds of machines"]
+
+LEAST_TRIALS = 2
+WORTH_HAVING = 5
+"""Trials a side for a verdict worth having: fewer see only large differences."""
+
+NEEDED = (
+    f"{LEAST_TRIALS} trials per side at least, {WORTH_HAVING} for a verdict worth having: "
+    f"fleet submit EXPERIMENT --repeats {WORTH_HAVING}"
+)
+
+
+class Floor(Protocol):
+    """What `fleet noise` found of one machine and metric."""
+
+    @property
+    def sd_log(self) -> float:
+        """Standard deviation of the logarithms of equal trials."""
+        ...
+
+
+Floors = Mapping[tuple[str, str], Floor]
+"""By machine id and metric."""
+
+NO_FLOORS: Floors = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contrast:
+    """One side against the baseline; no estimate: `why` says what is missing."""
+
+    design: Design
+    estimate: Estimate | None = None
+    unpaired: int = 0
+    """Trials of either side whose block has none of the other's."""
+    floor: float | None = None
+    """The larger noise floor of the two sides, as a share; None: not known."""
+    why: str = ""
+
+
+def contrast(
+    baseline: Side,
+    side: Side,
+    metric: Metric,
+    *,
+    floors: Floors = NO_FLOORS,
+    sustained: bool = False,
+    of_kinds: bool = True,
+) -> Contrast:
+    """One side against the baseline.
+
+    `sustained`: speeds after heat has set in, where a side knows them. `of_kinds` false: even of
+    several machines a side only the spread between trials counts, which more trials narrow.
+    """
+    a, b = baseline.values(metric, sustained), side.values(metric, sustained)
+    machines = (*baseline.machines, *side.machines)
+    known = [floor for m in machines if (floor := _floor(floors, m, metric)) is not None]
+    floor = max(known, default=None)
+    one_machine = baseline.machines == side.machines and len(side.machines) == 1
+    if one_machine and _in_blocks(baseline, side):
+        return _paired(a, b, floor)
+    if one_machine:
+        pair = (floor or 0.0, floor or 0.0)
+        found = estimates.welch([x for _, _, x in a], [x for _, _, x in b], floors=pair)
+        return _made("one after the other", found, floor, len(a), len(b))
+    return _across(a, b, metric, floors, floor, of_kinds)
+
+
+def _in_blocks(baseline: Side, side: Side) -> bool:
+    """The two have blocks in common and were measured in turn; what is imported has no blocks."""
+    if baseline.imported or side.imported:
+        return False
+    return bool(baseline.blocks & side.blocks) and baseline.in_turn_with(side)
+
+
+Value = tuple[str, str, float]
+"""Machine id, block, value."""
+
+
+def _paired(a: list[Value], b: list[Value], floor: float | None) -> Contrast:
+    """Several trials of one side in a block count as their geometric mean."""
+    of_a, of_b = _by_block(a), _by_block(b)
+    shared = sorted(of_a.keys() & of_b.keys())
+    alone = sum(len(side[block]) for side in (of_a, of_b) for block in side.keys() - shared)
+    means = [[_mean(side[block]) for block in shared] for side in (of_a, of_b)]
+    found = estimates.paired(means[0], means[1], floor=floor or 0.0)
+    why = "" if found else _too_few(len(a), len(b), "fewer than two blocks in common")
+    return Contrast(design="paired", estimate=found, unpaired=alone, floor=floor, why=why)
+
+
+def _across(
+    a: list[Value],
+    b: list[Value],
+    metric: Metric,
+    floors: Floors,
+    floor: float | None,
+    of_kinds: bool,
+) -> Contrast:
+    sides = [_by_machine(a), _by_machine(b)]
+    own = tuple([_floor(floors, m, metric) or 0.0 for m in side] for side in sides)
+    values = [list(side.values()) for side in sides]
+    if of_kinds and min(map(len, sides)) > 1:
+        found = estimates.kinds_of_machines(values[0], values[1], floors=(own[0], own[1]))
+        return _made("kinds of machines", found, floor, len(a), len(b))
+    found = estimates.these_machines(values[0], values[1], floors=(own[0], own[1]))
+    return _made("these machines", found if all(sides) else None, floor, len(a), len(b))
+
+
+def _made(
+    design: Design, found: Estimate | None, floor: float | None, of_a: int, of_b: int
+) -> Contrast:
+    why = "" if found else _too_few(of_a, of_b, "one trial of a machine")
+    return Contrast(design=design, estimate=found, floor=floor, why=why)
+
+
+def _too_few(baseline: int, side: int, otherwise: str) -> str:
+    if min(baseline, side) == 0:
+        return "no trial on one side"
+    if baseline == side == 1:
+        return "one trial per side"
+    if min(baseline, side) == 1:
+        return "one trial on one side"
+    return otherwise
+
+
+def _by_block(values: list[Value]) -> dict[str, list[float]]:
+    found = defaultdict(list)
+    for _, block, value in values:
+        found[block].append(value)
+    return found
+
+
+def _by_machine(values: list[Value]) -> dict[str, list[float]]:
+    found = defaultdict(list)
+    for machine, _, value in values:
+        found[machine].append(value)
+    return found
+
+
+def _mean(values: list[float]) -> float:
+    if len(values) == 1:
+        return values[0]
+    return math.exp(math.fsum(map(math.log, values)) / len(values))
+
+
+def _floor(floors: Floors, machine_id: str, metric: Metric) -> float | None:
+    found = floors.get((machine_id, metric.name))
+    return None if found is None else found.sd_log

@@ -1,0 +1,208 @@
+"""The loop over events with a real store and ledger; the machines answer from a list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet.app.answering import Widths
+from fleet.app.homes import Home
+from fleet.app.measuring import Measuring
+from fleet.model.event import Event, Finished, Lost, Started
+from fleet.model.measure import TrialResult
+from fleet.model.trial import Attempt, Trial
+from fleet.plan.expand import Plan, expand
+from fleet.plan.resume import remaining
+from fleet.plan.stopping import contrasts
+from tests import builders
+from tests.builders_plan import machine, model, request
+
+HERE = machine("here", models=[model("tiny")])
+RATE = {8: 100.0, 512: 150.0}
+
+
+def result(attempt: Attempt, factor: float = 1.0, **changes: Any) -> TrialResult:
+    """129 tokens at the rate of the trial's batch."""
+    rate = RATE[int(attempt.trial.settings["num_batch"])] * factor
+    output_ns = round(128 / rate * 1e9)
+    reply = builders.reply(
+        output_tokens=129, output_ns=output_ns, ended_ns=60 * builders.MS + output_ns
+    )
+    record = builders.record(reply=reply, output_tokens_asked=129, point="chat")
+    on = HERE.engine
+    assert on is not None
+    return builders.result(
+        attempt,
+        digest="tiny-digest",
+        engine_version=on.version,
+        fingerprint=HERE.fingerprint,
+        requests=(record,),
+        **changes,
+    )
+
+
+@dataclass
+class Machines:
+    """A dispatcher whose one machine answers at once; what was dropped is not measured."""
+
+    answer: Callable[[Attempt], TrialResult] = result
+    ran: list[Attempt] = field(default_factory=list)
+    dropped: set[str] = field(default_factory=set)
+    lose_after: int | None = None
+
+    def run(self, queues: Mapping[str, Iterable[Attempt]]) -> Iterator[Event]:
+        for machine_id, queue in queues.items():
+            for attempt in queue:
+                if self.lose_after == len(self.ran):
+                    yield Lost(machine_id=machine_id, what="it went away")
+                    return
+                if attempt.trial.trial_id not in self.dropped:
+                    yield Started(machine_id=machine_id, attempt=attempt)
+                    self.ran.append(attempt)
+                    yield Finished(machine_id=machine_id, result=self.answer(attempt))
+
+    def drop(self, machine_id: str, trial_ids: Iterable[str]) -> None:
+        self.dropped.update(trial_ids)
+
+    def acknowledge(self, machine_id: str, attempt_id: str) -> None: ...
+    def cancel(self) -> None: ...
+
+
+@dataclass
+class Quiet:
+    def began(self, plan: Plan, queues: dict[str, int]) -> None: ...
+    def event(self, event: Event) -> None: ...
+    def say(self, text: str) -> None: ...
+    def not_needed(self, machine_id: str, trials: int, why: str) -> None: ...
+
+
+def planned(**changes: Any) -> Plan:
+    fields: dict[str, Any] = {
+        "settings": {"num_batch": [8, 512]},
+        "repeats": {"least": 3, "most": 8},
+        "canary": "on",
+    }
+    return expand(request(**{**fields, **changes}), [HERE])
+
+
+def measure(folder: Path, plan: Plan, machines: Machines) -> Measuring:
+    home = Home(folder)
+    left = remaining(plan, home.attempts(plan.request))
+    with closing(home.ledger()) as ledger:
+        submission = ledger.begin(plan.request, plan.session)
+        measuring = Measuring(
+            plan,
+            left.attempts,
+            machines,
+            home,
+            ledger,
+            submission,
+            Quiet(),  # type: ignore[arg-type]
+        )
+        measuring.run()
+        ledger.end(submission, "done")
+    return measuring
+
+
+def shown(trials: Iterable[Trial]) -> list[tuple[str, int]]:
+    return [(trial.role, trial.block) for trial in trials]
+
+
+def test_it_stops_at_least_where_all_is_known_and_a_canary_ends_it(tmp_path: Path) -> None:
+    machines = Machines()
+    measuring = measure(tmp_path, planned(), machines)
+    assert shown(a.trial for a in machines.ran) == [
+        *[("canary", 0), ("measure", 0), ("measure", 0)],
+        *[("canary", 1), ("measure", 1), ("measure", 1)],
+        *[("canary", 2), ("measure", 2), ("measure", 2)],
+        ("canary", 3),
+    ]
+    assert (measuring.done, measuring.failed, measuring.waiting) == (6, 0, 0)
+    again = Machines()
+    measure(tmp_path, planned(), again)
+    assert again.ran == [], "what was known stays known, and no canary is asked for alone"
+
+
+def test_wide_ratios_are_measured_to_the_cap(tmp_path: Path) -> None:
+    factors = iter([1.0, 1.3, 0.8, 1.2, 0.7, 1.1, 1.4, 0.9] * 4)
+
+    def wild(attempt: Attempt) -> TrialResult:
+        return result(attempt, next(factors))
+
+    machines = Machines(answer=wild)
+    measuring = measure(tmp_path, planned(), machines)
+    assert measuring.done == 16
+    assert shown(a.trial for a in machines.ran)[-1] == ("canary", 8)
+
+
+def test_a_canary_that_fails_is_tried_once_and_fails_nothing(tmp_path: Path) -> None:
+    def answer(attempt: Attempt) -> TrialResult:
+        if attempt.trial.role == "canary":
+            return result(attempt, outcome="failed", reason="engine_busy", transient=True)
+        return result(attempt)
+
+    machines = Machines(answer=answer)
+    measuring = measure(tmp_path, planned(), machines)
+    assert (measuring.done, measuring.failed) == (6, 0)
+    assert [a.fence for a in machines.ran] == [0] * 10
+
+
+def test_a_block_that_has_begun_is_measured_to_its_end_retries_too(tmp_path: Path) -> None:
+    """A retry waits behind the blocks, and the stop rule lets it be."""
+    first = True
+
+    def answer(attempt: Attempt) -> TrialResult:
+        nonlocal first
+        if first and attempt.trial.role == "measure" and attempt.trial.block == 1:
+            first = False
+            return result(attempt, outcome="failed", reason="engine_busy", transient=True)
+        return result(attempt)
+
+    machines = Machines(answer=answer)
+    measuring = measure(tmp_path, planned(), machines)
+    assert (measuring.done, measuring.failed, measuring.waiting) == (8, 0, 0)
+    assert machines.ran[-1].fence == 1
+    blocks = [a.trial.block for a in machines.ran if a.trial.role == "measure" and a.fence == 0]
+    assert sorted(blocks) == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_a_lost_machine_fails_its_work_and_not_its_canaries(tmp_path: Path) -> None:
+    plan = planned(repeats=3)
+    measuring = measure(tmp_path, plan, Machines(lose_after=5))
+    assert (measuring.done, measuring.failed, measuring.waiting) == (3, 3, 0)
+
+
+def test_an_aa_run_is_never_cut_short(tmp_path: Path) -> None:
+    asked = planned(settings={"num_batch": 8}, repeats=5).request
+    plan = expand(asked.model_copy(update={"role": "noise"}), [HERE])
+    machines = Machines()
+    assert measure(tmp_path, plan, machines).done == 10
+    sides: Sequence[str] = [a.trial.side for a in machines.ran]
+    assert sorted(sides) == ["a"] * 5 + ["b"] * 5
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_open_store_sees_what_comes_and_survives_a_packer(tmp_path: Path, packed: bool) -> None:
+    plan, home = planned(), Home(tmp_path)
+    work = [trial for trial in plan.trials() if trial.role == "measure"]
+    wanted = contrasts(plan)
+    with closing(Widths(tmp_path, plan)) as widths:
+        assert widths.read(wanted) == {}
+        seen = []
+        for block in range(4):
+            for trial in work:
+                if trial.block == block:
+                    factor = 1 + 0.001 * block * (trial.settings["num_batch"] == 8)
+                    home.store.write(result(Attempt(trial=trial, fence=0), factor))
+            if packed:
+                home.store.pack(force=True)
+            seen += widths.read(wanted).values()
+    assert len(seen) == 4
+    assert seen[0] == float("inf")
+    assert all(later < earlier for earlier, later in pairwise(seen))

@@ -1,0 +1,135 @@
+"""Before a trial: the machine cools down, within a bound; one that tells nothing may rest."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from fleet.clock import SystemClock
+from fleet.errors import EngineNotRestarted, Interrupted
+from fleet.model.experiment import CoolDown
+from fleet.model.machine import Fact, FactValue, Fingerprint
+from fleet.ports import Stop
+from fleet.worker import cooling, not_begun
+from tests import builders
+
+
+class Clock:
+    """Moves only while it sleeps."""
+
+    def __init__(self) -> None:
+        self.now_ns = 0
+
+    def unix_ns(self) -> int:
+        return 1_700_000_000_000_000_000
+
+    def monotonic_ns(self) -> int:
+        return self.now_ns
+
+    def suspended_ns(self) -> int:
+        return 0
+
+    def sleep(self, seconds: float, stop: Stop) -> None:
+        self.now_ns += round(seconds * 1e9)
+
+
+def found(**facts: FactValue) -> Fingerprint:
+    told = tuple(Fact(name=name, value=value, source="test") for name, value in facts.items())
+    return Fingerprint(facts=told, hardware_id="h", software_id="s", condition_id="c")
+
+
+def cooled(wanted: CoolDown, looks: list[Fingerprint]) -> tuple[list[str], float | None]:
+    """(what was said, seconds waited) of a machine that is looked at again and again."""
+    clock, left = Clock(), iter(looks)
+    last = looks[-1]
+    waiting = cooling(wanted, lambda: next(left, last), clock, threading.Event())
+    said: list[str] = []
+    while True:
+        try:
+            said.append(next(waiting))
+        except StopIteration as ended:
+            return said, None if ended.value is None else ended.value / 1e9
+
+
+HEAVY, NOMINAL = found(thermal_class="heavy"), found(thermal_class="nominal")
+
+
+def test_a_cool_machine_is_not_waited_for() -> None:
+    assert cooled(CoolDown(), [NOMINAL]) == ([], 0)
+    assert cooled(CoolDown(), [found(gpu_temperature_c=59.9)]) == ([], 0)
+    assert cooled(CoolDown(thermal="heavy"), [HEAVY]) == ([], 0)
+
+
+def test_a_hot_one_is_looked_at_until_it_is_cool() -> None:
+    said, seconds = cooled(CoolDown(), [HEAVY, HEAVY, found(thermal_class="moderate"), NOMINAL])
+    assert seconds == 6
+    assert said == ["cools down, at most 5m: thermal pressure heavy"]
+
+
+@pytest.mark.parametrize("name", ["gpu_temperature_c", "cpu_temperature_c"])
+def test_the_warmest_sensor_counts(name: str) -> None:
+    hot = found(**{"thermal_class": "nominal", "gpu_temperature_c": 40.0, name: 71.6})
+    said, seconds = cooled(CoolDown(below_c=65), [hot, found(**{name: 64})])
+    assert (said, seconds) == (["cools down, at most 5m: 72 C, not below 65"], 2)
+
+
+def test_the_wait_has_a_bound_and_tells_how_it_goes_on() -> None:
+    said, seconds = cooled(CoolDown(at_most="65s"), [HEAVY])
+    assert seconds == 65
+    assert said == [
+        *["cools down, at most 65s: thermal pressure heavy"] * 3,
+        "not cool after 65s, measures all the same: thermal pressure heavy",
+    ]
+
+
+def test_a_machine_that_tells_nothing_rests_only_where_that_is_asked_for() -> None:
+    mute = found(thermal_class=None, chip="x")
+    assert cooled(CoolDown(), [mute]) == ([], None)
+    assert cooled(CoolDown(rest="10s"), [mute]) == (
+        ["rests 10s: it tells nothing of its heat"],
+        10,
+    )
+    assert cooled(CoolDown(rest="10s"), [NOMINAL]) == ([], 0), "it tells: no blind rest"
+
+
+def test_a_class_of_another_name_tells_nothing() -> None:
+    assert cooled(CoolDown(), [found(thermal_class="lukewarm")]) == ([], None)
+
+
+@given(st.floats(-50, 150), st.floats(1, 120))
+def test_hot_and_cool_are_one_line_apart(warm: float, bound: float) -> None:
+    assert bool(CoolDown(below_c=bound).hot(found(temperature_c=warm))) == (warm >= bound)
+
+
+def test_stop_ends_the_wait_at_once() -> None:
+    stop = threading.Event()
+
+    waiting = cooling(CoolDown(), lambda: HEAVY, SystemClock(), stop)
+    next(waiting)
+    threading.Timer(0.05, stop.set).start()
+    began = time.monotonic()
+    assert list(waiting) == []
+    assert time.monotonic() - began < 0.5
+
+
+@pytest.mark.parametrize("wrong", [{"at_most": "0s"}, {"at_most": "soon"}, {"below_c": 0}])
+def test_bounds_that_cannot_be(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        CoolDown.model_validate(wrong)
+
+
+def test_what_ends_before_the_trial_is_a_result_too() -> None:
+    attempt = builders.attempt()
+    failed = not_begun(attempt, EngineNotRestarted("still the same"), Clock())
+    assert (failed.outcome, failed.reason, failed.transient) == (
+        "failed",
+        "engine_not_restarted",
+        True,
+    )
+    assert (failed.attempt_id, failed.detail) == (attempt.attempt_id, "still the same")
+    assert not_begun(attempt, Interrupted("stopped"), Clock()).outcome == "cancelled"
