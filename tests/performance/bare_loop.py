@@ -50,6 +50,7 @@ from fleet.prompts import WORDS
 from fleet.wiring import WorkerSpec
 from fleet.worker import NodeWorker
 from tests import ollama_server
+from tests.tools import install_ollama
 
 MODEL = "tiny-llama-16x1024"
 PROMPT_TOKENS = 512
@@ -82,6 +83,9 @@ class Rates:
 
 
 def fill(table: Table, quick: bool) -> None:
+    if install_ollama.find() is None:
+        _table.note(ollama_server.WHY_ABSENT)
+        return
     with tempfile.TemporaryDirectory(prefix="fleet-bare-loop-") as name:
         folder = Path(name)
         with ollama_server.real_ollama(folder, models={}) as server:
