@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from fleet.app.interrupts import interruptible
 from fleet.compare.axes import check_axis
 from fleet.compare.comparison import compare
+from fleet.compare.noise import noise_floors
 from fleet.compare.reader import generations, open_store
 from fleet.compare.results import results
 from fleet.compare.text import comparison_lines, results_lines
@@ -48,7 +49,9 @@ class Widths:
         if not self._by or not wanted:
             return {}
         name, session = self._plan.request.experiment.name, self._plan.session
-        pairs = widths(self._store(), name, session, self._by, _baseline(self._plan))
+        con = self._store()
+        floors = noise_floors(con)
+        pairs = widths(con, name, session, self._by, _baseline(self._plan), floors)
         found = {}
         for contrast in wanted:
             known = [width for cells, width in pairs.items() if cells <= contrast.cells]
@@ -84,6 +87,7 @@ def answer_lines(home: Path, plan: Plan) -> list[str]:
                     experiment=name,
                     where=f"session={plan.session}",
                     baseline=_baseline(plan),
+                    floors=noise_floors(con),
                 )
             except UserError as problem:
                 lines += ["", problem.what]

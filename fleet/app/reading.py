@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fleet.app.interrupts import interruptible
 from fleet.compare.comparison import compare
+from fleet.compare.noise import noise_floors
 from fleet.compare.outcome import Comparison
 from fleet.compare.reader import Row, open_store, rows
 from fleet.compare.results import ResultRow, Shown, results, show
@@ -56,6 +57,7 @@ def read_comparison(homes: Sequence[Path], asked: Comparing) -> Comparison:
             allow_diff=asked.allow_diff,
             pool=asked.pool,
             same_within=asked.same_within,
+            floors=noise_floors(con),
         )
 
 

@@ -9,8 +9,8 @@ import typer
 from fleet.cli import options
 
 EPILOG = """\b
-    fleet metrics
-    fleet metrics --markdown > metrics.md
+    fleet metrics                          what each number and flag means
+    fleet metrics --markdown               as a page of tables
 """
 
 

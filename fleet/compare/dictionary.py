@@ -208,7 +208,8 @@ FLAGS = (
     Flag(
         name="drifting",
         kind="qualified",
-        rule="the session's canaries (four or more) follow their order, and move by 3 % or more",
+        rule="the session's canaries (four or more) follow their order as one in a hundred "
+        "sessions without a drift does, and move by 3 % or more",
     ),
     Flag(name="on_battery", kind="qualified", rule="the machine ran on its battery"),
     Flag(

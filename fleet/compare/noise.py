@@ -18,6 +18,9 @@ from fleet.compare.views import question
 
 METRICS = {"prefill": "prefill_tokens_per_s", "decode": "decode_tokens_per_s"}
 
+ANY_NOISE = "select 1 from trials where role = 'noise' limit 1"
+"""Most stores have none, and need not be read whole to find that."""
+
 LEAST_BLOCKS = 5
 LEAST_TRIALS = 2 * LEAST_BLOCKS
 """From fewer the interval of a standard deviation is wider than a factor of two."""
@@ -98,6 +101,8 @@ def noise_runs(
     con: duckdb.DuckDBPyConnection, experiment: str | None = None, session: int | None = None
 ) -> list[NoiseRun]:
     """All of them, or those of one experiment and session; the latest last."""
+    if not rows(con, ANY_NOISE):
+        return []
     runs: dict[tuple[object, ...], NoiseRun] = {}
     for row in rows(con, question("noise")):
         if experiment in (None, row["experiment"]) and session in (None, row["session"]):

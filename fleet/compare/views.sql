@@ -23,7 +23,7 @@ qualify row_number() over (partition by attempt_id order by folder) = 1;
 -- another digest, engine, hardware or GPU limit is other work and keeps its own row.
 create or replace view attempts as
 select
-  * replace (coalesce(role, 'measure') as role),
+  *,
   -- The two clocks that the sleep is read from are read one after the other: below 0.1 s is noise.
   coalesce(suspended_ns > 100_000_000, false) as suspended,
   coalesce(context_length <> num_ctx, false) as wrong_context,
@@ -35,7 +35,8 @@ select
 from {trials}
 where outcome = 'ok'
 qualify row_number() over (
-  partition by trial_id, digest, engine_version, engine_environment, hardware_id, gpu_limit_mb
+  partition by
+    role, trial_id, digest, engine_version, engine_environment, hardware_id, gpu_limit_mb
   order by suspended or wrong_context, fence, folder
 ) = 1;
 
@@ -199,7 +200,7 @@ join attempts t using (attempt_id, folder);
 
 -- One row per request that counts: warm-ups, canaries and invalid ones left out.
 create or replace view clean as
-select * from requests_flagged where valid and not warmup and role = 'measure';
+select * from requests_flagged where valid and not warmup and coalesce(role, 'measure') = 'measure';
 
 -- One row per attempt (of whatever role) and point: medians over the point's valid requests.
 create or replace view trial_points as
@@ -306,15 +307,19 @@ create or replace view noise_trials as
 select * from trial_points where role = 'noise';
 
 -- One row per measured trial and point, with the labels that keep it apart. A session drifts on
--- a machine where four or more canaries follow their order (correlation of 0.8 or more) and move
--- by 3 % or more from the first to the last.
+-- a machine where four or more canaries follow their order, more closely than one in a hundred
+-- sessions without a drift does (the correlation's bound for 4, 5, ... 13 of them), and move by
+-- 3 % or more from the first to the last.
 create or replace view speeds as
 select
   * exclude (role, throttled, canary_log, canary_block, canaries, correlation, log_change),
   concat_ws(' ',
     case when spilled then 'spilled' end,
     case when throttled then 'throttled' end,
-    case when canaries >= 4 and abs(correlation) >= 0.8 and abs(log_change) >= 0.03
+    case when canaries >= 4 and abs(log_change) >= 0.03
+        and abs(correlation) >= [
+          0.990, 0.959, 0.917, 0.875, 0.834, 0.798, 0.765, 0.735, 0.708, 0.684
+        ][least(canaries, 13) - 3]
       then 'drifting' end,
     case when on_battery then 'on_battery' end,
     case when foreign_load then 'foreign_load' end,
@@ -336,7 +341,7 @@ from (
   from trial_points
   window session_of_machine as (partition by experiment, session, machine_id)
 )
-where role = 'measure';
+where coalesce(role, 'measure') = 'measure';
 
 -- One row per cell and point of one session: medians over its trials. What must not be pooled
 -- (another digest, engine version or flag) makes a row of its own.

@@ -139,6 +139,8 @@ def _reused_tokens(question: Question, reply: Reply) -> int | None:
     An engine that says what came from its cache is believed; the results then hold that too.
     """
     before, reused = question.before, question.reused_tokens
+    if reused is None and question.reuse:
+        return reply.cached_tokens
     if before is None or reused is None or reply.cached_tokens is not None:
         return reused
     if not (before.prompt_ns and before.prompt_tokens and reply.prompt_ns and reply.prompt_tokens):

@@ -226,6 +226,8 @@ def test_a_machine_that_throttles_shows_its_burst_and_its_sustained_speed(
         ((96, 97, 98, 99, 100), "drifting"),
         ((100, 99, 97), ""),  # too few to tell
         ((100, 96, 100, 96, 100), ""),  # no order
+        ((100, 96.5, 98.5, 96.5, 96), ""),  # hardly an order: r is -0.78
+        ((100, 97, 98, 96), ""),  # of so few, even r of -0.86 is chance
         ((100, 99.5, 99, 98.5, 98), ""),  # too little
     ],
 )

@@ -223,6 +223,14 @@ def test_what_is_reused_after_thinking_is_not_known() -> None:
     assert [r.reused_tokens for r in result.requests] == [0, None, None]
 
 
+def test_an_engine_that_says_what_it_reused_is_believed() -> None:
+    engine = WorkEngine(
+        lambda ask, reply: replace(reply, first_thinking_ns=1, cached_tokens=9 if ask.reuse else 0)
+    )
+    result = run(engine, Job(name="talk", turns=TURNS, requests=1, warmup=0))
+    assert [r.reused_tokens for r in result.requests] == [0, 9, 9]
+
+
 @pytest.mark.parametrize(
     ("changes", "known"),
     [
