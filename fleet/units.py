@@ -58,6 +58,13 @@ def show_ns(duration_ns: float) -> str:
     return f"{duration_ns:.0f} ns"
 
 
+def show_time(duration_ns: float) -> str:
+    """`2m18s`, `1h02m05s`: what took minutes, to the second."""
+    minutes, seconds = divmod(round(duration_ns / NS_PER_S), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m{seconds:02d}s" if hours else f"{minutes}m{seconds:02d}s"
+
+
 def show_bytes(size_bytes: float) -> str:
     """Binary units: `8.1 MiB`, `60.9 GiB`."""
     for unit_bytes, unit in ((2**40, "TiB"), (GIB, "GiB"), (MIB, "MiB"), (2**10, "KiB")):

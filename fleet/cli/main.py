@@ -9,6 +9,7 @@ import typer
 
 from fleet import __version__
 from fleet.cli import (
+    answers,
     cluster,
     comparing,
     configuration,
@@ -66,6 +67,7 @@ def build() -> typer.Typer:
         reading,
         comparing,
         noise,
+        answers,
         querying,
         watching,
         importing,

@@ -10,7 +10,8 @@ from fleet.model.experiment import SimulatedEngine
 
 def shipped_prompts() -> dict[str, str]:
     folder = shipped_folder("jobs")
-    jobs = (read_job(folder / f"{name}.yaml").noun for name in names_in(folder))
+    # of jobs that ask the same, the first by name
+    jobs = (read_job(folder / f"{name}.yaml").noun for name in reversed(names_in(folder)))
     return {job.prompt: job.name for job in jobs if job is not None and job.prompt is not None}
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from fleet.model.checks import Check
 from fleet.model.noun import Noun
 
 Think = bool | Literal["low", "medium", "high", "max"]
@@ -169,6 +170,13 @@ class Job(Noun):
     """Thinking as the engine names it; left out: sent as the model's own default."""
     keep_text: bool = False
     """Keep the answers in the answers table."""
+    fixed_prompt: bool = False
+    """Send the prompt alone, word for word the same each time, so that answers can be compared;
+    needs load: request, since an engine knows a prompt that it was asked before. output_tokens is
+    then a bound: an answer may end where it ends."""
+    checks: tuple[Check, ...] = ()
+    """Looked at by `fleet answers`; they change nothing measured, so they are no part of the
+    job's identity."""
 
     @model_validator(mode="after")
     def _holds_together(self) -> Job:
@@ -227,6 +235,8 @@ class Job(Noun):
             yield "page_cache: drop needs load: request"
         if self.load == "request" and (self.turns or any(p.concurrency > 1 for p in self.points)):
             yield "load: request is measured with one stream, and not in a conversation"
+        if self.fixed_prompt and (self.load == "trial" or any(p.exact for p in self.points)):
+            yield "fixed_prompt needs a prompt of its own and load: request"
         if self.load == "request" and any(p.depth_tokens for p in self.points):
             yield "load: request leaves nothing in the context: depth_tokens must be 0"
 
@@ -239,6 +249,6 @@ class Job(Noun):
         return sum(len(text.split()) + point.output_tokens for text in texts)
 
     def content(self) -> dict[str, object]:
-        """What identifies this job: everything but `why`, with defaults left out."""
-        written = {"why", "prompt_file", "prompts_file", "grid"}
+        """What identifies this job: everything but `why` and checks, with defaults left out."""
+        written = {"why", "prompt_file", "prompts_file", "grid", "checks"}
         return self.model_dump(exclude_defaults=True, exclude=written, mode="json")

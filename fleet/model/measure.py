@@ -93,7 +93,8 @@ class RequestRecord:
     warmup: bool
     prompt_tokens_asked: int | None
     depth_tokens: int
-    output_tokens_asked: int
+    output_tokens_asked: int | None
+    """None: as many as the answer takes, up to a bound."""
     seed: int
     nonce: str
     reply: Reply

@@ -121,7 +121,7 @@ def _record(
         warmup=question.warmup,
         prompt_tokens_asked=question.prompt_tokens,
         depth_tokens=question.depth_tokens,
-        output_tokens_asked=question.output_tokens,
+        output_tokens_asked=None if trial.job.fixed_prompt else question.output_tokens,
         seed=trial.seed,
         nonce=question.nonce,
         reply=_from_zero(reply, zero_ns),

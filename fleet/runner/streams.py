@@ -48,7 +48,7 @@ class Stream:
         for _ in self._rounds():
             if self.asking.trial.job.turns:
                 self._converse(len(self.asking.trial.job.turns))
-            elif self.point.concurrency > 1 or self.point.seconds:
+            elif self.point.concurrency > 1 or self.point.seconds or self._fixed:
                 self._single()
             else:
                 self._until_long_enough()
@@ -132,7 +132,14 @@ class Stream:
         self.free_ns = reply.ended_ns if self.point.concurrency > 1 else None
         return reply
 
+    @property
+    def _fixed(self) -> bool:
+        """Word for word the same each time: the answer would be, too, and may end where it ends."""
+        return self.asking.trial.job.fixed_prompt
+
     def _nonce(self) -> str:
+        if self._fixed:
+            return ""
         trial = self.asking.trial
         name = self.point.name(trial.job.name)
         parts = trial.seed, trial.model, trial.job.name, name, trial.block

@@ -68,8 +68,8 @@ def test_what_is_shipped() -> None:
     ]  # fmt: skip
     assert names_in(JOBS) == [
         "chat", "cold-load", "concurrency", "conversation", "conversation-anew", "depth", "gold",
-        "grid", "noise", "prefill-decode", "quickstart", "regularization", "soak", "synthetic",
-        "warm-load",
+        "grid", "noise", "prefill-decode", "quickstart", "regularization", "side-by-side", "soak",
+        "synthetic", "warm-load",
     ]  # fmt: skip
 
 
@@ -353,7 +353,7 @@ def test_the_door_sign_names_every_file(folder_of: Path) -> None:
 
 def test_a_shipped_prompt_is_known_by_its_job() -> None:
     prompts = fleet.config.shipped_prompts()
-    assert set(prompts.values()) == {"chat", "gold", "regularization", "warm-load"}
+    assert set(prompts.values()) == {"chat", "cold-load", "gold", "regularization"}
     gold = "describe the relativistic effects that result in gold appearing yellowish"
     assert prompts[gold] == "gold"
 

@@ -219,3 +219,26 @@ def test_points_come_in_a_seeded_order_that_changes_with_the_block(engine: WordE
         for block in range(6)
     }
     assert len(orders) > 1
+
+
+def test_a_fixed_prompt_goes_out_alone_and_from_a_fresh_load_each_time(engine: WordEngine) -> None:
+    fixed = {"load": "request", "warmup": 0, "fixed_prompt": True}
+    first = run(engine, job=builders.job(**fixed))
+    run(engine, job=builders.job(**fixed), block=1)
+    run(engine, job=builders.job(**fixed, api="generate"))
+    prompts = {(ask.system, ask.prompt) for ask in engine.asked}
+    assert prompts == {(None, "why is gold yellow")}
+    assert [record.nonce for record in first.requests] == ["", ""]
+    assert len(engine.asked) == 6
+    assert engine.unloads == 3 * (1 + 2 + 1)
+
+
+def test_an_answer_to_a_fixed_prompt_may_end_where_it_ends(
+    engine: WordEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = engine.ask
+    stopped = lambda asked, stop: replace(ask(asked, stop), done_reason="stop")  # noqa: E731
+    monkeypatch.setattr(engine, "ask", stopped)
+    result = run(engine, job=builders.job(load="request", warmup=0, fixed_prompt=True))
+    assert [record.reply.done_reason for record in result.requests] == ["stop", "stop"]
+    assert [record.output_tokens_asked for record in result.requests] == [None, None]

@@ -56,3 +56,12 @@ def test_shown_as_people_say_it() -> None:
         "672.6",
         "12 346",
     ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(60, "1m00s"), (138.4, "2m18s"), (3599.6, "1h00m00s"), (7325, "2h02m05s")],
+)
+def test_a_long_time_is_shown_to_the_second(seconds: float, shown: str) -> None:
+    assert units.show_time(seconds * units.NS_PER_S) == shown
+    assert abs(units.go_duration_ns(shown) / units.NS_PER_S - seconds) <= 0.5

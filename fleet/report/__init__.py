@@ -1,0 +1,1 @@
+"""Results as files for people: one self-contained page each."""

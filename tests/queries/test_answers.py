@@ -1,0 +1,377 @@
+"""Which answers stand side by side, with which figures, and which outputs are held equal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet.compare.answers import NOT_KEPT, TABLES, Asked, jobs_with_answers, sheets
+from fleet.compare.answers_text import answers_lines
+from fleet.compare.reader import open_store
+from fleet.errors import ConfigError, UnknownName
+from fleet.model.answers import HASHES_ONLY, Agreement, Sheet
+from fleet.model.checks import Check
+from tests.builders_answers import FIXED, AnsweredStore, reference
+from tests.builders_compare import S
+
+OTHER = {"machine": "box", "machine_id": "machine-box"}
+
+
+def read(store: AnsweredStore, folder: Path, checks: Sequence[Check] = (), **asked: Any) -> Any:
+    con = open_store([store.write(folder / "results")], TABLES)
+    wanted = Asked(**asked)
+    return sheets(con, wanted, dict.fromkeys(jobs_with_answers(con, wanted), checks))
+
+
+def only(found: list[Sheet]) -> Sheet:
+    assert len(found) == 1
+    return found[0]
+
+
+def agreement(sheet: Sheet) -> Agreement:
+    assert len(sheet.agreements) == 1
+    return sheet.agreements[0]
+
+
+def test_a_column_for_each_model_with_the_figures_of_its_request(tmp_path: Path) -> None:
+    store = AnsweredStore()
+    stamps = {"sent_ns": S, "first_chunk_ns": 2 * S, "first_answer_ns": 3 * S, "ended_ns": 4 * S}
+    own_end = {"done_reason": "stop", "output_tokens_asked": 2048, **stamps}
+    store.said("a", "It is gold.", "why? well", ask=own_end)
+    store.said("b", "Relativity.", model="gpt-oss:120b", digest="digest-120b")
+    sheet = only(read(store, tmp_path))
+    assert (sheet.job, sheet.point, sheet.prompt) == ("chat", "chat", "why?")
+    big, small = sheet.answers
+    assert (big.name, big.text, big.thinking, big.ended) == (
+        *("gpt-oss:120b", "Relativity.", ""),
+        "cut at 201 tokens",
+    )
+    assert (small.words, small.characters, small.thinking_words, small.ended) == (3, 11, 2, "")
+    [timed] = small.timed
+    assert (timed.total_ns, timed.first_token_ns, timed.first_answer_ns) == (3 * S, 1 * S, 2 * S)
+    assert timed.decode_tokens_per_s == pytest.approx(100)
+    assert timed.flags == ""  # it ended of its own will: short of the budget, which is no fault
+    assert big.details == "output_tokens=201"
+
+
+def test_faults_of_a_request_are_told_beside_its_answer(tmp_path: Path) -> None:
+    store = AnsweredStore()
+    store.said("a", "x", suspended_ns=S, ask={"done_reason": "stop", "cached_tokens": 5})
+    assert only(read(store, tmp_path)).answers[0].timed[0].flags == "cached_prefix suspended"
+
+
+def test_the_first_measured_request_of_the_newest_session_speaks(tmp_path: Path) -> None:
+    store = AnsweredStore()
+    store.said("new2", "second block", session=1, block=2)
+    store.said("new1", "first block", session=1, block=1)
+    store.said("warm", "warm-up", session=1, block=0, ask={"warmup": True})
+    store.said("canary", "canary", session=1, block=0, role="canary", position=-1)
+    old = store.trials[0]["started_at"] - timedelta(days=1)
+    store.said("old", "old session", session=0, started_at=old)
+    store.said("failed", "failed", session=1, outcome="failed")
+    assert [each.text for each in only(read(store, tmp_path)).answers] == ["first block"]
+
+
+def test_machines_that_gave_the_same_answer_share_a_column(tmp_path: Path) -> None:
+    store = AnsweredStore()
+    store.said("a", "same")
+    store.said("b", "same", **OTHER)
+    store.said("c", "another", machine="third", machine_id="machine-third")
+    sheet = only(read(store, tmp_path))
+    assert [(each.text, [t.machine for t in each.timed]) for each in sheet.answers] == [
+        ("same", ["box", "studio"]),
+        ("another", ["third"]),
+    ]
+    text = "\n".join(answers_lines([sheet], 120))
+    assert "total on box" in text
+    assert "total on third" in text
+
+
+def test_columns_of_one_model_are_told_apart(tmp_path: Path) -> None:
+    store = AnsweredStore()
+    store.said("a", "one", settings="num_ctx=512 num_batch=8")
+    store.said("b", "two", settings="num_ctx=512 num_batch=16")
+    store.said("c", "three", settings="num_ctx=512 num_batch=16", **OTHER)
+    store.said("d", "four", model="tiny")
+    assert [each.title for each in only(read(store, tmp_path)).answers] == [
+        "gpt-oss:20b num_ctx=512 num_batch=16 on box",
+        "gpt-oss:20b num_ctx=512 num_batch=16 on studio",
+        "gpt-oss:20b num_ctx=512 num_batch=8",
+        "tiny",
+    ]
+
+
+def test_what_has_no_text_is_left_out_where_others_have_some(tmp_path: Path) -> None:
+    store = AnsweredStore()
+    store.said("a", "x")
+    for job, outputs in (("equal", ("y", "y")), ("unlike", ("y", "z"))):
+        content = FIXED.replace("chat", job)
+        for block, output in enumerate(outputs):
+            columns = {"job": job, "job_content": content, "block": block, "kept": False}
+            store.said(f"{job}{block}", output, **columns)
+    given = (reference(job="chat"),)
+    found = read(store, tmp_path / "all", references=given)
+    assert [(sheet.job, len(sheet.answers)) for sheet in found] == [("chat", 2), ("unlike", 0)]
+    assert [sheet.job for sheet in read(store, tmp_path / "one", job="equal")] == ["equal"]
+
+
+def test_unlike_prompts_are_unlike_questions(tmp_path: Path) -> None:
+    store = AnsweredStore()
+    store.said("a", "x")
+    store.said("b", "y", job_content=FIXED.replace("why?", "how?"))
+    assert [sheet.prompt for sheet in read(store, tmp_path)] == ["how?", "why?"]
+
+
+def test_the_prompt_is_that_of_the_turn_or_the_point(tmp_path: Path) -> None:
+    store = AnsweredStore()
+    talk = '{"name":"talk","turns":["hello","and then?"]}'
+    for turn in (0, 1):
+        asked = {"turn": turn, "point": f"talk@t{turn}"}
+        store.said(f"turn{turn}", "x", job="talk", job_content=talk, ask=asked)
+    points = '[{"output_tokens":5},{"label":"q-2","prompt":"own text"}]'
+    content = f'{{"name":"file","points":{points},"prompt":"of all"}}'
+    for point in ("file", "q-2"):
+        store.said(f"point {point}", "x", job="file", job_content=content, ask={"point": point})
+    assert [(sheet.point, sheet.prompt) for sheet in read(store, tmp_path)] == [
+        *(("file", "of all"), ("q-2", "own text")),
+        *(("talk@t0", "hello"), ("talk@t1", "and then?")),
+    ]
+
+
+def test_only_what_was_named_in_its_order(tmp_path: Path) -> None:
+    store = AnsweredStore()
+    store.said("a", "x", model="a")
+    store.said("b", "y", model="b")
+    store.said("c", "z", model="c")
+    sheet = only(read(store, tmp_path, models=("c", "a"), references=(reference(),)))
+    assert [each.name for each in sheet.answers] == ["c", "a", "elsewhere"]
+    assert {each.model for each in sheet.agreements} == {"a", "c"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"experiment": "goldn"}, "goldn: unknown experiment .* did you mean golden"),
+        ({"job": "chatt"}, "chatt: unknown job .* did you mean chat"),
+        ({"models": ("gpt-oss:21b",)}, "unknown model .* did you mean gpt-oss:20b"),
+        ({"machines": ("nobody",)}, "unknown machine .*there is studio"),
+    ],
+)
+def test_a_name_that_nobody_has(tmp_path: Path, asked: dict[str, Any], words: str) -> None:
+    store = AnsweredStore()
+    store.said("a", "x")
+    with pytest.raises(UnknownName, match=words.replace(" .* ", ".*")):
+        read(store, tmp_path, **asked)
+
+
+def test_equal_outputs_are_one_line(tmp_path: Path) -> None:
+    store = AnsweredStore()
+    store.said("a", "same")
+    store.said("b", "same", block=1)
+    store.said("c", "same", kept=False, **OTHER)
+    found = agreement(only(read(store, tmp_path)))
+    assert (found.requests, found.questions, found.repeated) == (3, 1, 1)
+    assert (found.machines, found.disagreements) == (("box", "studio"), ())
+    assert "the same prompt always gave the same output" in found.said()
+
+
+def test_where_two_machines_part_is_shown(tmp_path: Path) -> None:
+    store = AnsweredStore()
+    store.said("a", "gold is a yellow metal", "hm", engine_version="1")
+    store.said("b", "gold is a noble metal", "hm", engine_version="2", **OTHER)
+    sheet = only(read(store, tmp_path))
+    [pair] = agreement(sheet).disagreements
+    assert (pair.left, pair.right, pair.compared, pair.differing) == ("box", "studio", 1, 1)
+    assert pair.also == "engine version 2 against 1"
+    assert pair.contrast is not None
+    parting = pair.contrast.parting
+    assert (parting.where, parting.common, parting.common_words) == ("answer", "gold is a ", 3)
+    assert (parting.left, parting.right) == ("noble metal", "yellow metal")
+    lines = answers_lines([sheet], 100)
+    assert any(
+        line.endswith("1 of 1 prompt (also differs: engine version 2 against 1); they part after 3")
+        for line in lines
+    ), lines
+    assert "    studio:  yellow metal" in lines
+
+
+def test_thinking_that_differs_parts_first(tmp_path: Path) -> None:
+    store = AnsweredStore()
+    store.said("a", "x", "well now")
+    store.said("b", "y", "well then", **OTHER)
+    [pair] = agreement(only(read(store, tmp_path))).disagreements
+    assert pair.contrast is not None
+    assert (pair.contrast.parting.where, pair.contrast.parting.left) == ("thinking", "then")
+
+
+def test_a_machine_can_part_from_itself(tmp_path: Path) -> None:
+    store = AnsweredStore()
+    store.said("a", "one")
+    store.said("b", "other", block=1)
+    [pair] = agreement(only(read(store, tmp_path))).disagreements
+    assert (pair.left, pair.right, pair.counted()) == (
+        *("studio once", "studio again"),
+        "1 of 1 prompt",
+    )
+
+
+def test_equal_prompts_of_one_machine_are_counted_too(tmp_path: Path) -> None:
+    store = AnsweredStore()
+    for session, outputs in enumerate((("same", "one"), ("same", "other"))):
+        for block, output in enumerate(outputs):
+            asked = {"nonce": f"nonce {block}"}
+            store.said(f"{session}{block}", output, session=session, block=block, ask=asked)
+    found = agreement(only(read(store, tmp_path)))
+    assert (found.questions, found.repeated) == (2, 2)
+    assert [pair.counted() for pair in found.disagreements] == ["1 of 2 prompts"]
+
+
+def test_hashes_alone_tell_that_and_not_where(tmp_path: Path) -> None:
+    store = AnsweredStore()
+    store.said("a", "one", kept=False)
+    store.said("b", "other", kept=False, **OTHER)
+    sheet = only(read(store, tmp_path))
+    assert (sheet.answers, sheet.notes) == ((), (NOT_KEPT,))
+    assert agreement(sheet).disagreements[0].contrast is None
+    assert HASHES_ONLY in " ".join(" ".join(answers_lines([sheet], 100)).split())
+
+
+def test_a_pair_of_which_texts_were_kept_is_the_example(tmp_path: Path) -> None:
+    store = AnsweredStore()
+    for block, kept in ((0, False), (1, True)):
+        asked = {"nonce": f"nonce {block}"}
+        store.said(f"a{block}", f"left {block}", kept=kept, block=block, ask=asked)
+        store.said(f"b{block}", f"right {block}", kept=kept, block=block, ask=asked, **OTHER)
+    [pair] = agreement(only(read(store, tmp_path))).disagreements
+    assert (pair.compared, pair.differing) == (2, 2)
+    assert pair.contrast is not None
+    assert pair.contrast.parting.right == "left 1"
+
+
+@pytest.mark.parametrize(
+    "unlike",
+    [
+        {"ask": {"nonce": "another"}},
+        {"ask": {"seed": 2}},
+        {"ask": {"output_tokens_asked": 7}},
+        {"digest": "another"},
+        {"settings": "num_ctx=512"},
+        {"job_content": FIXED.replace("why?", "how?")},
+        {"engine": "embedded"},
+    ],
+)
+def test_what_was_not_the_same_question_is_not_compared(
+    tmp_path: Path, unlike: dict[str, Any]
+) -> None:
+    store = AnsweredStore()
+    store.said("a", "one")
+    store.said("b", "other", **OTHER, **unlike)
+    found = [each for sheet in read(store, tmp_path) for each in sheet.agreements]
+    assert [each.repeated for each in found] in ([0], [0, 0])
+    assert not any(each.disagreements for each in found)
+
+
+@pytest.mark.parametrize(
+    "left_out",
+    [{"temperature": 0.7}, {"temperature": None}, {"ask": {"concurrency": 4}}],
+)
+def test_answers_drawn_by_chance_or_in_a_batch_are_not_held_equal(
+    tmp_path: Path, left_out: dict[str, Any]
+) -> None:
+    store = AnsweredStore()
+    store.said("a", "one", **left_out)
+    store.said("b", "other", **{**OTHER, **left_out})
+    assert only(read(store, tmp_path)).agreements == ()
+
+
+def test_only_pairs_of_the_machines_named(tmp_path: Path) -> None:
+    store = AnsweredStore()
+    for name in ("one", "two", "three"):
+        store.said(name, name, machine=name, machine_id=name)
+    sheet = only(read(store, tmp_path, machines=("one", "two")))
+    [pair] = agreement(sheet).disagreements
+    assert {pair.left, pair.right} == {"one", "two"}
+    assert [each.timed[0].machine for each in sheet.answers] == ["one", "two"]
+
+
+def test_references_stand_last_and_are_scored_too(tmp_path: Path) -> None:
+    store = AnsweredStore()
+    store.said("a", "Gold IS yellow")
+    checks = [Check(contains="gold"), Check(similar_to_reference=0.9)]
+    given = reference(time_ns=138 * S, tokens=9, source="a page")
+    sheet = only(read(store, tmp_path, checks, references=(given,), contrasts=True))
+    ours, theirs = sheet.answers
+    assert theirs.is_reference
+    assert [(each.check, each.passed) for each in ours.scores] == [
+        ('contains "gold"', True),
+        ("similar to reference >= 0.9", True),
+    ]
+    assert [each.check for each in theirs.scores] == ['contains "gold"']
+    assert (theirs.output_tokens, theirs.timed[0].total_ns) == (9, 138 * S)
+    [against] = sheet.contrasts
+    assert (against.left, against.right) == ("elsewhere (reference)", "gpt-oss:20b")
+    text = "\n".join(answers_lines([sheet], 100))
+    assert "2m18s" in text
+    assert "a page" in text
+
+
+def test_similarity_is_told_without_being_asked(tmp_path: Path) -> None:
+    store = AnsweredStore()
+    store.said("a", "gold is yellow")
+    sheet = only(read(store, tmp_path, references=(reference(), reference("no", name="other"))))
+    assert [(each.check, each.value) for each in sheet.answers[0].scores] == [
+        ("similarity to elsewhere", pytest.approx(1)),
+        ("similarity to other", 0),
+    ]
+
+
+def test_a_reference_goes_to_its_job(tmp_path: Path) -> None:
+    store = AnsweredStore()
+    store.said("a", "x")
+    store.said("b", "y", job="gold", job_content=FIXED.replace("chat", "gold"))
+    found = read(store, tmp_path, references=(reference(job="gold"),))
+    assert [len(sheet.answers) for sheet in found] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("job", "words"),
+    [
+        ("glod", r"elsewhere.txt:3:1: job: no answers of glod .*did you mean gold"),
+        (None, r"elsewhere.txt:3:1: job: say which it answers.* chat, gold"),
+    ],
+)
+def test_a_reference_to_no_job_here(tmp_path: Path, job: str | None, words: str) -> None:
+    store = AnsweredStore()
+    store.said("a", "x")
+    store.said("b", "y", job="gold")
+    with pytest.raises(ConfigError, match=words):
+        read(store, tmp_path, references=(reference(job=job, line=3),))
+
+
+def test_an_empty_store_of_answers(tmp_path: Path) -> None:
+    assert read(AnsweredStore(), tmp_path, references=(reference(),)) == []
+
+
+def test_a_hostile_answer_moves_nothing_in_the_terminal(tmp_path: Path) -> None:
+    store = AnsweredStore()
+    store.said("a", "\x1b[2Jgone\x07 \u202eevil\u2066 \x9b31m tab\there", model="m\x1b[31m")
+    text = "\n".join(answers_lines(read(store, tmp_path), 100))
+    assert not set(text) & set("\x1b\x07\u202e\u2066\x9b\t")
+    assert r"\x1b[2Jgone\x07 \u202eevil\u2066 \x9b31m tab    here" in text
+
+
+def test_columns_where_they_fit_and_paragraphs_where_not(tmp_path: Path) -> None:
+    store = AnsweredStore()
+    store.said("a", "left " * 30, model="a")
+    store.said("b", "right 漢字 " * 30, model="b")
+    found = read(store, tmp_path)
+    wide, narrow = answers_lines(found, 100), answers_lines(found, 60)
+    abreast = [line for line in wide if "left" in line]
+    assert abreast
+    assert all(" | right" in line for line in abreast[1:-1])
+    assert not any("left" in line and "right" in line for line in narrow)
+    assert max(map(len, narrow)) <= 72
