@@ -46,13 +46,13 @@ SAY_EVERY_S = 30.0
 class NodeWorker:
     """One side of ports.Worker; one per machine."""
 
-    def __init__(self, spec: wiring.WorkerSpec) -> None:
+    def __init__(self, spec: wiring.WorkerSpec, *, clock: Clock | None = None) -> None:
         without_command_line_of_httpx()
         state = wiring.home_folder(spec.state or None)
         self._node = wiring.node(spec, state)
         self._engine: Engine | None = None
         self._spool = Spool(state / "spool" / self._node.machine_id)
-        self._clock = SystemClock()
+        self._clock = clock or SystemClock()
         self._stop = threading.Event()
         self._sampler = wiring.sampler(self._node, self._clock, self._stop)
         self._dropped: set[str] = set()

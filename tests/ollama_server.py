@@ -42,6 +42,12 @@ class RealOllama:
     """Name in Ollama to the GGUF file it was made from."""
     process: subprocess.Popen[bytes]
 
+    def create(self, name: str, file: Path) -> None:
+        """One more model, of a GGUF file."""
+        build = install_ollama.find()
+        assert build is not None
+        _create(build, self.log.parent, int(self.base_url.rpartition(":")[2]), name, file)
+
     def runners(self) -> list[int]:
         """Process ids of the llama-servers that it has started."""
         task = Path(f"/proc/{self.process.pid}/task")

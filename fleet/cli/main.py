@@ -21,6 +21,7 @@ from fleet.cli import (
     planning,
     querying,
     reading,
+    selftest,
     submitting,
     watching,
 )
@@ -77,6 +78,7 @@ def build() -> typer.Typer:
         configuration,
         cluster,
         doctor,
+        selftest,
     ):
         room.add(app)
     return app

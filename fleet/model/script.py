@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from fleet.model.machine import FactValue
 from fleet.model.noun import Noun
 
 
@@ -45,12 +46,15 @@ class Fault(Noun):
         "out_of_memory",
         "refuse",
         "stall",
+        "wrong_context",
+        "thinks_unasked",
+        "too_fast",
     ]
     """What happens."""
     request: int | None = Field(default=None, ge=0)
     """Which generation request since the server began, from 0; left out: each one."""
     model: str | None = None
-    """Only for this model."""
+    """Only for this model, whose own requests are then counted."""
 
 
 class ScriptedPower(Noun):
@@ -88,6 +92,11 @@ class MachineScript(Noun):
     wired_limit: bool = False
     """Of a Mac: fleet may set its wired limit, as after `fleet join --allow wired-limit`."""
     os_version: str = "1.0"
+    facts: dict[str, FactValue | Annotated[tuple[FactValue, ...], Field(min_length=1)]] = Field(
+        default_factory=dict
+    )
+    """More facts, such as power_source. A list is told look by look, its last value from then on:
+    a machine is looked at once for the plan, then before and after each trial."""
     engine_version: str = "0.32.15"
     noise_percent: float = Field(default=0.0, ge=0)
     """Standard deviation of a trial's speed around the scripted one, in per cent: each load of
@@ -101,3 +110,9 @@ class MachineScript(Noun):
     faults: tuple[Fault, ...] = ()
     power: ScriptedPower | None = None
     """What the machine draws; left out: it cannot tell."""
+    counters: Literal["scripted", "measured"] = "scripted"
+    """Times in the final record: those of the script, which no busy machine disturbs, or those that
+    passed, as a real server tells them; kept from the CPU, it does not catch up then either."""
+    written_log: str | None = None
+    """File to which the server adds, at each unload and at its end, what it wrote and when: a line
+    of JSON for each request."""

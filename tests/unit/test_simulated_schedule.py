@@ -1,5 +1,6 @@
 """The schedule of a simulated answer: pure arithmetic."""
 
+import time
 from dataclasses import replace
 from itertools import pairwise
 
@@ -7,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleet.engines.simulated.answer import _stream
 from fleet.engines.simulated.machine import ScriptedMachine
+from fleet.engines.simulated.protocol import Lines
 from fleet.engines.simulated.question import Question, Refusal, body_of, question_of
 from fleet.engines.simulated.schedule import Schedule, Speeds, schedule
 from fleet.model.script import MachineScript, ScriptedModel
@@ -107,7 +110,7 @@ def test_what_cannot_be_read_is_refused_as_the_real_server_does(
 
 def _factors(seed: int, noise_percent: float) -> list[float]:
     script = MachineScript(
-        chip="c", memory_gb=1, gpu_memory_mb=1, noise_percent=noise_percent, models={"m": MODEL}
+        chip="c", memory_gb=1, gpu_memory_mb=99, noise_percent=noise_percent, models={"m": MODEL}
     )
     machine = ScriptedMachine(script, seed)
     factors = []
@@ -132,3 +135,29 @@ def test_a_loaded_model_is_loaded_again_only_for_other_options() -> None:
     assert cold_ns == 200_000_000
     assert machine.load(ASKED)[1] < 1_000_000
     assert machine.load(replace(ASKED, load_options=(8192,)))[1] == cold_ns
+
+
+class _Waits:
+    """A wire that only notes until when it was to wait."""
+
+    def __init__(self) -> None:
+        self.until_ns: list[int] = []
+
+    def wait_until(self, due_ns: int) -> None:
+        self.until_ns.append(due_ns)
+
+    def begin_lines(self) -> None: ...
+
+    def line(self, line: bytes) -> None: ...
+
+
+@pytest.mark.parametrize("catches_up", [True, False])
+def test_a_server_kept_from_the_cpu_catches_up_only_with_its_script(catches_up: bool) -> None:
+    plan, wire = _plan(), _Waits()
+    second_ago_ns = time.monotonic_ns() - 1_000_000_000
+    lines = Lines(ASKED, 30, thinks=False)
+    _stream(wire, lines, plan, second_ago_ns, (), catches_up=catches_up)  # type: ignore[arg-type]
+    _, first_ns, second_ns, *_ = wire.until_ns
+    assert first_ns == second_ago_ns + plan.due_ns[0]
+    late_ns = second_ns - first_ns - 10_000_000
+    assert late_ns == 0 if catches_up else late_ns > 900_000_000

@@ -5,6 +5,7 @@ import statistics
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import httpx
@@ -13,6 +14,7 @@ import pytest
 from fleet.clock import SystemClock
 from fleet.engines.ollama import Ollama
 from fleet.engines.simulated import SimulatedServer, serve
+from fleet.engines.simulated.written import read
 from fleet.errors import Interrupted
 from fleet.model.measure import Ask, Reply
 from fleet.model.script import Fault, MachineScript, ScriptedModel
@@ -21,6 +23,7 @@ TOKENS = 24
 OPTIONS: dict[str, Any] = {"num_ctx": 1024, "num_batch": 256, "num_predict": TOKENS, "seed": 1}
 FAST = ScriptedModel(prefill_tokens_per_s=10_000, decode_tokens_per_s=2_000, load_s=0.01)
 STEADY = ScriptedModel(prefill_tokens_per_s=10_000, decode_tokens_per_s=200, load_s=0.01)
+LOGGED = ("refuse", "die_mid_stream", "no_final_record")
 ABSENT = ScriptedModel(
     prefill_tokens_per_s=1, decode_tokens_per_s=1, present=False, digest="d" * 64
 )
@@ -56,10 +59,11 @@ def _asked(
     model: str = "tiny",
     tokens: int = TOKENS,
     api: Literal["chat", "generate"] = "generate",
+    think: bool | None = None,
 ) -> Reply:
     """The reply that fleet's own client makes of it."""
     options = {**OPTIONS, "num_predict": tokens}
-    ask = Ask(model=model, api=api, prompt=" a b c", options=options, keep_text=True)
+    ask = Ask(model=model, api=api, prompt=" a b c", options=options, think=think, keep_text=True)
     return Ollama(base_url, clock=SystemClock()).ask(ask, stop or threading.Event())
 
 
@@ -226,6 +230,72 @@ def test_a_wrong_clock_is_in_the_counters_alone() -> None:
     before, hit = _with_fault("clock_wrong")
     assert before.output_ns is not None
     assert hit.output_ns == before.output_ns * 3 // 2
+
+
+def test_thinking_though_none_was_asked() -> None:
+    with serve(_script(Fault(kind="thinks_unasked", request=1))) as base_url:
+        before, hit = (_asked(base_url, api="chat", think=False) for _ in range(2))
+    assert before.thinking is None
+    assert hit.thinking is not None
+    assert len(hit.thinking.split()) == TOKENS // 4
+
+
+def test_measured_counters_are_of_what_was_written(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    with serve(_script(counters="measured", written_log=str(log))) as base_url:
+        reply = _asked(base_url)
+    (written,) = read(log)
+    assert reply.output_ns == written.tokens_ns[-1] - written.tokens_ns[0]
+    assert reply.prompt_ns == written.tokens_ns[0] - (written.evaluated_from_ns or 0)
+    assert reply.output_tokens == TOKENS
+
+
+def test_too_fast_is_faster_in_the_counters_and_on_the_wire() -> None:
+    before, hit = _with_fault("too_fast")
+    assert before.output_ns == 23 * 500_000
+    assert hit.output_ns == 23 * 500
+    assert hit.chunks == TOKENS
+    assert sum(hit.chunk_gaps_us) * 1000 < before.output_ns
+
+
+def test_another_context_is_in_force_than_was_asked() -> None:
+    with serve(_script(Fault(kind="wrong_context", model="tiny"))) as base_url:
+        for model in ("tiny", "steady"):
+            _generate(base_url, model=model, prompt="")
+        found = {name: model["context_length"] for name, model in _running(base_url).items()}
+    assert found == {"tiny:latest": 512, "steady:latest": 1024}
+
+
+def test_a_fault_of_one_model_counts_the_requests_of_that_model() -> None:
+    server = SimulatedServer(_script(Fault(kind="short_answer", model="tiny", request=1)))
+    server.start()
+    try:
+        models = ("gpt-oss:20b", "gpt-oss:20b", "tiny", "gpt-oss:20b", "tiny", "tiny")
+        counts = [_asked(server.url, model=model).output_tokens for model in models]
+        assert server.faults_done == ("short_answer",)
+    finally:
+        server.stop()
+    assert counts == [TOKENS, TOKENS, TOKENS, TOKENS, TOKENS // 2, TOKENS]
+
+
+def test_the_log_has_every_request_as_it_was_written(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    faults = [Fault(kind=kind, request=number) for number, kind in enumerate(LOGGED)]
+    with serve(_script(*faults, written_log=str(log))) as base_url:
+        replies = [_asked(base_url) for _ in (*LOGGED, "")]
+        assert not log.exists()  # written while nobody waits for an answer
+        _generate(base_url, prompt="", keep_alive=0)
+        assert len(list(read(log))) == len(replies)
+        streamed = _lines(_generate(base_url))
+    written = list(read(log))
+    assert [each.faults for each in written] == [*((kind,) for kind in LOGGED), (), ()]
+    assert [len(each.tokens_ns) for each in written] == [0, TOKENS // 2, TOKENS, TOKENS, TOKENS]
+    assert {(each.opening, each.prompt_tokens) for each in written} == {("a b c", 4)}
+    for reply, each in zip(replies[1:], written[1:-1], strict=True):
+        assert each.evaluated_from_ns is not None
+        assert reply.sent_ns < each.arrived_ns < each.evaluated_from_ns < each.tokens_ns[0]
+        assert each.tokens_ns[0] < (reply.first_chunk_ns or 0) < reply.ended_ns
+    assert written[-1].tokens_ns == [line["x_mono_ns"] for line in streamed[:-1]]
 
 
 def test_a_stall_lasts_until_the_client_gives_up() -> None:

@@ -11,6 +11,7 @@ from fleet.engines.simulated.protocol import Lines, idle_answer
 from fleet.engines.simulated.question import Question, Refusal, is_gpt_oss
 from fleet.engines.simulated.schedule import Schedule, schedule
 from fleet.engines.simulated.wire import JSON, Wire
+from fleet.engines.simulated.written import Written
 
 REFUSALS = {
     "busy": (503, "server busy, please try again.  maximum pending requests exceeded"),
@@ -21,21 +22,32 @@ REFUSALS = {
     "refuse": (400, "invalid options: refused by the machine's script"),
 }
 
+STARVED_NS = 1_000_000
 HEAD_EARLY_NS = 1_000_000
 """The head of the answer goes out this long before its first line, so the line is on time."""
 
 
-def answer(machine: ScriptedMachine, question: Question, wire: Wire) -> bool:
+def answer(machine: ScriptedMachine, question: Question, wire: Wire, arrived_ns: int) -> bool:
     """Answers one request; False where the connection is to be closed after it."""
-    entered_ns = time.monotonic_ns()
     machine.find(question.model)
     if not question.prompt_tokens:
         _load_or_unload(machine, question, wire)
         return True
-    faults = machine.count_request(question.model)
-    _refuse(machine, question, faults)
-    with machine.slot(question.model):
-        return _generate(machine, question, wire, faults, entered_ns)
+    number, faults = machine.count_request(question.model)
+    written = Written(
+        request=number,
+        model=question.model,
+        opening=question.opening,
+        prompt_tokens=question.prompt_tokens,
+        faults=tuple(sorted(faults)),
+        arrived_ns=arrived_ns,
+    )
+    try:
+        _refuse(machine, question, faults)
+        with machine.slot(question.model):
+            return _generate(machine, question, wire, faults, written)
+    finally:
+        machine.keep(written)
 
 
 def _load_or_unload(machine: ScriptedMachine, question: Question, wire: Wire) -> None:
@@ -62,12 +74,16 @@ def _generate(
     question: Question,
     wire: Wire,
     faults: Collection[str],
-    entered_ns: int,
+    written: Written,
 ) -> bool:
+    """Fills `written` as far as it comes, however it ends."""
     start_ns = time.monotonic_ns()
     loaded, load_ns = machine.load(question)
+    written.evaluated_from_ns = start_ns + load_ns
     if question.prompt_tokens >= question.context and not question.truncate:
         raise Refusal(400, _overlong(question))
+    measured = machine.script.counters == "measured"
+    thinks = question.thinks or "thinks_unasked" in faults
     with machine.heat.answering(start_ns + load_ns) as pace:
         plan = schedule(question, loaded.model, loaded.speeds, load_ns, faults, pace)
         known = machine.cache.take(question, len(plan.due_ns))
@@ -75,17 +91,21 @@ def _generate(
         if "stall" in faults:
             machine.fault_done("stall")
             wire.wait_for_the_end()
-        lines, last_ns = Lines(question, len(plan.due_ns)), start_ns + plan.due_ns[-1]
+        lines = Lines(question, len(plan.due_ns), thinks=thinks)
+        written.tokens_ns = lines.written_ns
         if machine.meter is not None:
+            last_ns = start_ns + plan.due_ns[-1]
             machine.meter.work(start_ns + load_ns, start_ns + plan.due_ns[0], last_ns)
         if question.stream:
-            _stream(wire, lines, plan, start_ns, faults)
+            _stream(wire, lines, plan, start_ns, faults, catches_up=not measured)
         else:
-            wire.wait_until(last_ns)
+            wire.wait_until(start_ns + plan.due_ns[-1])
+    if measured and "too_fast" not in faults:
+        plan = plan.as_written(written.evaluated_from_ns, lines.written_ns)
     _note(machine, question, faults)
     if "die_mid_stream" in faults:
         return False
-    total_ns = time.monotonic_ns() - entered_ns
+    total_ns = time.monotonic_ns() - written.arrived_ns
     if not question.stream:
         wire.body(lines.whole(plan, total_ns), JSON)
         return True
@@ -104,14 +124,28 @@ def _note(machine: ScriptedMachine, question: Question, faults: Collection[str])
 
 
 def _stream(
-    wire: Wire, lines: Lines, plan: Schedule, start_ns: int, faults: Collection[str]
+    wire: Wire,
+    lines: Lines,
+    plan: Schedule,
+    start_ns: int,
+    faults: Collection[str],
+    *,
+    catches_up: bool,
 ) -> None:
-    """Writes every token at its time; only half of them where the server is to die."""
+    """Writes every token at its time; only half of them where the server is to die.
+
+    A server that was kept from the CPU catches up with its script, which no real one could, or
+    all that follows is later too.
+    """
     wire.wait_until(start_ns + plan.due_ns[0] - HEAD_EARLY_NS)
     wire.begin_lines()
     written = len(plan.due_ns) // 2 if "die_mid_stream" in faults else len(plan.due_ns)
     for number in range(written):
-        wire.wait_until(start_ns + plan.due_ns[number])
+        due_ns = start_ns + plan.due_ns[number]
+        wire.wait_until(due_ns)
+        late_ns = time.monotonic_ns() - due_ns
+        if late_ns > STARVED_NS and not catches_up:
+            start_ns += late_ns
         wire.line(lines.token(number))
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import random
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from fleet.engines.simulated.cache import PromptCache
 from fleet.engines.simulated.heat import Heat
@@ -15,8 +17,9 @@ from fleet.engines.simulated.memory import placed
 from fleet.engines.simulated.power import PowerMeter
 from fleet.engines.simulated.question import Question, Refusal, same_model
 from fleet.engines.simulated.schedule import Speeds
+from fleet.engines.simulated.written import Written, append
 from fleet.model.machine import full_model_name
-from fleet.model.script import MachineScript, ScriptedModel
+from fleet.model.script import Fault, MachineScript, ScriptedModel
 from fleet.units import NS_PER_S
 
 WARM_LOAD_NS = 100_000
@@ -51,6 +54,8 @@ class ScriptedMachine:
         self._loaded: dict[str, Loaded] = {}
         self._loads = 0
         self.cache = PromptCache()
+        self._requests_of: Counter[str] = Counter()
+        self._written: list[Written] = []
         self._lock = threading.Lock()
         self._slots = {name: threading.Lock() for name in self._models}
 
@@ -92,17 +97,31 @@ class ScriptedMachine:
         with self._lock:
             self._present.discard(full_model_name(name))
 
-    def count_request(self, model: str) -> frozenset[str]:
-        """The faults that this request meets."""
+    def count_request(self, model: str) -> tuple[int, frozenset[str]]:
+        """This request's number since the server began, and the faults that it meets."""
+        name = full_model_name(model)
         with self._lock:
-            number = self.requests_seen
+            number, of_model = self.requests_seen, self._requests_of[name]
             self.requests_seen += 1
-            return frozenset(
-                fault.kind
-                for fault in self.script.faults
-                if fault.request in (None, number)
-                and (fault.model is None or same_model(fault.model, model))
-            )
+            self._requests_of[name] += 1
+        return number, frozenset(
+            fault.kind
+            for fault in self.script.faults
+            if _concerns(fault, model)
+            and fault.request in (None, number if fault.model is None else of_model)
+        )
+
+    def keep(self, written: Written) -> None:
+        if self.script.written_log is not None:
+            with self._lock:
+                self._written.append(written)
+
+    def write_log(self) -> None:
+        """What was kept since; not after each answer, whose end the client would see late."""
+        with self._lock:
+            kept, self._written = self._written, []
+            if self.script.written_log is not None and kept:
+                append(Path(self.script.written_log), kept)
 
     def fault_done(self, kind: str) -> None:
         with self._lock:
@@ -125,7 +144,7 @@ class ScriptedMachine:
             there = Loaded(
                 model=model,
                 options=question.load_options,
-                context=question.context,
+                context=self._context(question),
                 speeds=Speeds.of(model, factor=self._factor(), time_scale=self.script.time_scale),
             )
             self._loaded[name] = there
@@ -137,6 +156,15 @@ class ScriptedMachine:
         with self._lock:
             self._loaded.pop(full_model_name(name), None)
             self.cache.forget(name)
+        self.write_log()
+
+    def _context(self, question: Question) -> int:
+        """In force once loaded: what was asked, unless the script says otherwise."""
+        wrong = any(
+            fault.kind == "wrong_context" and _concerns(fault, question.model)
+            for fault in self.script.faults
+        )
+        return question.context // 2 if wrong else question.context
 
     def _factor(self) -> float:
         return drawn_factor(self.script.noise_percent, self._seed, self._attempt, self._loads)
@@ -150,3 +178,7 @@ def drawn_factor(noise_percent: float, seed: int, attempt_id: str, load: int) ->
     """
     chance = random.Random(f"{seed}/{attempt_id}/{load}")
     return math.exp(chance.gauss(0, noise_percent / 100))
+
+
+def _concerns(fault: Fault, model: str) -> bool:
+    return fault.model is None or same_model(fault.model, model)

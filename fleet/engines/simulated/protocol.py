@@ -99,9 +99,11 @@ class Lines:
     server has it, and `x_mono_ns` from the monotonic clock, for tests of a client's stamps.
     """
 
-    def __init__(self, question: Question, tokens: int) -> None:
+    def __init__(self, question: Question, tokens: int, *, thinks: bool) -> None:
         self._question = question
-        self._thinking = tokens // THINKING_SHARE if question.thinks else 0
+        self._thinking = tokens // THINKING_SHARE if thinks else 0
+        self.written_ns: list[int] = []
+        """When each token was written, as its line says it."""
         self._start = b'{"model":%s,"created_at":"' % json.dumps(question.model).encode()
         self._bodies = {
             thinking: [self._body(f" {word}", thinking) for word in WORDS]
@@ -110,7 +112,9 @@ class Lines:
 
     def token(self, number: int) -> bytes:
         body = self._bodies[number < self._thinking][number % len(WORDS)]
-        return self._line(body, b"false", b"")
+        now_ns = time.monotonic_ns()
+        self.written_ns.append(now_ns)
+        return self._line(body, b"false", b"", now_ns)
 
     def last(self, schedule: Schedule, total_ns: int) -> bytes:
         return self._final(schedule, total_ns, self._body("", False))
@@ -123,16 +127,17 @@ class Lines:
 
     def _final(self, schedule: Schedule, total_ns: int, body: bytes) -> bytes:
         told = {"done_reason": schedule.done_reason, **schedule.counters(total_ns)}
-        return self._line(body, b"true", b"," + json.dumps(told)[1:-1].encode())
+        more = b"," + json.dumps(told)[1:-1].encode()
+        return self._line(body, b"true", more, time.monotonic_ns())
 
-    def _line(self, body: bytes, done: bytes, more: bytes) -> bytes:
+    def _line(self, body: bytes, done: bytes, more: bytes, now_ns: int) -> bytes:
         return b'%s%s",%s,"done":%s%s,"x_mono_ns":%d}\n' % (
             self._start,
             created_at(time.time_ns()).encode(),
             body,
             done,
             more,
-            time.monotonic_ns(),
+            now_ns,
         )
 
     def _body(self, word: str, thinking: bool) -> bytes:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from fleet.model.machine import full_model_name
+from fleet.prompts import NONCE_WORDS
 
 Api = Literal["generate", "chat"]
 
@@ -38,6 +40,8 @@ class Question:
     load_options: tuple[object, ...]
     stream: bool
     truncate: bool
+    opening: str
+    """The first words asked: the nonce, where there is one."""
     unload: bool
     """keep_alive 0."""
     think: object
@@ -86,6 +90,7 @@ def question_of(body: Mapping[str, object], api: Api) -> Question:
         load_options=tuple(options.get(name) for name in LOAD_OPTIONS),
         stream=body.get("stream") is not False,
         truncate=body.get("truncate") is not False,
+        opening=_opening(texts),
         unload=body.get("keep_alive") in (0, "0", "0s"),
         think=body.get("think"),
         words=words,
@@ -115,6 +120,11 @@ def _texts(body: Mapping[str, object]) -> list[str]:
     if body.get("raw") and (body.get("system") or body.get("template") or body.get("context")):
         raise Refusal(400, "raw mode does not support template, system, or context")
     return [str(body.get(key) or "") for key in ("system", "prompt")]
+
+
+def _opening(texts: Sequence[str]) -> str:
+    words = (word for text in texts for word in text.split(maxsplit=NONCE_WORDS))
+    return " ".join(islice(words, NONCE_WORDS))
 
 
 def _messages(body: Mapping[str, object]) -> list[str]:

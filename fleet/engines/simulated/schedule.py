@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from fleet.engines.simulated.question import Question
@@ -14,6 +14,7 @@ CACHED_SHARE = 0.02
 """Part of the prefill time that is left where a fault says the prefix was cached."""
 WRONG_CLOCK = 1.5
 SLOWED = 2
+TOO_FAST = 1000
 LEAST_NS = 1000
 """What the real server reports for no time at all: a zero would be left out of the record."""
 
@@ -68,6 +69,13 @@ class Schedule:
     clock: float = 1.0
     """What the server's own durations are multiplied with."""
 
+    def as_written(self, evaluated_from_ns: int, tokens_ns: Sequence[int]) -> Schedule:
+        """With the times that passed, where tokens were written."""
+        if not tokens_ns:
+            return self
+        prompt_ns = tokens_ns[0] - evaluated_from_ns
+        return replace(self, prompt_ns=prompt_ns, due_ns=tuple(tokens_ns))
+
     def knowing(self, cached_tokens: int) -> Schedule:
         """Without the time for what is in the cache; the last token is always evaluated."""
         known = min(cached_tokens, self.prompt_tokens - 1)
@@ -101,6 +109,8 @@ def schedule(
     faults: Collection[str],
     pace: Pace = STEADY,
 ) -> Schedule:
+    if "too_fast" in faults:
+        speeds = replace(speeds, decode_ns=speeds.decode_ns / TOO_FAST)
     prompt_tokens = evaluated_tokens(question)
     count, reason = _answer_length(question, model, prompt_tokens)
     if "short_answer" in faults:

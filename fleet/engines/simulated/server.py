@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler
 from fleet.engines.simulated import protocol
 from fleet.engines.simulated.answer import answer
 from fleet.engines.simulated.machine import ScriptedMachine
-from fleet.engines.simulated.question import Refusal, body_of, model_of, question_of
+from fleet.engines.simulated.question import Question, Refusal, body_of, model_of, question_of
 from fleet.engines.simulated.state import restore, state_of
 from fleet.engines.simulated.wire import ClientGone, Wire
 from fleet.model.machine import full_model_name
@@ -57,6 +57,8 @@ class SimulatedServer:
         self._listener.shutdown()
         self._listener.hang_up()
         self._listener.server_close()
+        with contextlib.suppress(FileNotFoundError):  # who asked for the log has cleared up
+            self._machine.write_log()
         self._thread.join()
 
 
@@ -101,6 +103,12 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: _Listener
+    _arrived_ns = 0
+
+    def parse_request(self) -> bool:
+        """Called when the first line of a request is there; reading the rest takes its time."""
+        self._arrived_ns = time.monotonic_ns()
+        return super().parse_request()
 
     def do_GET(self) -> None:
         machine = self.server.machine
@@ -168,11 +176,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _generate(self, wire: Wire) -> None:
         question = question_of(body_of(self._content()), "generate")
-        self.close_connection |= not answer(self.server.machine, question, wire)
+        self.close_connection |= not self._answer(question, wire)
 
     def _chat(self, wire: Wire) -> None:
         question = question_of(body_of(self._content()), "chat")
-        self.close_connection |= not answer(self.server.machine, question, wire)
+        self.close_connection |= not self._answer(question, wire)
+
+    def _answer(self, question: Question, wire: Wire) -> bool:
+        return answer(self.server.machine, question, wire, self._arrived_ns)
 
     def _restore(self, wire: Wire) -> None:
         restore(self.server.machine, body_of(self._content()))
