@@ -29,8 +29,9 @@ JOB = {
         {"prompt_tokens": 16, "output_tokens": 128},
     ],
 }
-REQUESTS_PER_TRIAL = 5
-"""Of JOB: one count of the engine's own tokens, then a warm-up and a request for each point."""
+REQUESTS_PER_TRIAL = 8
+"""Of JOB: the engine's own tokens are counted four times, then a warm-up and a request for each
+point."""
 
 
 @dataclass(frozen=True, slots=True)

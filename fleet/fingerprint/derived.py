@@ -11,12 +11,17 @@ from fleet.fingerprint.facts import facts
 from fleet.fingerprint.sizes import MIB_PER_GIB, card_gb
 from fleet.model.machine import Fact, FactValue
 
+SIMULATED = "simulated"
+"""The architecture of a scripted machine, which is as fast as its script says; a practice fleet
+runs faster than life, and no memory holds it back."""
+
 
 def derived(known: Mapping[str, Fact]) -> Iterator[Fact]:
     """Only of machines that were looked at: no chip and no GPU give nothing."""
     values = {name: fact.value for name, fact in known.items()}
     if "chip" in known or "gpu" in known:
-        yield from _bandwidth(known, values)
+        if values.get("architecture") != SIMULATED:
+            yield from _bandwidth(known, values)
         yield from _gpu_memory(values)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from fleet.fingerprint.derived import SIMULATED
 from fleet.fingerprint.facts import facts
 from fleet.model.machine import Fact, FactValue
 from fleet.model.script import MachineScript
@@ -35,7 +36,7 @@ class ScriptedProbe:
             "os": script.os,
             "os_version": script.os_version,
             # Keeps its hardware hash apart from that of every real machine.
-            "architecture": "simulated",
+            "architecture": SIMULATED,
         }
         look, self._looks = self._looks, self._looks + 1
         more = {name: _told(value, look) for name, value in script.facts.items()}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders_flow import Fleet, names
+from tests.builders_flow import REQUESTS_PER_TRIAL, Fleet, names
 
 TRANSCRIPT = """\
 studio:~ me$ ollama run --verbose big:120b
@@ -82,9 +82,9 @@ def test_one_trial_whole(measured: Fleet) -> None:
     assert shown.startswith(f"{first}   1 attempt, ")
     assert "Apple M3 Ultra" in shown
     assert "naive-decode" in shown
-    assert shown.count("warm-up") == 3
+    assert shown.count("warm-up") == REQUESTS_PER_TRIAL - 2
     whole = measured("show", str(first), "--json").json()
-    assert len(whole["requests"]) == 5
+    assert len(whole["requests"]) == REQUESTS_PER_TRIAL
     assert "unknown trial" in measured("show", "trial-none", code=2).err
 
 

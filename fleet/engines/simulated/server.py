@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import socketserver
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -87,6 +88,11 @@ class _Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
         for connection in tuple(self._connections):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up between two requests has done nothing wrong."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
     def process_request(self, request: object, client_address: object) -> None:
         assert isinstance(request, socket.socket)
