@@ -50,8 +50,7 @@ class Widths:
             return {}
         name, session = self._plan.request.experiment.name, self._plan.session
         con = self._store()
-        floors = noise_floors(con)
-        pairs = widths(con, name, session, self._by, _baseline(self._plan), floors)
+        pairs = widths(con, name, session, self._by, _baseline(self._plan), noise_floors)
         found = {}
         for contrast in wanted:
             known = [width for cells, width in pairs.items() if cells <= contrast.cells]
@@ -87,7 +86,7 @@ def answer_lines(home: Path, plan: Plan) -> list[str]:
                     experiment=name,
                     where=f"session={plan.session}",
                     baseline=_baseline(plan),
-                    floors=noise_floors(con),
+                    floors=noise_floors,
                 )
             except UserError as problem:
                 lines += ["", problem.what]

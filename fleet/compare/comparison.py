@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
@@ -12,13 +12,13 @@ from fleet.compare import estimates
 from fleet.compare.axes import Metric, check_fact, check_metric
 from fleet.compare.causes import probable_cause
 from fleet.compare.closing import closing_lines, kept_apart, left_out, nothing, speaks_of
-from fleet.compare.designs import NO_FLOORS, Contrast, Floors, contrast
+from fleet.compare.designs import Contrast, Floors, contrast, no_floors
 from fleet.compare.differences import Differences, differences
 from fleet.compare.estimates import SAME_WITHIN
 from fleet.compare.naming import check_apart, is_called, of_sides, side_names
 from fleet.compare.outcome import Comparison, Group, Line
 from fleet.compare.sides import Bout, Side, bouts, is_across
-from fleet.compare.variants import read_variants
+from fleet.compare.variants import TOO_SHORT, read_variants
 from fleet.compare.verdict import show_percent, verdict
 from fleet.units import show_count
 
@@ -35,11 +35,11 @@ def compare(
     allow_diff: Sequence[str] = (),
     pool: bool = False,
     same_within: float = SAME_WITHIN,
-    floors: Floors = NO_FLOORS,
+    floors: Callable[[duckdb.DuckDBPyConnection], Floors] = no_floors,
 ) -> Comparison:
     """Every side against the baseline, on every piece of work that two of them did.
 
-    `floors`: what is known of each machine's noise; no verdict rests on a spread below it.
+    `floors` tells what is known of each machine's noise; no verdict rests on a spread below it.
     Raises UnknownName for an axis, side, metric, column or fact nobody has; UserError where
     there is nothing to compare; StoreUnusable.
     """
@@ -59,7 +59,7 @@ def compare(
         raise nothing(by, variants, name)
     asked = (_round(bout, metric, by, freed) for bout in found for metric in wanted)
     rounds = [each for each in asked if each is not None]
-    judged = list(_judged(rounds, floors, by, same_within))
+    judged = list(_judged(rounds, floors(con), by, same_within))
     groups = [group for group, _ in judged]
     return Comparison(
         by=by,
@@ -140,7 +140,7 @@ def _too_short(side: Side, metric: Metric) -> bool:
         return False
     if metric.note is None:
         return True
-    return side.notes(metric.note) <= {"too short for a rate", "not reported"}
+    return side.notes(metric.note) <= TOO_SHORT
 
 
 def _line(side: Side, metric: Metric) -> Line:

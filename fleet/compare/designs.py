@@ -45,6 +45,11 @@ Floors = Mapping[tuple[str, str], Floor]
 NO_FLOORS: Floors = {}
 
 
+def no_floors(_results: object) -> Floors:
+    """Nothing is known of any machine's noise."""
+    return NO_FLOORS
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contrast:
     """One side against the baseline; no estimate: `why` says what is missing."""

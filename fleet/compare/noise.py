@@ -13,13 +13,10 @@ from datetime import datetime
 import duckdb
 
 from fleet.compare.estimates import CONFIDENCE, Estimate, holm, paired, t_quantile, welch
-from fleet.compare.reader import Row, rows
+from fleet.compare.reader import Row, add_views, has_role, rows
 from fleet.compare.views import question
 
 METRICS = {"prefill": "prefill_tokens_per_s", "decode": "decode_tokens_per_s"}
-
-ANY_NOISE = "select 1 from trials where role = 'noise' limit 1"
-"""Most stores have none, and need not be read whole to find that."""
 
 LEAST_BLOCKS = 5
 LEAST_TRIALS = 2 * LEAST_BLOCKS
@@ -101,8 +98,9 @@ def noise_runs(
     con: duckdb.DuckDBPyConnection, experiment: str | None = None, session: int | None = None
 ) -> list[NoiseRun]:
     """All of them, or those of one experiment and session; the latest last."""
-    if not rows(con, ANY_NOISE):
+    if not has_role(con, "noise"):
         return []
+    add_views(con, "noise_trials")
     runs: dict[tuple[object, ...], NoiseRun] = {}
     for row in rows(con, question("noise")):
         if experiment in (None, row["experiment"]) and session in (None, row["session"]):

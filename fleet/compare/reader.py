@@ -17,20 +17,23 @@ READ_AT_ONCE = ("trials", "requests")
 
 MOST_THREADS = 4
 
+RAW = {table: f"raw_{table}" for table in TABLES}
+
 Row = dict[str, object]
 
 
 def open_store(
-    folders: Sequence[Path], tables: Sequence[str] = READ_AT_ONCE
+    folders: Sequence[Path], tables: Sequence[str] = READ_AT_ONCE, views: Sequence[str] = ()
 ) -> duckdb.DuckDBPyConnection:
-    """All views over all folders; an attempt that lies in two folders counts once.
+    """The views over all folders; an attempt that lies in two folders counts once.
 
-    `tables` not named are empty. Ask with `rows`. Raises StoreUnusable.
+    `tables` not named are empty. `views`: only these, with what they are made of. Ask with
+    `rows`. Raises StoreUnusable.
     """
     roots = generations(folders)
     con = duckdb.connect(config={"threads": min(MOST_THREADS, os.cpu_count() or 1)})
     try:
-        _create_views(con, roots, tables)
+        _create_views(con, roots, tables, views)
     except duckdb.Error as problem:
         _raise_unusable(roots, problem)
     con.execute("create temp table roots (root varchar)")
@@ -72,6 +75,16 @@ def rows(
         _raise_unusable(roots, problem)
 
 
+def has_role(con: duckdb.DuckDBPyConnection, role: str) -> bool:
+    """Whether any attempt was made as this; the files' own statistics tell it in no time."""
+    return bool(rows(con, "select 1 from raw_trials where role = ? limit 1", [role]))
+
+
+def add_views(con: duckdb.DuckDBPyConnection, *views: str) -> None:
+    """Those that were left out when the store was opened, where they are needed after all."""
+    con.execute(fill_views(RAW, views))
+
+
 def _answer(
     con: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[object] | None
 ) -> list[Row]:
@@ -81,7 +94,10 @@ def _answer(
 
 
 def _create_views(
-    con: duckdb.DuckDBPyConnection, roots: Sequence[Path], tables: Sequence[str]
+    con: duckdb.DuckDBPyConnection,
+    roots: Sequence[Path],
+    tables: Sequence[str],
+    views: Sequence[str],
 ) -> None:
     """Views are made over empty tables, then the tables become views over the files.
 
@@ -93,8 +109,7 @@ def _create_views(
             f"create temp table raw_{table} as "
             f"select *, 0 as folder from read_parquet({schema}) limit 0"
         )
-    raw = {table: f"raw_{table}" for table in TABLES}
-    con.execute(fill_views(raw, energy="readings" in tables))
+    con.execute(fill_views(RAW, views, energy="readings" in tables))
     for table in tables:
         con.execute(f"drop table raw_{table}")
         _create_raw(con, roots, table, by_name=False)

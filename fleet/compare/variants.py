@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import duckdb
@@ -30,6 +30,9 @@ def _in_force(fact: str, variable: str) -> str:
     found = f"if(engine_environment is null, null, coalesce({read}, {literal(NOT_SET)}))"
     return f"coalesce({asked}, {found})"
 
+
+TOO_SHORT = {"too short for a rate", "not reported"}
+"""Why a trial has no rate, where its work is such that none of its kind has one."""
 
 MADE = {
     "date": "started_at::date::varchar",
@@ -105,6 +108,13 @@ class Variant:
             raise TypeError(f"{column} holds one {type(values).__name__}, not one per trial")
         return values
 
+    def is_too_short(self, note: str) -> bool:
+        return {said for said in self.listed(note) if said} <= TOO_SHORT
+
+    def has(self, column: str) -> bool:
+        """Any trial has a value there."""
+        return any(value is not None for value in self.listed(column))
+
     def numbers(self, column: str) -> list[float | None]:
         return [None if value is None else float(value) for value in self.listed(column)]
 
@@ -123,14 +133,48 @@ def read_variants(
     clause, parameters = where_sql(where, [str(row["column_name"]) for row in columns], MADE)
     if experiment is not None:
         clause, parameters = f"{clause} and experiment = ?", [*parameters, experiment]
-    wanted = sorted(set[str]().union(*(metric.columns() for metric in metrics)))
+    asked = partial(_asked, con, by, clause, parameters)
+    metrics = tuple(metrics)
+    found = asked(metrics, naive=False)
+    return asked(metrics, naive=True) if _needs_naive(found, metrics) else found
+
+
+def _asked(
+    con: duckdb.DuckDBPyConnection,
+    by: str,
+    clause: str,
+    parameters: Sequence[object],
+    metrics: Sequence[Metric],
+    *,
+    naive: bool,
+) -> list[Variant]:
+    wanted = set[str]().union(*(metric.columns() for metric in metrics))
+    if not naive:
+        wanted -= {metric.naive or "" for metric in metrics}
     sql = question(
         "variants",
         axis="machine_id" if by == "machine" else MADE.get(by, f'"{by}"'),
-        metrics=", ".join(f"list({column}) as {column}" for column in wanted),
+        metrics=", ".join(f"list({column}) as {column}" for column in sorted(wanted)),
         where=clause,
     )
     return [Variant(row) for row in rows(con, sql, parameters)]
+
+
+def _needs_naive(found: Sequence[Variant], metrics: Sequence[Metric]) -> bool:
+    """Somebody has no rate where others have one, or for want of a known cache: then the naive
+    one is better than nothing. To read it for all costs a fifth of the whole question."""
+    for metric in metrics:
+        if metric.naive is None or metric.note is None:
+            continue
+        without = [variant for variant in found if not variant.has(metric.column)]
+        rated = {_work(variant) for variant in found if variant.has(metric.column)}
+        if any(_work(v) in rated or not v.is_too_short(metric.note) for v in without):
+            return True
+    return False
+
+
+def _work(variant: Variant) -> tuple[object, object]:
+    return variant.row["job"], variant.row["point"]
 
 
 MEASURED = {"flags", "prefill_note", "decode_note", "trial_id", "attempt_id", "why"}

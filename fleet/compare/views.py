@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 HERE = Path(__file__).parent
+_STATEMENT = re.compile(r"(?=^create or replace (?:view|macro) )", re.MULTILINE)
+_MADE = re.compile(r"create or replace (?:view|macro) (\w+)")
+_USED = re.compile(r"\b(?:from|join)\s+(\w+)|\b(\w+)\(")
+_COMMENT = re.compile(r"--[^\n]*")
+
 TABLES = ("trials", "requests", "readings", "fingerprints", "answers")
 
 
@@ -14,16 +20,35 @@ def views_sql(root: str = "current") -> str:
     return fill_views({table: union_of_files([root], table) for table in TABLES})
 
 
-def fill_views(sources: Mapping[str, str], *, energy: bool = True) -> str:
+def fill_views(
+    sources: Mapping[str, str], wanted: Collection[str] = (), *, energy: bool = True
+) -> str:
     """The views over the given table expressions; each has a column `folder`, a number.
 
-    Those of `energy` take a tenth of a second to bind, and few questions ask for them.
+    `wanted`: only these and what they are made of, since each takes milliseconds to bind; those
+    of `energy` take a tenth of a second, and few questions ask for them.
     """
-    texts = ("views.sql", "energy.sql") if energy else ("views.sql",)
-    text = "\n".join((HERE / name).read_text(encoding="utf-8") for name in texts)
+    names = ("views.sql", "energy.sql") if energy else ("views.sql",)
+    text = "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
+    if wanted:
+        text = _only(text, wanted)
     for table in TABLES:
         text = text.replace(f"{{{table}}}", sources[table])
     return text
+
+
+def _only(text: str, wanted: Collection[str]) -> str:
+    """The statements that make these views, what they name in turn, and nothing that makes others.
+
+    A view names only views that stand before it.
+    """
+    kept, needed = list[str](), set(wanted)
+    for statement in reversed(_STATEMENT.split(text)):
+        made = _MADE.match(statement)
+        if made is None or made[1] in needed:
+            kept.append(statement)
+            needed |= {name for pair in _USED.findall(_COMMENT.sub("", statement)) for name in pair}
+    return "".join(reversed(kept))
 
 
 def question(name: str, **blanks: str) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import duckdb
 
 from fleet.compare import estimates
 from fleet.compare.axes import METRICS, Metric, check_axis
-from fleet.compare.designs import NO_FLOORS, Floors, contrast
+from fleet.compare.designs import Floors, contrast, no_floors
 from fleet.compare.naming import is_called, side_names
 from fleet.compare.sides import Bout, Side, bouts, is_across
 from fleet.compare.variants import read_variants
@@ -27,7 +27,7 @@ def widths(
     session: int,
     by: str,
     baseline: str | None = None,
-    floors: Floors = NO_FLOORS,
+    floors: Callable[[duckdb.DuckDBPyConnection], Floors] = no_floors,
 ) -> Mapping[frozenset[Cell], float]:
     """Widest relative half-width over points and metrics, per pair of baseline and side.
 
@@ -45,10 +45,11 @@ def widths(
         freed=frozenset(),
     )
     widest: dict[frozenset[Cell], float] = {}
+    known = floors(con)
     for bout in found:
         for sides in _contrasts(bout, axis, baseline):
             key = frozenset(cell for side in sides for cell in _cells(side))
-            widest[key] = max(widest.get(key, 0.0), _width(sides, floors))
+            widest[key] = max(widest.get(key, 0.0), _width(sides, known))
     return widest
 
 

@@ -70,7 +70,7 @@ def result(number: int, of: int) -> TrialResult:
         machine=machine,
         unix_ns=builders_store.NOV_2026_NS + number * MONTHS * MONTH_NS // of,
     )
-    trial = replace(plain.trial, model=model, job=builders.job())
+    trial = replace(plain.trial, model=model, job=builders.job(), role="measure", side="")
     requests = tuple(record(number, index) for index in range(REQUESTS))
     return replace(plain, trial=trial, requests=requests, readings=())
 
@@ -81,7 +81,11 @@ def record(number: int, index: int) -> RequestRecord:
     gaps = tuple(round(1e6 / speed * chance.uniform(0.9, 1.1)) for _ in range(TOKENS - 1))
     answered = reply(gaps, prompt_ns=round(PROMPT / (30 * speed) * 1e9))
     return builders.record(
-        index=index, prompt_tokens_asked=PROMPT, output_tokens_asked=TOKENS, reply=answered
+        index=index,
+        prompt_tokens_asked=PROMPT,
+        output_tokens_asked=TOKENS,
+        nonce=f" words of request {index}",
+        reply=answered,
     )
 
 

@@ -404,13 +404,15 @@ def test_a_lucky_spread_makes_no_verdict_on_a_noisy_machine(opened: Opened) -> N
     con = opened(store)
     assert only_line(group(compare(con, by="num_batch"))).verdict == "faster"
     floors = {("machine-studio", "decode"): Known(0.015)}
-    line = only_line(group(compare(con, by="num_batch", floors=floors)))
+    line = only_line(group(compare(con, by="num_batch", floors=lambda _: floors)))
     assert (line.verdict, line.noise_floor) == ("not resolved", 0.015)
     assert line.reasons[1] == "noise floor 1.5 %"
     pairs = frozenset(
         ("machine-studio", "gpt-oss:20b", "chat", f"num_ctx=8192 num_batch={n}") for n in (8, 512)
     )
-    bare, floored = (widths(con, "golden", 0, "num_batch", floors=f)[pairs] for f in ({}, floors))
+    bare, floored = (
+        widths(con, "golden", 0, "num_batch", floors=lambda _, f=f: f)[pairs] for f in ({}, floors)
+    )
     assert floored > 10 * bare, "the stop rule does not rest on a lucky spread either"
 
 
