@@ -38,6 +38,7 @@ class GoldenStore:
         """Three requests at these rates unless given; returns the attempt id."""
         number = len(self.trials)
         row = {**TRIAL, "trial_id": f"trial-{name}", "started_at": _minute(number), **columns}
+        row.setdefault("settings", asked_in(row))
         row.setdefault("attempt_id", f"{row['trial_id']}-{row['fence']}")
         rates = [decode] * 3 if isinstance(decode, (int, float)) else list(decode)
         if requests is None:
@@ -63,6 +64,13 @@ class GoldenStore:
         return folder
 
 
+def asked_in(row: Row) -> str:
+    """The settings as one text, as the store has them beside their columns."""
+    names = ["num_ctx", "num_batch", "num_thread", "num_gpu", "temperature", "repeat_penalty"]
+    names += ["wired_limit_mb", "flash_attention", "kv_cache_type"]
+    return " ".join(f"{name}={row[name]}" for name in names if row.get(name) is not None)
+
+
 TRIAL: Row = {
     "fence": 0,
     "session": 0,
@@ -82,7 +90,6 @@ TRIAL: Row = {
     "position": 0,
     "seed": 1,
     "cut": False,
-    "settings": "num_ctx=8192 num_batch=512",
     "num_ctx": 8192,
     "num_batch": 512,
     "context_length": 8192,

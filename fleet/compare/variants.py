@@ -14,7 +14,7 @@ from fleet.compare.axes import Metric, check_axis
 from fleet.compare.reader import Row, rows
 from fleet.compare.views import literal, question
 from fleet.compare.where import where_sql
-from fleet.model.likeness import AXES, ENVIRONMENT_FACTS
+from fleet.model.likeness import AXES, ENVIRONMENT_FACTS, SETTINGS
 
 NOT_SET = "not set"
 """An environment that was read and has not this variable; unknown is None."""
@@ -30,6 +30,8 @@ def _in_force(fact: str, variable: str) -> str:
     found = f"if(engine_environment is null, null, coalesce({read}, {literal(NOT_SET)}))"
     return f"coalesce({asked}, {found})"
 
+
+AS_A_VARIABLE = {"True": "1", "False": "0"}
 
 TOO_SHORT = {"too short for a rate", "not reported"}
 """Why a trial has no rate, where its work is such that none of its kind has one."""
@@ -49,18 +51,29 @@ class Variant:
 
     def text(self, field: str) -> str | None:
         """What is true of these trials; of a variable of the engine what was in force."""
-        if field in ENVIRONMENT_FACTS and self.row.get(field) is None:
-            return self._environment.get(field)
+        if field in ENVIRONMENT_FACTS:
+            return self.asked_for(field) or self._environment.get(field)
         if field == "engine_environment":
             return self._environment.get(field)
-        return self.asked_for(field)
+        if field in SETTINGS and field not in self.row:
+            return self.asked_for(field)
+        value = self.row[field]
+        return None if value is None else str(value)
 
     def asked_for(self, setting: str) -> str | None:
-        """As the experiment asked, by the column of this name."""
-        value = self.row[setting]
-        if isinstance(value, bool) and setting in ENVIRONMENT_FACTS:
-            return str(int(value))  # as the variable has it
-        return None if value is None else str(value)
+        """As the experiment asked: the text of all settings holds each of them."""
+        if setting in self.row:
+            value = self.row[setting]
+            return None if value is None else str(value)
+        asked = self._settings.get(setting)
+        if asked is None or setting not in ENVIRONMENT_FACTS:
+            return asked
+        return AS_A_VARIABLE.get(asked, asked)
+
+    @cached_property
+    def _settings(self) -> Mapping[str, str]:
+        pairs = (part.partition("=") for part in (self.text("settings") or "").split())
+        return {name: value for name, _, value in pairs}
 
     @cached_property
     def _environment(self) -> Mapping[str, str | None]:

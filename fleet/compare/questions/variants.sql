@@ -1,12 +1,12 @@
 -- Purpose: the measured trials, ready to be set side by side.
 -- Grain: one row per everything that must not be mixed on one side: cell, session, engine, digest,
---        hardware, GPU limit, flags. The lists hold one value per trial, in one order.
+--        hardware, GPU limit, flags. The lists hold one value per trial, in one order. What was
+--        asked is in `settings`, so the columns of each setting are not read.
 -- Parameters: {axis}, {metrics} as SQL, {where} a clause with its own `?` parameters.
 select
   {axis} as axis_value,
   model, job, job_content, point, machine_id, machine, settings,
-  num_ctx, num_batch, num_thread, num_gpu, temperature, repeat_penalty, wired_limit_mb, think,
-  flash_attention, kv_cache_type, num_parallel, cache_ram_mb, n_cpu_moe, swa_full, fit_target_mb,
+  think,
   experiment, session, engine, engine_version, engine_environment, digest, hardware_id,
   chip, gpu, gpu_cores, gpu_memory_mb, memory_gb, memory_bandwidth_gb_s, gpu_limit_mb, os,
   os_version, os_build, gpu_driver, power_source, power_mode, thermal_class,
