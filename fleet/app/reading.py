@@ -43,7 +43,7 @@ def read_results(homes: Sequence[Path], experiment: str | None) -> list[ResultRo
 
 @interruptible()
 def read_comparison(homes: Sequence[Path], asked: Comparing) -> Comparison:
-    with closing(open_store(_folders(homes), views=("speeds",))) as con:
+    with closing(open_store(_folders(homes), views=("speeds", "trials"))) as con:
         there = {row["experiment"] for row in rows(con, EXPERIMENTS)} if asked.words else set()
         named = asked.words[:1] if asked.words and asked.words[0] in there else ()
         return compare(
