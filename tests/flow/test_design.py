@@ -100,6 +100,7 @@ def test_a_machine_that_throttles_is_slower_and_loses_no_trial(fleet: Fleet) -> 
     assert {row["cooled_ns"] for row in rows} == {None}
 
 
+@pytest.mark.faults
 def test_cooling_down_gives_each_trial_a_cool_machine(fleet: Fleet) -> None:
     fleet.write(experiment({"laptop": hot(2, 100)}, repeats=2, cool_down={"at_most": "30s"}))
     done = fleet("submit", "configs/demo.yaml")

@@ -80,6 +80,7 @@ def test_verdicts_are_the_scripted_truth(fleet: Fleet) -> None:
     assert open_entries(fleet) == []
 
 
+@pytest.mark.faults
 def test_a_limit_changed_by_hand_makes_new_trials(fleet: Fleet) -> None:
     fleet.write(limits({"alpha": mac()}, models=["fits"], repeats=1))
     fleet("submit", "configs/demo.yaml")
@@ -135,6 +136,7 @@ def test_a_limit_out_of_bounds_is_refused_before_a_machine_is_touched(
     assert words not in fleet("plan", "configs/demo.yaml").out or code == 2
 
 
+@pytest.mark.faults
 def test_the_shipped_experiment_on_the_practice_machines(fleet: Fleet) -> None:
     """A limit that is higher on one machine and lower on the other; the model fits under all."""
     out = fleet("plan", "configs/wired-limit.yaml", "--practice").out

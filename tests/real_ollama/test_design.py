@@ -115,6 +115,7 @@ def test_a_restart_that_did_not_happen_is_a_failed_row(
     ]
 
 
+@pytest.mark.faults
 def test_the_noise_floor_of_this_machine(fleet: Fleet, server: tuple[str, list[str], Path]) -> None:
     """How high it is depends on who else works here; that it is stated does not."""
     fleet.write(asked({"host": server[0]}))

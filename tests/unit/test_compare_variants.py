@@ -9,7 +9,7 @@ from fleet.compare.variants import Variant
 
 
 def variant(environment: str | None, **row: object) -> Variant:
-    return Variant({"engine_environment": environment, **row})
+    return Variant({"engine_environment": environment, "settings": "", **row})
 
 
 @pytest.mark.parametrize(
@@ -33,10 +33,12 @@ def test_the_engines_environment_is_taken_apart(
 
 
 def test_what_the_experiment_set_was_in_force_whatever_was_found() -> None:
-    found = variant('{"OLLAMA_FLASH_ATTENTION":"0"}', flash_attention=True, kv_cache_type=None)
+    asked = "num_ctx=8192 flash_attention=True num_batch=512"
+    found = variant('{"OLLAMA_FLASH_ATTENTION":"0"}', settings=asked)
     assert found.text("flash_attention") == "1"
     assert found.text("kv_cache_type") == "not set"
     assert found.asked_for("kv_cache_type") is None
+    assert found.asked_for("num_batch") == found.text("num_batch") == "512"
 
 
 @pytest.mark.parametrize(
