@@ -250,7 +250,8 @@ def markdown() -> str:
             "## Flags",
             "",
             "An *invalid* request is left out and counted. A *qualified* trial is true and kept, "
-            "under its label, apart from those without it.",
+            "under its label, apart from those without it; only those that throttled stay with the "
+            "others of their side, which is then judged by its sustained speed.",
             "",
             "| Flag | Kind | Raised where |",
             "|---|---|---|",
