@@ -79,9 +79,6 @@ class Settings(Noun):
         return tuple(name for name, value in self if isinstance(value, list) and len(value) > 1)
 
 
-OS_SETTINGS = frozenset({"wired_limit_mb"})
-"""Settings of the operating system, not of a request."""
-
 WIRED_LIMIT, ENGINE_ENVIRONMENT = "wired-limit", "engine-environment"
 """Kinds of setting that a machine allows or not: `Machine.settable`."""
 

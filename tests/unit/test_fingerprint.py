@@ -29,8 +29,8 @@ from fleet.model.machine import (
     Machine,
 )
 from fleet.model.script import MachineScript
-from fleet.ports import Output
 from fleet.readers.nvidia_smi import Gpu
+from tests.builders_commands import Recorded
 
 UUID = "8D0F6C2A-1111-4222-8333-ABCDEFABCDEF"
 EXPERT = f'+-o J99AP  <class IOPlatformExpertDevice>\n    "IOPlatformUUID" = "{UUID}"\n'
@@ -49,22 +49,6 @@ PINNED = (
     "software-4253ff36b13072a58e02",
     "condition-cf13093f70019c17f4bb",
 )
-
-
-class Recorded:
-    """Commands with fixed answers."""
-
-    def __init__(
-        self, outputs: Mapping[str, str] | None = None, files: Mapping[str, str] | None = None
-    ) -> None:
-        self.outputs, self.files = outputs or {}, files or {}
-
-    def run(self, argv: Sequence[str], deadline_s: float = 5.0) -> Output:
-        text = self.outputs.get(" ".join(argv))
-        return Output(code=None if text is None else 0, stdout=text or "", stderr="")
-
-    def read(self, path: str) -> str | None:
-        return self.files.get(path)
 
 
 class Told:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from fleet.errors import EngineUnreachable
 from fleet.fingerprint import assemble
 from fleet.fingerprint.engine import LOG_LINES, LOGS, EngineProbe
 from fleet.model.machine import EngineFacts, FactValue, Proofs
-from fleet.ports import Output
+from tests.builders_commands import Recorded
 
 HOME = Path("/home/invented")
 GREP = " ".join(["grep", "-ahsE", LOG_LINES, *(log.format(home=HOME) for log in LOGS)])
@@ -33,26 +33,12 @@ def log(total: str = "78.0 GiB", *, version: str = "0.40.1", more: str = "") -> 
     )
 
 
-class Machine:
-    def __init__(
-        self, outputs: Mapping[str, str] | None = None, files: Mapping[str, str] | None = None
-    ) -> None:
-        self.outputs, self.files = outputs or {}, files or {}
-
-    def run(self, argv: Sequence[str], deadline_s: float = 5.0) -> Output:
-        text = self.outputs.get(" ".join(argv))
-        return Output(code=None if text is None else 0, stdout=text or "", stderr="")
-
-    def read(self, path: str) -> str | None:
-        return self.files.get(path)
-
-
-def mac(text: str, version: str = "26.3") -> Machine:
+def mac(text: str, version: str = "26.3") -> Recorded:
     told = f"hw.memsize: {96 * 2**30}\nkern.osproductversion: {version}\n"
-    return Machine({GREP: text, SYSCTL: told})
+    return Recorded({GREP: text, SYSCTL: told})
 
 
-def look(machine: Machine, told: EngineFacts | None, system: str) -> dict[str, FactValue]:
+def look(machine: Recorded, told: EngineFacts | None, system: str) -> dict[str, FactValue]:
     def ask() -> EngineFacts:
         if told is None:
             raise EngineUnreachable("no Ollama answers", "ollama serve")
@@ -69,7 +55,7 @@ def look(machine: Machine, told: EngineFacts | None, system: str) -> dict[str, F
 
 
 def test_no_engine_is_a_reason_and_no_failure() -> None:
-    assert look(Machine(), None, "linux")["engine_version"] == "engine: no Ollama answers"
+    assert look(Recorded(), None, "linux")["engine_version"] == "engine: no Ollama answers"
 
 
 def test_the_limit_of_a_mac_does_not_change_by_loading_a_model() -> None:
@@ -105,10 +91,10 @@ def test_the_environment_of_a_mac_comes_from_the_log_without_defaults_and_secret
     assert found["engine_environment"] == "OLLAMA_KV_CACHE_TYPE=q8_0"
 
 
-def linux(*servers: str, argv: str = "/usr/bin/ollama\0serve\0") -> Machine:
+def linux(*servers: str, argv: str = "/usr/bin/ollama\0serve\0") -> Recorded:
     pids = [str(number) for number in range(7, 7 + len(servers))]
     files = {f"/proc/{pid}/environ": text for pid, text in zip(pids, servers, strict=True)}
-    return Machine(
+    return Recorded(
         {"pgrep -x ollama": "\n".join(pids)},
         files | {f"/proc/{pid}/cmdline": argv for pid in pids},
     )
@@ -124,9 +110,9 @@ def test_of_several_servers_the_one_that_is_asked_tells_its_environment() -> Non
 
 
 @pytest.mark.parametrize(
-    "machine", [Machine(), linux(OURS, argv="ollama\0run\0"), linux("OLLAMA_HOST=else\0")]
+    "machine", [Recorded(), linux(OURS, argv="ollama\0run\0"), linux("OLLAMA_HOST=else\0")]
 )
-def test_an_environment_that_cannot_be_read_is_unknown(machine: Machine) -> None:
+def test_an_environment_that_cannot_be_read_is_unknown(machine: Recorded) -> None:
     assert "can be read by this user" in str(look(machine, engine(), "linux")["engine_environment"])
 
 
@@ -137,7 +123,7 @@ def test_what_the_engine_itself_tells_comes_first() -> None:
 
 def test_another_version_or_environment_is_other_software_on_the_same_hardware() -> None:
     def ids(told: EngineFacts) -> tuple[str, str]:
-        probe = EngineProbe(Machine(), lambda: told, is_its=bool, home=HOME, system="linux")
+        probe = EngineProbe(Recorded(), lambda: told, is_its=bool, home=HOME, system="linux")
         found = assemble.assembled(probe.collect())
         return found.hardware_id, found.software_id
 
