@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from fleet.model.experiment import EmbeddedEngine, Experiment, Request
@@ -10,8 +11,32 @@ from fleet.model.job import Job, Point
 from fleet.model.measure import Reply, RequestRecord, TrialResult
 from fleet.model.settings import Value
 from fleet.model.trial import Attempt, Trial, trial_id
+from fleet.ports import Stop
+from fleet.units import NS_PER_S
 
 MS = 1_000_000
+
+
+@dataclass
+class SteppedClock:
+    """Moves only while somebody sleeps."""
+
+    now_ns: int = 0
+    unix_zero_ns: int = 1_700_000_000_000_000_000
+    slept_ns: int = 0
+    """As the machine itself: what `suspended_ns` tells."""
+
+    def unix_ns(self) -> int:
+        return self.unix_zero_ns + self.now_ns
+
+    def monotonic_ns(self) -> int:
+        return self.now_ns
+
+    def suspended_ns(self) -> int:
+        return self.slept_ns
+
+    def sleep(self, seconds: float, stop: Stop) -> None:
+        self.now_ns += round(seconds * NS_PER_S)
 
 
 def job(name: str = "gold", **changes: Any) -> Job:

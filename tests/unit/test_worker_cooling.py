@@ -14,28 +14,8 @@ from fleet.clock import SystemClock
 from fleet.errors import EngineNotRestarted, Interrupted
 from fleet.model.experiment import CoolDown
 from fleet.model.machine import Fact, FactValue, Fingerprint
-from fleet.ports import Stop
 from fleet.worker import cooling, not_begun
 from tests import builders
-
-
-class Clock:
-    """Moves only while it sleeps."""
-
-    def __init__(self) -> None:
-        self.now_ns = 0
-
-    def unix_ns(self) -> int:
-        return 1_700_000_000_000_000_000
-
-    def monotonic_ns(self) -> int:
-        return self.now_ns
-
-    def suspended_ns(self) -> int:
-        return 0
-
-    def sleep(self, seconds: float, stop: Stop) -> None:
-        self.now_ns += round(seconds * 1e9)
 
 
 def found(**facts: FactValue) -> Fingerprint:
@@ -45,7 +25,7 @@ def found(**facts: FactValue) -> Fingerprint:
 
 def cooled(wanted: CoolDown, looks: list[Fingerprint]) -> tuple[list[str], float | None]:
     """(what was said, seconds waited) of a machine that is looked at again and again."""
-    clock, left = Clock(), iter(looks)
+    clock, left = builders.SteppedClock(), iter(looks)
     last = looks[-1]
     waiting = cooling(wanted, lambda: next(left, last), clock, threading.Event())
     said: list[str] = []
@@ -125,11 +105,13 @@ def test_bounds_that_cannot_be(wrong: dict[str, object]) -> None:
 
 def test_what_ends_before_the_trial_is_a_result_too() -> None:
     attempt = builders.attempt()
-    failed = not_begun(attempt, EngineNotRestarted("still the same"), Clock())
+    failed = not_begun(attempt, EngineNotRestarted("still the same"), builders.SteppedClock())
     assert (failed.outcome, failed.reason, failed.transient) == (
         "failed",
         "engine_not_restarted",
         True,
     )
     assert (failed.attempt_id, failed.detail) == (attempt.attempt_id, "still the same")
-    assert not_begun(attempt, Interrupted("stopped"), Clock()).outcome == "cancelled"
+    assert (
+        not_begun(attempt, Interrupted("stopped"), builders.SteppedClock()).outcome == "cancelled"
+    )

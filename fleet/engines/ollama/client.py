@@ -145,7 +145,7 @@ class Ollama:
             return next((m for m in client.ps().models if _same(m.model or "", model)), None)
 
     def _pull(self, model: str, say: Say, stop: Stop) -> None:
-        wire = Wire()
+        wire = Wire(self._clock)
         last_ns = [self._clock.monotonic_ns()]
 
         def waited_s() -> float:
@@ -201,7 +201,7 @@ class Ollama:
 
         client = ollama.Client(
             host=self.base_url,
-            transport=(wire or Wire()).transport(self._tls),
+            transport=(wire or Wire(self._clock)).transport(self._tls),
             timeout=self._timeout(read_s),
             trust_env=False,
             follow_redirects=False,
@@ -231,7 +231,7 @@ class Ollama:
             translated(self.base_url),
             httpx.Client(
                 base_url=self.base_url,
-                transport=Wire().transport(self._tls),
+                transport=Wire(self._clock).transport(self._tls),
                 timeout=self._timeout(read_s),
                 trust_env=False,
             ) as client,

@@ -12,16 +12,17 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 
 import httpx
 
-from fleet.ports import Stop
+from fleet.ports import Clock, Stop
 
 POLL_S = 0.1
 """How often the watcher looks: a stop takes effect within this time and a little more."""
 
+SENDING = "http11.send_request_headers.started"
 CONNECTED = ("connection.connect_tcp.complete", "connection.start_tls.complete")
 
 
@@ -45,14 +46,18 @@ class Patience:
 
 @dataclass(slots=True)
 class Wire:
-    """The latest socket opened by the clients made here."""
+    """The latest socket opened by the clients made here, and when they last began to send."""
 
+    clock: Clock
+    sent_ns: int = 0
+    """When the latest request began to be written; what httpx does before is not the engine's."""
     _socket: socket.socket | None = None
-    _traced: dict[str, object] = field(default_factory=dict)
 
     def note(self, event: str, info: Mapping[str, object]) -> None:
         """httpcore's trace hook; called a few times per request, never per chunk."""
-        if event in CONNECTED:
+        if event == SENDING:
+            self.sent_ns = self.clock.monotonic_ns()
+        elif event in CONNECTED:
             stream = info["return_value"]
             self._socket = stream.get_extra_info("socket")  # type: ignore[attr-defined]
 

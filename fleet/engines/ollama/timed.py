@@ -35,7 +35,7 @@ class TimedPath:
         interrupted = Interrupted(f"stopped while {ask.model} was asked")
         if stop.is_set():
             raise interrupted
-        arrivals, wire = Arrivals(), Wire()
+        arrivals, wire = Arrivals(), Wire(self.clock)
         silence_s = self.patience.silence_s
         with (
             self._client(wire) as client,
@@ -44,7 +44,6 @@ class TimedPath:
             try:
                 self._connect(client)
                 request = client.build_request("POST", path, content=json.dumps(body).encode())
-                sent_ns = self.clock.monotonic_ns()
                 failure = self._stream(client, request, arrivals)
                 ended_ns = self.clock.monotonic_ns()
             except EngineUnreachable as problem:
@@ -54,7 +53,7 @@ class TimedPath:
         reply = read_reply(
             arrivals,
             api=ask.api,
-            sent_ns=sent_ns,
+            sent_ns=wire.sent_ns,
             ended_ns=ended_ns,
             keep_text=ask.keep_text,
             failure=failure,
