@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-VERSION = 2
+VERSION = 3
 """As `flags_version` in the views; its history stands at the top of `views.sql`."""
 
 
@@ -221,6 +221,12 @@ FLAGS = (
         name="condition_changed",
         kind="qualified",
         rule="power, heat, memory pressure or the GPU limit were others after the trial",
+    ),
+    Flag(
+        name="gpu_slowed",
+        kind="qualified",
+        rule="the GPU's driver said that it slowed itself down while requests ran: by heat, a "
+        "power brake or a fault, not by its usual power cap",
     ),
     Flag(
         name="cut",

@@ -9,6 +9,7 @@
 --   1 (2026-11) first form
 --   2 (2026-11) above_ceiling, unasked_thinking, not_reused; drifting, foreign_load,
 --     condition_changed; a prompt sent twice is a cached prefix; throttled also over a whole point
+--   3 (2026-11) gpu_slowed
 
 set parquet_metadata_cache = true;
 
@@ -31,6 +32,7 @@ select
   coalesce(power_source = 'battery', false) as on_battery,
   coalesce(greatest(foreign_cpu_percent, foreign_cpu_after_percent) > 20, false) as foreign_load,
   coalesce(condition_after_id <> condition_id, false) as condition_changed,
+  coalesce(gpu_slowdowns <> '', false) as gpu_slowed,
   coalesce(json_extract_string(job_content, '$.load') = 'request', false) as fresh_load
 from {trials}
 where outcome = 'ok'
@@ -193,8 +195,8 @@ select
   t.trial_id, t.experiment, t.session, t.machine_id, t.machine, t.model, t.job, t.settings,
   t.block, t.role,
   t.imported, t.suspended, t.wrong_context, t.spilled, t.on_battery, t.foreign_load,
-  t.condition_changed, t.cut,
-  2 as flags_version
+  t.condition_changed, t.gpu_slowed, t.cut,
+  3 as flags_version
 from requests_judged r
 join attempts t using (attempt_id, folder);
 
@@ -324,9 +326,10 @@ select
     case when on_battery then 'on_battery' end,
     case when foreign_load then 'foreign_load' end,
     case when condition_changed then 'condition_changed' end,
+    case when gpu_slowed then 'gpu_slowed' end,
     case when cut then 'cut' end
   ) as flags,
-  2 as flags_version
+  3 as flags_version
 from (
   select
     *,
@@ -381,6 +384,6 @@ select
   max(started_at) as last_started_at,
   arg_max(trial_id, (started_at, trial_id)) as last_trial_id,
   bool_or(imported) as imported,
-  2 as flags_version
+  3 as flags_version
 from speeds
 group by all;
