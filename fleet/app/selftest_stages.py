@@ -148,7 +148,7 @@ def _conditions(folder: Path) -> Stage:
     def script(name: str, *faults: Fault, **facts: Facts) -> MachineScript:
         return _script(folder, name, {"tiny": _model(SPEEDS[1])}, *faults, **facts)
 
-    braked = {"gpu_clock_event_bits": POWER_CAP | POWER_BRAKE}
+    braked = _telling(script("braked"), POWER_CAP | POWER_BRAKE)
 
     thinks = (Fault(kind="thinks_unasked", request=number) for number in (2, 4))
     unplugged = ("ac", "ac", "battery")
@@ -158,7 +158,7 @@ def _conditions(folder: Path) -> Stage:
         "busy": script("busy", foreign_cpu_percent=60.0),
         "thinking": script("thinking", *thinks),
         "small": _script(folder, "small", {"tiny": _model(SPEEDS[1], cpu_share=0.4)}),
-        "braked": script("braked").model_copy(update=braked),
+        "braked": braked,
     }
     job = Job(
         name="asks", prompt="why is gold yellow", think=False, requests=4, points=(_SHORT_ANSWER,)
@@ -179,7 +179,7 @@ _SHORT_ANSWER = Point(output_tokens=128)
 def _clean(size: Size, folder: Path) -> Stage:
     job = _exact("clean", 64, 64, size.clean_requests)
     script = _script(folder, "clean", {"tiny": _model(SPEEDS[2])})
-    machines = {"clean": script.model_copy(update={"gpu_clock_event_bits": POWER_CAP})}
+    machines = {"clean": _telling(script, POWER_CAP)}
     count = size.clean_requests * size.clean_trials
     says = f"{count:,} clean requests of 64 tokens at {SPEEDS[2]:,} tokens/s"
     return _stage(says, job, machines, repeats=size.clean_trials)
@@ -226,6 +226,12 @@ def _script(
         counters="measured",
         written_log=str(log_file(folder, name)),
     )
+
+
+def _telling(script: MachineScript, event_bits: int) -> MachineScript:
+    """Its driver says, for a minute, why its GPU's clocks are not higher."""
+    curve = tuple((second / 5, float(event_bits)) for second in range(300))
+    return script.model_copy(update={"recorded": {"gpu_clock_event_bits": curve}})
 
 
 def _stage(

@@ -1,5 +1,4 @@
-"""What a simulated machine's script says of its GPU: the power curve, read from its server as from
-a meter, and why its clocks are not higher."""
+"""The scripted power curve of a simulated machine, read from its server as from a meter."""
 
 from __future__ import annotations
 
@@ -29,24 +28,5 @@ class ScriptedPower:
         if joules is not None:
             samples.append(Sample(metric="gpu_board_energy_joules", value=joules, source=SOURCE))
         return samples
-
-    def close(self) -> None: ...
-
-
-class ScriptedClocks:
-    """`event_bits` as `nvidia.NvidiaState` reads them of a real GPU."""
-
-    name = "simulated clocks"
-    pace: Literal["power", "state", "stream"] = "state"
-
-    def __init__(self, event_bits: int) -> None:
-        self._event_bits = event_bits
-
-    def available(self) -> bool:
-        return True
-
-    def read(self) -> Sequence[Sample]:
-        bits = float(self._event_bits)
-        return [Sample(metric="gpu_clock_event_bits", value=bits, source=SOURCE)]
 
     def close(self) -> None: ...
