@@ -9,7 +9,9 @@ from typing import Literal
 
 from fleet.app.histories import Seen, changes
 from fleet.model.declared import DeclaredFleet, Disagreement, disagreements, size_in_name
+from fleet.model.experiment import warmest_c
 from fleet.model.machine import FINGERPRINT_RECIPE, FactValue, Fingerprint
+from fleet.readers.metal import parse_mlx
 from fleet.units import GIB, show_bytes
 
 State = Literal["ok", "cannot tell", "unfit"]
@@ -18,6 +20,9 @@ BUSY_PERCENT = 10.0
 """Of all cores, with others: from here on it shows in what is measured on the CPU."""
 LEAST_FREE_BYTES = 20 * GIB
 """A model of 20 billion parameters and the store beside it."""
+LIMIT_MEND = "restart Ollama and load any model once, so that its log tells"
+HOT_C = 85.0
+"""At rest, before anything is measured: hardly room left to work in."""
 NEVER_SEEN = "not measured yet: nothing to compare with"
 
 
@@ -190,6 +195,7 @@ def gpu(found: Findings) -> Iterator[Check]:
         yield Check(name="gpu", state="ok", found="none: models run on the CPU")
         return
     limit_mb, memory_mb = found.fact("gpu_limit_mb"), found.fact("gpu_memory_mb")
+    by_mlx = parse_mlx(found.answers.get("mlx", ""))
     if found.fact("gpu_mig"):
         what = f"{name}, cut into {found.fact('gpu_mig_parts') or 'parts'}"
         yield Check(name="gpu", state="ok", found=f"{what}: one part is measured")
@@ -197,12 +203,14 @@ def gpu(found: Findings) -> Iterator[Check]:
         yield Check(name="gpu", state="ok", found=f"{name}, limit {limit_mb} MiB")
     elif memory_mb is not None:
         yield Check(name="gpu", state="ok", found=f"{name}, {memory_mb} MiB of its own")
+    elif by_mlx.limit_mb is not None:
+        what = f"{name}, limit {by_mlx.limit_mb} MiB now, as MLX tells; Ollama's is not known"
+        yield Check(name="gpu", state="cannot tell", found=what, mend=LIMIT_MEND)
     else:
         usual = found.fact("gpu_limit_expected_mb")
         told = f"; {usual} MiB would be usual" if usual else ""
         what = f"{name}, limit in force unknown{told}: {found.why('gpu_limit_mb')}"
-        mend = "restart Ollama and load any model once, so that its log tells"
-        yield Check(name="gpu", state="cannot tell", found=what, mend=mend)
+        yield Check(name="gpu", state="cannot tell", found=what, mend=LIMIT_MEND)
 
 
 def disk(found: Findings) -> Iterator[Check]:
@@ -255,19 +263,25 @@ def power(found: Findings) -> Iterator[Check]:
 
 
 def heat(found: Findings) -> Iterator[Check]:
-    level, slowed = found.fact("thermal_class"), found.fact("gpu_slowed")
+    level, celsius = found.fact("thermal_class"), warmest_c(found.fingerprint)
+    slowed = found.fact("gpu_slowed")
     if slowed:
         mend = "let it cool; look at its fans and its power supply"
         yield Check(name="heat", state="unfit", found="the GPU is slowed down now", mend=mend)
     elif level is not None:
-        state: State = "ok" if level == "nominal" else "unfit"
-        mend = "" if level == "nominal" else "let it cool"
-        yield Check(name="heat", state=state, found=f"thermal level {level}", mend=mend)
+        yield _warm(f"thermal level {level}", hot=level != "nominal")
+    elif celsius is not None:
+        yield _warm(f"{celsius:.0f} C", hot=celsius >= HOT_C)
     elif slowed is not None:
         yield Check(name="heat", state="ok", found="the GPU is not slowed down")
     else:
         why = found.why("thermal_class")
         yield Check(name="heat", state="cannot tell", found=f"thermal level unknown: {why}")
+
+
+def _warm(told: str, *, hot: bool) -> Check:
+    mend = "let it cool" if hot else ""
+    return Check(name="heat", state="unfit" if hot else "ok", found=told, mend=mend)
 
 
 def pressure(found: Findings) -> Iterator[Check]:

@@ -102,6 +102,7 @@ def test_a_machine_in_order_has_nothing_unfit() -> None:
         (mac(foreign_cpu_percent=40.0), "others", "40 %", "top"),
         (mac(foreign_gpu_percent=40), "others", "the GPU 40 %", "top"),
         (findings({**BOX, "gpu_slowed": True}), "heat", "slowed", "cool"),
+        (findings({**BOX, "cpu_temperature_c": 91.0}), "heat", "91 C", "cool"),
         (
             findings(ollama=replace(OLLAMA, version=None, problem="none", mend="ollama serve")),
             *("ollama", "none", "ollama serve"),
@@ -144,6 +145,20 @@ def test_what_a_machine_cannot_tell_holds_nobody_and_says_why(fact: str, name: s
     assert check.state == "cannot tell"
     assert "no reason" in check.found
     assert unfit(mac(**{fact: None})) == set()
+
+
+def test_a_temperature_is_told_where_there_are_no_classes_of_heat() -> None:
+    warm = findings({**BOX, "thermal_class": None, "cpu_temperature_c": 44.0})
+    assert (every(warm)["heat"].state, every(warm)["heat"].found) == ("ok", "44 C")
+    gpu = findings({**BOX, "gpu_slowed": False, "gpu_temperature_c": 51, "cpu_temperature_c": 44})
+    assert every(gpu)["heat"].found == "51 C"
+
+
+def test_what_mlx_tells_of_the_limit_stands_in_for_ollamas_log() -> None:
+    printed = "{'device_name': 'Apple M3 Ultra', 'max_recommended_working_set_size': 77309411328}"
+    check = every(replace(mac(gpu_limit_mb=None), answers={"mlx": printed}))["gpu"]
+    assert check.state == "cannot tell"
+    assert "limit 73728 MiB now, as MLX tells" in check.found
 
 
 def test_guests_and_containers_are_told_as_such() -> None:
