@@ -96,7 +96,7 @@ ThermalClass = Literal["nominal", "moderate", "heavy", "trapping", "sleeping"]
 THERMAL_CLASSES: tuple[ThermalClass, ...] = get_args(ThermalClass)
 """From cool to hot, as macOS names its levels of thermal pressure."""
 
-TEMPERATURES = ("gpu_temperature_c", "cpu_temperature_c", "temperature_c")
+TEMPERATURES = ("gpu_temperature_c", "cpu_temperature_c")
 """Facts that tell how warm a machine is; the warmest counts."""
 
 
