@@ -347,11 +347,12 @@ from (
 where coalesce(role, 'measure') = 'measure';
 
 -- One row per cell and point of one session: medians over its trials. What must not be pooled
--- (another digest, engine version or flag) makes a row of its own.
+-- (another digest, engine, hardware, system, GPU limit or flag) makes a row of its own.
 create or replace view cells as
 select
   experiment, session, machine_id, machine, model, digest, job, point, settings,
-  engine, engine_version, flags,
+  engine, engine_version, engine_environment, hardware_id, os_version, os_build, kernel, gpu_driver,
+  gpu_limit_mb, flags,
   count(*) as trials,
   sum(requests)::bigint as requests,
   sum(requests_left_out)::bigint as requests_left_out,

@@ -36,12 +36,13 @@ TRIAL_FACTS = (
     "os_version",
     "os_build",
     "gpu_driver",
+    "kernel",
     "power_source",
     "power_mode",
     "thermal_class",
 )
 TRIAL_ONLY_FACTS = ("memory_bandwidth_gb_s", "memory_pressure", "foreign_cpu_percent")
-FINGERPRINT_FACTS = (*TRIAL_FACTS, "model", "cpu_cores", "wired_limit_mb", "kernel")
+FINGERPRINT_FACTS = (*TRIAL_FACTS, "model", "cpu_cores", "wired_limit_mb")
 TRIAL_SETTINGS = (
     "num_ctx",
     "num_batch",
