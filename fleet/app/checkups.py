@@ -131,7 +131,8 @@ def _disagreement(found: Findings, path: Path, one: Disagreement) -> Check:
     said = f"{path} says {one.name} {one.declared}"
     if one.found is None:
         what = f"{said}; it cannot be read here: {found.why(one.name)}"
-        return Check(name="declared", state="cannot tell", found=what)
+        mend = f"take it out of {path}, or see: fleet machines --here"
+        return Check(name="declared", state="cannot tell", found=what, mend=mend)
     mend = f"correct machines.{found.name}.{one.name} there, or use the machine that is meant"
     return Check(name="declared", state="unfit", found=f"{said}, it is {one.found}", mend=mend)
 
@@ -152,8 +153,10 @@ def history(found: Findings) -> Iterator[Check]:
         yield Check(name="history", state="ok", found=f"the same hardware and software {since}")
         return
     what = f"changed {since}: {', '.join(hard + soft)}"
-    apart = "hardware: a new history begins, earlier results stay apart"
-    mend = apart if hard else "its results before and after are kept apart by software"
+    apart = "a new history begins" if hard else "kept apart by software"
+    mend = (
+        f"{apart}: earlier results stay as they are, fleet submit EXPERIMENT --again measures anew"
+    )
     yield Check(name="history", state="cannot tell", found=what, mend=mend)
 
 
@@ -229,7 +232,9 @@ def load(found: Findings) -> Iterator[Check]:
     cpu, gpu_busy = found.fact("foreign_cpu_percent"), found.fact("foreign_gpu_percent")
     if not isinstance(cpu, (int, float)):
         why = found.why("foreign_cpu_percent")
-        yield Check(name="others", state="cannot tell", found=f"load of others unknown: {why}")
+        what = f"load of others unknown: {why}"
+        mend = "ps -A    must list every program to the user that runs fleet"
+        yield Check(name="others", state="cannot tell", found=what, mend=mend)
         return
     told = f"others keep {cpu:.0f} % of all cores busy"
     if isinstance(gpu_busy, (int, float)):
@@ -256,7 +261,8 @@ def power(found: Findings) -> Iterator[Check]:
         yield Check(name="power", state="unfit", found="in low-power mode", mend=mend)
     elif source is None:
         why = found.why("power_source")
-        yield Check(name="power", state="cannot tell", found=f"source unknown: {why}")
+        mend = "see that it is plugged in: the machine itself does not tell"
+        yield Check(name="power", state="cannot tell", found=f"source unknown: {why}", mend=mend)
     else:
         told = f"on {source}, mode {mode}" if mode else f"on {source}"
         yield Check(name="power", state="ok", found=told)
@@ -276,7 +282,13 @@ def heat(found: Findings) -> Iterator[Check]:
         yield Check(name="heat", state="ok", found="the GPU is not slowed down")
     else:
         why = found.why("thermal_class")
-        yield Check(name="heat", state="cannot tell", found=f"thermal level unknown: {why}")
+        mend = "sudo modprobe coretemp    (AMD: k10temp)"
+        if found.fact("virtual"):
+            mend = "a guest is shown no temperature: look at its host"
+        elif found.mac:
+            mend = "notifyutil -g com.apple.system.thermalpressurelevel    must print a level"
+        what = f"thermal level unknown: {why}"
+        yield Check(name="heat", state="cannot tell", found=what, mend=mend)
 
 
 def _warm(told: str, *, hot: bool) -> Check:
@@ -289,7 +301,11 @@ def pressure(found: Findings) -> Iterator[Check]:
     swap = f", {swap_mb:.0f} MiB swapped" if isinstance(swap_mb, (int, float)) and swap_mb else ""
     if level is None:
         why = found.why("memory_pressure")
-        yield Check(name="memory", state="cannot tell", found=f"pressure unknown: {why}")
+        mend = "free -m    shows what is left; a kernel started with psi=1 tells the pressure"
+        if found.mac:
+            mend = "sysctl kern.memorystatus_vm_pressure_level    must print a level"
+        what = f"pressure unknown: {why}"
+        yield Check(name="memory", state="cannot tell", found=what, mend=mend)
         return
     state: State = "ok" if level == "normal" else "unfit"
     mend = "" if level == "normal" else "close programs"

@@ -161,6 +161,22 @@ def test_what_mlx_tells_of_the_limit_stands_in_for_ollamas_log() -> None:
     assert "limit 73728 MiB now, as MLX tells" in check.found
 
 
+@pytest.mark.parametrize("facts", [MAC, BOX, {**BOX, "virtual": True}, {"os": "linux"}])
+def test_whatever_is_not_in_order_has_its_mend(facts: dict[str, FactValue]) -> None:
+    """Of a machine that tells nothing: no engine, no folder, no past, no answers."""
+    nothing = {
+        name: value if name in ("os", "virtual", "gpu") else None for name, value in facts.items()
+    }
+    silent = findings(
+        nothing,
+        ollama=replace(OLLAMA, version=None, problem="none", mend="ollama serve", folder=None),
+        declared=declared(memory_gb=96),
+    )
+    wrong = [check for check in every(silent).values() if check.state != "ok"]
+    assert len(wrong) >= 8
+    assert [check.name for check in wrong if not check.mend] == []
+
+
 def test_guests_and_containers_are_told_as_such() -> None:
     found = mac(virtual=True, hypervisor="kvm", container=True, container_kind="docker")
     told = every(found)["machine"].found
@@ -258,7 +274,7 @@ def seen(facts: Mapping[str, FactValue] = MAC, recipe: int = FINGERPRINT_RECIPE)
 @pytest.mark.parametrize(
     ("before", "says", "apart"),
     [
-        ({"memory_gb": 64}, "memory_gb 64 -> 96", "new history"),
+        ({"memory_gb": 64}, "memory_gb 64 -> 96", "a new history"),
         ({"os_build": "25A1"}, "os_build 25A1 -> 25D1", "kept apart by software"),
         ({"gpu_driver": "580.1"}, "gpu_driver 580.1 -> unknown", "kept apart by software"),
     ],
