@@ -154,9 +154,7 @@ def history(found: Findings) -> Iterator[Check]:
         return
     what = f"changed {since}: {', '.join(hard + soft)}"
     apart = "a new history begins" if hard else "kept apart by software"
-    mend = (
-        f"{apart}: earlier results stay as they are, fleet submit EXPERIMENT --again measures anew"
-    )
+    mend = f"{apart}, earlier results stay; all anew: fleet submit EXPERIMENT --again"
     yield Check(name="history", state="cannot tell", found=what, mend=mend)
 
 

@@ -17,10 +17,9 @@ def clock(found: Findings) -> Iterator[Check]:
         mend = "sudo timedatectl set-ntp true"
         yield Check(name="clock", state="unfit", found="not set by the network", mend=mend)
     else:
-        mend = "System Settings > General > Date & Time: set automatically"
-        mend = (
-            mend if found.mac else "date -u    beside another machine's; a container has its host's"
-        )
+        mend = "date -u    beside another machine's; a container has its host's clock"
+        if found.mac:
+            mend = "System Settings > General > Date & Time: set automatically"
         what = "who sets it is not told here; trials see it step by two clocks"
         yield Check(name="clock", state="cannot tell", found=what, mend=mend)
 
@@ -35,9 +34,7 @@ def sleep(found: Findings) -> Iterator[Check]:
         told = "not told" if minutes is None else told
         held = "held awake while it measures (caffeinate)"
         mend = (
-            ""
-            if minutes in (None, "0")
-            else "sudo pmset -c sleep 0    where others are to reach it"
+            "" if minutes in (None, "0") else "sudo pmset -c sleep 0    so that a fleet reaches it"
         )
         yield Check(name="sleep", state="ok", found=f"sleeps {told}; {held}", mend=mend)
     elif "systemd-inhibit" in found.programs and found.answers.get("inhibit"):
