@@ -6,7 +6,7 @@
 | FactProbe | fingerprint.host, .apple, .nvidia, .amd, .engine, .load, .simulated |
 | Setting | settings.wired_limit, settings.simulated |
 | EngineHost | engines.ollama.own_server, engines.simulated.host |
-| TelemetryProbe | telemetry.host, .apple, .nvidia, .amd; .simulated and .replay of scripted machines |
+| TelemetryProbe | telemetry.host, .apple, .nvidia, .amd, .simulated, .replay |
 | Commands | commands.System; recorded outputs in the tests |
 | Store | store.parquet |
 | Dispatcher | dispatch.local, dispatch.ray |

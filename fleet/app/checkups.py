@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from fleet.app.histories import Seen, changes
+from fleet.app.histories import Seen, apart, changes
 from fleet.model.declared import DeclaredFleet, Disagreement, disagreements, size_in_name
 from fleet.model.experiment import warmest_c
 from fleet.model.machine import FINGERPRINT_RECIPE, FactValue, Fingerprint
@@ -153,8 +153,7 @@ def history(found: Findings) -> Iterator[Check]:
         yield Check(name="history", state="ok", found=f"the same hardware and software {since}")
         return
     what = f"changed {since}: {', '.join(hard + soft)}"
-    apart = "a new history begins" if hard else "kept apart by software"
-    mend = f"{apart}, earlier results stay; all anew: fleet submit EXPERIMENT --again"
+    mend = f"{apart(hard, soft)}; to measure all anew: fleet submit EXPERIMENT --again"
     yield Check(name="history", state="cannot tell", found=what, mend=mend)
 
 

@@ -277,6 +277,7 @@ def seen(facts: Mapping[str, FactValue] = MAC, recipe: int = FINGERPRINT_RECIPE)
         ({"memory_gb": 64}, "memory_gb 64 -> 96", "a new history"),
         ({"os_build": "25A1"}, "os_build 25A1 -> 25D1", "kept apart by software"),
         ({"gpu_driver": "580.1"}, "gpu_driver 580.1 -> unknown", "kept apart by software"),
+        ({"gpu_vbios": "96"}, "gpu_vbios 96 -> unknown", "its results stay together"),
     ],
 )
 def test_a_machine_that_has_changed_is_told(
