@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from fleet.app.checkups import Check, Findings, OllamaFound, RayFound, checks
-from fleet.app.histories import Seen
+from fleet.app.histories import SYSTEM, Seen
 from fleet.app.surroundings import CHECKS as AROUND
+from fleet.compare.sides import STATE
 from fleet.config.declared import load_declared
 from fleet.errors import ConfigError
 from fleet.fingerprint.assemble import assembled
@@ -287,6 +288,10 @@ def test_a_machine_that_has_changed_is_told(
     assert check.state == "cannot tell"
     assert check.found == f"changed since 2026-11-20 10:00: {says}"
     assert apart in check.mend
+
+
+def test_what_is_said_to_be_kept_apart_is() -> None:
+    assert set(STATE) > SYSTEM
 
 
 def test_another_engine_is_no_change_of_the_machine() -> None:
