@@ -17,12 +17,14 @@ from fleet.model.script import MachineScript, ScriptedModel, ScriptedPower, Thro
 from fleet.ports import Engine, OwnEngine
 
 NEVER = threading.Event()
+HOT = {"heat": {"heat_ns": 300e9, "throttled": 1.0}}
+"""Five minutes from cool."""
 SPEEDS = {"prefill_tokens_per_s": 10_000.0, "decode_tokens_per_s": 400.0, "load_s": 0.0}
 SCRIPT = MachineScript(
     chip="Test",
     memory_gb=16,
     gpu_memory_mb=8192,
-    throttle=Throttle(after_s=0.4, to=0.5),
+    throttle=Throttle(after_s=600, to=0.5),
     power=ScriptedPower(idle_w=10, prefill_w=1000, decode_w=1000),
     models={
         "tiny": ScriptedModel(**SPEEDS),
@@ -59,7 +61,7 @@ def test_a_server_for_a_trial_begins_on_the_machine_as_it_is(
 ) -> None:
     """As warm as the owner's work has made it, with all that was pulled."""
     owners.pull("later", lambda _: None, NEVER)
-    ask(owners, 400)
+    owners.go_on(HOT)
     started = own(host)
     try:
         assert host.thermal_class() == "heavy"
@@ -72,7 +74,8 @@ def test_what_a_trial_heated_stays_warm_after_its_server(
     host: SimulatedHost, owners: Simulated
 ) -> None:
     started = own(host)
-    ask(started.engine, 400)
+    assert isinstance(started.engine, Simulated)
+    started.engine.go_on(HOT)
     assert (host.thermal_class(), owners.thermal_class()) == ("heavy", "nominal")
     started.close()
     assert host.thermal_class() == owners.thermal_class() == "heavy"
