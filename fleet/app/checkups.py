@@ -278,13 +278,13 @@ def heat(found: Findings) -> Iterator[Check]:
     elif slowed is not None:
         yield Check(name="heat", state="ok", found="the GPU is not slowed down")
     else:
-        why = found.why("thermal_class")
+        why = found.why("thermal_class" if found.mac else "cpu_temperature_c")
         mend = "sudo modprobe coretemp    (AMD: k10temp)"
         if found.fact("virtual"):
             mend = "a guest is shown no temperature: look at its host"
         elif found.mac:
             mend = "notifyutil -g com.apple.system.thermalpressurelevel    must print a level"
-        what = f"thermal level unknown: {why}"
+        what = f"heat unknown: {why}"
         yield Check(name="heat", state="cannot tell", found=what, mend=mend)
 
 
