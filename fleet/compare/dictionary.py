@@ -190,7 +190,8 @@ FLAGS = (
     Flag(
         name="clock",
         kind="invalid",
-        rule="client and engine disagree on the time of the output by more than 10 % and 50 ms",
+        rule="client and engine disagree on the time of the output by more than 10 % and 50 ms; "
+        "of output that began without chunks, it does not fit into the time of the request",
     ),
     Flag(
         name="above_ceiling",
