@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -149,15 +150,12 @@ class NodeWorker:
     def _in_its_hours(self, attempt: Attempt) -> Iterator[Event]:
         """Another fleet may measure here while this one waits for the machine's hours."""
         seconds = self._seconds_seen.get(attempt.trial.cell(), attempt.trial.estimate_s)
-        begun = False
-        while self._wanted(attempt) and not begun:
-            for why in held(self._node.hours, seconds, self._clock, self._waiting(attempt)):
+        wanted, begun = partial(self._wanted, attempt), False
+        while wanted() and not begun:
+            for why in held(self._node.hours, seconds, self._clock, self._stop, wanted):
                 yield Held(machine_id=self._node.machine_id, attempt=attempt, why=why)
-            if self._wanted(attempt):
+            if wanted():
                 begun = yield from self._measured(self._bounded(attempt))
-
-    def _waiting(self, attempt: Attempt) -> Stop:
-        return Unwanted(lambda: not self._wanted(attempt), self._stop)
 
     def _measured(self, attempt: Attempt) -> Generator[Event, None, bool]:
         """False: the machine was another's for a while, so its hours are to be asked again."""
@@ -257,14 +255,6 @@ class NodeWorker:
         if self._engine is None:
             self._engine = self._node.make_engine()
         return self._engine
-
-
-class Unwanted:
-    """A stop that is set as well when the trial waited for is wanted no more."""
-
-    def __init__(self, unwanted: Callable[[], bool], stop: Stop) -> None:
-        self.is_set = unwanted
-        self.wait = stop.wait
 
 
 def cooling(

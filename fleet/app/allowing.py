@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from fleet import wiring
 from fleet.errors import UserError, nearest
@@ -23,10 +23,10 @@ KINDS = (RESTART_OLLAMA, WIRED_LIMIT)
 class Ownership:
     """What doctor tells of it: the permission, how Ollama is run, what a restart would type."""
 
-    allowed: Allowed = Allowed()
+    allowed: Allowed = field(default_factory=Allowed)
     problem: str = ""
     """Why the permission cannot be read."""
-    restart: EngineRestart = EngineRestart()
+    restart: EngineRestart = field(default_factory=EngineRestart)
     wired_limit: bool = False
 
 

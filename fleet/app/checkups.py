@@ -69,7 +69,7 @@ class Findings:
     """What small commands printed, by name; empty where there is no such command."""
     programs: frozenset[str] = frozenset()
     """Of those that doctor knows: the ones installed here."""
-    ownership: Ownership = Ownership()
+    ownership: Ownership = field(default_factory=Ownership)
 
     def fact(self, name: str) -> FactValue:
         return self.fingerprint.get(name)

@@ -28,7 +28,7 @@ def permission(found: Findings) -> Iterator[Check]:
     there = found.ownership
     if there.problem:
         what, _, mend = there.problem.partition("\n")
-        yield Check(name="allowed", state="unfit", found=what, mend=mend.strip())
+        yield Check(name="permission", state="unfit", found=what, mend=mend.strip())
         return
     kinds, hours = there.allowed.kinds, there.allowed.hours
     may = "fleet may restart Ollama here and unload models that others use"
@@ -39,7 +39,7 @@ def permission(found: Findings) -> Iterator[Check]:
     allowed_and_cannot = RESTART_OLLAMA in kinds and there.restart.refusal
     mend = f"Ollama: {there.restart.refusal}" if allowed_and_cannot else ""
     mend = mend or ("" if kinds or hours else f"to allow: {ALLOW}")
-    yield Check(name="allowed", state="ok", found="; ".join(told), mend=mend)
+    yield Check(name="permission", state="ok", found="; ".join(told), mend=mend)
 
 
 def declared(found: Findings) -> Iterator[Check]:
@@ -48,7 +48,8 @@ def declared(found: Findings) -> Iterator[Check]:
         return
     path, fleet = found.declared
     wanted = fleet.machines.get(found.name)
-    if wanted and RESTART_OLLAMA in wanted.allow and not found.ownership.allowed.kinds:
+    here = found.ownership.allowed.kinds
+    if wanted and RESTART_OLLAMA in wanted.allow and RESTART_OLLAMA not in here:
         what = f"{path} allows {RESTART_OLLAMA}, this machine does not"
         mend = f"on it: fleet join --allow {RESTART_OLLAMA}"
         yield Check(name="allowed", state="cannot tell", found=what, mend=mend)

@@ -1,4 +1,4 @@
-"""Where an experiment restarts the Ollama that a machine's owner started: by what, or why not; pure."""
+"""Which command restarts the Ollama of each machine's owner, and where none may; pure."""
 
 from __future__ import annotations
 
@@ -27,4 +27,7 @@ def refused_restarts(experiment: Experiment, machines: Sequence[Machine]) -> Ite
         return
     for machine in machines:
         if machine.restart.refusal:
-            yield f"restart_engine: Ollama on {machine.name}: {machine.restart.refusal}"
+            yield (
+                f"restart_engine: Ollama on {machine.name}: {machine.restart.refusal}; or give "
+                "the command: engine: {kind: ollama, restart: [systemctl, restart, ollama]}"
+            )

@@ -33,11 +33,18 @@ class Turn:
 
 
 def held(
-    hours: Callable[[], Hours | None], estimate_s: float, clock: Clock, stop: Stop
+    hours: Callable[[], Hours | None],
+    estimate_s: float,
+    clock: Clock,
+    stop: Stop,
+    wanted: Callable[[], bool],
 ) -> Iterator[str]:
-    """Returns when a trial of this length may begin, or is stopped; says what it waits for."""
+    """Returns when a trial of this length may begin, or is wanted no more; says why it waits.
+
+    `stop` set means: not wanted.
+    """
     seen, until_s = hours(), 0.0
-    while not stop.is_set():
+    while wanted():
         now_s, asked = clock.unix_ns() / NS_PER_S, hours()
         if asked is None:
             return

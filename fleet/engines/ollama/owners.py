@@ -68,9 +68,8 @@ def restart_owners(
 
 
 def _never(run_as: RunAs) -> str:
-    mend = "run it as a service, or give the command: engine: {kind: ollama, restart: [...]}"
     if run_as.kind == "by hand":
-        return f"it was started by hand, and would lose its terminal; {mend}"
+        return "it was started by hand, and would lose its terminal; run it as a service"
     if run_as.kind == "container":
-        return f"it runs in a container, whose keeper fleet does not know; {mend}"
-    return f"how it is run is not known ({run_as.why}); {mend}"
+        return "it runs in a container, and fleet does not know by what that is kept"
+    return f"how it is run is not known: {run_as.why}"
