@@ -400,7 +400,7 @@ def ollama(words: list[str]) -> int:
         if owners:
             (FOLDER / "owner.pid").write_text(str(os.getpid()))
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
-    return 0
+    os._exit(0)  # whoever is still connected does not hold it
 
 
 def _environment() -> str:

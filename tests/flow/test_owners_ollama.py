@@ -7,11 +7,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fleet.clock import SystemClock
+from fleet.commands import SystemCommands
+from fleet.engines.ollama import Ollama, restart
+from fleet.errors import EngineNotRestarted
+from fleet.model.machine import EngineRestart
+from fleet.ownership import OwnersOllama
+from fleet.readers.run_as import RunAs
+from fleet.settings.allowed import Allowed, write
 from tests.builders_flow import Fleet, experiment, until
 from tests.fake_bin import FakeMac
 
@@ -49,7 +58,7 @@ def fleet(tmp_path: Path, mac: FakeMac) -> Iterator[Fleet]:
 class Machine:
     """A machine whose owner keeps an Ollama; `fleet` runs on it as its owner would."""
 
-    def __init__(self, fleet: Fleet, mac: FakeMac, host: str, system: str) -> None:
+    def __init__(self, fleet: Fleet | None, mac: FakeMac, host: str, system: str) -> None:
         mac.set(uname=system)
         kept = ("PATH", "HOME", "FAKE_MAC", "FLEET_STATE")
         self.world = {k: v for k, v in mac.environment().items() if k in kept}
@@ -59,10 +68,8 @@ class Machine:
         mac.rule.write_text(f"#{os.getuid()} ALL=(root) NOPASSWD: {systemctl}\n")
 
     def __call__(self, *words: str, code: int | None = 0) -> Any:
+        assert self._fleet is not None
         return self._fleet(*words, code=code, env=self.world)
-
-    def restarts(self) -> list[str]:
-        return [step for step in self.mac.steps() if step in ("restart", "quit", "open")]
 
 
 def asked(**changes: Any) -> dict[str, Any]:
@@ -70,46 +77,48 @@ def asked(**changes: Any) -> dict[str, Any]:
     return experiment({}, **{**plain, **changes})
 
 
-@pytest.mark.parametrize("kind", RESTARTS)
-def test_each_kind_is_restarted_by_what_keeps_it(fleet: Fleet, mac: FakeMac, kind: str) -> None:
-    system, typed, steps = RESTARTS[kind]
-    fleet.write(asked())
+@contextmanager
+def owners(
+    mac: FakeMac, kind: str, system: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[OwnersOllama, Ollama]]:
+    """This process on the machine, where restart-ollama is allowed."""
     with mac.kept(kind) as host:
-        here = Machine(fleet, mac, host, system)
-        refused = here("submit", "configs/demo.yaml", code=2).err
-        assert "fleet may not restart it; on it: fleet join --allow restart-ollama" in refused
-        assert here.restarts() == []
+        for name, value in Machine(None, mac, host, system).world.items():
+            monkeypatch.setenv(name, value)
+        permission = mac.folder / "allowed.json"
+        write(permission, Allowed(kinds=frozenset({"restart-ollama"})))
+        url = f"http://{host}"
+        yield OwnersOllama(url, SystemCommands(), permission), Ollama(url, clock=SystemClock())
+
+
+@pytest.mark.parametrize("kind", RESTARTS)
+def test_each_kind_is_restarted_by_what_keeps_it(
+    mac: FakeMac, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system, typed, steps = RESTARTS[kind]
+    with owners(mac, kind, system, monkeypatch) as (ollama, engine):
+        name = {"launchd": "homebrew.mxcl.ollama", "app": "Ollama"}.get(kind, "ollama.service")
+        assert ollama.run_as() == RunAs(kind=kind, name=name)  # type: ignore[arg-type]
+        assert ollama.restart_words() == EngineRestart(how=typed)
         before = mac.owners_pid()
-        assert f"by: {typed}" in here("join", "--allow", "restart-ollama").err
-        plan = here("plan", "configs/demo.yaml").out
-        assert f"restarts Ollama before each trial: {typed}" in plan
-        assert mac.owners_pid() == before, "nothing is touched by a plan"
-        here("submit", "configs/demo.yaml")
-        assert here.restarts() == steps
+        assert ollama.restart(engine) is engine
+        assert [step for step in mac.steps() if "sysctl" not in step] == steps
         assert mac.owners_pid() != before
-        here("leave")
-        here("submit", "configs/demo.yaml", "--again", code=2)
-        assert here.restarts() == steps
-    rows = fleet.rows("select engine_restarted as anew, outcome from trials")
-    assert rows == [{"anew": True, "outcome": "ok"}]
-    [fact] = fleet.rows("""select distinct facts->'ollama_run_as'->>'value' as told
-        from fingerprints""")
-    name = {"launchd": "homebrew.mxcl.ollama"}.get(kind, "ollama.service")
-    words = {"app": "app", "launchd": f"launchd service {name}", "systemd": f"systemd unit {name}"}
-    assert fact["told"] == words.get(kind, f"systemd unit {name} of the user")
+        (mac.folder / "allowed.json").unlink()
+        assert "may not restart it" in ollama.restart_words().refusal
+        with pytest.raises(EngineNotRestarted, match="may not restart"):
+            ollama.restart(engine)
+        assert [step for step in mac.steps() if "sysctl" not in step] == steps
 
 
 @pytest.mark.parametrize("system", ["Linux", "Darwin"])
-def test_one_started_by_hand_is_never_restarted(fleet: Fleet, mac: FakeMac, system: str) -> None:
-    fleet.write(asked())
-    with mac.kept("by hand") as host:
-        here = Machine(fleet, mac, host, system)
-        said = here("join", "--allow", "restart-ollama").err
-        assert "it cannot be restarted now: it was started by hand" in said
+def test_one_started_by_hand_is_never_restarted(
+    mac: FakeMac, system: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with owners(mac, "by hand", system, monkeypatch) as (ollama, engine):
         before = mac.owners_pid()
-        refused = here("submit", "configs/demo.yaml", code=2).err
-        assert "was started by hand, and would lose its terminal; run it as a service" in refused
-        assert "engine: {kind: ollama, restart: [systemctl, restart, ollama]}" in refused
+        with pytest.raises(EngineNotRestarted, match="by hand, and would lose its terminal"):
+            ollama.restart(engine)
         assert mac.owners_pid() == before
 
 
@@ -117,29 +126,43 @@ def test_one_started_by_hand_is_never_restarted(fleet: Fleet, mac: FakeMac, syst
     ("fault", "words"),
     [
         ("ignored", "is still the same process after"),
+        ("ends", "does not answer after"),
         ("newer", "came back as 0.40.0, it was 0.32.15"),
     ],
 )
-def test_a_restart_that_did_not_give_the_same_engine_is_a_failed_row(
-    fleet: Fleet, mac: FakeMac, fault: str, words: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", ["systemd", "app"])
+def test_a_restart_that_did_not_give_the_same_engine_is_found_out(
+    mac: FakeMac, kind: str, fault: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site = mac.folder / "site"
-    site.mkdir()
-    (site / "sitecustomize.py").write_text(
-        "from fleet.engines.ollama import restart\nrestart.ANSWERS_S = 0.5\n"
-    )
-    paths = [str(site), str(Path(__file__).parents[2])]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    monkeypatch.setattr(restart, "ANSWERS_S", 0.5)
+    with owners(mac, kind, RESTARTS[kind][0], monkeypatch) as (ollama, engine):
+        mac.faults(restart=fault)
+        with pytest.raises(EngineNotRestarted, match=words):
+            ollama.restart(engine)
+        assert fault != "ignored" or "open" not in mac.steps(), "the app was still there"
+
+
+def test_submit_restarts_it_before_each_trial_where_that_is_allowed(
+    fleet: Fleet, mac: FakeMac
+) -> None:
     fleet.write(asked())
+    typed = RESTARTS["systemd"][1]
     with mac.kept("systemd") as host:
         here = Machine(fleet, mac, host, "Linux")
-        here("join", "--allow", "restart-ollama")
-        mac.faults(restart=fault)
-        here("submit", "configs/demo.yaml", code=1)
-    [row] = fleet.rows("select outcome, reason, detail, transient from trials where fence = 0")
-    assert (row["outcome"], row["reason"]) == ("failed", "engine_not_restarted")
-    assert words in row["detail"]
-    assert row["transient"]
+        refused = here("submit", "configs/demo.yaml", code=2).err
+        assert "fleet may not restart it; on it: fleet join --allow restart-ollama" in refused
+        assert "engine: {kind: ollama, restart: [systemctl, restart, ollama]}" in refused
+        assert f"by: {typed}" in here("join", "--allow", "restart-ollama").err
+        plan = here("plan", "configs/demo.yaml").out
+        assert f"restarts Ollama before each trial: {typed}" in plan
+        assert mac.steps() == [], "nothing is touched by a plan"
+        here("submit", "configs/demo.yaml")
+        assert mac.steps() == ["restart"]
+    rows = fleet.rows("select engine_restarted as anew, outcome from trials")
+    assert rows == [{"anew": True, "outcome": "ok"}]
+    [fact] = fleet.rows("""select distinct facts->'ollama_run_as'->>'value' as told
+        from fingerprints""")
+    assert fact["told"] == "systemd unit ollama.service"
 
 
 def test_a_model_that_others_use_is_unloaded_only_where_that_is_allowed(

@@ -62,7 +62,7 @@ def test_what_systemd_tells() -> None:
     assert unit.environment["OLLAMA_HOST"] == "0.0.0.0:1000"
     assert parse_units(UNITS.replace("ollama.service", "a b; reboot")) == []
     assert parse_units(UNITS.replace("=44", "=-1")) == []
-    assert parse_units(UNITS.replace("1000", "1000 '")) == [
+    assert parse_units(UNITS.replace("PATH", "'PATH")) == [
         Unit(name="ollama.service", pid=44, environment={})
     ]
 
