@@ -65,11 +65,6 @@ def test_a_wait_is_interrupted_at_once_and_leaves_nothing(fleet: Fleet) -> None:
     until(lambda: fleet.processes("fleet.worker") == [])
 
 
-def test_within_the_hours_nothing_waits(fleet: Fleet) -> None:
-    fleet("join", "--hours", "0-24")
-    assert "waits" not in fleet("submit", "configs/demo.yaml").err
-
-
 @pytest.mark.parametrize("hours", ["22", "25-7", "22-22", "nights"])
 def test_hours_that_cannot_be_read_are_refused_with_an_example(fleet: Fleet, hours: str) -> None:
     said = fleet("join", "--hours", hours, code=2).err
