@@ -37,7 +37,7 @@ from fleet.model.trial import Attempt, Trial
 from fleet.plan.stopping import cut
 from fleet.ports import Clock, Engine, Stop
 from fleet.runner import Place, run_trial
-from fleet.settings.hours import held
+from fleet.settings.hours import held, minute_of_day
 from fleet.spool import Spool
 from fleet.units import NS_PER_S
 
@@ -85,6 +85,7 @@ class NodeWorker:
             settable=self._node.settings.settable(),
             restart=EngineRestart() if words is None else words(),
             hours=self._node.hours(),
+            minute_of_day=minute_of_day(self._clock.unix_ns() / NS_PER_S),
         )
 
     def prepare(self, models: Sequence[str]) -> Iterator[Event]:

@@ -39,6 +39,13 @@ class Hours:
             return self.begin_min <= minute < self.end_min
         return minute >= self.begin_min or minute < self.end_min
 
+    def within_s(self, minute: int, span_s: float) -> float:
+        """Seconds of the next `span_s` that are within them, from this minute of the day on."""
+        days, rest_s = divmod(span_s, DAY_MIN * 60)
+        held = sum(self.hold(at) for at in range(DAY_MIN))
+        rest = sum(self.hold((minute + at) % DAY_MIN) for at in range(round(rest_s / 60)))
+        return (days * held + rest) * 60.0
+
 
 def _minute(hours: str, minutes: str | None) -> int | None:
     """None where no day has such a time."""

@@ -177,6 +177,12 @@ class Machine:
     )
     hours: Hours | None = None
     """Trials begin only within these, by the machine's own clock; None: at any hour."""
+    minute_of_day: int = 0
+    """By the machine's own clock, at this moment."""
+
+    def within_s(self, span_s: float) -> float:
+        """Seconds of the next `span_s` in which trials may begin."""
+        return self.hours.within_s(self.minute_of_day, span_s) if self.hours else span_s
 
     def model(self, name: str) -> ModelFacts | None:
         wanted = full_model_name(name)

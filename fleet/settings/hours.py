@@ -93,9 +93,14 @@ def _changes(hours: Hours, from_s: float, *, back: bool = False) -> float | None
     return None
 
 
-def _within(hours: Hours, unix_s: float) -> bool:
+def minute_of_day(unix_s: float) -> int:
+    """What this machine's clock on the wall shows."""
     local = time.localtime(unix_s)
-    return hours.hold(local.tm_hour * HOUR_MIN + local.tm_min)
+    return local.tm_hour * HOUR_MIN + local.tm_min
+
+
+def _within(hours: Hours, unix_s: float) -> bool:
+    return hours.hold(minute_of_day(unix_s))
 
 
 def _clock(unix_s: float) -> str:

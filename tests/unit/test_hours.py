@@ -80,6 +80,14 @@ def test_what_cannot(text: str) -> None:
         Hours.read(text)
 
 
+@pytest.mark.parametrize(
+    ("clock", "hours", "within"),
+    [(12, 3, 0), (12, 12, 2), (23, 3, 3), (23, 12, 8), (5, 24, 9), (5, 72, 27), (22, 9, 9)],
+)
+def test_how_much_of_a_span_is_within_them(clock: int, hours: float, within: float) -> None:
+    assert NIGHT.within_s(clock * 60, hours * HOUR_S) == within * HOUR_S
+
+
 def test_within_them_nothing_waits(berlin: None) -> None:
     assert waited(at("2027-01-10 23:15")) == ([], "2027-01-10 23:15")
     assert waited(at("2027-01-10 12:00"), hours=lambda: None) == ([], "2027-01-10 12:00")
