@@ -49,9 +49,15 @@ def allow(
 
 def disallow(say: Say) -> list[str]:
     """What is no longer so, in words; what a trial has changed is put back before."""
+    from fleet.ownership import permitted
+
+    file = wiring.permission_here()
+    before, problem = permitted(file)
     told = []
-    if remove(wiring.permission_here()):
-        told.append("fleet may no longer restart Ollama here, and measures at any hour")
+    if remove(file):
+        told += [f"{file}, which could not be read, is taken away"] if problem else []
+        told += ["fleet may no longer restart the Ollama here"] if before.kinds else []
+        told += ["trials begin here at any hour again"] if before.hours else []
     if _disallow_wired_limit(say):
         told.append("fleet may no longer set the wired limit of this Mac")
     return told

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from fleet.fingerprint.facts import ask, ask_all, facts
+from fleet.fingerprint.facts import DEADLINE_S, ask, ask_all, facts, late
 from fleet.model.machine import Fact
 from fleet.ports import Commands
 from fleet.readers.run_as import (
@@ -24,6 +24,7 @@ from fleet.readers.run_as import (
 )
 
 NAME = "ollama_run_as"
+NO_LSOF = "lsof is not installed"
 IsIts = Callable[[Mapping[str, str]], bool]
 
 
@@ -89,6 +90,9 @@ def on_darwin(commands: Commands, port: int) -> RunAs:
             "services": ("launchctl", "list"),
         },
     )
+    why = told["listeners"].why
+    if why in (late(DEADLINE_S), NO_LSOF):
+        return RunAs(kind=None, why=why)
     return on_mac(
         parse_listeners(told["listeners"].text),
         parse_processes(told["processes"].text),

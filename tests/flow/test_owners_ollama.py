@@ -218,5 +218,5 @@ def test_doctor_and_machines_tell_what_is_allowed_and_how_it_is_run(
         assert "unfit        permission" in damaged
         assert "fleet leave takes it away" in damaged
         assert "cannot be read" in here("submit", "tiny", code=3).err
-        assert "may no longer restart Ollama" in here("leave").out
+        assert "which could not be read, is taken away" in here("leave").out
         assert "nothing of a fleet runs here" in here("leave").out

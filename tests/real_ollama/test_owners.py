@@ -65,7 +65,8 @@ def test_a_model_in_memory_is_unloaded_at_once_where_that_is_allowed(
     monkeypatch.setattr(own_server, "ALONE_S", 0.0)
     with pytest.raises(SettingFailed, match="still in memory"):
         host.wait_until_free(Event())
-    assert said == []
+    assert not host.evict("tiny-llama:latest")
+    assert (said, list(engine.resident())) == ([], ["tiny-llama:latest"])
     monkeypatch.undo()
     write(permission, MAY)
     host.wait_until_free(Event())

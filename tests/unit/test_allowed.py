@@ -92,9 +92,12 @@ def test_join_adds_to_what_was_allowed_and_leave_takes_all_back(file: Path) -> N
     assert "fleet may restart the Ollama of this machine" in said[2]
     assert "it cannot be restarted now: how it is run is not known" in said[3]
     allowing.allow([], said.append, hours="9-17:30")
-    assert str(read(file).hours) == "09-17:30"
-    told = allowing.disallow(said.append)
-    assert told == ["fleet may no longer restart Ollama here, and measures at any hour"]
+    kinds = frozenset({"restart-ollama"})
+    assert read(file) == Allowed(kinds=kinds, hours=Hours.read("9-17:30"))
+    assert allowing.disallow(said.append) == [
+        "fleet may no longer restart the Ollama here",
+        "trials begin here at any hour again",
+    ]
     assert not file.exists()
     assert allowing.disallow(said.append) == []
 
@@ -104,6 +107,9 @@ def test_a_damaged_file_is_written_anew_by_join(file: Path) -> None:
     file.write_text("{")
     allowing.allow([], print, hours="22-07")
     assert read(file) == Allowed(hours=NIGHT)
+    file.write_text("{")
+    assert allowing.disallow(print) == [f"{file}, which could not be read, is taken away"]
+    assert not file.exists()
 
 
 @pytest.mark.parametrize(

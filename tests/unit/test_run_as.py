@@ -134,6 +134,10 @@ def test_a_mac(listens: str, processes: str, services: str, kind: str) -> None:
     assert str(found) == kind or kind in found.why
 
 
+def test_a_mac_without_lsof_says_so() -> None:
+    assert on_darwin(Recorded({PS: BREW}), 1000).why == "lsof is not installed"
+
+
 def test_what_launchd_and_ps_tell() -> None:
     assert parse_services(LAUNCHD) == {44: "homebrew.mxcl.ollama"}
     assert parse_services("44\t0\ta; reboot\n") == {}
