@@ -52,21 +52,24 @@ class OwnersOllama:
     def restart_words(self) -> EngineRestart:
         """What a restart would do, or why there is none, for the plan and for doctor."""
         run_as = self.run_as()
-        found = restart_of(run_as, os.getuid())
+        found = self._restart_of(run_as)
         refusal = found.refusal
         if not refusal and not may(self._permission):
             refusal = f"it is yours ({run_as}), and fleet may not restart it; on it: {ALLOW}"
         refusal = refusal or self._right_to(found)
-        return EngineRestart(how=str(found), refusal=refusal)
+        return EngineRestart(how=found.words, refusal=refusal)
 
     def restart(self, engine: Engine) -> Engine:
         """Asks for the permission at this very moment: it may have been taken back."""
         if not may(self._permission):
             raise EngineNotRestarted("fleet may not restart the Ollama here", ALLOW)
-        found = restart_of(self.run_as(), os.getuid())
+        found = self._restart_of(self.run_as())
         if why := found.refusal or self._right_to(found):
             raise EngineNotRestarted(f"Ollama at {self._base_url}: {why}", "")
         return restart_owners(engine, found, self._base_url, self._commands, SystemClock())
+
+    def _restart_of(self, run_as: RunAs) -> Restart:
+        return restart_of(run_as, os.getuid(), urlsplit(self._base_url).port or 80)
 
     def _right_to(self, found: Restart) -> str:
         systemctl = shutil.which("systemctl") or "/usr/bin/systemctl"

@@ -279,8 +279,8 @@ def _restart_of(
 
         return made_anew, None
     if isinstance(spec, OllamaEngine) and spec.restart:
-        steps, url = (spec.restart,), _ollama_address(spec)
-        return lambda engine: restart(engine, steps, url, commands, SystemClock()), None
+        argv, url = spec.restart, _ollama_address(spec)
+        return lambda engine: restart(engine, argv, url, commands, SystemClock()), None
     return owners.restart, owners.restart_words
 
 

@@ -86,7 +86,7 @@ def on_darwin(commands: Commands, port: int) -> RunAs:
         commands,
         {
             "listeners": ("lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fp"),
-            "processes": ("ps", "-axo", "pid=,ppid=,command="),
+            "processes": ("ps", "-axww", "-o", "pid=,ppid=,command="),
             "services": ("launchctl", "list"),
         },
     )

@@ -107,7 +107,7 @@ def parse_listeners(text: str) -> list[int]:
 
 
 def parse_processes(text: str) -> dict[int, Process]:
-    """By process id, of `ps -axo pid=,ppid=,command=`."""
+    """By process id, of `ps -axww -o pid=,ppid=,command=`."""
     found = {}
     for line in text.splitlines():
         words = line.split(None, 2)

@@ -157,8 +157,11 @@ class FakeMac:
         finally:
             self._program("end")
 
-    def owners_pid(self) -> int:
-        return int((self.folder / "owner.pid").read_text())
+    def owners_pid(self) -> int | None:
+        """None while it is being started anew."""
+        with suppress(FileNotFoundError, ValueError):
+            return int((self.folder / "owner.pid").read_text())
+        return None
 
     def _program(self, name: str) -> None:
         argv = [sys.executable, "-I", "-S", str(PROGRAMS), name]

@@ -6,6 +6,9 @@ The programs that keep it are played, see `fake_bin`; the servers are processes 
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,7 +40,7 @@ RESTARTS = {
         ["restart"],
     ),
     "app": (
-        *("Darwin", "osascript -e 'quit app \"Ollama\"', then open -g -j -a Ollama"),
+        *("Darwin", "osascript -e 'quit app \"Ollama\"', then open -a Ollama"),
         ["quit", "open"],
     ),
 }
@@ -123,14 +126,14 @@ def test_one_started_by_hand_is_never_restarted(
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"),
+    ("kind", "fault", "words"),
     [
-        ("ignored", "is still the same process after"),
-        ("ends", "does not answer after"),
-        ("newer", "came back as 0.40.0, it was 0.32.15"),
+        ("systemd", "ignored", "is still the same process after"),
+        ("systemd", "ends", "does not answer after"),
+        ("systemd", "newer", "came back as 0.40.0, it was 0.32.15"),
+        ("app", "ends", "does not answer after osascript -e 'quit app \"Ollama\"', then open"),
     ],
 )
-@pytest.mark.parametrize("kind", ["systemd", "app"])
 def test_a_restart_that_did_not_give_the_same_engine_is_found_out(
     mac: FakeMac, kind: str, fault: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,7 +142,34 @@ def test_a_restart_that_did_not_give_the_same_engine_is_found_out(
         mac.faults(restart=fault)
         with pytest.raises(EngineNotRestarted, match=words):
             ollama.restart(engine)
-        assert fault != "ignored" or "open" not in mac.steps(), "the app was still there"
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from fleet.clock import SystemClock
+from fleet.commands import SystemCommands
+from fleet.engines.ollama import Ollama
+from fleet.ownership import OwnersOllama
+folder = Path(os.environ["FAKE_MAC"])
+(folder / "life.pid").write_text(str(os.getpid()))
+url = sys.argv[1]
+owners = OwnersOllama(url, SystemCommands(), folder / "allowed.json")
+owners.restart(Ollama(url, clock=SystemClock()))
+"""
+
+
+def test_an_app_that_was_quit_is_opened_again_though_fleet_is_killed_between(
+    mac: FakeMac, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with owners(mac, "app", "Darwin", monkeypatch):
+        before = mac.owners_pid()
+        url = f"http://{os.environ['OLLAMA_HOST']}"
+        mac.faults(kill={"step": len(mac.steps()) + 1, "when": "after"})
+        done = subprocess.run([sys.executable, "-c", KILLED, url], check=False)
+        assert done.returncode == -signal.SIGKILL
+        until(lambda: mac.owners_pid() not in (before, None))
+        assert mac.steps()[-2:] == ["quit", "open"]
 
 
 def test_submit_restarts_it_before_each_trial_where_that_is_allowed(

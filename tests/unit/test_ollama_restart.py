@@ -65,7 +65,7 @@ def told(folder: Path, *argv: str) -> str:
     """Version after the restart; it holds the server's process id."""
     url = f"http://127.0.0.1:{(folder / 'port').read_text()}"
     engine = Ollama(url, clock=SystemClock())
-    assert restart(engine, [argv], url, SystemCommands(), SystemClock()) is engine
+    assert restart(engine, argv, url, SystemCommands(), SystemClock()) is engine
     return engine.facts().version
 
 

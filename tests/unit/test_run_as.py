@@ -112,7 +112,7 @@ def test_a_unit_of_another_name_is_found_by_the_place_of_the_process() -> None:
 
 
 LSOF = "lsof -nP -iTCP:1000 -sTCP:LISTEN -Fp"
-PS = "ps -axo pid=,ppid=,command="
+PS = "ps -axww -o pid=,ppid=,command="
 BREW = "44 1 /opt/homebrew/opt/ollama/bin/ollama serve\n"
 TYPED = "30 1 -zsh\n44 30 /Applications/Ollama.app/Contents/Resources/ollama serve\n"
 
@@ -160,13 +160,14 @@ def test_one_on_another_machine_is_not_looked_for_here(url: str) -> None:
         (RunAs(kind="launchd", name="a.b"), 501, "launchctl kickstart -k gui/501/a.b"),
         (
             RunAs(kind="app", name="Ollama"),
-            *(501, "osascript -e 'quit app \"Ollama\"', then open -g -j -a Ollama"),
+            *(501, "osascript -e 'quit app \"Ollama\"', then open -a Ollama"),
         ),
     ],
 )
 def test_each_is_restarted_by_what_keeps_it(run_as: RunAs, user_id: int, typed: str) -> None:
-    found = restart_of(run_as, user_id)
-    assert (str(found), found.refusal) == (typed, "")
+    found = restart_of(run_as, user_id, 1000)
+    assert (found.words, found.refusal) == (typed, "")
+    assert found.argv[0] in ("/bin/sh", typed.split()[0])
 
 
 @pytest.mark.parametrize(
@@ -178,8 +179,8 @@ def test_each_is_restarted_by_what_keeps_it(run_as: RunAs, user_id: int, typed: 
     ],
 )
 def test_what_nobody_keeps_is_not_restarted(run_as: RunAs, why: str) -> None:
-    found = restart_of(run_as, 0)
-    assert found.steps == ()
+    found = restart_of(run_as, 0, 1000)
+    assert found.argv == ()
     assert why in found.refusal
 
 
@@ -200,7 +201,7 @@ class Sudo:
 
 
 def test_a_user_without_the_right_is_told_the_line_that_gives_it() -> None:
-    found = restart_of(RunAs(kind="systemd", name="ollama.service"), 1000)
+    found = restart_of(RunAs(kind="systemd", name="ollama.service"), 1000, 1)
     sudo = Sudo()
     why = right_to(found, sudo, "/usr/bin/systemctl", 1000)
     assert "`systemctl restart ollama.service` without a password" in why
@@ -211,7 +212,7 @@ def test_a_user_without_the_right_is_told_the_line_that_gives_it() -> None:
     assert sudo.asked == ["sudo -n -l systemctl restart ollama.service"], "asked, not done"
     able = Sudo(lets=["systemctl restart ollama.service"])
     assert right_to(found, able, "/usr/bin/systemctl", 1000) == ""
-    user = restart_of(RunAs(kind="launchd", name="a.b"), 501)
+    user = restart_of(RunAs(kind="launchd", name="a.b"), 501, 1)
     assert right_to(user, sudo, "", 501) == right_to(Restart(refusal="x"), sudo, "", 501) == ""
 
 

@@ -1,12 +1,11 @@
-"""Restarts the user's Ollama by commands that do so, and sees that it really happened."""
+"""Restarts the user's Ollama by a command that does so, and sees that it really happened."""
 
 from __future__ import annotations
 
 import shlex
 import socket
 import threading
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from fleet.errors import EngineNotRestarted, EngineUnreachable
@@ -24,50 +23,41 @@ NEVER = threading.Event()
 
 def restart(
     engine: Engine,
-    steps: Sequence[Sequence[str]],
+    argv: Sequence[str],
     base_url: str,
     commands: Commands,
     clock: Clock,
+    words: str = "",
 ) -> Engine:
     """Returns when the old process has gone and a new one answers; else EngineNotRestarted.
 
-    `steps`: command lines; each but the last must have ended the old process before the next is
-    run. A connection opened before tells old and new apart: it ends with the process that holds it.
+    A connection opened before tells the two apart: it ends with the process that holds it.
+    `words`: what is said of the command, where it is too long to be read.
     """
-    old = _connected(base_url)
-
-    def gone() -> bool:
-        return old is None or _hung_up(old)
-
+    old, words = _connected(base_url), words or shlex.join(argv)
     try:
-        for argv in steps:
-            _run(argv, commands)
-            _wait(gone, "is still the same process after", argv, base_url, clock)
-        answers = partial(_answers, engine)
-        _wait(answers, "does not answer after", steps[-1], base_url, clock)
+        done = commands.run(argv, COMMAND_S)
+        if not done.ok:
+            raise EngineNotRestarted(
+                f"{words}: {_why(done.code, done.stderr)}",
+                "run it by hand; a command that asks for a password cannot be used",
+            )
+        _wait(engine, old, words, base_url, clock)
     finally:
         if old is not None:
             old.close()
     return engine
 
 
-def _run(argv: Sequence[str], commands: Commands) -> None:
-    done = commands.run(argv, COMMAND_S)
-    if not done.ok:
-        raise EngineNotRestarted(
-            f"{shlex.join(argv)}: {_why(done.code, done.stderr)}",
-            "run it by hand; a command that asks for a password cannot be used",
-        )
-
-
 def _wait(
-    true: Callable[[], bool], what: str, argv: Sequence[str], base_url: str, clock: Clock
+    engine: Engine, old: socket.socket | None, words: str, base_url: str, clock: Clock
 ) -> None:
     until_ns = clock.monotonic_ns() + round(ANSWERS_S * NS_PER_S)
-    while not true():
+    while not (gone := old is None or _hung_up(old)) or not _answers(engine):
         if clock.monotonic_ns() > until_ns:
+            what = "does not answer after" if gone else "is still the same process after"
             raise EngineNotRestarted(
-                f"Ollama at {base_url} {what} {shlex.join(argv)}", "see: ollama ps, or its log"
+                f"Ollama at {base_url} {what} {words}", "see: ollama ps, or its log"
             )
         clock.sleep(POLL_S, NEVER)
 
