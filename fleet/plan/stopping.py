@@ -84,7 +84,9 @@ def stopped(
     lost: Collection[Cell] = (),
     begun: Mapping[str, int] = {},
 ) -> frozenset[str]:
-    """Ids among the waiting trials that are no longer wanted; of canaries and A/A runs, none.
+    """Ids among the waiting trials that are no longer wanted; of canaries none.
+
+    The A/A pair of a control goes with its cell; a run that is all A/A has no block measured well.
 
     `widths`: by `Contrast.cells`, the widest ratio half-width as a fraction (0.021); a contrast
     without one is not known yet. `done_blocks`: by cell, blocks measured well. `lost`: cells
@@ -106,7 +108,7 @@ def stopped(
     return frozenset(
         trial.trial_id
         for trial in waiting
-        if trial.role == "measure"
+        if trial.role != "canary"
         and trial.block > begun.get(trial.machine_id, -1)
         and ended(trial.cell())
     )
