@@ -10,7 +10,7 @@ from fleet.compare.axes import Metric
 from fleet.compare.designs import Floor, FloorKey, Floors, floor_key
 from fleet.compare.estimates import holm
 from fleet.compare.sides import Bout
-from fleet.compare.verdict import SIGNIFICANT
+from fleet.compare.verdict import SIGNIFICANT, show_percent
 
 Gave = Literal["same", "not resolved", "not itself"]
 
@@ -53,19 +53,23 @@ def controls(
 
 
 def control_lines(found: Sequence[Control]) -> list[str]:
-    """One sentence for all of them, one more for each that is not as it should be."""
+    """One sentence for all of them, one more for each machine that is not as it should be."""
     if not found:
         return []
     same = sum(each.gave == "same" for each in found)
-    wrong = [each for each in found if each.gave == "not itself"]
+    off: dict[str, float] = {}
+    for each in found:
+        if each.gave == "not itself":
+            off[each.machine] = max(off.get(each.machine, 0.0), abs(each.ratio - 1))
     lines = [
         "control, the same cell measured twice more in the same blocks: "
-        f"{same} of {len(found)} same; no verdict rests on less noise than it had"
+        f"{same} of {len(found)} same; no verdict rests on less noise than these pairs had"
     ]
-    if wrong:
-        machines = ", ".join(dict.fromkeys(each.machine for each in wrong))
-        lines.append(f"{machines} differed from itself in the control: trust no verdict there")
-    return lines
+    return lines + [
+        f"{machine} differed from itself by {show_percent(share)}: "
+        "trust no difference there that is not much larger"
+        for machine, share in off.items()
+    ]
 
 
 def _floors_of(

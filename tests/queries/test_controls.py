@@ -73,12 +73,12 @@ def test_the_verdict_stands_on_the_noise_of_the_control(tmp_path: Path) -> None:
 
 
 def test_what_the_control_gave_is_told(tmp_path: Path) -> None:
-    store = control(cells(GoldenStore()), CALM, (1.002, 1.003, 1.001, 1.002, 1.001))
+    store = control(cells(GoldenStore()), CALM, (1.002, 1.003, 0.999, 1.002, 0.999))
     found = compared(opened(store, tmp_path))
     [told] = found.groups[0].controls
     assert (told.machine, told.cell, told.trials, told.gave) == ("studio", "default", 10, "same")
     text = "\n".join(comparison_lines(found))
-    assert "  control on studio (default against default): 1.002 x, 1.000 to 1.003, n 10: same" in (
+    assert "  control on studio (default against default): 1.001 x, 1.000 to 1.002, n 10: same" in (
         text
     )
     assert "control, the same cell measured twice more in the same blocks: 1 of 1 same" in text
@@ -91,7 +91,9 @@ def test_a_machine_that_differs_from_itself_is_not_trusted(tmp_path: Path) -> No
     store = control(cells(GoldenStore()), CALM, [factor * 1.1 for factor in CALM])
     found = compared(opened(store, tmp_path))
     assert found.groups[0].controls[0].gave == "not itself"
-    assert found.footer[-1] == "studio differed from itself in the control: trust no verdict there"
+    assert found.footer[-1] == (
+        "studio differed from itself by 10.0 %: trust no difference there that is not much larger"
+    )
 
 
 def test_a_control_holds_for_its_own_experiment_model_and_session_alone(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ WOBBLE = (1.0, 1.01, 0.99, 1.005, 0.995)
 def measured(
     folder: Path,
     decode: float = 0.69,
-    prefill: float = 0.7,
+    prefill: float = 0.68,
     by: str = "memory_gb",
     studio: dict[str, Any] | None = None,
     **other: Any,
@@ -74,7 +74,7 @@ def test_decode_follows_the_bandwidths_and_prefill_the_cores(tmp_path: Path) -> 
         "so is GPU cores: 40 / 60 cores = 0.667 x, clocks not known"
     )
     assert words(found, "prefill") == (
-        "consistent with GPU cores: 40 / 60 cores = 0.667 x, clocks not known, seen 0.7 x; "
+        "consistent with GPU cores: 40 / 60 cores = 0.667 x, clocks not known, seen 0.68 x; "
         "so is bandwidth: 546 / 800 GB/s = 0.682 x"
     )
     assert found.footer[-1] == LEGEND

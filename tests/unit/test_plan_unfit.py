@@ -59,7 +59,7 @@ def limits(*asked: object) -> Request:
 def test_what_would_spill_is_told_for_each_limit_asked_for() -> None:
     plan = expand(limits("default", 65_536, 59_000), [mac()])
     assert [str(warning) for warning in plan.warnings] == [
-        "studio-96 fits with wired_limit_mb=59000: 1000 MiB of 58.6 GiB would spill to the CPU",
+        "studio-96 fits with wired_limit_mb=59000: 1000.0 MiB of 58.6 GiB would spill to the CPU",
         "studio-96 big with wired_limit_mb=65536: 4.4 GiB of 68.4 GiB would spill to the CPU",
         "studio-96 big with wired_limit_mb=59000: 10.7 GiB of 68.4 GiB would spill to the CPU",
     ]
