@@ -186,13 +186,15 @@ def _mean(values: list[float]) -> float:
 
 def floor_key(side: Side, machine_id: str, metric: Metric) -> FloorKey:
     """Of the control that was measured beside this very side."""
-    first = side.variants[0]
-    work = (first.text(name) or "" for name in ("experiment", "session", "model", "job", "point"))
+    row = side.variants[0].row
+    work = (str(row.get(name)) for name in ("experiment", "session", "model", "job", "point"))
     return (machine_id, metric.name, *work)
 
 
 def _floors(floors: Floors, metric: Metric, *sides: Side) -> list[dict[str, float]]:
     """Of each side by machine: that of its own control, else the machine's last; else 0."""
+    if not floors:
+        return [dict.fromkeys(side.machines, 0.0) for side in sides]
     found = []
     for side in sides:
         own = {m: floors.get(floor_key(side, m, metric)) for m in side.machines}

@@ -18,6 +18,7 @@ from fleet.cli.main import build
 from fleet.compare import estimates
 from fleet.compare.axes import METRICS
 from fleet.compare.comparison import compare
+from fleet.compare.explanations import LEGEND
 from fleet.compare.outcome import Comparison, Group, Line
 from fleet.compare.reader import open_store
 from fleet.compare.text import comparison_lines, comparison_markdown, to_json
@@ -105,6 +106,7 @@ def test_machines_are_compared_with_welch_and_the_footer_says_of_whom(opened: Op
     assert "also differs: GPU limit (MiB) 212992 / 73728, OS version 26.2 / 26.1" in line.reasons
     assert found.footer == (
         "one machine of each kind, 5 trials each: this speaks of these machines",
+        LEGEND,
     )
 
 
