@@ -33,8 +33,9 @@ def submitted(fleet: Fleet, name: str) -> Done:
     return done
 
 
-def compared(fleet: Fleet, name: str, axis: str) -> Any:
-    return fleet("compare", name, "--by", axis, "--json", code=None).json()
+def compared(fleet: Fleet, name: str, axis: str, baseline: str) -> Any:
+    words = ("--by", axis, "--baseline", baseline, "--json")
+    return fleet("compare", name, *words, code=None).json()
 
 
 def test_what_a_wired_limit_changes(fleet: Fleet) -> None:
@@ -52,8 +53,10 @@ def test_what_a_wired_limit_changes(fleet: Fleet) -> None:
     assert plan.count("would spill") == 1
     assert "refused" not in plan
     assert "box-4090" not in plan
-    submitted(fleet, "configs/wired-limit.yaml")
-    found = compared(fleet, "wired-limit-practice", "wired_limit_mb")
+    done = submitted(fleet, "configs/wired-limit.yaml")
+    again = "fleet compare wired-limit-practice --by wired_limit_mb --baseline default"
+    assert again in done.out
+    found = compared(fleet, "wired-limit-practice", "wired_limit_mb", "default")
     told = {
         (group["machine"], group["model"], line["side"]): (line["verdict"], line["cause"])
         for group in found["groups"]
@@ -92,7 +95,7 @@ def test_what_a_wired_limit_changes(fleet: Fleet) -> None:
 
 def test_whether_128_gb_are_faster_than_96(fleet: Fleet) -> None:
     submitted(fleet, "configs/memory-96-vs-128.yaml")
-    found = compared(fleet, "memory-96-vs-128-practice", "memory_gb")
+    found = compared(fleet, "memory-96-vs-128-practice", "memory_gb", "96")
     assert len(found["groups"]) == 3 * 3
     lines = {
         (group["model"], group["point"], group["metric"]): group["lines"][1]
