@@ -87,7 +87,7 @@ def _told(
         return f"not explained by {memory}; seen {seen}"
     first, other = rates
     if first.consistent:
-        also = f"; so is {other}" if other.consistent else ""
+        also = f"; {other.candidate} would too: {other.words}" if other.consistent else ""
         return f"consistent with {first}, seen {seen}{also}"
     if other.consistent:
         return f"consistent with {other}, seen {seen}; not with {first}"

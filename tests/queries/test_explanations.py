@@ -71,11 +71,11 @@ def test_decode_follows_the_bandwidths_and_prefill_the_cores(tmp_path: Path) -> 
     found = measured(tmp_path)
     assert words(found) == (
         "consistent with bandwidth: 546 / 800 GB/s = 0.682 x, seen 0.69 x; "
-        "so is GPU cores: 40 / 60 cores = 0.667 x, clocks not known"
+        "GPU cores would too: 40 / 60 cores = 0.667 x, clocks not known"
     )
     assert words(found, "prefill") == (
         "consistent with GPU cores: 40 / 60 cores = 0.667 x, clocks not known, seen 0.68 x; "
-        "so is bandwidth: 546 / 800 GB/s = 0.682 x"
+        "bandwidth would too: 546 / 800 GB/s = 0.682 x"
     )
     assert found.footer[-1] == LEGEND
 
