@@ -19,11 +19,12 @@ from fleet.compare.estimates import SAME_WITHIN
 from fleet.compare.explanations import explanation
 from fleet.compare.naming import check_apart, is_called, of_sides, side_names
 from fleet.compare.outcome import Comparison, Group, Line
-from fleet.compare.reader import rows
+from fleet.compare.reader import has_reason, rows
 from fleet.compare.sides import Bout, Side, bouts, is_across
 from fleet.compare.variants import TOO_SHORT, read_variants
 from fleet.compare.verdict import show_percent, verdict
 from fleet.compare.views import question
+from fleet.errors import OutOfMemory
 from fleet.model.likeness import HARDWARE_AXES
 from fleet.units import show_count
 
@@ -83,7 +84,9 @@ def _did_not_fit(
     con: duckdb.DuckDBPyConnection, axis: str, experiment: str | None
 ) -> Iterator[str]:
     """Of two machines: the models that have no speed on one, because they are too large for it."""
-    for row in rows(con, question("did_not_fit"), [experiment]) if axis in HARDWARE_AXES else ():
+    if axis not in HARDWARE_AXES or not has_reason(con, OutOfMemory.reason):
+        return
+    for row in rows(con, question("did_not_fit"), [experiment]):
         ended = show_count(int(str(row["trials"])), "trial")
         yield f"{row['model']} does not fit {row['machine']}: {ended} ended out of memory"
 

@@ -14,8 +14,9 @@ from fleet.compare.comparison import compare
 from fleet.compare.noise import noise_floors
 from fleet.compare.outcome import Comparison
 from fleet.compare.reader import open_store
+from fleet.compare.results import results
 from fleet.compare.text import comparison_lines, comparison_markdown, to_json
-from tests.builders_compare import START, GoldenStore
+from tests.builders_compare import START, GoldenStore, request
 
 CALM = (1.0, 1.001, 0.999, 1.0005, 0.9995)
 NOISY = (1.0, 1.04, 0.96, 1.03, 0.97)
@@ -127,3 +128,13 @@ def test_machines_have_each_their_own_control(tmp_path: Path) -> None:
     [group] = found.groups
     assert [(each.machine, each.cell) for each in group.controls] == [("big", ""), ("studio", "")]
     assert "control on big (the same cell twice)" in "\n".join(comparison_lines(found))
+
+
+def test_what_is_left_out_of_a_control_is_no_result(tmp_path: Path) -> None:
+    """Nor of a canary, whose cell nobody asked for."""
+    store = cells(GoldenStore())
+    cut = [{**request(), "error": "gone"}]
+    add(store, "a", 100, 0, role="noise", side="a", wired_limit_mb="default", requests=cut)
+    add(store, "c", 100, 0, role="canary", settings="num_ctx=1024", requests=cut)
+    found = results(opened(store, tmp_path), "golden")
+    assert [(row.trials, dict(row.left_out)) for row in found] == [(5, {}), (5, {})]
