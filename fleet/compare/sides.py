@@ -164,10 +164,7 @@ def bouts(
     Settings tell sets apart; a side that nobody of equal settings stands against is set against
     the others all the same, for the comparison to say what differs.
     """
-    loose = {axis, *freed, *(SETTINGS if axis == "settings" else ())}
-    if axis == "gpu_limit_mb":
-        loose.add("wired_limit_mb")  # which made the limit that was in force
-    fixed = [s for s in SETTINGS if s not in loose]
+    fixed = [s for s in SETTINGS if s != axis and axis != "settings" and s not in freed]
     work = [f for f in ("model", "job", "point") if f != axis and (axis, f) != ("digest", "model")]
     work += [] if across else ["machine_id"]
     grounds: dict[tuple[str | None, ...], list[Variant]] = defaultdict(list)
