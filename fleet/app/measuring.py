@@ -112,14 +112,15 @@ class Measuring:
         self._tries[result.trial.trial_id] += 1
         if result.outcome == "ok":
             self.done += 1
-            self._blocks[result.trial.cell()] += 1
+            self._blocks[result.trial.cell()] += result.trial.role == "measure"
         elif result.transient and self._tries[result.trial.trial_id] < MOST_ATTEMPTS:
             again = replace(attempt, fence=attempt.fence + 1)
             self._waiting[result.trial.trial_id] = again
             self._retry.append(again)
         else:
             self.failed += 1
-            self._lost.add(result.trial.cell())
+            if result.trial.role == "measure":
+                self._lost.add(result.trial.cell())
 
     def _lose(self, event: Lost) -> None:
         """What waited for a machine that went away is not measured; a new submit asks it again."""
@@ -133,7 +134,7 @@ class Measuring:
 
     def _ends_block(self, trial: Trial) -> bool:
         """No trial of this machine's block waits any more; a canary ends none."""
-        return trial.role == "measure" and not any(
+        return trial.role != "canary" and not any(
             other.block == trial.block and other.machine_id == trial.machine_id
             for other in self._work()
         )

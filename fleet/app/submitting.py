@@ -278,7 +278,7 @@ def _left_out(agreed: Plan, refused: list[Failed | Lost]) -> Iterator[LeftOutRow
 
 
 def _what(left: LeftOut) -> str:
-    return " ".join(part for part in (left.model, left.job, left.point) if part) or "everything"
+    return " ".join(part for part in (left.cell, left.job, left.point) if part) or "everything"
 
 
 def _names(planned: Plan) -> dict[str, str]:

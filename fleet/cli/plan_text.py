@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from fleet.cli.view import varied_settings
+from fleet.model.trial import Trial
+from fleet.plan.controls import LEAST_BLOCKS
 from fleet.plan.expand import MachinePlan, Plan
 from fleet.units import GIB, show_bytes, show_count, show_span
 
@@ -19,6 +21,7 @@ def plan_lines(plan: Plan) -> list[str]:
     lines += [_machine_line(machine, plan) for machine in plan.machines]
     lines += [f"  {change}" for change in (*plan.limits, *plan.restarts)]
     lines += _canary_lines(plan)
+    lines += _control_lines(plan)
     lines += [f"  warning: {warning}" for warning in plan.warnings]
     left_out = [f"  left out: {left}" for left in plan.left_out]
     lines += left_out[:MOST_LEFT_OUT_SHOWN]
@@ -77,6 +80,23 @@ def _canary_lines(plan: Plan) -> list[str]:
     ]
 
 
+def _control_lines(plan: Plan) -> list[str]:
+    """Their time is in that of each machine already."""
+    pairs = plan.controls()
+    if not pairs:
+        return []
+    cells = dict.fromkeys(" ".join((t.model, t.job.name, _varied(t))).strip() for t in pairs)
+    few = plan.repeats.most < LEAST_BLOCKS
+    return [
+        f"  with a control, twice more in each block: {', '.join(cells)}"
+        + (f"; below {LEAST_BLOCKS} repeats it gives no noise floor" if few else "")
+    ]
+
+
+def _varied(trial: Trial) -> str:
+    return " ".join(f"{key}={value}" for key, value in varied_settings(trial).items())
+
+
 def _hardware(planned: MachinePlan) -> str:
     fingerprint = planned.machine.fingerprint
     cores, memory = fingerprint.get("gpu_cores"), fingerprint.get("memory_gb")
@@ -95,10 +115,10 @@ def order_lines(plan: Plan) -> list[str]:
         first = [trial for trial in machine.trials if trial.block == machine.trials[0].block]
         lines.append(f"  {machine.machine.name}, first block of {plan.repeats.most}:")
         for trial in first:
-            settings = " ".join(f"{k}={v}" for k, v in varied_settings(trial).items())
             points = ", ".join(point.name(trial.job.name) for point in trial.job.points)
-            role = "canary" if trial.role == "canary" else ""
-            what = "  ".join(part for part in (role, trial.model, points, settings) if part)
+            role = "canary" if trial.role == "canary" else f"control {trial.side}".strip()
+            parts = (role if trial.role != "measure" else "", trial.model, points, _varied(trial))
+            what = "  ".join(part for part in parts if part)
             lines.append(f"    {what}   about {show_span(trial.estimate_s)}")
     return lines
 

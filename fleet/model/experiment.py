@@ -174,6 +174,9 @@ class Experiment(Noun):
     canary: Literal["on", "off"] | None = None
     """The same small trial at the start, between blocks and at the end of each machine, to see
     whether it drifts. Left out: on from 3 repeats on, off for model names on the command line."""
+    control: Literal["on", "off"] = "off"
+    """In each block also measure the baseline cell of each model and job twice more, as an A/A
+    pair: the comparison then stands on the noise of those hours and tells what the pair gave."""
     cool_down: CoolDown | None = None
     """Before each trial wait until the machine is cool; {} takes the usual bounds."""
     restart_engine: bool = False

@@ -15,7 +15,7 @@ from fleet.model.experiment import Experiment, Repeats, Request
 from fleet.model.machine import Machine
 from fleet.model.settings import Settings, Value
 from fleet.model.trial import Role, Trial, show_settings, trial_id
-from fleet.plan import canaries
+from fleet.plan import canaries, controls
 from fleet.plan.estimate import idle_s, prior_s, rest_s
 from fleet.plan.limits import LimitChange, limit_changes, refused_settings
 from fleet.plan.restarts import refused_restarts, restarts
@@ -28,6 +28,7 @@ from fleet.plan.unfit import (
     known_sizes,
     silent_machine,
     skipped_for,
+    spill_of,
     spilling,
 )
 from fleet.units import show_bytes
@@ -109,6 +110,11 @@ class Plan:
         for machine in self.machines:
             yield from machine.trials
 
+    def controls(self) -> list[Trial]:
+        """Of the A/A pairs beside what is measured; a run that is all A/A has none."""
+        measured = self.request.role == "measure"
+        return [trial for trial in self.trials() if measured and trial.role == "noise"]
+
     def canaries(self) -> list[Trial]:
         return [trial for trial in self.trials() if trial.role == "canary"]
 
@@ -169,12 +175,10 @@ def expand(
     ready = [machine for machine in wanted.machines if machine.engine is not None]
     silent = [silent_machine(machine) for machine in wanted.machines if machine.engine is None]
     shapes, too_long = fitting_shapes(wanted)
-    spills = spilling(ready, schedule.sizes)
+    spills = spilling(ready, schedule.sizes, wanted.combinations)
     skipped = spills if skip_unfit else {}
     plans = [
-        _machine_plan(
-            schedule, machine, [s for s in shapes if (machine.machine_id, s.model) not in skipped]
-        )
+        _machine_plan(schedule, machine, [s for s in shapes if spill_of(machine, s) not in skipped])
         for machine in ready
     ]
     plans = [plan for plan in plans if plan.trials]
@@ -223,7 +227,10 @@ def _machine_plan(schedule: _Schedule, machine: Machine, shapes: Sequence[Shape]
 
 
 def _steps(schedule: _Schedule, machine: Machine, shapes: Sequence[Shape]) -> Iterator[_Step]:
-    """Every cell once in each block, or in an A/A run twice; canaries around the blocks."""
+    """Every cell once in each block, or in an A/A run twice; canaries around the blocks.
+
+    A control adds an A/A pair of each baseline cell.
+    """
     canary = canaries.shape(shapes) if _has_canaries(schedule) else None
     for block in range(schedule.repeats.most):
         if canary is not None:
@@ -244,10 +251,13 @@ def _shuffled(
     schedule: _Schedule, machine: Machine, block: int, shapes: Sequence[Shape]
 ) -> Sequence[_Step]:
     seed = f"{schedule.request.experiment.seed} {machine.machine_id} {schedule.session} {block}"
-    role = schedule.request.role
-    sides = ("a", "b") if role == "noise" else ("",)
-    order = [
-        _Step(shape=shape, block=block, role=role, side=side) for shape in shapes for side in sides
+    request = schedule.request
+    pairs: Sequence[Shape] = shapes if request.role == "noise" else ()
+    order = [_Step(shape=s, block=block) for s in shapes if request.role == "measure"]
+    if controls.wanted(request):
+        pairs = controls.baseline_shapes(request.experiment, shapes)
+    order += [
+        _Step(shape=s, block=block, role="noise", side=side) for s in pairs for side in ("a", "b")
     ]
     random.Random(seed).shuffle(order)
     return order

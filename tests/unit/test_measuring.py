@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -207,6 +208,43 @@ def test_an_aa_run_is_never_cut_short(tmp_path: Path) -> None:
     assert measure(tmp_path, plan, machines).done == 10
     sides: Sequence[str] = [a.trial.side for a in machines.ran]
     assert sorted(sides) == ["a"] * 5 + ["b"] * 5
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_control_ends_with_the_cell_that_it_controls(tmp_path: Path, seed: int) -> None:
+    """A block ends with whatever comes last in it."""
+    machines = Machines()
+    plan = planned(control="on", canary="off", seed=seed)
+    measuring = measure(tmp_path, plan, machines)
+    ran = [a.trial for a in machines.ran]
+    assert Counter((trial.block, trial.role) for trial in ran) == {
+        (block, role): 2 for block in range(3) for role in ("measure", "noise")
+    }
+    assert {trial.settings["num_batch"] for trial in ran if trial.role == "noise"} == {8}
+    assert (measuring.done, measuring.waiting) == (12, 0)
+    again = Machines()
+    measure(tmp_path, plan, again)
+    assert again.ran == []
+
+
+def test_a_control_makes_no_blocks_of_its_cell(tmp_path: Path) -> None:
+    factors = iter([1.0, 1.3, 0.8, 1.2, 0.7, 1.1, 1.4, 0.9] * 8)
+    machines = Machines(answer=lambda attempt: result(attempt, next(factors)))
+    measure(tmp_path, planned(control="on", canary="off"), machines)
+    counts = Counter((a.trial.settings["num_batch"], a.trial.role) for a in machines.ran)
+    assert counts == {(8, "measure"): 8, (8, "noise"): 16, (512, "measure"): 8}
+
+
+def test_a_control_that_fails_loses_no_cell(tmp_path: Path) -> None:
+    def answer(attempt: Attempt) -> TrialResult:
+        if attempt.trial.role == "noise":
+            return result(attempt, outcome="failed", reason="request_refused", transient=False)
+        return result(attempt)
+
+    wide = planned(control="on", canary="off", repeats={"least": 3, "most": 5})
+    measuring = measure(tmp_path, wide, Machines(answer=answer))
+    assert measuring.done == 6
+    assert not measuring._lost
 
 
 @pytest.mark.parametrize("packed", [False, True])
