@@ -130,9 +130,10 @@ class _SimulatedServer:
         """The scripted machine has a power meter or none; the host it runs on is not it."""
         from fleet.telemetry.simulated import ScriptedPower
 
-        if self._script().power is None or self._engine is None:
+        power = self._script().power
+        if power is None or self._engine is None:
             return []
-        return [ScriptedPower(self._engine.power)]
+        return [ScriptedPower(self._engine.power, power.scope)]
 
     def thermal_class(self) -> str | None:
         return None if self._engine is None else self._engine.thermal_class()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from fleet.compare.axes import natural
 from fleet.compare.designs import NEEDED
 from fleet.compare.outcome import Group, Line, SpeaksOf
-from fleet.compare.sides import Bout
+from fleet.compare.sides import Bout, tells_energy
 from fleet.compare.variants import Variant
 from fleet.errors import UserError
 from fleet.model.likeness import HARDWARE_AXES
@@ -69,6 +69,11 @@ def left_out(found: Sequence[Bout]) -> int:
 def nothing(by: str, variants: Sequence[Variant], name: Callable[[Variant], str]) -> UserError:
     """What to say where no two sides stand against one another."""
     there = sorted(set(map(name, variants)), key=natural)
+    if there and tells_energy(variants) and not any(variant.scope for variant in variants):
+        return UserError(
+            "no energy to compare: no machine told its power while it was measured",
+            "fleet doctor says what can be read; fleet energy import takes a wall meter's log",
+        )
     if not there:
         what = f"nothing to compare by {by}: no measured trial matches"
     elif len(there) == 1:

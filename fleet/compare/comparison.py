@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
@@ -18,8 +19,9 @@ from fleet.compare.estimates import SAME_WITHIN
 from fleet.compare.naming import check_apart, is_called, of_sides, side_names
 from fleet.compare.outcome import Comparison, Group, Line
 from fleet.compare.sides import Bout, Side, bouts, is_across
-from fleet.compare.variants import TOO_SHORT, read_variants
+from fleet.compare.variants import TOO_SHORT, Variant, read_variants
 from fleet.compare.verdict import show_percent, verdict
+from fleet.model.likeness import ENERGY_SCOPE
 from fleet.units import show_count
 
 
@@ -45,7 +47,42 @@ def compare(
     """
     wanted = [check_metric(metric) for metric in metrics]
     freed = frozenset(check_fact(fact) for fact in allow_diff)
-    variants = read_variants(con, by, wanted, where, experiment)
+    found, rounds, across = list[Bout](), list[_Round](), False
+    for of_energy in (False, True):
+        own = [metric for metric in wanted if metric.of_energy == of_energy]
+        if not own:
+            continue
+        variants = read_variants(con, by, own, where, experiment)
+        bouts_of, across = _bouts(variants, by, sides, baseline, pool=pool, freed=freed)
+        asked = (_round(bout, metric, by, freed) for bout in bouts_of for metric in own)
+        rounds += [each for each in asked if each is not None]
+        found += bouts_of
+    once = list({bout.work: bout for bout in reversed(found)}.values())[::-1]
+    judged = list(_judged(rounds, floors(con), by, same_within))
+    groups = [group for group, _ in judged]
+    return Comparison(
+        by=by,
+        groups=tuple(groups),
+        speaks_of=speaks_of(groups, across),
+        family=max((family for _, family in judged), default=0),
+        same_within=same_within,
+        footer=closing_lines(groups, across),
+        refused=tuple(dict.fromkeys(fact for each in rounds for fact in each.refused())),
+        kept_apart=kept_apart(once),
+        requests_left_out=left_out(once),
+    )
+
+
+def _bouts(
+    variants: Sequence[Variant],
+    by: str,
+    sides: Sequence[str],
+    baseline: str | None,
+    *,
+    pool: bool,
+    freed: frozenset[str],
+) -> tuple[list[Bout], bool]:
+    """All that two sides or more take part in, and whether these are different machines."""
     named = [*sides, *([baseline] if baseline else [])]
     of_sides(variants, by, named)
     check_apart(by, named, variants)
@@ -57,21 +94,7 @@ def compare(
     found = [_baseline_first(bout, first, by) for bout in every if len(bout.sides) > 1]
     if not found:
         raise nothing(by, variants, name)
-    asked = (_round(bout, metric, by, freed) for bout in found for metric in wanted)
-    rounds = [each for each in asked if each is not None]
-    judged = list(_judged(rounds, floors(con), by, same_within))
-    groups = [group for group, _ in judged]
-    return Comparison(
-        by=by,
-        groups=tuple(groups),
-        speaks_of=speaks_of(groups, across),
-        family=max((family for _, family in judged), default=0),
-        same_within=same_within,
-        footer=closing_lines(groups, across),
-        refused=tuple(dict.fromkeys(fact for each in rounds for fact in each.refused())),
-        kept_apart=kept_apart(found),
-        requests_left_out=left_out(found),
-    )
+    return found, across
 
 
 def _baseline_first(bout: Bout, baseline: str | None, axis: str) -> Bout:
@@ -122,7 +145,7 @@ class _Round:
 
 def _round(bout: Bout, metric: Metric, axis: str, freed: frozenset[str]) -> _Round | None:
     """None where no side can have this metric: its work is too short for a rate."""
-    if all(_too_short(side, metric) for side in bout.sides):
+    if not metric.of_energy and all(_too_short(side, metric) for side in bout.sides):
         return None
     baseline = bout.sides[0]
     return _Round(
@@ -149,7 +172,9 @@ def _line(side: Side, metric: Metric) -> Line:
     shown = values or naive
     label = side.variants[0].label
     reasons = [f"flagged {label}"] if label else []
-    if not values and metric.note:
+    if metric.of_energy:
+        reasons += _without_energy(side, metric)
+    elif not values and metric.note:
         reasons += sorted(side.notes(metric.note))
     return Line(
         side=side.name,
@@ -162,7 +187,16 @@ def _line(side: Side, metric: Metric) -> Line:
         burst=_heat(side, metric.burst, metric),
         sustained=_heat(side, metric.sustained, metric),
         reasons=tuple(reasons),
+        scope=side.told(ENERGY_SCOPE),
+        source=side.told("energy_source"),
     )
+
+
+def _without_energy(side: Side, metric: Metric) -> list[str]:
+    """Why some trials have no value: `energy not valid: gap (1 of 5 trials)`."""
+    notes = [note for v in side.variants for note in v.listed(metric.note or "") if note]
+    of_all = f"of {show_count(side.trials, 'trial')}"
+    return [f"{note} ({count} {of_all})" for note, count in sorted(Counter(notes).items())]
 
 
 def _heat(side: Side, column: str | None, metric: Metric) -> float | None:
@@ -219,7 +253,7 @@ def _judged_line(
     )
     said = verdict(
         seen,
-        higher_is_faster=each.metric.higher_is_faster,
+        higher=each.metric.higher,
         p_adjusted=p,
         same_within=same_within,
     )
@@ -255,6 +289,7 @@ def _group(each: _Round, lines: Sequence[Line]) -> Group:
         point=bout.point,
         machine=bout.machine,
         settings=bout.settings,
+        scope=bout.scope,
         sustained=each.sustained,
         lines=tuple(lines),
     )

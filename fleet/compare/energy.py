@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import duckdb
 
-from fleet.compare.reader import Row, rows
-from fleet.compare.views import question
+from fleet.compare.reader import Row, add_views, rows
+from fleet.compare.views import literal, question
+from fleet.model.machine import EnergyScope
+
+KINDS = ("energy_joules", "power_w")
+METRICS = [f"{scope}_{what}" for scope in get_args(EnergyScope) for what in KINDS]
 
 
 def energy_of_attempt(con: duckdb.DuckDBPyConnection, attempt_id: object) -> list[Row]:
@@ -16,3 +22,16 @@ def energy_of_attempt(con: duckdb.DuckDBPyConnection, attempt_id: object) -> lis
 
 def energy_of_cells(con: duckdb.DuckDBPyConnection, experiment: str | None) -> list[Row]:
     return rows(con, question("energy_of_cells"), [experiment])
+
+
+def energy_of_results(con: duckdb.DuckDBPyConnection, experiment: str | None) -> list[Row]:
+    """One row per cell, point and scope; the views of energy are bound only where it was read."""
+    if not _is_read(con):
+        return []
+    add_views(con, "energy")
+    return rows(con, question("energy_of_results"), [experiment])
+
+
+def _is_read(con: duckdb.DuckDBPyConnection) -> bool:
+    metrics = ", ".join(map(literal, METRICS))
+    return bool(rows(con, f"select 1 from raw_readings where metric in ({metrics}) limit 1"))

@@ -171,12 +171,15 @@ select
   samples, greatest_gap_ns,
   invalid = '' as valid,
   invalid,
-  prefill_s is not null and energy_fault(
+  -- Requests that are asked at once have no phases.
+  if(prefill_s is null, 'no_phase', energy_fault(
     prefill_s, prefill_covered_s, prefill_gap_ns, prefill_samples, least_step, prefill_joules
-  ) = '' as prefill_valid,
-  decode_s is not null and energy_fault(
+  )) as prefill_invalid,
+  if(decode_s is null, 'no_phase', energy_fault(
     decode_s, decode_covered_s, decode_gap_ns, decode_samples, least_step, decode_joules
-  ) = '' as decode_valid,
+  )) as decode_invalid,
+  prefill_invalid = '' as prefill_valid,
+  decode_invalid = '' as decode_valid,
   1 as energy_version
 from priced
 qualify row_number() over (
@@ -189,6 +192,7 @@ qualify row_number() over (
 --   valid, invalid             false: no request's energy is valid, the values are those of the
 --                              others; invalid: what was wrong with those left out
 --   requests, _left_out        whose energy is valid, and whose is not
+--   prefill_, decode_invalid   what is wrong with the phases that are left out
 --   joules, prefill_, decode_  of one request; a phase too short for its readings is null
 --   joules_per_token           all that the request used over the tokens it wrote
 --   tokens_per_joule           its inverse
@@ -209,6 +213,8 @@ select
   string_agg(distinct method, ', ' order by method) as method,
   any_value(any_valid) as valid,
   string_agg(distinct nullif(invalid, ''), ' ') filter (not valid) as invalid,
+  string_agg(distinct nullif(prefill_invalid, ''), ' ') as prefill_invalid,
+  string_agg(distinct nullif(decode_invalid, ''), ' ') as decode_invalid,
   count(*) filter (valid) as requests,
   count(*) filter (not valid) as requests_left_out,
   median(joules) as joules,

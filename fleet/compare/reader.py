@@ -15,6 +15,8 @@ from fleet.errors import StoreUnusable
 READ_AT_ONCE = ("trials", "requests")
 """The tables that every question needs; binding a table reads the footers of all its files."""
 
+WITH_READINGS = (*READ_AT_ONCE, "readings")
+
 MOST_THREADS = 4
 
 RAW = {table: f"raw_{table}" for table in TABLES}

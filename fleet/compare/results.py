@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import duckdb
 
-from fleet.compare.energy import energy_of_attempt
+from fleet.compare.energy import energy_of_attempt, energy_of_results
 from fleet.compare.reader import Row, rows
 from fleet.compare.views import question
 from fleet.errors import UnknownName, UserError, nearest
@@ -44,6 +44,8 @@ class ResultRow:
     first_token_ns: float | None = None
     server_first_token_ns: float | None = None
     load_ns: float | None = None
+    joules_per_token: Mapping[str, float] = field(default_factory=dict)
+    """By scope: the part of the machine whose energy it is. Empty where none is valid."""
     trials: int = 0
     spread_percent: float | None = None
     """Standard deviation between trials over their mean: of decode, else of prefill."""
@@ -71,6 +73,9 @@ class Shown:
     """Rows of the view `energy`."""
 
 
+RESULT_VIEWS = ("cells", "requests_flagged", "trials")
+"""What `results` asks for."""
+
 _CELL = ("experiment", "session", "machine_id", "machine", "model", "job", "settings")
 
 
@@ -79,10 +84,13 @@ def results(con: duckdb.DuckDBPyConnection, experiment: str | None = None) -> li
     if experiment is not None:
         check_experiment(con, experiment)
     left_out = _left_out(con, experiment)
+    energy = _energy(con, experiment)
     found, seen = [], set()
     for row in rows(con, question("results"), [experiment]):
         key = _key(row)
-        found.append(_result(row, {} if key in seen else left_out.get(key, (None, {}))[1]))
+        first = key not in seen
+        counts = left_out.get(key, (None, {}))[1] if first else {}
+        found.append(_result(row, counts, energy.get(key, {}) if first else {}))
         seen.add(key)
     for key, (row_left, counts) in left_out.items():
         if key not in seen and row_left is not None:
@@ -114,7 +122,18 @@ def show(con: duckdb.DuckDBPyConnection, trial_prefix: str) -> Shown:
     )
 
 
-def _result(row: Row, left_out: Mapping[str, int]) -> ResultRow:
+def _energy(
+    con: duckdb.DuckDBPyConnection, experiment: str | None
+) -> dict[tuple[object, ...], dict[str, float]]:
+    """Joules per token of each cell and point, by scope."""
+    found: dict[tuple[object, ...], dict[str, float]] = defaultdict(dict)
+    for row in energy_of_results(con, experiment):
+        if row["joules_per_token"] is not None:
+            found[_key(row)][str(row["scope"])] = float(str(row["joules_per_token"]))
+    return found
+
+
+def _result(row: Row, left_out: Mapping[str, int], energy: Mapping[str, float]) -> ResultRow:
     cell: Any = row
     spread = cell["decode_spread_percent"]
     return ResultRow(
@@ -134,6 +153,7 @@ def _result(row: Row, left_out: Mapping[str, int]) -> ResultRow:
         first_token_ns=cell["first_token_ns"],
         server_first_token_ns=cell["server_first_token_ns"],
         load_ns=cell["load_ns"],
+        joules_per_token=energy,
         trials=cell["trials"],
         spread_percent=cell["prefill_spread_percent"] if spread is None else spread,
         flags=cell["flags"],

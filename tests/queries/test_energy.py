@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders_energy import Curve, EnergyStore, asked, counter, every, power, reading
+from tests.builders_energy import (
+    Curve,
+    EnergyStore,
+    Ramps,
+    asked,
+    counter,
+    every,
+    power,
+    reading,
+)
 from tests.builders_store import NOV_2026_NS
 
 BOARD = Curve([0, 4, 6.5, 17.25], [10, 60, 80, 10])
@@ -90,6 +99,61 @@ def test_any_curve_that_changes_with_the_phases_is_within_half_a_percent(
     assert found["prefill_joules"] == pytest.approx(curve.joules(sent, first), rel=HALF_PERCENT)
     assert found["decode_joules"] == pytest.approx(curve.joules(first, ended), rel=HALF_PERCENT)
     assert found["joules"] == pytest.approx(curve.joules(sent, ended), rel=HALF_PERCENT)
+
+
+@METHODS
+@settings(max_examples=15, deadline=None)
+@given(
+    sent=st.integers(1000, 3000).map(seconds),
+    prefill=st.integers(6000, 12_000).map(seconds),
+    decode=st.integers(6000, 40_000).map(seconds),
+    watts=st.lists(st.floats(3, 600), min_size=4, max_size=4),
+    jitter=st.lists(st.integers(0, 100).map(seconds), min_size=7, max_size=7),
+)
+def test_ramps_are_within_half_a_percent_in_phases_of_six_seconds(
+    shared: EnergyStore,
+    read: Any,
+    sent: float,
+    prefill: float,
+    decode: float,
+    watts: list[float],
+    jitter: list[float],
+) -> None:
+    """Between two readings power may change by the slope times their distance, at two edges."""
+    shared.clear()
+    first, ended = sent + prefill, sent + prefill + decode
+    pieces = [(10.0, 10.0), (watts[0], watts[1]), (watts[2], watts[3]), (10.0, 10.0)]
+    curve = Ramps([0, sent, first, ended], pieces)
+    grid = every(0.2, ended + 2, 0.0004)
+    times = [t + jitter[n % len(jitter)] for n, t in enumerate(grid)]
+    attempt = shared.trial("a", [asked(sent, first, ended)], read(curve, times))
+    found = one(shared, attempt)
+    assert found["valid"]
+    assert found["prefill_joules"] == pytest.approx(curve.joules(sent, first), rel=HALF_PERCENT)
+    assert found["decode_joules"] == pytest.approx(curve.joules(first, ended), rel=HALF_PERCENT)
+    assert found["joules"] == pytest.approx(curve.joules(sent, ended), rel=HALF_PERCENT)
+
+
+@METHODS
+@settings(max_examples=10, deadline=None)
+@given(
+    prefill=st.integers(300, 12_000).map(seconds),
+    decode=st.integers(2500, 20_000).map(seconds),
+    watts=st.floats(3, 600),
+    first=st.integers(0, 200).map(seconds),
+)
+def test_of_a_constant_power_nothing_is_lost(
+    shared: EnergyStore, read: Any, prefill: float, decode: float, watts: float, first: float
+) -> None:
+    shared.clear()
+    ended = 2 + prefill + decode
+    request = asked(2, 2 + prefill, ended)
+    attempt = shared.trial("a", [request], read(Curve([0], [watts]), every(0.2, ended + 1, first)))
+    found = one(shared, attempt)
+    assert found["joules"] == pytest.approx(watts * (prefill + decode), rel=1e-6)
+    assert found["mean_w"] == pytest.approx(watts, rel=1e-6)
+    assert found["prefill_joules"] == pytest.approx(watts * prefill, rel=1e-6)
+    assert found["decode_joules"] == pytest.approx(watts * decode, rel=1e-6)
 
 
 @METHODS
@@ -228,6 +292,22 @@ def test_streams_at_once_share_one_window(store: EnergyStore) -> None:
     assert (found["requests"], found["output_tokens"]) == (2, 400)
     assert found["joules"] == pytest.approx(1010, rel=HALF_PERCENT)
     assert found["prefill_joules"] is None
+    assert (found["prefill_invalid"], found["decode_invalid"]) == ("no_phase", "no_phase")
+    assert not found["prefill_valid"]
+
+
+@METHODS
+def test_a_phase_too_short_for_its_readings_has_no_energy_of_its_own(
+    store: EnergyStore, read: Any
+) -> None:
+    attempt = store.trial("a", [asked(4, 5, 17.25)], read(BOARD, every(0.2, 20, 0.07)))
+    assert one(store, attempt)["prefill_joules"] is not None
+    [found] = store.of("energy", attempt)
+    assert (found["valid"], found["invalid"]) == (True, None)
+    assert (found["prefill_joules"], found["prefill_invalid"]) == (None, "few_readings")
+    assert found["prefill_joules_per_token"] is None
+    assert found["decode_joules"] == pytest.approx(1010 - 60, rel=0.02)
+    assert found["decode_invalid"] is None
 
 
 def test_warm_ups_and_invalid_requests_do_not_enter_a_trials_energy(store: EnergyStore) -> None:
