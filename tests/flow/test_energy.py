@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from fleet.model.machine import EnergyScope
 from tests.builders_energy import plug
 from tests.builders_flow import Fleet, experiment, machine, model
 
@@ -25,6 +26,8 @@ JOB = {
 FRUGAL = {"idle_w": 10, "prefill_w": 60, "decode_w": 80}
 HUNGRY = {"idle_w": 10, "prefill_w": 60, "decode_w": 140}
 RATIO = (60 * PREFILL_S + 140 * DECODE_S) / (60 * PREFILL_S + 80 * DECODE_S)
+
+SCOPES = get_args(EnergyScope)
 
 
 @pytest.fixture(scope="module")
@@ -125,8 +128,15 @@ def test_the_logs_of_two_wall_meters_are_compared(metered: Fleet, tmp_path: Path
 
 def test_results_tell_the_energy_of_each_cell(metered: Fleet) -> None:
     lines = metered("results", "demo").out.splitlines()
-    at = lines[0].index("J/token")
-    cells = {line.split()[0]: line[at:].split("  ")[0] for line in lines[1:5]}
-    assert cells["frugal"].endswith(" gpu_board")
-    assert cells["chip"].endswith(" chip_package")
-    assert cells["untold"].strip() == ""
+    assert "J/token" in lines[0]
+    scopes = {line.split()[0]: [s for s in SCOPES if f" {s} " in line] for line in lines[1:5]}
+    assert scopes == {
+        "frugal": ["gpu_board"],
+        "hungry": ["gpu_board"],
+        "chip": ["chip_package"],
+        "untold": [],
+    }
+    cells = {row["machine"]: row["joules_per_token"] for row in metered("results", "--json").json()}
+    assert cells["untold"] == {}
+    truth = (60 * PREFILL_S + 140 * DECODE_S) / TOKENS
+    assert cells["hungry"] == {"gpu_board": pytest.approx(truth, rel=0.05)}
