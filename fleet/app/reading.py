@@ -18,7 +18,6 @@ from fleet.compare.views import question
 from fleet.wiring import results_folder
 
 EXPERIMENTS = "select distinct experiment from trials"
-COMPARED = ("speeds", "trials")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +45,8 @@ def read_results(homes: Sequence[Path], experiment: str | None) -> list[ResultRo
 @interruptible()
 def read_comparison(homes: Sequence[Path], asked: Comparing) -> Comparison:
     energy = any(is_energy(metric) for metric in asked.metrics)
-    tables, views = (WITH_READINGS, (*COMPARED, "energy")) if energy else (READ_AT_ONCE, COMPARED)
-    with closing(open_store(_folders(homes), tables, views)) as con:
+    tables = WITH_READINGS if energy else READ_AT_ONCE
+    with closing(open_store(_folders(homes), tables, views=("speeds", "trials"))) as con:
         there = {row["experiment"] for row in rows(con, EXPERIMENTS)} if asked.words else set()
         named = asked.words[:1] if asked.words and asked.words[0] in there else ()
         return compare(

@@ -82,9 +82,12 @@ def has_role(con: duckdb.DuckDBPyConnection, role: str) -> bool:
     return bool(rows(con, "select 1 from raw_trials where role = ? limit 1", [role]))
 
 
-def add_views(con: duckdb.DuckDBPyConnection, *views: str) -> None:
-    """Those that were left out when the store was opened, where they are needed after all."""
-    con.execute(fill_views(RAW, views))
+def add_views(con: duckdb.DuckDBPyConnection, *views: str, **sources: str) -> None:
+    """Those that were left out when the store was opened, where they are needed after all.
+
+    `sources`: a table expression to read a table from, for all that is asked from now on.
+    """
+    con.execute(fill_views({**RAW, **sources}, views))
 
 
 def _answer(

@@ -45,7 +45,8 @@ class ResultRow:
     server_first_token_ns: float | None = None
     load_ns: float | None = None
     joules_per_token: Mapping[str, float] = field(default_factory=dict)
-    """By scope: the part of the machine whose energy it is. Empty where none is valid."""
+    """By scope: the part of the machine whose energy it is. Empty where none is valid, or where
+    no experiment is named."""
     trials: int = 0
     spread_percent: float | None = None
     """Standard deviation between trials over their mean: of decode, else of prefill."""
@@ -125,9 +126,10 @@ def show(con: duckdb.DuckDBPyConnection, trial_prefix: str) -> Shown:
 def _energy(
     con: duckdb.DuckDBPyConnection, experiment: str | None
 ) -> dict[tuple[object, ...], dict[str, float]]:
-    """Joules per token of each cell and point, by scope."""
+    """Joules per token of each cell and point, by scope; over all experiments none, since to
+    read every reading of a large store takes seconds."""
     found: dict[tuple[object, ...], dict[str, float]] = defaultdict(dict)
-    for row in energy_of_results(con, experiment):
+    for row in energy_of_results(con, experiment) if experiment is not None else ():
         if row["joules_per_token"] is not None:
             found[_key(row)][str(row["scope"])] = float(str(row["joules_per_token"]))
     return found

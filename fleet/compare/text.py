@@ -11,7 +11,13 @@ from datetime import date, datetime
 from fleet.compare.outcome import Comparison, Group, Line
 from fleet.compare.results import ResultRow
 from fleet.compare.tables import aligned, escape, markdown
-from fleet.model.likeness import FACTS, SHOWN_AXES, standing
+from fleet.model.likeness import (
+    ENERGY_ESTIMATE,
+    ENERGY_SCOPE,
+    FACTS,
+    SHOWN_AXES,
+    standing,
+)
 from fleet.units import NS_PER_MS, show_number
 
 ID_LETTERS = 14
@@ -79,11 +85,19 @@ CLASS_PAGE = (
 )
 
 
+AT_THE_PLUG = (
+    "what a wall meter tells of whole machines can be compared: "
+    "fleet energy import LOG --machine MACHINE"
+)
+
+
 def _footer(comparison: Comparison, shared: Sequence[str]) -> list[str]:
     footer = [*comparison.footer]
     if comparison.refused:
         allowed = " ".join(f"--allow-diff {fact}" for fact in comparison.refused)
         footer.append(f"refused: unlike things (to compare them all the same: {allowed})")
+    if {ENERGY_SCOPE, ENERGY_ESTIMATE} & set(comparison.refused):
+        footer.append(AT_THE_PLUG)
     footer += _settings_of_all(shared)
     if comparison.requests_left_out:
         footer.append(f"left out: {_count(comparison.requests_left_out, 'request')}")

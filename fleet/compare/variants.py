@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 
 from fleet.compare.axes import Metric, check_axis
+from fleet.compare.energy import bind_energy
 from fleet.compare.reader import Row, rows
 from fleet.compare.views import literal, question
 from fleet.compare.where import where_sql
@@ -165,6 +166,8 @@ def read_variants(
     clause, parameters = where_sql(where, [str(row["column_name"]) for row in columns], made)
     if experiment is not None:
         clause, parameters = f"{clause} and experiment = ?", [*parameters, experiment]
+    if energy:
+        bind_energy(con, experiment)
     asked = partial(_asked, con, by, clause, parameters)
     found = asked(metrics, naive=False)
     return asked(metrics, naive=True) if _needs_naive(found, metrics) else found
