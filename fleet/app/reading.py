@@ -38,7 +38,8 @@ class Comparing:
 
 @interruptible()
 def read_results(homes: Sequence[Path], experiment: str | None) -> list[ResultRow]:
-    with closing(open_store(_folders(homes), WITH_READINGS, RESULT_VIEWS)) as con:
+    tables = READ_AT_ONCE if experiment is None else WITH_READINGS
+    with closing(open_store(_folders(homes), tables, RESULT_VIEWS)) as con:
         return results(con, experiment)
 
 

@@ -21,6 +21,7 @@ def energy_of_attempt(con: duckdb.DuckDBPyConnection, attempt_id: object) -> lis
 
 
 def energy_of_cells(con: duckdb.DuckDBPyConnection, experiment: str | None) -> list[Row]:
+    bind_energy(con, experiment)
     return rows(con, question("energy_of_cells"), [experiment])
 
 

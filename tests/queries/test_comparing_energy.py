@@ -12,8 +12,9 @@ import pytest
 
 from fleet.compare.comparison import compare
 from fleet.compare.outcome import Comparison, Line
-from fleet.compare.reader import WITH_READINGS, open_store
-from fleet.compare.text import comparison_lines, comparison_markdown, to_json
+from fleet.compare.reader import WITH_READINGS, open_store, rows
+from fleet.compare.results import results
+from fleet.compare.text import comparison_lines, comparison_markdown, results_lines, to_json
 from fleet.compare.variants import read_variants
 from fleet.errors import UnknownName, UserError
 from tests.builders_compare import START, GoldenStore, Row
@@ -302,6 +303,23 @@ def test_a_question_without_energy_reads_no_readings(opened: Opened) -> None:
     assert len(variants) == 2
     assert not any(name.startswith("energy") for variant in variants for name in variant.row)
     assert only_line(by_machine(con, "decode")).verdict == "same"
+
+
+def test_results_of_one_experiment_tell_its_energy_and_no_others(opened: Opened) -> None:
+    store = two(BOARD, of_other=[GAP])
+    blocks(store, "else", 9.0, BOARD, WALL, experiment="else")
+    con = opened(store)
+    studio, other = results(con, "golden")
+    assert studio.joules_per_token == {"gpu_board": pytest.approx(1010 / 200, rel=0.005)}
+    assert other.joules_per_token == {}
+    lines = results_lines([studio, other])
+    assert "J/token" in lines[0]
+    assert lines[3].startswith("rates in tokens/s, J/token of gpu_board, medians")
+    assert len(rows(con, "select distinct attempt_id from readings")) == 10
+    [elsewhere] = results(con, "else")
+    assert elsewhere.joules_per_token.keys() == {"gpu_board", "wall"}
+    assert " gpu_board, " in results_lines([elsewhere])[1]
+    assert "J/token" not in results_lines(results(con))[0]
 
 
 def test_the_scope_is_no_column_where_no_energy_is_asked(opened: Opened) -> None:
