@@ -339,3 +339,26 @@ def test_a_trial_without_energy_has_no_row(store: EnergyStore) -> None:
         "a", [CHAT], [reading("gpu_temperature_c", 1, 50)], zero_unix_ns=NOV_2026_NS
     )
     assert store.of("energy", attempt) == []
+
+
+@METHODS
+def test_a_request_whose_energy_is_not_valid_does_not_enter_the_median(
+    store: EnergyStore, read: Any
+) -> None:
+    curve = Curve([0, 2, 12, 14, 24], [10, 100, 10, 300, 10])
+    times = [t for t in every(0.2, 30) if not 16 < t < 20]
+    requests = [asked(2, 2.5, 12), asked(14, 14.5, 24)]
+    [found] = store.of("energy", store.trial("a", requests, read(curve, times)))
+    assert found["joules"] == pytest.approx(1000, rel=0.01)
+    assert (found["valid"], found["requests"], found["requests_left_out"]) == (True, 1, 1)
+    assert found["invalid"] == "gap"
+
+
+@METHODS
+def test_readings_that_end_a_little_short_stand_for_the_rest(store: EnergyStore, read: Any) -> None:
+    curve = Curve([0, 2, 22], [10, 100, 10])
+    times = [t for t in every(0.2, 30) if t < 21.7]
+    found = one(store, store.trial("a", [asked(2, 12, 22)], read(curve, times)))
+    assert found["valid"]
+    assert found["joules"] == pytest.approx(2000, rel=HALF_PERCENT)
+    assert found["decode_joules"] == pytest.approx(1000, rel=HALF_PERCENT)
