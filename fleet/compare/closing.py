@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
 from fleet.compare.axes import natural
@@ -53,17 +53,25 @@ def _of_whom(groups: Sequence[Group], lines: Sequence[Line]) -> str:
 
 
 def kept_apart(found: Sequence[Bout]) -> dict[str, int]:
-    apart = Counter[str]()
+    """Trials by side and reason. The same work may be compared by speed and by several energies,
+    and counts once."""
+    of_work = defaultdict[object, Counter[str]](Counter)
     for bout in found:
         for side in bout.sides:
-            for reason, trials in side.apart.items():
-                apart[f"{side.name} ({reason or 'without a flag'})"] += trials
-    return dict(apart)
+            of_work[bout.work] |= Counter(
+                {f"{side.name} ({why or 'without a flag'})": n for why, n in side.apart.items()}
+            )
+    return dict(sum(of_work.values(), Counter[str]()))
 
 
 def left_out(found: Sequence[Bout]) -> int:
-    variants = [variant for bout in found for side in bout.sides for variant in side.variants]
-    return sum(int(str(variant.row["requests_left_out"])) for variant in variants)
+    """Requests, each once."""
+    of_work = Counter[object]()
+    for bout in found:
+        variants = [variant for side in bout.sides for variant in side.variants]
+        left = sum(int(str(variant.row["requests_left_out"])) for variant in variants)
+        of_work |= Counter({bout.work: left})
+    return of_work.total()
 
 
 def nothing(by: str, variants: Sequence[Variant], name: Callable[[Variant], str]) -> UserError:

@@ -57,7 +57,6 @@ def compare(
         asked = (_round(bout, metric, by, freed) for bout in bouts_of for metric in own)
         rounds += [each for each in asked if each is not None]
         found += bouts_of
-    once = list({bout.work: bout for bout in reversed(found)}.values())[::-1]
     judged = list(_judged(rounds, floors(con), by, same_within))
     groups = [group for group, _ in judged]
     return Comparison(
@@ -68,8 +67,8 @@ def compare(
         same_within=same_within,
         footer=closing_lines(groups, across),
         refused=tuple(dict.fromkeys(fact for each in rounds for fact in each.refused())),
-        kept_apart=kept_apart(once),
-        requests_left_out=left_out(once),
+        kept_apart=kept_apart(found),
+        requests_left_out=left_out(found),
     )
 
 
@@ -145,7 +144,7 @@ class _Round:
 
 def _round(bout: Bout, metric: Metric, axis: str, freed: frozenset[str]) -> _Round | None:
     """None where no side can have this metric: its work is too short for a rate."""
-    if not metric.of_energy and all(_too_short(side, metric) for side in bout.sides):
+    if all(_too_short(side, metric) for side in bout.sides):
         return None
     baseline = bout.sides[0]
     return _Round(

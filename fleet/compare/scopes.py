@@ -14,20 +14,14 @@ from fleet.compare.variants import Variant
 NOT_READ = "no energy was read"
 
 
-def read_ones(variants: Sequence[Variant], name: Callable[[Variant], str]) -> list[Variant]:
-    """Of each side the trials whose energy was read; all of a side where none was."""
-    read = {name(variant) for variant in variants if variant.scope is not None}
-    return [v for v in variants if v.scope is not None or name(v) not in read]
-
-
 def unread_trials(variants: Sequence[Variant], name: Callable[[Variant], str]) -> Counter[str]:
-    """By side: the trials that `read_ones` leaves out."""
-    kept = {id(variant) for variant in read_ones(variants, name)}
-    left_out = Counter[str]()
+    """By side: trials whose energy nobody read, where that of others was."""
+    read = {name(variant) for variant in variants if variant.scope is not None}
+    found = Counter[str]()
     for variant in variants:
-        if id(variant) not in kept:
-            left_out[name(variant)] += variant.trials
-    return left_out
+        if variant.scope is None and name(variant) in read:
+            found[name(variant)] += variant.trials
+    return found
 
 
 def of_one_scope(variants: Sequence[Variant]) -> list[Variant]:

@@ -9,7 +9,7 @@ from functools import cached_property
 from statistics import median
 
 from fleet.compare.axes import Metric, natural
-from fleet.compare.scopes import NOT_READ, common_scope, of_one_scope, read_ones, unread_trials
+from fleet.compare.scopes import NOT_READ, common_scope, of_one_scope, unread_trials
 from fleet.compare.variants import THROTTLED, Variant
 from fleet.model import likeness
 from fleet.model.likeness import ENERGY_SCOPE, SETTINGS
@@ -202,12 +202,12 @@ def _bouts_of_energy(
     """None where nobody's energy was read; else one for each scope that two sides have."""
     if not any(variant.scope for variant in ground):
         return []
-    kept = sorted(read_ones(ground, name), key=lambda variant: variant.scope or "")
+    ground = sorted(ground, key=lambda variant: variant.scope or "")
     fixed = [*fixed, ENERGY_SCOPE]
     unread = unread_trials(ground, name)
     return [
         replace(bout, sides=tuple(_without(side, unread[side.name]) for side in bout.sides))
-        for bout in _bouts_of_ground(kept, axis, name, across=across, fixed=fixed)
+        for bout in _bouts_of_ground(ground, axis, name, across=across, fixed=fixed)
     ]
 
 

@@ -230,12 +230,15 @@ def test_some_trials_that_are_not_valid_are_left_out_and_told(opened: Opened) ->
     store = two(BOARD)
     blocks(store, "c", 30, GAP, count=1, **BIG)
     blocks(store, "d", 30, count=1, **BIG)
-    found = by_machine(opened(store))
+    con = opened(store)
+    found = by_machine(con)
     line = only_line(found)
     assert (line.trials, line.verdict) == (5, "more")
     assert line.ratio == pytest.approx(1.2, rel=0.01)
     assert "energy not valid: gap (1 of 6 trials)" in line.reasons
     assert found.kept_apart == {"studio-256 (no energy was read)": 1}
+    both = by_machine(con, "decode", "energy")
+    assert both.kept_apart == {"studio-256 (no energy was read)": 1}
 
 
 def test_a_phase_too_short_for_its_readings_says_so(opened: Opened) -> None:
@@ -283,6 +286,7 @@ def test_speeds_and_energies_are_one_family_and_each_request_is_counted_once(
     opened: Opened,
 ) -> None:
     store = two(BOARD, WALL, requests=[CHAT, {**CHAT, "error": "x"}], **BIG)
+    blocks(store, "c", 1.2, BOARD, WALL, count=1, power_source="battery", **BIG)
     found = by_machine(opened(store), "decode", "energy")
     assert [(g.metric, g.scope) for g in found.groups] == [
         ("decode", ""),
@@ -291,6 +295,7 @@ def test_speeds_and_energies_are_one_family_and_each_request_is_counted_once(
     ]
     assert found.family == 3
     assert found.requests_left_out == 5
+    assert found.kept_apart == {"studio-256 (on_battery)": 1}
 
 
 def test_a_question_without_energy_reads_no_readings(opened: Opened) -> None:
