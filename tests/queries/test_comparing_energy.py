@@ -259,6 +259,21 @@ def test_a_side_without_energy_is_told_so(opened: Opened) -> None:
     assert line.reasons == ("no energy was read (5 of 5 trials)",)
 
 
+def test_sides_without_energy_stand_beside_those_that_have_it_and_make_no_bout(
+    opened: Opened,
+) -> None:
+    store = two(BOARD)
+    for name in ("mute", "dumb"):
+        blocks(store, name, 1.0, **{**BIG, "machine": name, "machine_id": f"machine-{name}"})
+    [group] = by_machine(opened(store), baseline="studio").groups
+    assert group.scope == "gpu_board"
+    assert {line.side: line.verdict for line in group.lines[1:]} == {
+        "dumb": "not comparable",
+        "mute": "not comparable",
+        "studio-256": "more",
+    }
+
+
 def test_without_any_energy_there_is_nothing_to_compare(opened: Opened) -> None:
     con = opened(two())
     with pytest.raises(UserError, match="no machine told its power while it was measured"):
