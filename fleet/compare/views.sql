@@ -9,6 +9,7 @@
 --   1 (2026-11) first form
 --   2 (2026-11) above_ceiling, unasked_thinking, not_reused; drifting, foreign_load,
 --     condition_changed; a prompt sent twice is a cached prefix; throttled also over a whole point
+--   3 (2026-11) clock: output without chunks before the first chunk is no disagreement
 
 set parquet_metadata_cache = true;
 
@@ -52,6 +53,10 @@ select r.* from {fingerprints} r semi join trials t using (attempt_id, folder);
 create or replace view answers as
 select r.* from {answers} r semi join trials t using (attempt_id, folder);
 
+-- Two spans of time in ns that cannot be the same one.
+create or replace macro disagree(one, other) as
+  abs(one - other) > greatest(50_000_000, 0.10 * greatest(one, other));
+
 -- One row per request, of superseded attempts too: what its own row tells of it.
 create or replace view requests_judged as
 with looked_at as (
@@ -92,10 +97,18 @@ with looked_at as (
         and reused_tokens is null and cached_tokens is null,
       false
     ) as not_reused,
+    -- Tokens that make no chunk may come before the first chunk: then the client saw a part of the
+    -- output only, and the engine's whole time must fit into the client's.
     coalesce(
-      abs(ended_ns - first_chunk_ns - output_duration_ns) > 50_000_000
-        and abs(ended_ns - first_chunk_ns - output_duration_ns)
-          > 0.10 * greatest(ended_ns - first_chunk_ns, output_duration_ns),
+      disagree(ended_ns - first_chunk_ns, output_duration_ns)
+        and (ended_ns - first_chunk_ns > output_duration_ns or chunks = output_tokens)
+      or disagree(
+        ended_ns - sent_ns,
+        greatest(
+          ended_ns - sent_ns,
+          coalesce(load_duration_ns, 0) + coalesce(prompt_duration_ns, 0) + output_duration_ns
+        )
+      ),
       false
     ) as wrong_clock,
     -- No machine is faster than its memory. A tenth is left for what a table of bandwidths gets
@@ -194,7 +207,7 @@ select
   t.block, t.role,
   t.imported, t.suspended, t.wrong_context, t.spilled, t.on_battery, t.foreign_load,
   t.condition_changed, t.cut,
-  2 as flags_version
+  3 as flags_version
 from requests_judged r
 join attempts t using (attempt_id, folder);
 
@@ -326,7 +339,7 @@ select
     case when condition_changed then 'condition_changed' end,
     case when cut then 'cut' end
   ) as flags,
-  2 as flags_version
+  3 as flags_version
 from (
   select
     *,
@@ -381,6 +394,6 @@ select
   max(started_at) as last_started_at,
   arg_max(trial_id, (started_at, trial_id)) as last_trial_id,
   bool_or(imported) as imported,
-  2 as flags_version
+  3 as flags_version
 from speeds
 group by all;

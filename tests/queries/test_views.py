@@ -30,6 +30,10 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnectio
         "uncached": {"cached_tokens": 0, "nonce": None},
         "unknown_cache": {"nonce": ""},
         "clock": {"ended_ns": 9 * S},
+        "saw_less": {"first_chunk_ns": 2 * S},
+        "hidden_head": {"first_chunk_ns": 2 * S, "chunks": 101},
+        "hidden_and_longer": {"ended_ns": 9 * S, "chunks": 101},
+        "hidden_and_shorter": {"output_duration_ns": 4 * S, "chunks": 101},
         "reused": {"cached_tokens": 7, "reused_tokens": 7},
         "repeated": {"nonce": "", "repeats_before": 1, "since_load": 1},
         "repeated_uncached": {"nonce": "", "repeats_before": 1, "cached_tokens": 0},
@@ -50,7 +54,7 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnectio
         store.trial(name, requests=[request(**columns)])
     store.trial(
         "fresh_load",
-        ask={"nonce": None, "since_load": 0, "load_duration_ns": 3 * S},
+        ask={"nonce": None, "since_load": 0, "load_duration_ns": 3 * S, "sent_ns": -3 * S},
         job_content='{"load":"request"}',
     )
     store.trial("small", ask={"prompt": 511, "output": 127})
@@ -117,6 +121,10 @@ def test_speeds_are_medians_of_the_requests(golden: duckdb.DuckDBPyConnection) -
         ("cached", "cached_prefix"),
         ("uncached", ""),
         ("clock", "clock"),
+        ("saw_less", "clock"),
+        ("hidden_head", ""),
+        ("hidden_and_longer", "clock"),
+        ("hidden_and_shorter", "clock"),
         ("slept", "suspended"),
         ("context", "context"),
         ("reused", ""),
@@ -208,7 +216,7 @@ def test_qualified_trials_stay_and_are_labelled(
         assert rows(golden, f"from speeds where trial_id = 'trial-{trial}'") == []
         return
     found = one(golden, "speeds", trial)
-    assert (found["flags"], found["flags_version"]) == (flags, 2)
+    assert (found["flags"], found["flags_version"]) == (flags, 3)
 
 
 def test_a_machine_that_throttles_shows_its_burst_and_its_sustained_speed(
