@@ -25,6 +25,8 @@ BOARD = Curve([0, 4, 6.5, 17.25], [10, 60, 80, 10])
 CHAT = asked(4, 6.5, 17.25)
 IDLE = reading("idle_window_s", 0.5, 3.0, "fleet")
 HALF_PERCENT = 0.005
+GREATEST_GAP_S = 0.3
+"""Of readings every 0.2 s that come up to 0.1 s late."""
 METHODS = pytest.mark.parametrize("read", [counter, power])
 
 
@@ -110,7 +112,7 @@ def test_any_curve_that_changes_with_the_phases_is_within_half_a_percent(
     watts=st.lists(st.floats(3, 600), min_size=4, max_size=4),
     jitter=st.lists(st.integers(0, 100).map(seconds), min_size=7, max_size=7),
 )
-def test_ramps_are_within_half_a_percent_in_phases_of_six_seconds(
+def test_ramps_of_six_seconds_or_more_are_within_half_a_percent(
     shared: EnergyStore,
     read: Any,
     sent: float,
@@ -119,7 +121,8 @@ def test_ramps_are_within_half_a_percent_in_phases_of_six_seconds(
     watts: list[float],
     jitter: list[float],
 ) -> None:
-    """Between two readings power may change by the slope times their distance, at two edges."""
+    """Which phase has the step that holds their edge is told by the power beside it, so a ramp
+    may move what it changes by within one gap, too much for a frugal phase beside a steep one."""
     shared.clear()
     first, ended = sent + prefill, sent + prefill + decode
     pieces = [(10.0, 10.0), (watts[0], watts[1]), (watts[2], watts[3]), (10.0, 10.0)]
@@ -129,8 +132,10 @@ def test_ramps_are_within_half_a_percent_in_phases_of_six_seconds(
     attempt = shared.trial("a", [asked(sent, first, ended)], read(curve, times))
     found = one(shared, attempt)
     assert found["valid"]
-    assert found["prefill_joules"] == pytest.approx(curve.joules(sent, first), rel=HALF_PERCENT)
-    assert found["decode_joules"] == pytest.approx(curve.joules(first, ended), rel=HALF_PERCENT)
+    slope = max(abs(watts[0] - watts[1]) / prefill, abs(watts[2] - watts[3]) / decode)
+    moved = {"rel": HALF_PERCENT, "abs": slope * GREATEST_GAP_S**2 / 2}
+    assert found["prefill_joules"] == pytest.approx(curve.joules(sent, first), **moved)
+    assert found["decode_joules"] == pytest.approx(curve.joules(first, ended), **moved)
     assert found["joules"] == pytest.approx(curve.joules(sent, ended), rel=HALF_PERCENT)
 
 
