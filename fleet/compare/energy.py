@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import duckdb
 
+from fleet.compare.dictionary_energy import SCOPES
 from fleet.compare.reader import RAW, Row, add_views, rows
 from fleet.compare.views import literal, question
-from fleet.model.machine import EnergyScope
 
 KINDS = ("energy_joules", "power_w")
-METRICS = [f"{scope}_{what}" for scope in get_args(EnergyScope) for what in KINDS]
+METRICS = [f"{scope}_{what}" for scope in SCOPES for what in KINDS]
 
 
 def energy_of_attempt(con: duckdb.DuckDBPyConnection, attempt_id: object) -> list[Row]:
