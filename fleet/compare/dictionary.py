@@ -224,6 +224,12 @@ FLAGS = (
         rule="power, heat, memory pressure or the GPU limit were others after the trial",
     ),
     Flag(
+        name="gpu_slowed",
+        kind="qualified",
+        rule="the GPU's driver said that it slowed itself down while requests ran: by heat, a "
+        "power brake or a fault, not by its usual power cap",
+    ),
+    Flag(
         name="cut",
         kind="qualified",
         rule="one request per point, since the cell ran far over its estimate",

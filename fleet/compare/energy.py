@@ -24,7 +24,7 @@ def energy_of_cells(con: duckdb.DuckDBPyConnection, experiment: str | None) -> l
 
 
 def energy_of_results(con: duckdb.DuckDBPyConnection, experiment: str) -> list[Row]:
-    """One row per cell, point and scope; none where no energy was read."""
+    """One row per row of `cells` and scope; none where no energy was read."""
     if not _is_read(con):
         return []
     bind_energy(con, experiment)

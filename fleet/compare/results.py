@@ -54,6 +54,8 @@ class ResultRow:
     left_out: Mapping[str, int]
     """Requests left out, by flag, of this cell and point over all its trials."""
     engine_version: str | None = None
+    state: str = ""
+    """What keeps it apart from the other rows of its cell, in its own words: `kernel 6.8.0`."""
     imported: bool = False
     last_at: datetime | None = None
     id: str
@@ -77,6 +79,20 @@ class Shown:
 RESULT_VIEWS = ("cells", "requests_flagged", "trials")
 """What `results` asks for."""
 
+STATES = {
+    "hardware_id": "",
+    "os_version": "OS",
+    "os_build": "build",
+    "kernel": "kernel",
+    "gpu_driver": "driver",
+    "gpu_limit_mb": "GPU limit",
+    "engine_version": "engine",
+    "engine_environment": "environment",
+    "digest": "digest",
+}
+"""What one machine can be in turn, and is never pooled; in words before the value."""
+STATE_LETTERS = 20
+
 _CELL = ("experiment", "session", "machine_id", "machine", "model", "job", "settings")
 
 
@@ -86,15 +102,21 @@ def results(con: duckdb.DuckDBPyConnection, experiment: str | None = None) -> li
         check_experiment(con, experiment)
     left_out = _left_out(con, experiment)
     energy = _energy(con, experiment)
-    found, seen = [], set()
+    cells: dict[tuple[object, ...], list[Row]] = defaultdict(list)
     for row in rows(con, question("results"), [experiment]):
-        key = _key(row)
-        first = key not in seen
-        counts = left_out.get(key, (None, {}))[1] if first else {}
-        found.append(_result(row, counts, energy.get(key, {}) if first else {}))
-        seen.add(key)
+        cells[_key(row)].append(row)
+    found = [
+        _result(
+            row,
+            left_out.get(key, (None, {}))[1] if at == 0 else {},
+            _state(row, alike),
+            energy.get(_whole_key(row), {}),
+        )
+        for key, alike in cells.items()
+        for at, row in enumerate(alike)
+    ]
     for key, (row_left, counts) in left_out.items():
-        if key not in seen and row_left is not None:
+        if key not in cells and row_left is not None:
             found.append(_empty_result(row_left, counts))
     return found
 
@@ -126,16 +148,27 @@ def show(con: duckdb.DuckDBPyConnection, trial_prefix: str) -> Shown:
 def _energy(
     con: duckdb.DuckDBPyConnection, experiment: str | None
 ) -> dict[tuple[object, ...], dict[str, float]]:
-    """Joules per token of each cell and point, by scope; over all experiments none, since to
+    """Joules per token of each row of `cells`, by scope; over all experiments none, since to
     read every reading of a large store takes seconds."""
     found: dict[tuple[object, ...], dict[str, float]] = defaultdict(dict)
     for row in energy_of_results(con, experiment) if experiment is not None else ():
         if row["joules_per_token"] is not None:
-            found[_key(row)][str(row["scope"])] = float(str(row["joules_per_token"]))
+            found[_whole_key(row)][str(row["scope"])] = float(str(row["joules_per_token"]))
     return found
 
 
-def _result(row: Row, left_out: Mapping[str, int], energy: Mapping[str, float]) -> ResultRow:
+def _state(row: Row, alike: Sequence[Row]) -> str:
+    told = ((name, str(row[name]), {str(other[name]) for other in alike}) for name in STATES)
+    return ", ".join(
+        f"{STATES[name]} {'unknown' if mine == 'None' else mine[:STATE_LETTERS]}".strip()
+        for name, mine, every in told
+        if len(every) > 1
+    )
+
+
+def _result(
+    row: Row, left_out: Mapping[str, int], state: str, energy: Mapping[str, float]
+) -> ResultRow:
     cell: Any = row
     spread = cell["decode_spread_percent"]
     return ResultRow(
@@ -161,6 +194,7 @@ def _result(row: Row, left_out: Mapping[str, int], energy: Mapping[str, float]) 
         flags=cell["flags"],
         left_out=left_out,
         engine_version=cell["engine_version"],
+        state=state,
         imported=bool(cell["imported"]),
         last_at=cell["last_at"],
         id=cell["last_trial_id"],
@@ -186,6 +220,11 @@ def _empty_result(row: Row, left_out: Mapping[str, int]) -> ResultRow:
 
 def _key(row: Row) -> tuple[object, ...]:
     return tuple(row[field] for field in (*_CELL, "point"))
+
+
+def _whole_key(row: Row) -> tuple[object, ...]:
+    """With all that is never pooled."""
+    return (*_key(row), row["engine"], row["flags"], *(row[name] for name in STATES))
 
 
 def _left_out(

@@ -112,7 +112,8 @@ def _footer(comparison: Comparison, shared: Sequence[str]) -> list[str]:
 
 RESULT_TITLES = (
     *("session", "machine", "model", "test", "settings", "prefill", "decode", "burst"),
-    *("sustained", "together", "first token", "J/token", "trials", "spread", "flags", "id"),
+    *("sustained", "together", "first token", "J/token", "trials", "spread", "flags", "state"),
+    "id",
 )
 
 
@@ -235,6 +236,7 @@ def _result_cells(row: ResultRow, shared: Sequence[str], with_scope: bool) -> li
         str(row.trials),
         "" if row.spread_percent is None else f"{row.spread_percent:.1f} %",
         " ".join(filter(None, (row.flags, "imported" if row.imported else ""))),
+        row.state,
         row.id[:ID_LETTERS],
     ]
 

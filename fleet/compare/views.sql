@@ -9,7 +9,7 @@
 --   1 (2026-11) first form
 --   2 (2026-11) above_ceiling, unasked_thinking, not_reused; drifting, foreign_load,
 --     condition_changed; a prompt sent twice is a cached prefix; throttled also over a whole point
---   3 (2026-11) clock: output without chunks before the first chunk is no disagreement
+--   3 (2026-11) gpu_slowed; clock: output without chunks before the first chunk is no disagreement
 
 set parquet_metadata_cache = true;
 
@@ -32,6 +32,7 @@ select
   coalesce(power_source = 'battery', false) as on_battery,
   coalesce(greatest(foreign_cpu_percent, foreign_cpu_after_percent) > 20, false) as foreign_load,
   coalesce(condition_after_id <> condition_id, false) as condition_changed,
+  coalesce(gpu_slowdowns <> '', false) as gpu_slowed,
   coalesce(json_extract_string(job_content, '$.load') = 'request', false) as fresh_load
 from {trials}
 where outcome = 'ok'
@@ -206,7 +207,7 @@ select
   t.trial_id, t.experiment, t.session, t.machine_id, t.machine, t.model, t.job, t.settings,
   t.block, t.role,
   t.imported, t.suspended, t.wrong_context, t.spilled, t.on_battery, t.foreign_load,
-  t.condition_changed, t.cut,
+  t.condition_changed, t.gpu_slowed, t.cut,
   3 as flags_version
 from requests_judged r
 join attempts t using (attempt_id, folder);
@@ -337,6 +338,7 @@ select
     case when on_battery then 'on_battery' end,
     case when foreign_load then 'foreign_load' end,
     case when condition_changed then 'condition_changed' end,
+    case when gpu_slowed then 'gpu_slowed' end,
     case when cut then 'cut' end
   ) as flags,
   3 as flags_version
@@ -357,11 +359,12 @@ from (
 where coalesce(role, 'measure') = 'measure';
 
 -- One row per cell and point of one session: medians over its trials. What must not be pooled
--- (another digest, engine version or flag) makes a row of its own.
+-- (another digest, engine, hardware, system, GPU limit or flag) makes a row of its own.
 create or replace view cells as
 select
   experiment, session, machine_id, machine, model, digest, job, point, settings,
-  engine, engine_version, flags,
+  engine, engine_version, engine_environment, hardware_id, os_version, os_build, kernel, gpu_driver,
+  gpu_limit_mb, flags,
   count(*) as trials,
   sum(requests)::bigint as requests,
   sum(requests_left_out)::bigint as requests_left_out,

@@ -23,6 +23,7 @@ from fleet.readers.proc import (
     parse_meminfo,
     parse_os_release,
 )
+from fleet.readers.sensors import PRINT_HEAT
 from fleet.readers.text import one_space
 
 Some = TypeVar("Some")
@@ -39,6 +40,7 @@ QUESTIONS: Mapping[str, Sequence[str]] = {
     "lscpu": ("lscpu", "-J"),
     "drm": DRM,
     "dmidecode": ("dmidecode", "-t", "17"),
+    "heat": ("sh", "-c", PRINT_HEAT),
 }
 
 
@@ -60,7 +62,7 @@ def linux_facts(commands: Commands) -> list[Fact]:
         *container_facts(commands),
         *_memory(commands, answers["drm"].text),
         *_modules(commands, answers["dmidecode"]),
-        *condition_facts(commands, answers["drm"].text),
+        *condition_facts(commands, answers["drm"].text, answers["heat"].text),
     ]
 
 

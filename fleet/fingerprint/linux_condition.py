@@ -12,6 +12,7 @@ from fleet.readers.proc import (
     parse_load_1m,
     parse_uptime_s,
 )
+from fleet.readers.sensors import parse_heat
 from fleet.readers.text import one_space
 
 GOVERNOR = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
@@ -24,8 +25,14 @@ WARNING_PERCENT, CRITICAL_PERCENT = 1.0, 10.0
 """Of the last 10 s in which all tasks waited for memory; bounds of our own."""
 
 
-def condition_facts(commands: Commands, drm: str) -> list[Fact]:
-    return [*_power(commands), *_memory(commands), *_displays(drm), *_time(commands)]
+def condition_facts(commands: Commands, drm: str, heat: str) -> list[Fact]:
+    return [
+        *_power(commands),
+        *_heat(heat),
+        *_memory(commands),
+        *_displays(drm),
+        *_time(commands),
+    ]
 
 
 def _power(commands: Commands) -> list[Fact]:
@@ -47,7 +54,14 @@ def _power(commands: Commands) -> list[Fact]:
             "no power profiles here",
         ),
         *facts(GOVERNOR, {"cpu_governor": governor}, "no such file, as in guests"),
+    ]
+
+
+def _heat(told: str) -> list[Fact]:
+    degrees = {"cpu_temperature_c": parse_heat(told)}
+    return [
         *facts("Linux", {"thermal_class": None}, "it has no classes of heat"),
+        *facts("hwmon, thermal zones", degrees, "no sensor of the processor, as in guests"),
     ]
 
 

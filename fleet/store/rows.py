@@ -15,6 +15,7 @@ from fleet.model.measure import Placement, Reading, RequestRecord, TrialResult
 from fleet.model.trial import show_settings
 from fleet.store.course import courses
 from fleet.store.schema import FINGERPRINTS, TABLES, TRIALS
+from fleet.store.slowdowns import gpu_slowdowns
 
 Row = dict[str, object]
 
@@ -35,12 +36,13 @@ TRIAL_FACTS = (
     "os_version",
     "os_build",
     "gpu_driver",
+    "kernel",
     "power_source",
     "power_mode",
     "thermal_class",
 )
 TRIAL_ONLY_FACTS = ("memory_bandwidth_gb_s", "memory_pressure", "foreign_cpu_percent")
-FINGERPRINT_FACTS = (*TRIAL_FACTS, "model", "cpu_cores", "wired_limit_mb", "kernel")
+FINGERPRINT_FACTS = (*TRIAL_FACTS, "model", "cpu_cores", "wired_limit_mb")
 TRIAL_SETTINGS = (
     "num_ctx",
     "num_batch",
@@ -153,6 +155,7 @@ def _course(result: TrialResult) -> Row:
         "detail": result.detail or None,
         "transient": result.transient,
         "suspended_ns": result.suspended_ns,
+        "gpu_slowdowns": gpu_slowdowns(result),
         "started_at": started_at(result.zero_unix_ns),
         "zero_unix_ns": result.zero_unix_ns,
         "zero_ns": result.zero_ns,

@@ -5,13 +5,14 @@ SCHEMA_VERSION is written into every file's metadata. History:
 2  role, cooling, restart, conditions after a trial, active bytes and bandwidth; streams, turns,
    reused tokens and due times of requests; sums and quantiles of their gaps; settings of the
    engine's environment, and what was in force of those asked for (2026-11)
+3  what slowed a GPU down during a trial, and the kernel it ran under (2026-11)
 """
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _text, _int, _real, _yes = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
@@ -107,6 +108,8 @@ TRIALS = _schema(
     n_cpu_moe=_int,
     swa_full=_yes,
     fit_target_mb=_int,
+    kernel=_text,
+    gpu_slowdowns=_text,  # seen while requests ran, by the GPU's own word; empty: none
 )
 
 REQUESTS = _schema(

@@ -328,6 +328,7 @@ def test_a_question_without_energy_reads_no_readings(opened: Opened) -> None:
 def test_results_of_one_experiment_tell_its_energy_and_no_others(opened: Opened) -> None:
     store = two(BOARD, of_other=[GAP])
     blocks(store, "else", 9.0, BOARD, WALL, experiment="else")
+    blocks(store, "hot", 9.0, WALL, experiment="else", power_source="battery")
     con = opened(store)
     studio, other = results(con, "golden")
     assert studio.joules_per_token == {"gpu_board": pytest.approx(1010 / 200, rel=0.005)}
@@ -336,7 +337,8 @@ def test_results_of_one_experiment_tell_its_energy_and_no_others(opened: Opened)
     assert "J/token" in lines[0]
     assert lines[3].startswith("rates in tokens/s, J/token of gpu_board, medians")
     assert len(rows(con, "select distinct attempt_id from readings")) == 10
-    [elsewhere] = results(con, "else")
+    [elsewhere, hot] = results(con, "else")
+    assert (hot.flags, hot.joules_per_token.keys()) == ("on_battery", {"wall"})
     assert elsewhere.joules_per_token.keys() == {"gpu_board", "wall"}
     assert " gpu_board, " in results_lines([elsewhere])[1]
     assert "J/token" not in results_lines(results(con))[0]

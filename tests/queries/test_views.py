@@ -73,6 +73,8 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnectio
     store.trial("busy_after", foreign_cpu_percent=3.0, foreign_cpu_after_percent=30.0)
     store.trial("little_load", foreign_cpu_percent=20.0, foreign_cpu_after_percent=5.0)
     store.trial("changed", condition_after_id="condition-2")
+    store.trial("slowed", gpu_slowdowns="heat_by_hardware")
+    store.trial("full_speed", gpu_slowdowns="")
     fast, late = request(decode=100), request(decode=88)
     later = {name: late[name] + 60 * S for name in ("sent_ns", "first_chunk_ns", "ended_ns")}
     store.trial("minutes", requests=[fast, {**late, **later}])
@@ -205,6 +207,8 @@ def test_cold_load_jobs_take_the_load_of_each_request(golden: duckdb.DuckDBPyCon
         ("busy_after", "foreign_load"),
         ("little_load", ""),
         ("changed", "condition_changed"),
+        ("slowed", "gpu_slowed"),
+        ("full_speed", ""),
         ("minutes", "throttled"),
         ("canary", None),
     ],

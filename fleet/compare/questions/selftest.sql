@@ -16,6 +16,7 @@ select
     case when f.on_battery then 'on_battery' end,
     case when f.foreign_load then 'foreign_load' end,
     case when f.condition_changed then 'condition_changed' end,
+    case when f.gpu_slowed then 'gpu_slowed' end,
     case when f.cut then 'cut' end
   )) as flags,
   f.decode_tokens_per_s,
