@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -23,18 +24,20 @@ from fleet.errors import (
     EngineBusy,
     EngineNotRestarted,
     Interrupted,
+    SettingFailed,
     StoreUnusable,
     TrialError,
 )
 from fleet.exclusive import MachineLock, awake
-from fleet.model.event import Event, Failed, Finished, Prepared, Said, Started
+from fleet.model.event import Event, Failed, Finished, Held, Prepared, Said, Started
 from fleet.model.experiment import CoolDown
-from fleet.model.machine import EngineFacts, Fingerprint, Machine, ModelFacts
+from fleet.model.machine import EngineFacts, EngineRestart, Fingerprint, Machine, ModelFacts
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt, Trial
 from fleet.plan.stopping import cut
 from fleet.ports import Clock, Engine, Stop
 from fleet.runner import Place, run_trial
+from fleet.settings.hours import held, minute_of_day
 from fleet.spool import Spool
 from fleet.units import NS_PER_S
 
@@ -62,8 +65,10 @@ class NodeWorker:
     def look(self) -> Machine:
         engine_facts: EngineFacts | None = None
         models: tuple[ModelFacts, ...] = ()
-        error = ""
+        error, words = "", self._node.restart_words
         try:
+            if self._node.refusal:
+                raise SettingFailed(self._node.refusal, "")
             self._put_right()
             engine = self._started_engine()
             engine_facts, models = engine.facts(), tuple(engine.models())
@@ -78,6 +83,9 @@ class NodeWorker:
             models=models,
             free_disk_bytes=free_bytes(Path.home()),
             settable=self._node.settings.settable(),
+            restart=EngineRestart() if words is None else words(),
+            hours=self._node.hours(),
+            minute_of_day=minute_of_day(self._clock.unix_ns() / NS_PER_S),
         )
 
     def prepare(self, models: Sequence[str]) -> Iterator[Event]:
@@ -100,8 +108,8 @@ class NodeWorker:
         self._news.clear()
         with awake():
             for attempt in attempts:
-                if attempt.attempt_id not in recovered and self._wanted(attempt):
-                    yield from self._measured(self._bounded(attempt))
+                if attempt.attempt_id not in recovered:
+                    yield from self._in_its_hours(attempt)
 
     def drop(self, trial_ids: Sequence[str]) -> None:
         self._dropped.update(trial_ids)
@@ -140,19 +148,31 @@ class NodeWorker:
         seconds = self._seconds_seen.get(attempt.trial.cell(), 0.0)
         return replace(attempt, trial=cut(attempt.trial, seconds))
 
-    def _measured(self, attempt: Attempt) -> Iterator[Event]:
+    def _in_its_hours(self, attempt: Attempt) -> Iterator[Event]:
+        """Another fleet may measure here while this one waits for the machine's hours."""
+        seconds = self._seconds_seen.get(attempt.trial.cell(), attempt.trial.estimate_s)
+        wanted, begun = partial(self._wanted, attempt), False
+        while wanted() and not begun:
+            for why in held(self._node.hours, seconds, self._clock, self._stop, wanted):
+                yield Held(machine_id=self._node.machine_id, attempt=attempt, why=why)
+            if wanted():
+                begun = yield from self._measured(self._bounded(attempt))
+
+    def _measured(self, attempt: Attempt) -> Generator[Event, None, bool]:
+        """False: the machine was another's for a while, so its hours are to be asked again."""
         lock = MachineLock(self._node.machine_id)
         try:
             if not lock.take():
                 yield self._said("waits: another fleet measures on this machine")
-                if not lock.wait(self._stop):
-                    return
+                lock.wait(self._stop)
+                return False
             yield Started(machine_id=self._node.machine_id, attempt=attempt)
             result = yield from self._measure(attempt)
             self._seconds_seen[attempt.trial.cell()] = result.duration_ns / NS_PER_S
         finally:
             lock.release()
         yield Finished(machine_id=self._node.machine_id, result=result)
+        return True
 
     def _measure(self, attempt: Attempt) -> Generator[Event, None, TrialResult]:
         """Durable before it is handed over; a cancelled attempt leaves nothing behind."""
@@ -166,6 +186,8 @@ class NodeWorker:
             result = not_begun(attempt, problem, self._clock)
         else:
             measured = run_trial(attempt, self._place(engine))
+            for told in self._node.news():
+                yield self._said(told)
             anew = restarted or measured.engine_restarted
             result = replace(measured, cooled_ns=cooled_ns, engine_restarted=anew)
         if result.outcome != "cancelled":

@@ -17,7 +17,7 @@ def plan_lines(plan: Plan) -> list[str]:
     if experiment.why:
         lines.append(f"  {experiment.why.strip()}")
     lines += [_machine_line(machine, plan) for machine in plan.machines]
-    lines += [f"  {change}" for change in plan.limits]
+    lines += [f"  {change}" for change in (*plan.limits, *plan.restarts)]
     lines += _canary_lines(plan)
     lines += [f"  warning: {warning}" for warning in plan.warnings]
     left_out = [f"  left out: {left}" for left in plan.left_out]
@@ -56,9 +56,9 @@ def _machine_line(planned: MachinePlan, plan: Plan) -> str:
         f"pulls {p.model}" + (f" ({show_bytes(p.size_bytes)})" if p.size_bytes else "")
         for p in planned.pulls
     )
-    return f"  {machine.name:<14} {_hardware(planned)}{limit}   {what}" + (
-        f"   {pulls}" if pulls else ""
-    )
+    hours = f"only {machine.hours}" if machine.hours else ""
+    told = (f"{machine.name:<14} {_hardware(planned)}{limit}", what, hours, pulls)
+    return "  " + "   ".join(filter(None, told))
 
 
 def _canary_lines(plan: Plan) -> list[str]:
@@ -114,6 +114,7 @@ def as_data(plan: Plan) -> dict[str, object]:
                 "machine": m.machine.name,
                 "machine_id": m.machine.machine_id,
                 "estimate_s": m.estimate_s,
+                "hours": str(m.machine.hours) if m.machine.hours else None,
                 "disk_bytes": m.disk_bytes,
                 "pulls": [{"model": p.model, "size_bytes": p.size_bytes} for p in m.pulls],
                 "trials": [
@@ -133,6 +134,7 @@ def as_data(plan: Plan) -> dict[str, object]:
             for m in plan.machines
         ],
         "limits": [asdict(change) | {"change_mb": change.change_mb} for change in plan.limits],
+        "restarts": list(plan.restarts),
         "warnings": [str(warning) for warning in plan.warnings],
         "left_out": [str(left) for left in plan.left_out],
         "refusals": list(plan.refusals),

@@ -30,6 +30,15 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A trial that waits for its machine; `why` says until when as well, where that is known."""
+
+    machine_id: str
+    attempt: Attempt
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """The models asked for are there, each with its digest as read back."""
 
@@ -54,4 +63,4 @@ class Lost:
     what: str
 
 
-Event = Started | Finished | Said | Prepared | Failed | Lost
+Event = Started | Finished | Said | Held | Prepared | Failed | Lost

@@ -177,7 +177,8 @@ class Experiment(Noun):
     cool_down: CoolDown | None = None
     """Before each trial wait until the machine is cool; {} takes the usual bounds."""
     restart_engine: bool = False
-    """Restart the engine before each trial, where fleet may: its own, or by engine.restart."""
+    """Restart the engine before each trial, where fleet may: its own, by engine.restart, or on
+    machines that allow it (fleet join --allow restart-ollama)."""
     seed: int = Field(default=1, ge=0, lt=2**31)
     baseline: str | None = None
     """The side that others are compared with; left out: the first named."""

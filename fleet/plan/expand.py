@@ -11,13 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fleet.errors import PlanRefused
-from fleet.model.experiment import Experiment, OllamaEngine, Repeats, Request
+from fleet.model.experiment import Experiment, Repeats, Request
 from fleet.model.machine import Machine
 from fleet.model.settings import Settings, Value
 from fleet.model.trial import Role, Trial, show_settings, trial_id
 from fleet.plan import canaries
 from fleet.plan.estimate import idle_s, prior_s, rest_s
 from fleet.plan.limits import LimitChange, limit_changes, refused_settings
+from fleet.plan.restarts import refused_restarts, restarts
 from fleet.plan.selection import asked, narrow
 from fleet.plan.unfit import LeftOut as LeftOut
 from fleet.plan.unfit import (
@@ -91,6 +92,8 @@ class Plan:
     """Why this may be planned, but not submitted."""
     limits: tuple[LimitChange, ...] = ()
     """What each wired limit asked for means on each machine."""
+    restarts: tuple[str, ...] = ()
+    """What is typed on each machine before each trial, where its own Ollama is started anew."""
 
     @property
     def estimate_s(self) -> float:
@@ -184,10 +187,11 @@ def expand(
         warnings=(*(() if skip_unfit else spills.values()), *_full_disks(plans)),
         refusals=(
             *refused_settings(wanted.combinations, ready, request.experiment.below_default),
-            *_refused_restart(request.experiment),
+            *refused_restarts(request.experiment, ready),
             *_nothing_left(plans),
         ),
         limits=tuple(limit_changes(wanted.combinations, ready)),
+        restarts=tuple(restarts(request.experiment, ready)),
     )
 
 
@@ -314,17 +318,6 @@ def _full_disks(plans: Sequence[MachinePlan]) -> Iterator[PlanWarning]:
             )
             words = f"{needed} to pull, {free} of disk free"
             yield PlanWarning(machine=plan.machine.name, model="", what=words)
-
-
-def _refused_restart(experiment: Experiment) -> Iterator[str]:
-    """What the user started, only the user's own command may restart."""
-    engine = experiment.engine
-    if experiment.restart_engine and isinstance(engine, OllamaEngine) and not engine.restart:
-        yield (
-            "restart_engine: fleet restarts only an engine that it started itself, and Ollama was "
-            "started by you; leave it out, or give the command: "
-            "engine: {kind: ollama, restart: [systemctl, restart, ollama]}"
-        )
 
 
 def _nothing_left(plans: Sequence[MachinePlan]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import pytest
 from fleet.app.answering import Widths
 from fleet.app.homes import Home
 from fleet.app.measuring import Measuring
-from fleet.model.event import Event, Finished, Lost, Started
+from fleet.model.event import Event, Finished, Held, Lost, Started
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt, Trial
 from fleet.plan.expand import Plan, expand
@@ -55,6 +55,7 @@ class Machines:
     ran: list[Attempt] = field(default_factory=list)
     dropped: set[str] = field(default_factory=set)
     lose_after: int | None = None
+    held: str = ""
 
     def run(self, queues: Mapping[str, Iterable[Attempt]]) -> Iterator[Event]:
         for machine_id, queue in queues.items():
@@ -63,6 +64,8 @@ class Machines:
                     yield Lost(machine_id=machine_id, what="it went away")
                     return
                 if attempt.trial.trial_id not in self.dropped:
+                    if self.held:
+                        yield Held(machine_id=machine_id, attempt=attempt, why=self.held)
                     yield Started(machine_id=machine_id, attempt=attempt)
                     self.ran.append(attempt)
                     yield Finished(machine_id=machine_id, result=self.answer(attempt))
@@ -76,8 +79,19 @@ class Machines:
 
 @dataclass
 class Quiet:
+    """`states`: of each held trial, as the ledger has it at that moment."""
+
+    folder: Path
+    states: list[tuple[str, str]] = field(default_factory=list)
+
     def began(self, plan: Plan, queues: dict[str, int]) -> None: ...
-    def event(self, event: Event) -> None: ...
+
+    def event(self, event: Event) -> None:
+        if isinstance(event, Held):
+            with closing(Home(self.folder).ledger()) as ledger:
+                rows = ledger.status()[0].states
+            self.states += [(row.state, row.reason) for row in rows if row.reason]
+
     def say(self, text: str) -> None: ...
     def not_needed(self, machine_id: str, trials: int, why: str) -> None: ...
 
@@ -91,7 +105,7 @@ def planned(**changes: Any) -> Plan:
     return expand(request(**{**fields, **changes}), [HERE])
 
 
-def measure(folder: Path, plan: Plan, machines: Machines) -> Measuring:
+def measure(folder: Path, plan: Plan, machines: Machines, talk: Quiet | None = None) -> Measuring:
     home = Home(folder)
     left = remaining(plan, home.attempts(plan.request))
     with closing(home.ledger()) as ledger:
@@ -103,7 +117,7 @@ def measure(folder: Path, plan: Plan, machines: Machines) -> Measuring:
             home,
             ledger,
             submission,
-            Quiet(),  # type: ignore[arg-type]
+            talk or Quiet(folder),  # type: ignore[arg-type]
         )
         measuring.run()
         ledger.end(submission, "done")
@@ -127,6 +141,14 @@ def test_it_stops_at_least_where_all_is_known_and_a_canary_ends_it(tmp_path: Pat
     again = Machines()
     measure(tmp_path, planned(), again)
     assert again.ran == [], "what was known stays known, and no canary is asked for alone"
+
+
+def test_what_a_machine_waits_for_stands_in_the_ledger_while_it_waits(tmp_path: Path) -> None:
+    talk = Quiet(tmp_path)
+    plan = planned(repeats=1, canary="off")
+    measuring = measure(tmp_path, plan, Machines(held="waits until 22:00"), talk)
+    assert talk.states == [("queued", "waits until 22:00")] * 2
+    assert measuring.done == 2
 
 
 def test_wide_ratios_are_measured_to_the_cap(tmp_path: Path) -> None:
