@@ -46,8 +46,11 @@ def test_an_engine_at_work_is_not_foreign(real_ollama: RealOllama) -> None:
     assert before is not None
     assert after is not None
     [fact] = LoadProbe(commands, -1, lambda _: None).collect()
-    used = sum(p.ticks for p in after.processes if p.name.startswith(("ollama", "llama-"))) - sum(
-        p.ticks for p in before.processes if p.name.startswith(("ollama", "llama-"))
+    earlier = {p.pid: p.ticks for p in before.processes}
+    used = sum(
+        p.ticks - earlier[p.pid]
+        for p in after.processes
+        if p.pid in earlier and p.name.startswith(("ollama", "llama-"))
     )
     everybody = 100 * (after.busy - before.busy) / (after.total - before.total)
     assert used > 0
