@@ -58,6 +58,8 @@ class Node:
     """Gives the engine to go on with; None: fleet may not restart this one."""
     begin: Callable[[Engine, str], None] | None = None
     """Tells the engine which attempt begins; only a simulated one asks."""
+    allowed: frozenset[str] = frozenset()
+    """What the owner lets fleet do here beyond measuring: `restart-ollama`."""
 
 
 def sampler(node: Node, clock: Clock, stop: Stop) -> Sampler:
@@ -223,7 +225,11 @@ def _own_servers(engine: OllamaEngine, platform: str) -> EngineHost:
 
     owners = Ollama(address(engine.host, os.environ), clock=SystemClock())
     log = settings_folder() / f"{platform}.ollama.log"
-    return OwnServers(os.environ, log, SystemClock(), owners.resident)
+
+    def resident() -> Sequence[str]:
+        return [model.name for model in owners.resident()]
+
+    return OwnServers(os.environ, log, SystemClock(), resident)
 
 
 def _restart_of(spec: EngineSpec, commands: SystemCommands) -> Callable[[Engine], Engine] | None:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from fleet.model.trial import Attempt, Trial
 from fleet.plan.stopping import cut
 from fleet.ports import Clock, Engine, Stop
 from fleet.runner import Place, run_trial
+from fleet.runner.gates import Gatekeeper, LeftBehind, Visit
 from fleet.spool import Spool
 from fleet.units import NS_PER_S
 
@@ -55,6 +57,12 @@ class NodeWorker:
         self._clock = clock or SystemClock()
         self._stop = threading.Event()
         self._sampler = wiring.sampler(self._node, self._clock, self._stop)
+        self._gates = Gatekeeper(
+            self._node.look,
+            self._clock,
+            self._stop,
+            may_evict="restart-ollama" in self._node.allowed,
+        )
         self._dropped: set[str] = set()
         self._seconds_seen: dict[tuple[str, str, str, str], float] = {}
         self._news: list[str] = []
@@ -62,17 +70,18 @@ class NodeWorker:
     def look(self) -> Machine:
         engine_facts: EngineFacts | None = None
         models: tuple[ModelFacts, ...] = ()
-        error = ""
+        error, look = "", self._node.look
         try:
             self._put_right()
             engine = self._started_engine()
             engine_facts, models = engine.facts(), tuple(engine.models())
+            look = partial(self._gates.look, engine)
         except TrialError as problem:
             error = str(problem)
         return Machine(
             machine_id=self._node.machine_id,
             name=self._node.name,
-            fingerprint=self._node.look(),
+            fingerprint=look(),
             engine=engine_facts,
             engine_error=error,
             models=models,
@@ -144,64 +153,92 @@ class NodeWorker:
         lock = MachineLock(self._node.machine_id)
         try:
             if not lock.take():
-                yield self._said("waits: another fleet measures on this machine")
+                yield self._held(attempt, "waits: another fleet measures on this machine")
                 if not lock.wait(self._stop):
                     return
-            yield Started(machine_id=self._node.machine_id, attempt=attempt)
-            result = yield from self._measure(attempt)
+            result = yield from self._measure(attempt, lock)
             self._seconds_seen[attempt.trial.cell()] = result.duration_ns / NS_PER_S
         finally:
             lock.release()
         yield Finished(machine_id=self._node.machine_id, result=result)
 
-    def _measure(self, attempt: Attempt) -> Generator[Event, None, TrialResult]:
+    def _measure(self, attempt: Attempt, lock: MachineLock) -> Generator[Event, None, TrialResult]:
         """Durable before it is handed over; a cancelled attempt leaves nothing behind."""
+        visit: Visit | None = None
         try:
-            restarted = self._restarted(attempt.trial)
-            cooled_ns = yield from self._cooled(attempt.trial)
-            engine = self._started_engine()
+            cooled_ns = yield from self._cooled(attempt)
+            visit = self._visit(attempt.trial, lock)
+            for told in self._gates.hold(visit):
+                yield self._held(attempt, told)
+            restarted = self._restarted(visit)
             if self._node.begin is not None:
-                self._node.begin(engine, attempt.attempt_id)
+                self._node.begin(visit.engine, attempt.attempt_id)
         except (TrialError, Interrupted) as problem:
             result = not_begun(attempt, problem, self._clock)
         else:
-            measured = run_trial(attempt, self._place(engine))
+            yield Started(machine_id=self._node.machine_id, attempt=attempt)
+            measured = self._measured_under_note(attempt, visit, lock)
             anew = restarted or measured.engine_restarted
             result = replace(measured, cooled_ns=cooled_ns, engine_restarted=anew)
+        if visit is not None:
+            result = visit.judged(result)
         if result.outcome != "cancelled":
             self._keep(result)
         return result
 
-    def _restarted(self, trial: Trial) -> bool:
-        if not trial.restart_engine:
+    def _visit(self, trial: Trial, lock: MachineLock) -> Visit:
+        return Visit(
+            trial=trial,
+            engine=self._started_engine(),
+            own_engine=self._node.settings.needs_own_engine(trial.settings),
+            left_behind=left_behind(lock.noted()),
+        )
+
+    def _measured_under_note(
+        self, attempt: Attempt, visit: Visit, lock: MachineLock
+    ) -> TrialResult:
+        """What is cut off here leaves its model in memory, and this note of it."""
+        if not visit.own_engine:
+            lock.note(f"{self._clock.unix_ns()} {attempt.trial.model}")
+        result = run_trial(attempt, self._place(visit))
+        if result.outcome != "cancelled":
+            lock.note("")
+        return result
+
+    def _restarted(self, visit: Visit) -> bool:
+        """Then the machine is looked at anew: the engine may be another version."""
+        if not visit.trial.restart_engine:
             return False
         if self._node.restart is None:
             raise EngineNotRestarted("fleet may not restart this engine", "see: fleet plan")
-        self._engine = self._node.restart(self._started_engine())
-        self._engine.facts()
+        self._engine = visit.engine = self._node.restart(visit.engine)
+        visit.engine.facts()
+        visit.found = self._gates.look(visit.owners)
         return True
 
-    def _cooled(self, trial: Trial) -> Generator[Event, None, int | None]:
-        if trial.cool_down is None:
+    def _cooled(self, attempt: Attempt) -> Generator[Event, None, int | None]:
+        wanted = attempt.trial.cool_down
+        if wanted is None:
             return None
-        waiting = cooling(trial.cool_down, self._node.look, self._clock, self._stop)
+        waiting = cooling(wanted, self._node.look, self._clock, self._stop)
         try:
             while True:
-                yield self._said(next(waiting))
+                yield self._held(attempt, next(waiting))
         except StopIteration as ended:
             if self._stop.is_set():
                 raise Interrupted("stopped while the machine cooled down") from None
             waited_ns: int | None = ended.value
             return waited_ns
 
-    def _place(self, engine: Engine) -> Place:
+    def _place(self, visit: Visit) -> Place:
         return Place(
-            engine,
-            self._node.look,
+            visit.engine,
+            partial(self._gates.look, visit.owners),
             self._clock,
             self._stop,
             applied=self._node.settings.applied,
             sampling=self._sampler.sampling,
+            found=visit.found,
         )
 
     def _keep(self, result: TrialResult) -> None:
@@ -229,6 +266,9 @@ class NodeWorker:
 
     def _said(self, text: str) -> Said:
         return Said(machine_id=self._node.machine_id, text=text)
+
+    def _held(self, attempt: Attempt, text: str) -> Said:
+        return replace(self._said(text), holds=attempt.trial.trial_id)
 
     def _started_engine(self) -> Engine:
         if self._engine is None:
@@ -262,6 +302,12 @@ def cooling(
         found = look()
         waited_s = (clock.monotonic_ns() - began_ns) / NS_PER_S
     return round(waited_s * NS_PER_S)
+
+
+def left_behind(note: str) -> LeftBehind | None:
+    """What the last trial of this machine noted before it began, where it did not end."""
+    moment, _, model = note.strip().partition(" ")
+    return LeftBehind(model=model, unix_ns=int(moment)) if moment.isdecimal() and model else None
 
 
 def not_begun(attempt: Attempt, problem: TrialError | Interrupted, clock: Clock) -> TrialResult:

@@ -11,7 +11,7 @@ from fleet.app.answering import Widths
 from fleet.app.homes import Home
 from fleet.app.talking import Talk
 from fleet.ledger.journal import Ledger
-from fleet.model.event import Event, Finished, Lost, Started
+from fleet.model.event import Event, Finished, Lost, Said, Started
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt, Trial
 from fleet.plan import canaries
@@ -83,6 +83,8 @@ class Measuring:
         if isinstance(event, Started):
             self._ledger.running(event.attempt)
             self._begin(event.attempt.trial)
+        elif isinstance(event, Said) and event.holds:
+            self._ledger.held(event.holds, event.text)
         elif isinstance(event, Finished):
             self._keep(event.result)
         elif isinstance(event, Lost):

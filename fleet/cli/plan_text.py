@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from fleet.cli.view import varied_settings
+from fleet.model.experiment import Experiment
+from fleet.model.gates import Gates
 from fleet.plan.expand import MachinePlan, Plan
 from fleet.units import GIB, show_bytes, show_count, show_span
 
@@ -19,6 +21,7 @@ def plan_lines(plan: Plan) -> list[str]:
     lines += [_machine_line(machine, plan) for machine in plan.machines]
     lines += [f"  {change}" for change in plan.limits]
     lines += _canary_lines(plan)
+    lines += _gate_lines(experiment)
     lines += [f"  warning: {warning}" for warning in plan.warnings]
     left_out = [f"  left out: {left}" for left in plan.left_out]
     lines += left_out[:MOST_LEFT_OUT_SHOWN]
@@ -77,6 +80,18 @@ def _canary_lines(plan: Plan) -> list[str]:
     ]
 
 
+def _gate_lines(experiment: Experiment) -> list[str]:
+    rule = experiment.gate_rule()
+    if rule == Gates():
+        return []
+    does = {
+        "wait": "then measured under a label",
+        "strict": "then failed",
+        "record": "machines are measured as they are, under a label",
+    }
+    return [f"  gates: {rule}: {does[rule.policy]}"]
+
+
 def _hardware(planned: MachinePlan) -> str:
     fingerprint = planned.machine.fingerprint
     cores, memory = fingerprint.get("gpu_cores"), fingerprint.get("memory_gb")
@@ -109,6 +124,7 @@ def as_data(plan: Plan) -> dict[str, object]:
         "experiment": plan.request.experiment.name,
         "estimate_s": plan.estimate_s,
         "repeats": plan.repeats.model_dump(),
+        "gates": plan.request.experiment.gate_rule().model_dump(),
         "machines": [
             {
                 "machine": m.machine.name,

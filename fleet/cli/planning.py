@@ -22,6 +22,7 @@ def plan(
     only: options.Only = None,
     repeats: options.Repeats = None,
     skip_unfit: options.SkipUnfit = False,
+    gates: options.Gates = None,
     practice: options.Practice = False,
     json: options.Json = False,
 ) -> None:
@@ -35,6 +36,7 @@ def plan(
     request = asking.request(
         what, jobs=job or (), machines=machines or (), engine=engine, practice=practice
     )
+    request = asking.with_gates(request, gates)
     chosen = app.Options(
         home=asking.home(store), only=asking.only(only), repeats=repeats, skip_unfit=skip_unfit
     )

@@ -122,6 +122,10 @@ class Ledger:
     def running(self, attempt: Attempt) -> None:
         self._set((attempt.trial.trial_id,), "running", fence=attempt.fence)
 
+    def held(self, trial_id: str, why: str) -> None:
+        """It waits on its machine, which says why; when it begins, that is gone."""
+        self._set((trial_id,), "queued", why)
+
     def finished(self, result: TrialResult) -> None:
         state = {"ok": "done", "failed": "failed", "cancelled": "cancelled"}[result.outcome]
         reason = f"{result.reason}: {result.detail}" if result.reason else ""

@@ -27,6 +27,8 @@ class Said:
 
     machine_id: str
     text: str
+    holds: str = ""
+    """Id of the trial that cannot begin meanwhile, where there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from fleet.model.settings import Settings, Value
 from fleet.model.trial import Role, Trial, show_settings, trial_id
 from fleet.plan import canaries
 from fleet.plan.estimate import prior_s
+from fleet.plan.gated import refused_gates
 from fleet.plan.limits import LimitChange, limit_changes, refused_settings
 from fleet.plan.selection import asked, narrow
 from fleet.plan.unfit import LeftOut as LeftOut
@@ -185,6 +186,7 @@ def expand(
         refusals=(
             *refused_settings(wanted.combinations, ready, request.experiment.below_default),
             *_refused_restart(request.experiment),
+            *refused_gates(request.experiment, ready),
             *_nothing_left(plans),
         ),
         limits=tuple(limit_changes(wanted.combinations, ready)),
@@ -285,6 +287,7 @@ def _trial(
         side=step.side,
         cool_down=experiment.cool_down,
         restart_engine=experiment.restart_engine,
+        gates=experiment.gate_rule(),
     )
 
 

@@ -47,6 +47,15 @@ def running(name: str, loaded: Loaded) -> dict[str, object]:
     }
 
 
+def resident(go_in_ns: Mapping[str, int]) -> list[dict[str, object]]:
+    """Models of others: each with the moment at which it goes."""
+    now_ns = time.time_ns()
+    return [
+        {"name": name, "model": name, "expires_at": created_at(now_ns + left_ns)}
+        for name, left_ns in go_in_ns.items()
+    ]
+
+
 def shown(name: str, model: ScriptedModel) -> dict[str, object]:
     family, half = _family(name), model.size_bytes // 2
     return {
