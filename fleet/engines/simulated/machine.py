@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import random
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -45,7 +44,7 @@ class ScriptedMachine:
         """Generation requests; loads and unloads are none."""
         self.faults_done: list[str] = []
         self.meter = None if script.power is None else PowerMeter(script.power)
-        self.residents = Residents(script, time.monotonic_ns())
+        self.residents = Residents(script)
         self.heat = Heat(script.throttle, script.time_scale)
         self._seed = seed
         self._attempt = ""

@@ -47,12 +47,11 @@ def running(name: str, loaded: Loaded) -> dict[str, object]:
     }
 
 
-def resident(go_in_ns: Mapping[str, int]) -> list[dict[str, object]]:
+def resident(expire_unix_ns: Mapping[str, int]) -> list[dict[str, object]]:
     """Models of others: each with the moment at which it goes."""
-    now_ns = time.time_ns()
     return [
-        {"name": name, "model": name, "expires_at": created_at(now_ns + left_ns)}
-        for name, left_ns in go_in_ns.items()
+        {"name": name, "model": name, "expires_at": created_at(moment_ns)}
+        for name, moment_ns in expire_unix_ns.items()
     ]
 
 

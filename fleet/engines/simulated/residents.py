@@ -1,7 +1,8 @@
-"""Models that somebody else holds in the memory of a scripted machine; pure but for its own state."""
+"""Models that somebody else holds in the memory of a scripted machine."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from fleet.model.machine import full_model_name
@@ -10,21 +11,22 @@ from fleet.units import NS_PER_S
 
 KEPT_S = 300
 """Ollama keeps a model for so long after its last use, where it is not told another time."""
-FOREVER_NS = 292 * 365 * 86400 * NS_PER_S
+FOREVER_S = 292 * 365 * 86400
 
 
 class Residents:
     """Times are real: the scripted ones at the time scale, from the server's start on."""
 
-    def __init__(self, script: MachineScript, now_ns: int) -> None:
-        self._began_ns, self._second_ns = now_ns, script.time_scale * NS_PER_S
+    def __init__(self, script: MachineScript) -> None:
+        self._began_ns, self._began_unix_ns = time.monotonic_ns(), time.time_ns()
+        self._second_ns = script.time_scale * NS_PER_S
         self._there = {full_model_name(name): one for name, one in script.resident.items()}
 
-    def go_in_ns(self, now_ns: int) -> Mapping[str, int]:
-        """By name, those that are there: how long until each goes by itself, if nobody uses it."""
+    def expire_unix_ns(self, now_ns: int) -> Mapping[str, int]:
+        """By name, those that are there: when each goes by itself, if nobody uses it again."""
         since_ns = now_ns - self._began_ns
         return {
-            name: self._goes_in_ns(one, since_ns)
+            name: self._began_unix_ns + self._last_ns(one, since_ns)
             for name, one in self._there.items()
             if one.leaves_after_s is None or since_ns < one.leaves_after_s * self._second_ns
         }
@@ -32,8 +34,9 @@ class Residents:
     def take_out(self, name: str) -> None:
         self._there.pop(full_model_name(name), None)
 
-    def _goes_in_ns(self, one: ScriptedResident, since_ns: int) -> int:
+    def _last_ns(self, one: ScriptedResident, since_ns: int) -> int:
+        """From the start on; the same until it is used again."""
         if one.used_every_s is None:
-            return FOREVER_NS - since_ns
-        every_ns = one.used_every_s * self._second_ns
-        return round(KEPT_S * self._second_ns - since_ns % every_ns)
+            return FOREVER_S * NS_PER_S
+        every_ns = round(one.used_every_s * self._second_ns)
+        return since_ns // every_ns * every_ns + round(KEPT_S * self._second_ns)

@@ -126,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
             "/api/ps": lambda: {
                 "models": [
                     *(protocol.running(name, m) for name, m in machine.loaded().items()),
-                    *protocol.resident(machine.residents.go_in_ns(time.monotonic_ns())),
+                    *protocol.resident(machine.residents.expire_unix_ns(time.monotonic_ns())),
                 ]
             },
             "/simulated/state": lambda: state_of(machine),
