@@ -117,7 +117,7 @@ class MachineScript(Noun):
     """Real seconds per scripted second; a practice fleet may run faster than life."""
     models: dict[str, ScriptedModel] = Field(default_factory=dict)
     resident: dict[str, ScriptedResident] = Field(default_factory=dict)
-    """Those of `models` that others hold in memory when the server starts, and how they use them."""
+    """Those of `models` that others hold in memory at the start, and how they use them."""
     faults: tuple[Fault, ...] = ()
     power: ScriptedPower | None = None
     """What the machine draws; left out: it cannot tell."""
