@@ -225,11 +225,7 @@ def _own_servers(engine: OllamaEngine, platform: str) -> EngineHost:
 
     owners = Ollama(address(engine.host, os.environ), clock=SystemClock())
     log = settings_folder() / f"{platform}.ollama.log"
-
-    def resident() -> Sequence[str]:
-        return [model.name for model in owners.resident()]
-
-    return OwnServers(os.environ, log, SystemClock(), resident)
+    return OwnServers(os.environ, log, SystemClock(), owners.resident)
 
 
 def _restart_of(spec: EngineSpec, commands: SystemCommands) -> Callable[[Engine], Engine] | None:
