@@ -28,7 +28,7 @@ def plan(
 ) -> None:
     """Show what would run, where, how long.
 
-    And what cannot run, with the reason. Touches nothing.
+    And what cannot run, with the reason. Touches nothing. Exit code 2 where submit would refuse it.
     """
     from fleet.app import submitting as app
     from fleet.cli import asking, plan_text
@@ -43,11 +43,9 @@ def plan(
     planned = app.plan(request, chosen)
     if json:
         options.print_json(plan_text.as_data(planned))
-        return
-    for line in plan_text.plan_lines(planned):
-        print(line)
-    for line in plan_text.order_lines(planned):
-        print(line)
+    else:
+        print("\n".join([*plan_text.plan_lines(planned), *plan_text.order_lines(planned)]))
+    raise typer.Exit(2 if planned.refusals else 0)
 
 
 def add(app: typer.Typer) -> None:

@@ -86,8 +86,9 @@ def _how(status: SubmissionStatus) -> str:
 def _row_text(row: StateRow) -> str:
     since = show_span(max(time.time() - row.changed_unix_s, 0))
     if row.state in ("queued", "running"):
-        told = f"{show_span(row.estimate_s)} to go, since {since}: {row.example}".rstrip()
-        return f"{told}   {row.reason}" if row.reason else told
+        if row.reason:  # which says since when
+            return f"{show_span(row.estimate_s)} to go: {row.example.strip()}   {row.reason}"
+        return f"{show_span(row.estimate_s)} to go, since {since}: {row.example}"
     return f"{since} ago" + (f"   {row.reason}" if row.reason else "")
 
 

@@ -80,6 +80,7 @@ class Visit:
         told = tuple((after | moved).values())
         judged = replace(
             result,
+            fingerprint=result.fingerprint or self.found,
             gates_held_ns=self.held_ns,
             gates_closed=tuple(self.shut.values()) if self.found else None,
             gates_closed_after=told if result.fingerprint_after else None,

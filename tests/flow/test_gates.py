@@ -1,4 +1,4 @@
-"""A machine that is not ready, as one sees it: held, labelled, failed, refused; and what is said."""
+"""A machine that is not ready, as one sees it: held, labelled, failed, refused."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_a_model_that_somebody_uses_is_never_taken_out(fleet: Fleet) -> None:
     done = fleet("submit", written(fleet, one, gates="record"), code=1)
     assert "failed: engine_in_use other:latest is in memory, and may have been used" in done.err
     rows = fleet.rows("select reason, transient, resident_models from trials")
-    assert {tuple(row.values()) for row in rows} == {("engine_in_use", True, None)}
+    assert {tuple(row.values()) for row in rows} == {("engine_in_use", True, "other:latest")}
 
 
 def test_a_second_submit_waits_while_the_first_is_held(fleet: Fleet) -> None:

@@ -243,6 +243,7 @@ def _attempts(worker: NodeWorker, trials: int) -> Iterator[Attempt]:
         jobs=(job.name,),
         settings=settings,
         repeats=trials,
+        gates="record",
     )
     planned = expand(Request(experiment=experiment, jobs=(job,)), [worker.look()])
     return (Attempt(trial=trial, fence=0) for trial in planned.trials())

@@ -80,9 +80,10 @@ class OwnServers:
             if stop.is_set():
                 raise Interrupted(f"stopped while it waited for {models[0].name} to be unloaded")
             if self.clock.monotonic_ns() > deadline_ns:
+                name = models[0].name
                 raise SettingFailed(
-                    f"{models[0].name} is still in memory after {ALONE_S / 60:.0f} min: it is in use",
-                    f"measure when nobody does, or: ollama stop {models[0].name}",
+                    f"{name} is still in memory after {ALONE_S / 60:.0f} min: it is in use",
+                    f"measure when nobody does, or: ollama stop {name}",
                 )
             self.clock.sleep(ALONE_POLL_S, stop)
 
