@@ -123,6 +123,7 @@ def measured(url: str, most: int) -> list[tuple[Rates, Rates]]:
                 _table.note(f"{len(pairs)} pairs: {found.ratio:.4f} +/- {found.half_width:.2%}")
                 if found.half_width <= HALF_WIDTH:
                     break
+    engine.unload(MODEL)  # fleet measures beside no model of anybody else
     return pairs
 
 
