@@ -71,7 +71,7 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnectio
     store.trial("gpu_busy", foreign_cpu_percent=3.0, foreign_gpu_percent=21.0)
     store.trial("low_power", power_mode="low")
     store.trial("high_power", power_mode="high", thermal_class="nominal", memory_pressure="normal")
-    store.trial("warm", thermal_class="moderate")
+    store.trial("hot_before", thermal_class="moderate")
     store.trial("slowed", gpu_slowed=True)
     store.trial("full", memory_pressure="warning")
     store.trial("shared", resident_models="llama3:8b", resident_models_after="")
@@ -210,7 +210,7 @@ def test_cold_load_jobs_take_the_load_of_each_request(golden: duckdb.DuckDBPyCon
         ("gpu_busy", "foreign_load"),
         ("low_power", "low_power"),
         ("high_power", ""),
-        ("warm", "hot"),
+        ("hot_before", "hot"),
         ("slowed", "hot"),
         ("full", "memory_pressure"),
         ("shared", "model_resident"),

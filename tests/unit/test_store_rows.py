@@ -106,6 +106,7 @@ def test_the_gates_of_a_trial_lie_in_its_row():
         fingerprint=before,
         fingerprint_after=fingerprint({**FACTS, "resident_models": "b:1"}),
         gates_held_ns=5,
+        gates_unverified=None,
         gates_closed=("on battery", "low-power mode"),
         gates_closed_after=(),
         clock_step_ns=-3,
