@@ -236,6 +236,14 @@ def test_one_that_nobody_used_for_ten_minutes_may_be_taken_out() -> None:
     assert visit.why() == "another model is in memory: llama3:8b"
 
 
+def test_each_time_that_a_model_is_there_it_is_waited_for() -> None:
+    machine = Machine([ready()])
+    for times in (1, 2):
+        machine.memory.models["llama3:8b"] = forever(machine.clock)
+        machine.hold(machine.visit())
+        assert machine.clock.now_ns == times * 10 * MINUTE_NS
+
+
 @pytest.mark.parametrize("policy", ["wait", "strict"])
 def test_one_that_is_used_meanwhile_is_never_taken_out(policy: str) -> None:
     machine = Machine([ready()])
@@ -355,6 +363,14 @@ def test_the_result_tells_of_the_gates_before_and_after() -> None:
     assert (result.gates_held_ns, result.gates_closed) == (0, ("on battery",))
     assert result.gates_closed_after == ("on battery", "the clock stepped back by 5 s")
     assert result.gates_unverified == ("memory pressure",)
+
+
+def test_an_attempt_that_failed_at_a_gate_tells_what_the_machine_was() -> None:
+    visit = Machine([BATTERY]).visit(trial("record"))
+    visit.see(BATTERY)
+    failed = measured(visit, fingerprint_after=None, outcome="failed", reason="engine_in_use")
+    assert failed.fingerprint is BATTERY
+    assert failed.gates_closed == ("on battery",)
 
 
 def test_right_after_a_trial_the_gpu_is_busy_with_that_trial() -> None:
