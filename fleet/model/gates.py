@@ -102,7 +102,9 @@ def _power(found: Fingerprint) -> str | None:
 
 def _low_power(found: Fingerprint) -> str | None:
     low = found.get("low_power_mode")
-    return ("low-power mode" if low else "") if isinstance(low, bool) else None
+    if isinstance(low, bool):
+        return "low-power mode" if low else ""
+    return "" if found.get("power_modes_present") is False else None
 
 
 def _heat(found: Fingerprint) -> str | None:

@@ -27,7 +27,7 @@ from fleet.units import NS_PER_S
 from tests import builders
 from tests.builders_gates import READY, found, ready
 
-FACTS = (*READY, "battery_present", "virtual", "gpu_slowed")
+FACTS = (*READY, "battery_present", "power_modes_present", "virtual", "gpu_slowed")
 
 
 def why(**changes: FactValue) -> list[str]:
@@ -93,6 +93,11 @@ def test_a_desktop_without_a_battery_is_on_mains_and_a_guest_may_be_on_a_laptop(
     assert unverified(ready(**desktop)) == ()
     assert unverified(ready(**desktop, virtual=True)) == ("power source",)
     assert unverified(ready(power_source=None, battery_present=True)) == ("power source",)
+
+
+def test_a_mac_without_power_modes_is_in_no_low_one() -> None:
+    assert unverified(ready(low_power_mode=None, power_modes_present=False)) == ()
+    assert unverified(ready(low_power_mode=None, power_modes_present=None)) == ("low-power mode",)
 
 
 def test_a_look_that_tells_nothing_closes_nothing() -> None:
