@@ -47,7 +47,7 @@ def test_a_machine_that_lists_none_has_none_and_one_that_lists_nothing_does_not_
 def test_this_machine_is_asked_in_words_that_its_shell_knows() -> None:
     asked = SystemCommands().run(SUPPLIES)
     assert asked.ok == Path("/sys/class/power_supply").is_dir()
-    batteries = [path for path in Path("/sys/class/power_supply").glob("BAT*")]
+    batteries = list(Path("/sys/class/power_supply").glob("BAT*"))
     assert parse_has_battery(asked.stdout) == bool(batteries)
 
 
