@@ -32,7 +32,7 @@ from fleet.model.event import Event, Failed, Finished, Prepared, Said, Started
 from fleet.model.experiment import CoolDown
 from fleet.model.machine import EngineFacts, Fingerprint, Machine, ModelFacts
 from fleet.model.measure import TrialResult
-from fleet.model.trial import Attempt, Trial
+from fleet.model.trial import Attempt
 from fleet.plan.stopping import cut
 from fleet.ports import Clock, Engine, Stop
 from fleet.runner import Place, run_trial
@@ -160,6 +160,8 @@ class NodeWorker:
             self._seconds_seen[attempt.trial.cell()] = result.duration_ns / NS_PER_S
         finally:
             lock.release()
+        if result.outcome == "cancelled" and not self._stop.is_set():
+            return  # it was dropped while it was held
         yield Finished(machine_id=self._node.machine_id, result=result)
 
     def _measure(self, attempt: Attempt, lock: MachineLock) -> Generator[Event, None, TrialResult]:
@@ -167,7 +169,7 @@ class NodeWorker:
         visit: Visit | None = None
         try:
             cooled_ns = yield from self._cooled(attempt)
-            visit = self._visit(attempt.trial, lock)
+            visit = self._visit(attempt, lock)
             for told in self._gates.hold(visit):
                 yield self._held(attempt, told)
             restarted = self._restarted(visit)
@@ -186,11 +188,12 @@ class NodeWorker:
             self._keep(result)
         return result
 
-    def _visit(self, trial: Trial, lock: MachineLock) -> Visit:
+    def _visit(self, attempt: Attempt, lock: MachineLock) -> Visit:
         return Visit(
-            trial=trial,
+            trial=attempt.trial,
             engine=self._started_engine(),
-            own_engine=self._node.settings.needs_own_engine(trial.settings),
+            own_engine=self._node.settings.needs_own_engine(attempt.trial.settings),
+            wanted=partial(self._wanted, attempt),
             left_behind=left_behind(lock.noted()),
         )
 

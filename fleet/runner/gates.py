@@ -40,6 +40,8 @@ class Visit:
     engine: Engine
     own_engine: bool = False
     """It is measured on an engine of its own, which waits for the owner's models by itself."""
+    wanted: Callable[[], bool] = lambda: True
+    """False once nobody needs it any more."""
     left_behind: LeftBehind | None = None
     found: Fingerprint | None = None
     """The last look before the trial."""
@@ -206,7 +208,7 @@ class Gatekeeper:
                 said, said_s = set(waits), waited_s
                 yield f"held since {_time(since_unix_ns)}, at most {gates.at_most}: {_told(waits)}"
             self._clock.sleep(min(LOOK_EVERY_S, gates.at_most_s - waited_s), self._stop)
-            if self._stop.is_set():
+            if self._stop.is_set() or not visit.wanted():
                 raise Interrupted(f"stopped while it was held: {visit.why()}")
             self._see(visit)
             waited_s = (self._clock.monotonic_ns() - began_ns) / NS_PER_S

@@ -6,20 +6,24 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from fleet.clock import SystemClock
 from fleet.errors import EngineInUse, EngineUnreachable, GateClosed, Interrupted
-from fleet.model.experiment import CoolDown
+from fleet.model.event import Finished, Said, Started
+from fleet.model.experiment import CoolDown, SimulatedEngine
 from fleet.model.gates import Gates, Resident
 from fleet.model.machine import FactValue, Fingerprint
+from fleet.model.script import MachineScript, ScriptedModel
 from fleet.model.trial import Trial
 from fleet.ports import Clock, Engine
 from fleet.runner.gates import KEPT_S, Gatekeeper, LeftBehind, Visit
 from fleet.units import NS_PER_S
-from fleet.worker import left_behind
+from fleet.wiring import WorkerSpec
+from fleet.worker import NodeWorker, left_behind
 from tests import builders
 from tests.builders_gates import ready
 
@@ -346,6 +350,50 @@ def test_what_somebody_else_loaded_or_used_since_is_not(name: str, minutes: floa
 def test_a_note_that_says_nothing(note: str) -> None:
     assert left_behind(note) is None
     assert left_behind("17 a:b\n") == LeftBehind(model="a:b", unix_ns=17)
+
+
+@pytest.fixture
+def laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NodeWorker]:
+    """A worker on a stepped clock, of a scripted machine that is on its battery for ever."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("FLEET_STATE", str(tmp_path / "state"))
+    tiny = ScriptedModel(prefill_tokens_per_s=20_000, decode_tokens_per_s=2_000, load_s=0.01)
+    script = MachineScript(
+        chip="Test",
+        memory_gb=16,
+        gpu_memory_mb=8192,
+        models={"tiny-llama": tiny},
+        facts={"power_source": "battery"},
+    )
+    engine = SimulatedEngine(kind="simulated", machines={"laptop": script})
+    spec = WorkerSpec(engine=engine, name="laptop", state=str(tmp_path))
+    worker = NodeWorker(spec, clock=builders.SteppedClock())
+    yield worker
+    worker.close()
+
+
+def test_a_worker_says_for_which_trial_it_is_held_and_begins_it_after_that(
+    laptop: NodeWorker,
+) -> None:
+    attempt = builders.attempt(gates=Gates(at_most="3s"))
+    events = list(laptop.run([attempt]))
+    kinds = [type(event) for event in events]
+    assert kinds == [Said, Said, Started, Finished]
+    assert {event.holds for event in events if isinstance(event, Said)} == {attempt.trial.trial_id}
+    assert isinstance(events[-1], Finished)
+    assert events[-1].result.outcome == "ok"
+    assert events[-1].result.gates_held_ns == 3 * NS_PER_S
+
+
+def test_a_trial_that_is_dropped_while_it_is_held_leaves_nothing(laptop: NodeWorker) -> None:
+    held, needed = (builders.attempt(block=block) for block in (0, 1))
+    events = laptop.run([held, needed])
+    assert isinstance(next(events), Said)
+    laptop.drop([held.trial.trial_id])
+    rest = [event for event in events if not isinstance(event, Said)]
+    assert [type(event) for event in rest] == [Started, Finished]
+    assert isinstance(rest[0], Started)
+    assert rest[0].attempt.trial.trial_id == needed.trial.trial_id
 
 
 def measured(visit: Visit, after: FactValue = "mains", **changes: Any) -> Any:
