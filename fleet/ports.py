@@ -3,10 +3,10 @@
 | Seam | Real sides |
 |---|---|
 | Engine | engines.ollama, engines.embedded, engines.simulated |
-| FactProbe | fingerprint.host, fingerprint.apple, fingerprint.nvidia, fingerprint.simulated |
+| FactProbe | fingerprint.host, .apple, .nvidia, .amd, .engine, .load, .simulated |
 | Setting | settings.wired_limit, settings.simulated |
 | EngineHost | engines.ollama.own_server, engines.simulated.host |
-| TelemetryProbe | telemetry.host, .apple, .nvidia, .amd, .replay, .simulated |
+| TelemetryProbe | telemetry.host, .apple, .nvidia, .amd, .simulated, .replay |
 | Commands | commands.System; recorded outputs in the tests |
 | Store | store.parquet |
 | Dispatcher | dispatch.local, dispatch.ray |

@@ -6,7 +6,6 @@ import os
 import socket
 import sys
 import time
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from fleet.errors import UserError
 
 if TYPE_CHECKING:  # who only wants a folder does not wait for the nouns and their validators
     from fleet.commands import SystemCommands
-    from fleet.engines.simulated import Simulated
+    from fleet.engines.simulated.host import SimulatedHost
     from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine, Telemetry
     from fleet.model.machine import EngineFacts, Fingerprint
     from fleet.model.script import MachineScript
@@ -78,6 +77,8 @@ def node(spec: WorkerSpec, state: Path) -> Node:
 
 
 def _simulated_node(engine: SimulatedEngine, name: str) -> Node:
+    from fleet.clock import SystemClock
+    from fleet.engines.simulated.host import SimulatedHost
     from fleet.fingerprint import assemble
     from fleet.fingerprint.simulated import HeatProbe, ScriptedProbe
     from fleet.settings.simulated import ScriptedLimit
@@ -88,69 +89,41 @@ def _simulated_node(engine: SimulatedEngine, name: str) -> Node:
         raise UserError(f"no scripted machine is called {name!r}", f"the scripts are: {known}")
     machine_id = assemble.machine_id(f"simulated {name}", None)
     limit = ScriptedLimit(script, state_folder() / "simulated" / machine_id / "wired_limit_mb")
-    server = _SimulatedServer(limit.script_now, name)
+    host = SimulatedHost(limit.script_now, name, SystemClock())
     probes: list[FactProbe] = [ScriptedProbe(script, limit.reading)]
     if script.throttle is not None:
-        probes.append(HeatProbe(server.thermal_class))
+        probes.append(HeatProbe(host.thermal_class))
     return Node(
         machine_id=machine_id,
         name=name,
         look=lambda: assemble.fingerprint(probes),
-        make_engine=server.start,
-        telemetry=server.telemetry,
-        restart=server.restart,
-        begin=server.begin,
-        settings=_simulated_settings(script, limit, machine_id),
+        make_engine=host.start_owners,
+        telemetry=lambda _: _simulated_telemetry(script, host),
+        restart=host.restart_owners,
+        begin=host.begin,
+        settings=_simulated_settings(script, limit, host, machine_id),
     )
 
 
-class _SimulatedServer:
-    """The one server of a scripted machine; its probe and its worker ask the same one."""
+def _simulated_telemetry(script: MachineScript, host: SimulatedHost) -> list[TelemetryProbe]:
+    """A scripted machine has what its script says; the host it runs on is not it."""
+    from fleet.clock import SystemClock
+    from fleet.telemetry.replay import Replay, samples
+    from fleet.telemetry.simulated import ScriptedPower
 
-    def __init__(self, script: Callable[[], MachineScript], name: str) -> None:
-        self._script = script  # asked at each start, as an Ollama looks at the machine's limits
-        self._seed = zlib.crc32(name.encode())  # machines of one script differ in their noise
-        self._engine: Simulated | None = None
-
-    def start(self) -> Engine:
-        from fleet.clock import SystemClock
-        from fleet.engines.simulated import Simulated
-
-        self._engine = Simulated(self._script(), seed=self._seed, clock=SystemClock())
-        return self._engine
-
-    def restart(self, engine: Engine) -> Engine:
-        if self._engine is not None:
-            self._engine.restart()
-        return engine
-
-    def begin(self, engine: Engine, attempt_id: str) -> None:
-        if self._engine is not None:
-            self._engine.begin(attempt_id)
-
-    def telemetry(self, asked: Telemetry) -> Sequence[TelemetryProbe]:
-        """The scripted machine has a power meter or none; the host it runs on is not it."""
-        from fleet.telemetry.simulated import ScriptedPower
-
-        if self._script().power is None or self._engine is None:
-            return []
-        return [ScriptedPower(self._engine.power)]
-
-    def thermal_class(self) -> str | None:
-        return None if self._engine is None else self._engine.thermal_class()
+    meter = [] if script.power is None else [ScriptedPower(host.power)]
+    return [*meter, Replay(samples(script.recorded), SystemClock())]
 
 
 def _simulated_settings(
-    script: MachineScript, limit: ScriptedLimit, machine_id: str
+    script: MachineScript, limit: ScriptedLimit, host: SimulatedHost, machine_id: str
 ) -> TrialSettings:
-    from fleet.clock import SystemClock
-    from fleet.engines.simulated.host import SimulatedHost
     from fleet.settings.journal import Journal
     from fleet.settings.life import TrialSettings
 
     return TrialSettings(
         limit=limit if script.os == "darwin" else None,
-        host=SimulatedHost(limit.script_now, SystemClock()),
+        host=host,
         journal=Journal(settings_folder(), machine_id),
         boot_unix_s=lambda: None,  # its limit is a file, which no start of the system forgets
     )

@@ -180,5 +180,8 @@ def result(
         fingerprint=fingerprint(facts),
         fingerprint_after=fingerprint(facts),
         requests=requests,
-        readings=(Reading(offset_ns=1, metric="gpu_power_w", source="macmon", value=80.5),),
+        readings=(
+            Reading(offset_ns=1, metric="gpu_power_w", source="macmon", value=80.5),
+            Reading(offset_ns=2_000, metric="gpu_clock_event_bits", source="nvml", value=0x24),
+        ),
     )

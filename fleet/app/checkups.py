@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from fleet.app.histories import Seen, changes
+from fleet.app.histories import Seen, apart, changes
 from fleet.model.declared import DeclaredFleet, Disagreement, disagreements, size_in_name
+from fleet.model.experiment import warmest_c
 from fleet.model.gates import OTHER_MODELS, unverified
 from fleet.model.machine import FINGERPRINT_RECIPE, FactValue, Fingerprint
+from fleet.readers.metal import parse_mlx
 from fleet.units import GIB, show_bytes
 
 State = Literal["ok", "cannot tell", "unfit"]
@@ -19,6 +21,9 @@ BUSY_PERCENT = 10.0
 """Of all cores, with others: from here on it shows in what is measured on the CPU."""
 LEAST_FREE_BYTES = 20 * GIB
 """A model of 20 billion parameters and the store beside it."""
+LIMIT_MEND = "restart Ollama and load any model once, so that its log tells"
+HOT_C = 85.0
+"""At rest, before anything is measured: hardly room left to work in."""
 NEVER_SEEN = "not measured yet: nothing to compare with"
 
 
@@ -127,7 +132,8 @@ def _disagreement(found: Findings, path: Path, one: Disagreement) -> Check:
     said = f"{path} says {one.name} {one.declared}"
     if one.found is None:
         what = f"{said}; it cannot be read here: {found.why(one.name)}"
-        return Check(name="declared", state="cannot tell", found=what)
+        mend = f"take it out of {path}, or see: fleet machines --here"
+        return Check(name="declared", state="cannot tell", found=what, mend=mend)
     mend = f"correct machines.{found.name}.{one.name} there, or use the machine that is meant"
     return Check(name="declared", state="unfit", found=f"{said}, it is {one.found}", mend=mend)
 
@@ -148,8 +154,7 @@ def history(found: Findings) -> Iterator[Check]:
         yield Check(name="history", state="ok", found=f"the same hardware and software {since}")
         return
     what = f"changed {since}: {', '.join(hard + soft)}"
-    apart = "hardware: a new history begins, earlier results stay apart"
-    mend = apart if hard else "its results before and after are kept apart by software"
+    mend = f"{apart(hard, soft)}; to measure all anew: fleet submit EXPERIMENT --again"
     yield Check(name="history", state="cannot tell", found=what, mend=mend)
 
 
@@ -191,6 +196,7 @@ def gpu(found: Findings) -> Iterator[Check]:
         yield Check(name="gpu", state="ok", found="none: models run on the CPU")
         return
     limit_mb, memory_mb = found.fact("gpu_limit_mb"), found.fact("gpu_memory_mb")
+    by_mlx = parse_mlx(found.answers.get("mlx", ""))
     if found.fact("gpu_mig"):
         what = f"{name}, cut into {found.fact('gpu_mig_parts') or 'parts'}"
         yield Check(name="gpu", state="ok", found=f"{what}: one part is measured")
@@ -198,12 +204,14 @@ def gpu(found: Findings) -> Iterator[Check]:
         yield Check(name="gpu", state="ok", found=f"{name}, limit {limit_mb} MiB")
     elif memory_mb is not None:
         yield Check(name="gpu", state="ok", found=f"{name}, {memory_mb} MiB of its own")
+    elif by_mlx.limit_mb is not None:
+        what = f"{name}, limit {by_mlx.limit_mb} MiB now, as MLX tells; Ollama's is not known"
+        yield Check(name="gpu", state="cannot tell", found=what, mend=LIMIT_MEND)
     else:
         usual = found.fact("gpu_limit_expected_mb")
         told = f"; {usual} MiB would be usual" if usual else ""
         what = f"{name}, limit in force unknown{told}: {found.why('gpu_limit_mb')}"
-        mend = "restart Ollama and load any model once, so that its log tells"
-        yield Check(name="gpu", state="cannot tell", found=what, mend=mend)
+        yield Check(name="gpu", state="cannot tell", found=what, mend=LIMIT_MEND)
 
 
 def disk(found: Findings) -> Iterator[Check]:
@@ -222,7 +230,9 @@ def load(found: Findings) -> Iterator[Check]:
     cpu, gpu_busy = found.fact("foreign_cpu_percent"), found.fact("foreign_gpu_percent")
     if not isinstance(cpu, (int, float)):
         why = found.why("foreign_cpu_percent")
-        yield Check(name="others", state="cannot tell", found=f"load of others unknown: {why}")
+        what = f"load of others unknown: {why}"
+        mend = "ps -A    must list every program to the user that runs fleet"
+        yield Check(name="others", state="cannot tell", found=what, mend=mend)
         return
     told = f"others keep {cpu:.0f} % of all cores busy"
     if isinstance(gpu_busy, (int, float)):
@@ -249,26 +259,39 @@ def power(found: Findings) -> Iterator[Check]:
         yield Check(name="power", state="unfit", found="in low-power mode", mend=mend)
     elif source is None:
         why = found.why("power_source")
-        yield Check(name="power", state="cannot tell", found=f"source unknown: {why}")
+        mend = "see that it is plugged in: the machine itself does not tell"
+        yield Check(name="power", state="cannot tell", found=f"source unknown: {why}", mend=mend)
     else:
         told = f"on {source}, mode {mode}" if mode else f"on {source}"
         yield Check(name="power", state="ok", found=told)
 
 
 def heat(found: Findings) -> Iterator[Check]:
-    level, slowed = found.fact("thermal_class"), found.fact("gpu_slowed")
+    level, celsius = found.fact("thermal_class"), warmest_c(found.fingerprint)
+    slowed = found.fact("gpu_slowed")
     if slowed:
         mend = "let it cool; look at its fans and its power supply"
         yield Check(name="heat", state="unfit", found="the GPU is slowed down now", mend=mend)
     elif level is not None:
-        state: State = "ok" if level == "nominal" else "unfit"
-        mend = "" if level == "nominal" else "let it cool"
-        yield Check(name="heat", state=state, found=f"thermal level {level}", mend=mend)
+        yield _warm(f"thermal level {level}", hot=level != "nominal")
+    elif celsius is not None:
+        yield _warm(f"{celsius:.0f} C", hot=celsius >= HOT_C)
     elif slowed is not None:
         yield Check(name="heat", state="ok", found="the GPU is not slowed down")
     else:
-        why = found.why("thermal_class")
-        yield Check(name="heat", state="cannot tell", found=f"thermal level unknown: {why}")
+        why = found.why("thermal_class" if found.mac else "cpu_temperature_c")
+        mend = "sudo modprobe coretemp    (AMD: k10temp)"
+        if found.fact("virtual"):
+            mend = "a guest is shown no temperature: look at its host"
+        elif found.mac:
+            mend = "notifyutil -g com.apple.system.thermalpressurelevel    must print a level"
+        what = f"heat unknown: {why}"
+        yield Check(name="heat", state="cannot tell", found=what, mend=mend)
+
+
+def _warm(told: str, *, hot: bool) -> Check:
+    mend = "let it cool" if hot else ""
+    return Check(name="heat", state="unfit" if hot else "ok", found=told, mend=mend)
 
 
 def pressure(found: Findings) -> Iterator[Check]:
@@ -276,7 +299,11 @@ def pressure(found: Findings) -> Iterator[Check]:
     swap = f", {swap_mb:.0f} MiB swapped" if isinstance(swap_mb, (int, float)) and swap_mb else ""
     if level is None:
         why = found.why("memory_pressure")
-        yield Check(name="memory", state="cannot tell", found=f"pressure unknown: {why}")
+        mend = "free -m    shows what is left; a kernel started with psi=1 tells the pressure"
+        if found.mac:
+            mend = "sysctl kern.memorystatus_vm_pressure_level    must print a level"
+        what = f"pressure unknown: {why}"
+        yield Check(name="memory", state="cannot tell", found=what, mend=mend)
         return
     state: State = "ok" if level == "normal" else "unfit"
     mend = "" if level == "normal" else "close programs"

@@ -9,6 +9,7 @@ import importlib.util
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,12 @@ from fleet.errors import StoreUnusable, TrialError
 from fleet.model.experiment import OllamaEngine
 from fleet.model.machine import Fingerprint
 
+MLX = """
+import mlx.core as mx, sys
+if sys.platform == "darwin":
+    print((getattr(mx, "device_info", None) or mx.metal.device_info)())
+"""
+"""What Metal gives a GPU, where MLX is installed beside fleet."""
 QUESTIONS: Mapping[str, Sequence[str]] = {
     "clock": ("timedatectl", "show", "--property=NTPSynchronized"),
     "inhibit": ("systemd-inhibit", "--list", "--no-legend"),
@@ -33,6 +40,7 @@ QUESTIONS: Mapping[str, Sequence[str]] = {
     "nftables": ("systemctl", "is-active", "nftables"),
     "source": ("pmset", "-g", "batt"),
     "sleep": ("pmset", "-g", "custom"),
+    "mlx": (sys.executable, "-c", MLX),
     "firewall": ("/usr/libexec/ApplicationFirewall/socketfilterfw", "--getglobalstate"),
 }
 PROGRAMS = ("macmon", "nvidia-smi", "systemd-inhibit")

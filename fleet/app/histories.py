@@ -21,6 +21,8 @@ from fleet.wiring import results_folder
 
 FIRST = ("memory_gb", "chip", "gpu", "gpu_cores", "os_version", "os_build", "gpu_driver")
 """Named first where several facts of a machine have changed."""
+SYSTEM = frozenset({"os_version", "os_build", "kernel", "gpu_driver"})
+"""Of the software, columns of the results: trials under two of them are never pooled."""
 ENGINE = frozenset({"engine", "engine_version", "engine_environment"})
 
 
@@ -61,8 +63,7 @@ def changes_told(home: Path, machines: Sequence[Machine]) -> Iterator[str]:
         hard, soft = changes(then, machine.fingerprint)
         if hard or soft:
             told = ", ".join(hard + soft)
-            apart = "a new history begins" if hard else "kept apart by software"
-            yield f"{machine.name} has changed since {then.at[:16]}: {told} ({apart})"
+            yield f"{machine.name} has changed since {then.at[:16]}: {told} ({apart(hard, soft)})"
 
 
 def changes(seen: Seen, now: Fingerprint) -> tuple[list[str], list[str]]:
@@ -76,6 +77,15 @@ def changes(seen: Seen, now: Fingerprint) -> tuple[list[str], list[str]]:
         _differences(seen, now, HARDWARE) if hard else [],
         _differences(seen, now, SOFTWARE - ENGINE) if soft else [],
     )
+
+
+def apart(hard: Sequence[str], soft: Sequence[str]) -> str:
+    """What becomes of the results before and after, in words."""
+    if hard:
+        return "a new history begins"
+    if any(text.split()[0] in SYSTEM for text in soft):
+        return "kept apart by software"
+    return "its results stay together"
 
 
 def _differences(seen: Seen, now: Fingerprint, names: frozenset[str]) -> list[str]:

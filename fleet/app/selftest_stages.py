@@ -17,6 +17,8 @@ HOT_SPEED = 25
 """So that a machine whose last third takes twice as long is not the one waited for."""
 PROMPT_TOKENS = 2_048
 PREFILL_TOKENS_PER_S = 5_000
+POWER_CAP, POWER_BRAKE = 0x4, 0x80
+"""As NVIDIA's driver tells them: the first is normal at full load."""
 Facts = FactValue | tuple[FactValue, ...]
 
 FAULTY_REQUESTS = (6, 8)
@@ -43,6 +45,7 @@ FLAGS: Mapping[str, str] = {
     "clock_steps": "clock_stepped",
     "foreign_load": "foreign_load",
     "condition_changes": "condition_changed",
+    "power_brake": "gpu_slowed",
 }
 """Each fault that is injected, and the one flag that it must raise."""
 
@@ -150,6 +153,8 @@ def _conditions(folder: Path) -> Stage:
     def script(name: str, *faults: Fault, **facts: Facts) -> MachineScript:
         return _script(folder, name, {"tiny": _model(SPEEDS[1])}, *faults, **facts)
 
+    braked = _telling(script("braked"), POWER_CAP | POWER_BRAKE)
+
     thinks = (Fault(kind="thinks_unasked", request=number) for number in (2, 4))
     unplugged, other = ("ac", "ac", "battery"), ("", "", "other:8b")
     machines = {
@@ -162,6 +167,7 @@ def _conditions(folder: Path) -> Stage:
         "busy": script("busy", foreign_cpu_percent=60.0),
         "thinking": script("thinking", *thinks),
         "small": _script(folder, "small", {"tiny": _model(SPEEDS[1], cpu_share=0.4)}),
+        "braked": braked,
     }
     job = Job(
         name="asks", prompt="why is gold yellow", think=False, requests=4, points=(_SHORT_ANSWER,)
@@ -175,6 +181,7 @@ def _conditions(folder: Path) -> Stage:
         "shared": "another_model",
         "busy": "foreign_load",
         "small": "partly_on_cpu",
+        "braked": "power_brake",
     }
     return _stage("conditions of whole trials", job, machines, injected=injected)
 
@@ -184,7 +191,8 @@ _SHORT_ANSWER = Point(output_tokens=128)
 
 def _clean(size: Size, folder: Path) -> Stage:
     job = _exact("clean", 64, 64, size.clean_requests)
-    machines = {"clean": _script(folder, "clean", {"tiny": _model(SPEEDS[2])})}
+    script = _script(folder, "clean", {"tiny": _model(SPEEDS[2])})
+    machines = {"clean": _telling(script, POWER_CAP)}
     count = size.clean_requests * size.clean_trials
     says = f"{count:,} clean requests of 64 tokens at {SPEEDS[2]:,} tokens/s"
     return _stage(says, job, machines, repeats=size.clean_trials)
@@ -239,6 +247,12 @@ def _script(
         counters="measured",
         written_log=str(log_file(folder, name)),
     )
+
+
+def _telling(script: MachineScript, event_bits: int) -> MachineScript:
+    """Its driver says, for a minute, why its GPU's clocks are not higher."""
+    curve = tuple((second / 5, float(event_bits)) for second in range(300))
+    return script.model_copy(update={"recorded": {"gpu_clock_event_bits": curve}})
 
 
 def _stage(

@@ -70,6 +70,10 @@ def plan(request: Request, options: Options) -> Plan:
 def submit(request: Request, options: Options, talk: Talk) -> int:
     """Measure what is missing, then compare; exit code 1 where trials failed or were lost."""
     planned, failed = measured(request, options, talk)
+    if failed and not Home(options.home, read_only=True).attempts(request):
+        name = request.experiment.name
+        talk.say(f"nothing was measured: what failed stands above, and in: fleet status {name}")
+        return 1
     if request.role == "noise":
         report = read_report(options.home, planned)
         talk.answer(report_lines(report))

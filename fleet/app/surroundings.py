@@ -17,7 +17,9 @@ def clock(found: Findings) -> Iterator[Check]:
         mend = "sudo timedatectl set-ntp true"
         yield Check(name="clock", state="unfit", found="not set by the network", mend=mend)
     else:
-        mend = "System Settings > General > Date & Time: set automatically" if found.mac else ""
+        mend = "date -u    beside another machine's; a container has its host's clock"
+        if found.mac:
+            mend = "System Settings > General > Date & Time: set automatically"
         what = "who sets it is not told here; trials see it step by two clocks"
         yield Check(name="clock", state="cannot tell", found=what, mend=mend)
 
@@ -31,7 +33,10 @@ def sleep(found: Findings) -> Iterator[Check]:
         told = "never by itself" if minutes == "0" else f"after {minutes} min of rest"
         told = "not told" if minutes is None else told
         held = "held awake while it measures (caffeinate)"
-        yield Check(name="sleep", state="ok", found=f"sleeps {told}; {held}")
+        mend = (
+            "" if minutes in (None, "0") else "sudo pmset -c sleep 0    so that a fleet reaches it"
+        )
+        yield Check(name="sleep", state="ok", found=f"sleeps {told}; {held}", mend=mend)
     elif "systemd-inhibit" in found.programs and found.answers.get("inhibit"):
         held = "held awake while it measures (systemd-inhibit)"
         yield Check(name="sleep", state="ok", found=held)

@@ -63,8 +63,8 @@ def show(
 HEADLINES = (
     ("experiment", ("experiment", "session", "block", "why")),
     ("machine", ("machine", "chip", "gpu", "gpu_cores", "memory_gb", "gpu_limit_mb")),
-    ("system", ("os", "os_version", "os_build", "gpu_driver")),
-    ("condition", ("power_source", "power_mode", "thermal_class")),
+    ("system", ("os", "os_version", "os_build", "kernel", "gpu_driver")),
+    ("condition", ("power_source", "power_mode", "thermal_class", "gpu_slowdowns")),
     ("model", ("model", "digest")),
     ("engine", ("engine", "engine_version", "context_length")),
     ("settings", ("settings", "think")),
@@ -111,6 +111,8 @@ def _told(name: str, value: object) -> str:
     units = {"memory_gb": " GB", "gpu_limit_mb": " MiB GPU limit", "gpu_cores": " GPU cores"}
     if name in units:
         return f"{value}{units[name]}"
+    if name == "gpu_slowdowns":
+        return f"the GPU slowed itself down: {value}"
     return f"{name} {value}" if name in ("session", "block", "context_length") else str(value)
 
 

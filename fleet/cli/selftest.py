@@ -25,7 +25,7 @@ BUSY = (
 
 Full = Annotated[
     bool,
-    typer.Option("--full", help="2 000 tokens at each speed, 10 000 clean requests: 25 minutes."),
+    typer.Option("--full", help="2 000 tokens at each speed, 10 000 clean requests: 20 minutes."),
 ]
 
 

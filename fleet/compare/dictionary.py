@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-VERSION = 3
+VERSION = 4
 """As `flags_version` in the views; its history stands at the top of `views.sql`."""
 
 
@@ -190,7 +190,8 @@ FLAGS = (
     Flag(
         name="clock",
         kind="invalid",
-        rule="client and engine disagree on the time of the output by more than 10 % and 50 ms",
+        rule="client and engine disagree on the time of the output by more than 10 % and 50 ms; "
+        "of output that began without chunks, it does not fit into the time of the request",
     ),
     Flag(
         name="above_ceiling",
@@ -243,6 +244,12 @@ FLAGS = (
         name="condition_changed",
         kind="qualified",
         rule="power, heat, memory pressure or the GPU limit were others after the trial",
+    ),
+    Flag(
+        name="gpu_slowed",
+        kind="qualified",
+        rule="the GPU's driver said that it slowed itself down while requests ran: by heat, a "
+        "power brake or a fault, not by its usual power cap",
     ),
     Flag(
         name="cut",

@@ -51,6 +51,8 @@ class ResultRow:
     left_out: Mapping[str, int]
     """Requests left out, by flag, of this cell and point over all its trials."""
     engine_version: str | None = None
+    state: str = ""
+    """What keeps it apart from the other rows of its cell, in its own words: `kernel 6.8.0`."""
     imported: bool = False
     last_at: datetime | None = None
     id: str
@@ -71,6 +73,20 @@ class Shown:
     """Rows of the view `energy`."""
 
 
+STATES = {
+    "hardware_id": "",
+    "os_version": "OS",
+    "os_build": "build",
+    "kernel": "kernel",
+    "gpu_driver": "driver",
+    "gpu_limit_mb": "GPU limit",
+    "engine_version": "engine",
+    "engine_environment": "environment",
+    "digest": "digest",
+}
+"""What one machine can be in turn, and is never pooled; in words before the value."""
+STATE_LETTERS = 20
+
 _CELL = ("experiment", "session", "machine_id", "machine", "model", "job", "settings")
 
 
@@ -79,13 +95,16 @@ def results(con: duckdb.DuckDBPyConnection, experiment: str | None = None) -> li
     if experiment is not None:
         check_experiment(con, experiment)
     left_out = _left_out(con, experiment)
-    found, seen = [], set()
+    cells: dict[tuple[object, ...], list[Row]] = defaultdict(list)
     for row in rows(con, question("results"), [experiment]):
-        key = _key(row)
-        found.append(_result(row, {} if key in seen else left_out.get(key, (None, {}))[1]))
-        seen.add(key)
+        cells[_key(row)].append(row)
+    found = [
+        _result(row, left_out.get(key, (None, {}))[1] if at == 0 else {}, _state(row, alike))
+        for key, alike in cells.items()
+        for at, row in enumerate(alike)
+    ]
     for key, (row_left, counts) in left_out.items():
-        if key not in seen and row_left is not None:
+        if key not in cells and row_left is not None:
             found.append(_empty_result(row_left, counts))
     return found
 
@@ -114,7 +133,16 @@ def show(con: duckdb.DuckDBPyConnection, trial_prefix: str) -> Shown:
     )
 
 
-def _result(row: Row, left_out: Mapping[str, int]) -> ResultRow:
+def _state(row: Row, alike: Sequence[Row]) -> str:
+    told = ((name, str(row[name]), {str(other[name]) for other in alike}) for name in STATES)
+    return ", ".join(
+        f"{STATES[name]} {'unknown' if mine == 'None' else mine[:STATE_LETTERS]}".strip()
+        for name, mine, every in told
+        if len(every) > 1
+    )
+
+
+def _result(row: Row, left_out: Mapping[str, int], state: str) -> ResultRow:
     cell: Any = row
     spread = cell["decode_spread_percent"]
     return ResultRow(
@@ -139,6 +167,7 @@ def _result(row: Row, left_out: Mapping[str, int]) -> ResultRow:
         flags=cell["flags"],
         left_out=left_out,
         engine_version=cell["engine_version"],
+        state=state,
         imported=bool(cell["imported"]),
         last_at=cell["last_at"],
         id=cell["last_trial_id"],

@@ -15,6 +15,7 @@ from fleet.model.likeness import SETTINGS
 
 STATE = ("engine", "engine_version", "engine_environment", *likeness.ENVIRONMENT_FACTS)
 STATE += ("digest", "job_content", "gpu_limit_mb")
+STATE += ("hardware_id", "os_version", "os_build", "kernel", "gpu_driver")
 """Two values of these on one machine are two states of it: only the newest is compared."""
 
 TIME_AXES = ("experiment", "session", "date")

@@ -98,7 +98,7 @@ def _footer(comparison: Comparison, shared: Sequence[str]) -> list[str]:
 
 RESULT_TITLES = (
     *("session", "machine", "model", "test", "settings", "prefill", "decode", "burst"),
-    *("sustained", "together", "first token", "trials", "spread", "flags", "id"),
+    *("sustained", "together", "first token", "trials", "spread", "flags", "state", "id"),
 )
 
 
@@ -212,6 +212,7 @@ def _result_cells(row: ResultRow, shared: Sequence[str]) -> list[str]:
         str(row.trials),
         "" if row.spread_percent is None else f"{row.spread_percent:.1f} %",
         " ".join(filter(None, (row.flags, "imported" if row.imported else ""))),
+        row.state,
         row.id[:ID_LETTERS],
     ]
 

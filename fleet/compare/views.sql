@@ -9,7 +9,8 @@
 --   1 (2026-11) first form
 --   2 (2026-11) above_ceiling, unasked_thinking, not_reused; drifting, foreign_load,
 --     condition_changed; a prompt sent twice is a cached prefix; throttled also over a whole point
---   3 (2026-11) low_power, hot, memory_pressure, model_resident, clock_stepped; foreign_load also
+--   3 (2026-11) gpu_slowed; clock: output without chunks before the first chunk is no disagreement
+--   4 (2026-11) low_power, hot, memory_pressure, model_resident, clock_stepped; foreign_load also
 --     by the GPU
 
 set parquet_metadata_cache = true;
@@ -32,7 +33,7 @@ select
   coalesce(gpu is not null and placement_gpu_bytes < placement_size_bytes, false) as spilled,
   coalesce(power_source = 'battery', false) as on_battery,
   coalesce(power_mode = 'low', false) as low_power,
-  coalesce(gpu_slowed, false) or coalesce(thermal_class <> 'nominal', false) as hot,
+  coalesce(gpu_slowed_before, false) or coalesce(thermal_class <> 'nominal', false) as hot,
   coalesce(memory_pressure <> 'normal', false) as under_pressure,
   coalesce(
     greatest(foreign_cpu_percent, foreign_cpu_after_percent, foreign_gpu_percent) > 20, false
@@ -40,6 +41,7 @@ select
   coalesce(resident_models, '') || coalesce(resident_models_after, '') <> '' as model_resident,
   coalesce(abs(clock_step_ns) > 1_000_000_000, false) as clock_stepped,
   coalesce(condition_after_id <> condition_id, false) as condition_changed,
+  coalesce(gpu_slowdowns <> '', false) as gpu_slowed,
   coalesce(json_extract_string(job_content, '$.load') = 'request', false) as fresh_load
 from {trials}
 where outcome = 'ok'
@@ -60,6 +62,10 @@ create or replace view fingerprints as
 select r.* from {fingerprints} r semi join trials t using (attempt_id, folder);
 create or replace view answers as
 select r.* from {answers} r semi join trials t using (attempt_id, folder);
+
+-- Two spans of time in ns that cannot be the same one.
+create or replace macro disagree(one, other) as
+  abs(one - other) > greatest(50_000_000, 0.10 * greatest(one, other));
 
 -- One row per request, of superseded attempts too: what its own row tells of it.
 create or replace view requests_judged as
@@ -101,10 +107,18 @@ with looked_at as (
         and reused_tokens is null and cached_tokens is null,
       false
     ) as not_reused,
+    -- Tokens that make no chunk may come before the first chunk: then the client saw a part of the
+    -- output only, and the engine's whole time must fit into the client's.
     coalesce(
-      abs(ended_ns - first_chunk_ns - output_duration_ns) > 50_000_000
-        and abs(ended_ns - first_chunk_ns - output_duration_ns)
-          > 0.10 * greatest(ended_ns - first_chunk_ns, output_duration_ns),
+      disagree(ended_ns - first_chunk_ns, output_duration_ns)
+        and (ended_ns - first_chunk_ns > output_duration_ns or chunks = output_tokens)
+      or disagree(
+        ended_ns - sent_ns,
+        greatest(
+          ended_ns - sent_ns,
+          coalesce(load_duration_ns, 0) + coalesce(prompt_duration_ns, 0) + output_duration_ns
+        )
+      ),
       false
     ) as wrong_clock,
     -- No machine is faster than its memory. A tenth is left for what a table of bandwidths gets
@@ -202,8 +216,9 @@ select
   t.trial_id, t.experiment, t.session, t.machine_id, t.machine, t.model, t.job, t.settings,
   t.block, t.role,
   t.imported, t.suspended, t.wrong_context, t.spilled, t.on_battery, t.low_power, t.hot,
-  t.under_pressure, t.foreign_load, t.model_resident, t.clock_stepped, t.condition_changed, t.cut,
-  3 as flags_version
+  t.under_pressure, t.foreign_load, t.model_resident, t.clock_stepped, t.condition_changed,
+  t.gpu_slowed, t.cut,
+  4 as flags_version
 from requests_judged r
 join attempts t using (attempt_id, folder);
 
@@ -338,9 +353,10 @@ select
     case when model_resident then 'model_resident' end,
     case when clock_stepped then 'clock_stepped' end,
     case when condition_changed then 'condition_changed' end,
+    case when gpu_slowed then 'gpu_slowed' end,
     case when cut then 'cut' end
   ) as flags,
-  3 as flags_version
+  4 as flags_version
 from (
   select
     *,
@@ -358,11 +374,12 @@ from (
 where coalesce(role, 'measure') = 'measure';
 
 -- One row per cell and point of one session: medians over its trials. What must not be pooled
--- (another digest, engine version or flag) makes a row of its own.
+-- (another digest, engine, hardware, system, GPU limit or flag) makes a row of its own.
 create or replace view cells as
 select
   experiment, session, machine_id, machine, model, digest, job, point, settings,
-  engine, engine_version, flags,
+  engine, engine_version, engine_environment, hardware_id, os_version, os_build, kernel, gpu_driver,
+  gpu_limit_mb, flags,
   count(*) as trials,
   sum(requests)::bigint as requests,
   sum(requests_left_out)::bigint as requests_left_out,
@@ -395,6 +412,6 @@ select
   max(started_at) as last_started_at,
   arg_max(trial_id, (started_at, trial_id)) as last_trial_id,
   bool_or(imported) as imported,
-  3 as flags_version
+  4 as flags_version
 from speeds
 group by all;

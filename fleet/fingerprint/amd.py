@@ -106,6 +106,7 @@ def _unified_facts(gpu: AmdGpu, memory_kib: int | None) -> list[Fact]:
 def _common(gpus: Sequence[AmdGpu]) -> list[Fact]:
     limits_w = [gpu.power_limit_w for gpu in gpus if gpu.power_limit_w is not None]
     busy = [gpu.busy_percent for gpu in gpus if gpu.busy_percent is not None]
+    heat = [gpu.celsius for gpu in gpus if gpu.celsius is not None]
     values = {
         "gpu": _names(gpus),
         "gpu_count": len(gpus),
@@ -118,6 +119,7 @@ def _common(gpus: Sequence[AmdGpu]) -> list[Fact]:
     }
     return [
         *facts("amdgpu", values),
+        *facts("amdgpu", {"gpu_temperature_c": max(heat, default=None)}),
         *facts("amdgpu, the engine at rest", {"foreign_gpu_percent": max(busy, default=None)}),
     ]
 

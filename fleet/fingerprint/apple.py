@@ -11,7 +11,13 @@ from fleet.model.machine import Fact
 from fleet.ports import Commands
 from fleet.readers.ioreg import Accelerator, parse_accelerators
 from fleet.readers.notifyutil import parse_thermal_class
-from fleet.readers.pmset import parse_custom, parse_power_source, power_mode
+from fleet.readers.pmset import (
+    coarse_class,
+    parse_custom,
+    parse_power_source,
+    parse_therm,
+    power_mode,
+)
 from fleet.readers.sysctl import parse_sysctl, perf_levels
 from fleet.readers.system_profiler import parse_system_profiler
 from fleet.readers.text import whole
@@ -28,6 +34,7 @@ QUESTIONS: Mapping[str, Sequence[str]] = {
     "source": ("pmset", "-g", "batt"),
     "mode": ("pmset", "-g", "custom"),
     "heat": THERMAL,
+    "coarse heat": ("pmset", "-g", "therm"),
 }
 POWER_SOURCES = {"AC Power": "mains", "Battery Power": "battery", "UPS Power": "battery"}
 
@@ -55,13 +62,12 @@ class AppleProbe:
         answers = ask_all(self._commands, QUESTIONS)
         told = answers["sysctl"]
         values = parse_sysctl(told.text)
-        heat = parse_thermal_class(answers["heat"].text)
         return [
             *facts("sysctl hw.perflevel", _cores(values), told.why),
             *self._gpu(values, answers["gpu"]),
             *_limits(values),
             *_power(answers["source"], answers["mode"]),
-            *facts("notifyutil", {"thermal_class": heat}, answers["heat"].why),
+            *_heat(answers["heat"], answers["coarse heat"]),
         ]
 
     def _gpu(self, values: Mapping[str, str], told: Answer) -> list[Fact]:
@@ -92,6 +98,13 @@ def _power(source_told: Answer, mode_told: Answer) -> list[Fact]:
         *facts("pmset", told, mode_told.why or "this Mac has no power modes"),
         *facts("pmset", any_mode, mode_told.why),
     ]
+
+
+def _heat(told: Answer, coarse: Answer) -> list[Fact]:
+    fine, rough = parse_thermal_class(told.text), coarse_class(parse_therm(coarse.text))
+    if fine is None and rough is not None:
+        return facts("pmset -g therm, which is coarse", {"thermal_class": rough})
+    return facts("notifyutil", {"thermal_class": fine}, told.why)
 
 
 def _gpu_facts(source: str, gpu: Accelerator, why: str) -> list[Fact]:

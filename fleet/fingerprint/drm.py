@@ -9,6 +9,7 @@ _DEVICE = (
     *("vendor", "device", "subsystem_device", "product_name", "vbios_version"),
     *("mem_info_vram_total", "mem_info_gtt_total", "max_link_speed", "max_link_width"),
     *("gpu_busy_percent", "hwmon/hwmon*/power1_cap", "hwmon/hwmon*/power1_average"),
+    "hwmon/hwmon*/temp1_input",
 )
 _FILES = " ".join(f"/sys/class/drm/card[0-9]*/device/{name}" for name in _DEVICE)
 DRM = ("sh", "-c", f"exec grep -sH '' {_FILES} /sys/class/drm/card[0-9]*-*/status")

@@ -23,6 +23,7 @@ from fleet.readers.proc import (
     parse_meminfo,
     parse_os_release,
 )
+from fleet.readers.sensors import PRINT_HEAT
 from fleet.readers.text import one_space
 
 Some = TypeVar("Some")
@@ -40,6 +41,7 @@ QUESTIONS: Mapping[str, Sequence[str]] = {
     "drm": DRM,
     "supplies": SUPPLIES,
     "dmidecode": ("dmidecode", "-t", "17"),
+    "heat": ("sh", "-c", PRINT_HEAT),
 }
 
 
@@ -61,7 +63,7 @@ def linux_facts(commands: Commands) -> list[Fact]:
         *container_facts(commands),
         *_memory(commands, answers["drm"].text),
         *_modules(commands, answers["dmidecode"]),
-        *condition_facts(commands, answers["drm"].text, answers["supplies"]),
+        *condition_facts(commands, answers["drm"].text, answers["heat"].text, answers["supplies"]),
     ]
 
 

@@ -13,6 +13,7 @@ from fleet.readers.proc import (
     parse_load_1m,
     parse_uptime_s,
 )
+from fleet.readers.sensors import parse_heat
 from fleet.readers.text import one_space
 
 GOVERNOR = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
@@ -31,10 +32,11 @@ SUPPLIES = (
 )
 
 
-def condition_facts(commands: Commands, drm: str, supplies: Answer) -> list[Fact]:
+def condition_facts(commands: Commands, drm: str, heat: str, supplies: Answer) -> list[Fact]:
     return [
         *_power(commands),
         *_battery(supplies),
+        *_heat(heat),
         *_memory(commands),
         *_displays(drm),
         *_time(commands),
@@ -60,7 +62,14 @@ def _power(commands: Commands) -> list[Fact]:
             "no power profiles here",
         ),
         *facts(GOVERNOR, {"cpu_governor": governor}, "no such file, as in guests"),
+    ]
+
+
+def _heat(told: str) -> list[Fact]:
+    degrees = {"cpu_temperature_c": parse_heat(told)}
+    return [
         *facts("Linux", {"thermal_class": None}, "it has no classes of heat"),
+        *facts("hwmon, thermal zones", degrees, "no sensor of the processor, as in guests"),
     ]
 
 

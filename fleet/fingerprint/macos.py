@@ -15,6 +15,7 @@ from fleet.readers.sysctl import (
     parse_sysctl,
 )
 from fleet.readers.text import one_space, whole
+from fleet.readers.vm_stat import parse_vm_stat
 from fleet.units import GIB, MIB
 
 KEYS = (
@@ -33,11 +34,14 @@ KEYS = (
     "vm.loadavg",
     "sysctl.proc_translated",
 )
+AVAILABLE = ("Pages free", "Pages speculative", "Pages inactive")
+"""What programs can have without another giving any up."""
 PRESSURE = {"1": "normal", "2": "warning", "4": "critical"}
 QUESTIONS: Mapping[str, Sequence[str]] = {
     "sysctl": ("sysctl", *KEYS),
     "uname": ("uname", "-m"),
     "sw_vers": ("sw_vers",),
+    "vm_stat": ("vm_stat",),
 }
 ROSETTA_CHIP = "VirtualApple"
 """What Rosetta tells a translated program in place of the chip's name."""
@@ -52,6 +56,8 @@ def macos_facts(commands: Commands) -> list[Fact]:
         *_system(values, answers["uname"].text, answers["sw_vers"].text),
         *facts("sysctl hw", _hardware(values), told.why),
         *facts("sysctl kern", _condition(values), told.why),
+        *facts("vm_stat", _available(answers["vm_stat"].text), answers["vm_stat"].why),
+        *facts("macOS", {"cpu_temperature_c": None}, "without root it tells a class of heat only"),
         *facts("hw.model", {"hypervisor": "apple" if guest else None}, "not a guest"),
         *facts("macOS", {"container": False}),
         # Only system_profiler knows, which takes seconds.
@@ -104,3 +110,9 @@ def _condition(values: Mapping[str, str]) -> dict[str, str | int | float | None]
         "load_1m": parse_load_1m(values.get("vm.loadavg", "")),
         "boot_unix_s": parse_boot_unix_s(values.get("kern.boottime", "")),
     }
+
+
+def _available(vm_stat: str) -> dict[str, int | None]:
+    sizes = [parse_vm_stat(vm_stat).get(name) for name in AVAILABLE]
+    known = [size for size in sizes if size is not None]
+    return {"memory_available_mb": sum(known) // MIB if len(known) == len(AVAILABLE) else None}

@@ -10,7 +10,14 @@ from fleet.fingerprint.facts import ask, facts, together
 from fleet.fingerprint.sizes import MIB_PER_GIB, machine_gb
 from fleet.model.machine import Fact
 from fleet.ports import Commands
-from fleet.readers.nvidia_smi import QUERY, Gpu, parse_query, parse_table, parse_xml
+from fleet.readers.nvidia_smi import (
+    QUERY,
+    Gpu,
+    parse_fields,
+    parse_query,
+    parse_table,
+    parse_xml,
+)
 from fleet.readers.proc import parse_meminfo
 
 PROGRAMS = ("nvidia-smi", "/usr/lib/wsl/lib/nvidia-smi")
@@ -41,17 +48,28 @@ class NvidiaProbe:
         return gpu_facts(gpus, self._system_memory_gb())
 
     def _gpus(self, program: str) -> list[Gpu]:
-        """Both ways at once; an older driver refuses the whole query over one unknown field."""
-        query = f"--query-gpu={','.join(QUERY)}"
+        """Both ways at once; what one leaves open the other may tell."""
         told = together(
             {
-                "query": lambda: parse_query(self._run(program, query, "--format=csv")),
+                "query": lambda: self._queried(program),
                 "xml": lambda: parse_xml(self._run(program, "-q", "-x")),
             },
             DEADLINE_S + 1,
         )
         joined = _joined(told.get("query", []), told.get("xml", []))
         return joined or parse_table(self._run(program))
+
+    def _queried(self, program: str) -> list[Gpu]:
+        """An older driver refuses the whole query over one unknown field, and lists its own."""
+        if found := self._query(program, QUERY):
+            return found
+        listed = parse_fields(self._run(program, "--help-query-gpu"))
+        fewer = [name for name in QUERY if name in listed]
+        return self._query(program, fewer) if 0 < len(fewer) < len(QUERY) else []
+
+    def _query(self, program: str, names: Sequence[str]) -> list[Gpu]:
+        query = f"--query-gpu={','.join(names)}"
+        return parse_query(self._run(program, query, "--format=csv"))
 
     def _run(self, *argv: str) -> str:
         answer = ask(self._commands, *argv, deadline_s=DEADLINE_S)
@@ -76,12 +94,14 @@ def gpu_facts(gpus: Sequence[Gpu], system_memory_gb: int | None) -> list[Fact]:
         "gpu_pcie": _each(gpu.pcie for gpu in gpus),
         "gpu_device": _each(gpu.device for gpu in gpus),
         "gpu_slowed": _any(gpu.slowed for gpu in gpus),
+        "gpu_temperature_c": _most(gpu.celsius for gpu in gpus),
         "display_attached": _any(gpu.display for gpu in gpus),
         "gpu_users": _users(gpus),
     }
+    busy = (gpu.busy_percent for gpu in gpus)
     return [
         *facts("nvidia-smi", values),
-        *facts("nvidia-smi, the engine at rest", {"foreign_gpu_percent": _busy(gpus)}),
+        *facts("nvidia-smi, the engine at rest", {"foreign_gpu_percent": _most(busy)}),
         *_parts(gpus),
         _memory(gpus, system_memory_gb),
     ]
@@ -98,8 +118,8 @@ def _parts(gpus: Sequence[Gpu]) -> list[Fact]:
     return facts("nvidia-smi", values, "not cut into parts: the limit is the card's memory")
 
 
-def _busy(gpus: Sequence[Gpu]) -> float | None:
-    return max((gpu.busy_percent for gpu in gpus if gpu.busy_percent is not None), default=None)
+def _most(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
 
 
 def _users(gpus: Sequence[Gpu]) -> str | None:

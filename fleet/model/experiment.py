@@ -88,7 +88,7 @@ ThermalClass = Literal["nominal", "moderate", "heavy", "trapping", "sleeping"]
 THERMAL_CLASSES: tuple[ThermalClass, ...] = get_args(ThermalClass)
 """From cool to hot, as macOS names its levels of thermal pressure."""
 
-TEMPERATURES = ("gpu_temperature_c", "cpu_temperature_c", "temperature_c")
+TEMPERATURES = ("gpu_temperature_c", "cpu_temperature_c")
 """Facts that tell how warm a machine is; the warmest counts."""
 
 
@@ -114,11 +114,11 @@ class CoolDown(Noun):
 
     def tells(self, found: Fingerprint) -> bool:
         """Whether this machine says anything of its heat."""
-        return _pressure(found) is not None or _warmest(found) is not None
+        return _pressure(found) is not None or warmest_c(found) is not None
 
     def hot(self, found: Fingerprint) -> str:
         """Why the machine is not cool yet: `thermal pressure heavy`; empty: cool, or untold."""
-        pressure, warmest = _pressure(found), _warmest(found)
+        pressure, warmest = _pressure(found), warmest_c(found)
         if pressure is not None and pressure > THERMAL_CLASSES.index(self.thermal):
             return f"thermal pressure {THERMAL_CLASSES[pressure]}"
         if warmest is not None and warmest >= self.below_c:
@@ -131,7 +131,8 @@ def _pressure(found: Fingerprint) -> int | None:
     return next((at for at, name in enumerate(THERMAL_CLASSES) if name == told), None)
 
 
-def _warmest(found: Fingerprint) -> float | None:
+def warmest_c(found: Fingerprint) -> float | None:
+    """Degrees Celsius of the warmest sensor; None where the machine tells no temperature."""
     told = [value for name in TEMPERATURES if isinstance(value := found.get(name), (int, float))]
     return max(told, default=None)
 

@@ -121,6 +121,9 @@ class MachineScript(Noun):
     faults: tuple[Fault, ...] = ()
     power: ScriptedPower | None = None
     """What the machine draws; left out: it cannot tell."""
+    recorded: dict[str, tuple[tuple[float, float], ...]] = Field(default_factory=dict)
+    """Readings told again in each trial, as from another machine: by metric, pairs of the seconds
+    since its sampling began and the value. Their time is real, whatever the time scale."""
     counters: Literal["scripted", "measured"] = "scripted"
     """Times in the final record: those of the script, which no busy machine disturbs, or those that
     passed, as a real server tells them; kept from the CPU, it does not catch up then either."""

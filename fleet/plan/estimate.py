@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine
+from fleet.model.experiment import EmbeddedEngine, Experiment, OllamaEngine, SimulatedEngine
 from fleet.model.job import Job, Point
 from fleet.model.machine import Machine
 
@@ -58,6 +58,31 @@ def prior_s(
     scripted_s = loads * speeds.load_s + sum(_point_s(job, point, speeds) for point in job.points)
     waited_s = sum(point.seconds or 0 for point in job.points)
     return scripted_s * speeds.time_scale + waited_s
+
+
+def idle_s(machine: Machine, experiment: Experiment) -> float:
+    """The rest before the load in which idle power is read, inside what a trial is timed as.
+
+    Certain only of a scripted machine, whose script says that it tells its power. What a real one
+    tells, its probes find out as the first trial begins; from then on history holds the rest.
+    """
+    engine, asked = experiment.engine, experiment.telemetry
+    if asked == "off" or not isinstance(engine, SimulatedEngine):
+        return 0.0
+    script = engine.machines.get(machine.name)
+    return asked.idle_s if script is not None and script.power is not None else 0.0
+
+
+def rest_s(machine: Machine, experiment: Experiment) -> float:
+    """The pause before each trial, which history does not hold: cooling ends before its clock runs.
+
+    Certain only where the machine tells nothing of its heat, and so rests as long as asked. How
+    long one that tells it must wait depends on how warm the trials before will have made it.
+    """
+    cool_down = experiment.cool_down
+    if cool_down is None or cool_down.tells(machine.fingerprint):
+        return 0.0
+    return cool_down.rest_s
 
 
 def _scripted(machine: Machine, engine: Engine, model: str) -> Speeds | None:

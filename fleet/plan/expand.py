@@ -16,7 +16,7 @@ from fleet.model.machine import Machine
 from fleet.model.settings import Settings, Value
 from fleet.model.trial import Role, Trial, show_settings, trial_id
 from fleet.plan import canaries
-from fleet.plan.estimate import prior_s
+from fleet.plan.estimate import idle_s, prior_s, rest_s
 from fleet.plan.gated import refused_gates
 from fleet.plan.limits import LimitChange, limit_changes, refused_settings
 from fleet.plan.selection import asked, narrow
@@ -298,11 +298,14 @@ def _beside_defaults(settings: Mapping[str, Value]) -> dict[str, Value]:
 
 def _estimate_s(schedule: _Schedule, machine: Machine, shape: Shape) -> float:
     cell = machine.machine_id, shape.model, shape.job.name, show_settings(shape.settings)
+    experiment = schedule.request.experiment
+    rest = rest_s(machine, experiment)
     if cell in schedule.past_seconds:
-        return schedule.past_seconds[cell]
+        return rest + schedule.past_seconds[cell]
     own = machine.model(shape.model)
     size = own.size_bytes if own else schedule.sizes.get(shape.model)
-    return prior_s(machine, schedule.request.experiment.engine, shape.model, shape.job, size)
+    prior = prior_s(machine, experiment.engine, shape.model, shape.job, size)
+    return rest + idle_s(machine, experiment) + prior
 
 
 def _full_disks(plans: Sequence[MachinePlan]) -> Iterator[PlanWarning]:

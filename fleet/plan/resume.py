@@ -52,11 +52,6 @@ class Within:
     left_out: tuple[LeftBlocks, ...]
 
 
-def again(sessions: Iterable[int]) -> int:
-    """Session of a run with `--again`, from those in the store; 0 where there are none."""
-    return 1 + max(sessions, default=-1)
-
-
 def digests(
     models: Mapping[str, Sequence[ModelFacts]], names: Mapping[str, str], wanted: Sequence[str]
 ) -> dict[str, str]:

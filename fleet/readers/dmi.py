@@ -1,4 +1,4 @@
-"""Memory devices and names of the board: `dmidecode` (root), and what udev kept of it (anybody)."""
+"""Memory devices: `dmidecode` (root), and what udev kept of it (anybody)."""
 
 from __future__ import annotations
 
@@ -27,12 +27,6 @@ class MemoryDevice:
     locator: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Board:
-    vendor: str | None = None
-    product: str | None = None
-
-
 def parse_memory_devices(text: str) -> list[MemoryDevice]:
     """Every DMI record of type 17 that holds memory."""
     return _present(_device(block) for kind, block in _blocks(text) if kind == "17")
@@ -45,12 +39,6 @@ def parse_udev_memory(text: str) -> list[MemoryDevice]:
         if match := _UDEV.fullmatch(line.strip()):
             found.setdefault(int(match[1]), {})[match[2]] = match[3]
     return _present(_udev_device(told) for _, told in sorted(found.items()))
-
-
-def parse_board(text: str) -> Board:
-    """DMI record of type 1."""
-    told = next((block for kind, block in _blocks(text) if kind == "1"), {})
-    return Board(vendor=_value(told, "Manufacturer"), product=_value(told, "Product Name"))
 
 
 def peak_gb_s(devices: Sequence[MemoryDevice]) -> float | None:

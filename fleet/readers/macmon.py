@@ -35,12 +35,6 @@ class MacmonSample:
     fans_rpm: tuple[float, ...] = ()
 
 
-def parse_pipe(text: str) -> list[MacmonSample]:
-    """Every whole line that is a sample; a torn last line is left out."""
-    found = (parse_line(line) for line in text.splitlines())
-    return [sample for sample in found if sample is not None]
-
-
 def parse_line(line: str) -> MacmonSample | None:
     sample = mapping(parse_json(line))
     return _sample(sample) if sample else None

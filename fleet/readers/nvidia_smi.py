@@ -14,9 +14,13 @@ from itertools import pairwise
 from fleet.readers.text import one_space, real, rounded
 
 SLOWDOWNS = ("hw_slowdown", "hw_thermal_slowdown", "sw_thermal_slowdown", "hw_power_brake_slowdown")
-QUERY = ("name", "memory.total", "driver_version", "compute_cap", "power.limit", "vbios_version")
+QUERY = (
+    *("name", "memory.total", "driver_version", "compute_cap", "power.limit", "vbios_version"),
+    "temperature.gpu",
+)
 TABLE_CELLS = 5
 _TABLED_NAME = re.compile(r"\d{1,3}\s+(.+?)\s+(?:On|Off|N/A)", re.ASCII)
+_HEAT = re.compile(r"\b(\d{1,3})C\b", re.ASCII)
 _SWITCH = {"Enabled": True, "Disabled": False}
 _ABSENT = re.compile(
     r"\[.*|N/A|Not Supported|Unknown Error|Insufficient Permissions|Requested functionality .*",
@@ -48,6 +52,7 @@ class Gpu:
     display: bool | None = None
     slowed: bool | None = None
     """By heat or a power brake at this moment; a software power cap is normal at full load."""
+    celsius: float | None = None
     busy_percent: float | None = None
     users: tuple[str, ...] | None = None
     """Programs that compute on it now."""
@@ -101,6 +106,7 @@ def _tabled(
         cuda=cuda,
         power_limit_w=real(limit),
         display={"On": True, "Off": False}.get(first[2].rpartition(" ")[2]),
+        celsius=real(heat[1]) if (heat := _HEAT.search(second[1])) else None,
         busy_percent=real(present(second[3].split("%")[0])) if "%" in second[3] else None,
     )
 
@@ -125,6 +131,7 @@ def _queried(row: dict[str, str]) -> Gpu:
         compute_capability=present(row.get("compute_cap")),
         power_limit_w=real(present(row.get("power.limit"))),
         vbios=present(row.get("vbios_version")),
+        celsius=real(present(row.get("temperature.gpu"))),
     )
 
 
@@ -148,6 +155,7 @@ def _described(gpu: ET.Element, driver: str | None, cuda: str | None) -> Gpu:
         device=_board(gpu),
         display=_display(gpu),
         slowed=_slowed(gpu),
+        celsius=real(_tag(gpu, "temperature/gpu_temp")),
         busy_percent=real(_tag(gpu, "utilization/gpu_util")),
         users=_users(gpu),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from fleet.readers.text import pairs, whole
 
+FULL_SPEED_PERCENT = 100
 POWER_MODES = {"0": "auto", "1": "low", "2": "high"}
 
 
@@ -46,6 +47,15 @@ def power_mode(sources: Mapping[str, Mapping[str, str]], source: str | None) -> 
         return POWER_MODES.get(settings["powermode"])
     # Older systems know only on and off.
     return {"0": "auto", "1": "low"}.get(settings.get("lowpowermode", ""))
+
+
+def coarse_class(told: Thermal) -> str | None:
+    """As the finer levels are called; above nominal it does not say how far."""
+    if told.warning_recorded is None and told.cpu_speed_limit_percent is None:
+        return None
+    limit = told.cpu_speed_limit_percent
+    slowed = limit is not None and limit < FULL_SPEED_PERCENT
+    return "moderate" if told.warning_recorded or slowed else "nominal"
 
 
 def parse_therm(text: str) -> Thermal:

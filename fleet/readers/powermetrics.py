@@ -63,12 +63,6 @@ def split_samples(text: str) -> tuple[list[str], str]:
     return [part + END for part in whole], rest
 
 
-def parse_samples(text: str) -> list[PowerSample]:
-    """Every whole sample, in order; damaged ones and text between are left out."""
-    found = (parse_sample(part) for part in split_samples(text)[0])
-    return [sample for sample in found if sample is not None]
-
-
 def parse_sample(text: str) -> PowerSample | None:
     """One property list; None where it is none."""
     try:

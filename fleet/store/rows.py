@@ -15,6 +15,7 @@ from fleet.model.measure import Placement, Reading, RequestRecord, TrialResult
 from fleet.model.trial import show_settings
 from fleet.store.course import courses
 from fleet.store.schema import FINGERPRINTS, TABLES, TRIALS
+from fleet.store.slowdowns import gpu_slowdowns
 
 Row = dict[str, object]
 
@@ -35,19 +36,20 @@ TRIAL_FACTS = (
     "os_version",
     "os_build",
     "gpu_driver",
+    "kernel",
     "power_source",
     "power_mode",
     "thermal_class",
 )
 TRIAL_ONLY_FACTS = (
     *("memory_bandwidth_gb_s", "memory_pressure", "foreign_cpu_percent", "foreign_gpu_percent"),
-    *("gpu_slowed", "resident_models"),
+    "resident_models",
 )
 AFTER = (
     *("condition_after_id", "condition_after"),
     *("foreign_cpu_after_percent", "resident_models_after"),
 )
-FINGERPRINT_FACTS = (*TRIAL_FACTS, "model", "cpu_cores", "wired_limit_mb", "kernel")
+FINGERPRINT_FACTS = (*TRIAL_FACTS, "model", "cpu_cores", "wired_limit_mb")
 TRIAL_SETTINGS = (
     "num_ctx",
     "num_batch",
@@ -96,6 +98,7 @@ def _trial(result: TrialResult) -> Row:
         **_found(result),
         **_course(result),
         **_gates(result),
+        "gpu_slowed_before": _fitting(_fact(result, "gpu_slowed"), pa.bool_()),
         **_hashes(result.fingerprint),
         **_facts(result.fingerprint, (*TRIAL_FACTS, *TRIAL_ONLY_FACTS), TRIALS),
         **_after(result.fingerprint_after),
@@ -161,6 +164,7 @@ def _course(result: TrialResult) -> Row:
         "detail": result.detail or None,
         "transient": result.transient,
         "suspended_ns": result.suspended_ns,
+        "gpu_slowdowns": gpu_slowdowns(result),
         "started_at": started_at(result.zero_unix_ns),
         "zero_unix_ns": result.zero_unix_ns,
         "zero_ns": result.zero_ns,
@@ -304,6 +308,10 @@ def _after(found: Fingerprint | None) -> Row:
         "foreign_cpu_after_percent": _fitting(found.get("foreign_cpu_percent"), pa.float64()),
         "resident_models_after": _fitting(found.get("resident_models"), pa.string()),
     }
+
+
+def _fact(result: TrialResult, name: str) -> FactValue:
+    return None if result.fingerprint is None else result.fingerprint.get(name)
 
 
 def _facts(fingerprint: Fingerprint | None, names: Iterable[str], schema: pa.Schema) -> Row:

@@ -5,7 +5,8 @@ SCHEMA_VERSION is written into every file's metadata. History:
 2  role, cooling, restart, conditions after a trial, active bytes and bandwidth; streams, turns,
    reused tokens and due times of requests; sums and quantiles of their gaps; settings of the
    engine's environment, and what was in force of those asked for (2026-11)
-3  gates: the policy, what was closed before and after, how long that held the trial; models of
+3  what slowed a GPU down during a trial, and the kernel it ran under (2026-11)
+4  gates: the policy, what was closed before and after, how long that held the trial; models of
    others in memory, load of the GPU, steps of the clock (2026-11)
 """
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 _text, _int, _real, _yes = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
@@ -109,6 +110,8 @@ TRIALS = _schema(
     n_cpu_moe=_int,
     swa_full=_yes,
     fit_target_mb=_int,
+    kernel=_text,
+    gpu_slowdowns=_text,  # seen while requests ran, by the GPU's own word; empty: none
     gates=_text,  # wait, strict or record
     gates_held_ns=_int,  # held before the trial until they were open
     gates_closed=_text,  # why, when the trial began; empty: all were open
@@ -119,7 +122,7 @@ TRIALS = _schema(
     resident_models_after=_text,
     models_unloaded=_text,  # those of them, long unused, taken out for this trial
     foreign_gpu_percent=_real,
-    gpu_slowed=_yes,  # by heat or power, as the driver says
+    gpu_slowed_before=_yes,  # by heat or power, as the driver said when the trial began
 )
 
 REQUESTS = _schema(

@@ -10,13 +10,10 @@ from typing import Literal
 from fleet.ports import Commands, Sample
 from fleet.readers.load import Look, parse_proc
 from fleet.readers.proc import parse_meminfo
+from fleet.readers.sensors import CPU_SENSORS, CPU_ZONES
 from fleet.readers.sysctl import parse_swap_used_mb, parse_sysctl
 from fleet.readers.text import whole
 
-CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
-"""hwmon drivers of processors."""
-CPU_ZONES = ("x86_pkg_temp", "cpu", "soc")
-"""How the types of thermal zones on the processor begin."""
 MOST_CLOCKS = 8
 """Asking a core for its clock interrupts it."""
 KIB_PER_MIB = 1024

@@ -1,27 +1,40 @@
-"""Feeds recorded samples again, each at its own time."""
+"""Feeds recorded readings again, each at its own time: a real machine's on a scripted one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
 from fleet.ports import Clock, Sample
+from fleet.units import NS_PER_S
+
+SOURCE = "recorded"
+POWER = ("_power_w", "_energy_joules")
+
+
+def samples(recorded: Mapping[str, Sequence[tuple[float, float]]]) -> list[Sample]:
+    """Of `MachineScript.recorded`, in order of time."""
+    found = [
+        (round(at_s * NS_PER_S), metric, value)
+        for metric, curve in recorded.items()
+        for at_s, value in curve
+    ]
+    return [
+        Sample(metric=metric, value=value, source=SOURCE, at_ns=at_ns)
+        for at_ns, metric, value in sorted(found)
+    ]
 
 
 class Replay:
     """`samples` in order of time; their `at_ns` count from the first reading on."""
 
-    def __init__(
-        self,
-        samples: Sequence[Sample],
-        clock: Clock,
-        *,
-        name: str = "replay",
-        pace: Literal["power", "state", "stream"] = "power",
-    ) -> None:
-        self.name = name
-        self.pace: Literal["power", "state", "stream"] = pace
+    name = "replay"
+
+    def __init__(self, samples: Sequence[Sample], clock: Clock) -> None:
+        """Read as often as power is, where power is among what was recorded."""
+        tells_power = any(sample.metric.endswith(POWER) for sample in samples)
+        self.pace: Literal["power", "state", "stream"] = "power" if tells_power else "state"
         self._samples = samples
         self._clock = clock
         self._begun_ns: int | None = None

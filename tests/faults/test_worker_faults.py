@@ -100,3 +100,17 @@ def test_a_worker_that_is_killed_loses_its_machine_alone(fleet: Fleet) -> None:
     rest = fleet("submit", "configs/demo.yaml")
     assert f"{other}: block" not in rest.err
     assert fleet.rows("select count(distinct trial_id) as n from speeds") == [{"n": 6}]
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="workers are found in /proc")
+def test_a_worker_that_dies_before_anything_is_stored_says_so(fleet: Fleet) -> None:
+    slow = machine(models={"tiny": model(decode_tokens_per_s=5)})
+    fleet.write(experiment({"alpha": slow}, repeats=1))
+    running = fleet.start("submit", "configs/demo.yaml")
+    until(lambda: '"running"' in fleet("status", "--json", code=None).out)
+    os.kill(min(fleet.processes("fleet.worker")), signal.SIGKILL)
+    done = running.end()
+    assert done.code == 1
+    assert "alpha: lost: its worker process ended (signal 9)" in done.err
+    assert "nothing was measured: what failed stands above" in done.err.splitlines()[-1]
+    assert done.out == ""

@@ -201,6 +201,29 @@ def test_submit_says_what_changed_on_a_machine_since_the_last_time(fleet: Fleet)
     assert "alpha has changed since" in said
     assert "os_version 1.0 -> 2.0 (kept apart by software)" in said
     assert "memory_gb 96 -> 128 (a new history begins)" in said
+    beta = {row["state"]: row for row in cells(fleet) if row["machine"] == "beta"}
+    assert len(beta) == 2, "one row for each of its memories"
+    assert {row["trials"] for row in beta.values()} == {1}
     again = fleet("submit", file, "--yes").err
     assert "beta has changed" not in again, "it has been measured since"
     assert "alpha has changed" in again, "its results are finished, so it has not"
+
+
+def cells(fleet: Fleet) -> list[dict[str, Any]]:
+    return [row for row in fleet("results", "demo", "--json").json() if row["test"] == "tg128"]
+
+
+def test_blocks_after_a_new_system_are_kept_apart_from_those_before(fleet: Fleet) -> None:
+    """One session: a third of its blocks were measured before the update."""
+    plain = {"settings": {"num_ctx": 1024, "num_batch": [8, 512]}}
+    fleet("submit", fleet.write(experiment({"alpha": machine()}, repeats=1, **plain)), "--yes")
+    updated = {"alpha": machine(os_version="2.0")}
+    done = fleet("submit", fleet.write(experiment(updated, repeats=3, **plain)), "--yes")
+    assert "os_version 1.0 -> 2.0 (kept apart by software)" in done.err
+    assert sorted((row["state"], row["trials"]) for row in cells(fleet)) == [
+        ("OS 1.0", 1),
+        ("OS 1.0", 1),
+        ("OS 2.0", 2),
+        ("OS 2.0", 2),
+    ]
+    assert "in another state" in done.out

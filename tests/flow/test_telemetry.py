@@ -63,6 +63,24 @@ def test_energy_of_a_scripted_machine_is_what_the_script_says(
     assert found["greatest_gap_ns"] < 2e9
 
 
+def test_a_trial_on_a_server_of_its_own_is_metered_there(tmp_path: Path) -> None:
+    """Its settings are of the engine's environment; the owner's server only rests."""
+    fleet = Fleet(tmp_path)
+    speeds = {"tiny": model(prefill_tokens_per_s=200, decode_tokens_per_s=80)}
+    (fleet.folder / "jobs" / "long.yaml").write_text(json.dumps(JOB))
+    own = machine(power=POWER, noise_percent=0, models=speeds)
+    settings = {"num_ctx": 1024, "flash_attention": True}
+    changes = {"jobs": ["long"], "repeats": 1, "telemetry": {"idle_s": 1}, "settings": settings}
+    try:
+        fleet("submit", fleet.write(experiment({"own": own}, **changes)), "--yes")
+        assert fleet.rows("select engine_restarted as anew from trials") == [{"anew": True}]
+        [found] = [row for row in energy(fleet, "own") if row["output_tokens"] == 257]
+        assert found["decode_joules"] == pytest.approx(80 * DECODE_S, rel=0.005, abs=7)
+        assert found["idle_w"] == pytest.approx(10, rel=0.05)
+    finally:
+        fleet.clear()
+
+
 def test_a_machine_without_a_meter_has_no_energy(metered: tuple[Fleet, Done]) -> None:
     assert energy(metered[0], "untold") == []
 

@@ -121,6 +121,34 @@ def test_settings_of_one_machine_are_paired_by_block(opened: Opened) -> None:
     assert line.estimate.df == 4
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        {"hardware_id": "hardware-0", "memory_gb": 64},
+        {"os_version": "26.0"},
+        {"os_build": "25A1"},
+        {"kernel": "25.0.0"},
+        {"gpu_driver": "580.1"},
+        {"gpu_limit_mb": 65_536},
+    ],
+)
+def test_a_machine_that_has_changed_is_not_pooled_with_what_it_was(
+    opened: Opened, before: dict[str, Any]
+) -> None:
+    """Within one session too: more blocks of it came after the change."""
+    store = GoldenStore()
+    for value in (8, 512):
+        own = {**batch(value), "fence": 0}
+        store.trial(f"old{value}", decode=10, block=9, started_at=START, **{**own, **before})
+        blocks(store, f"n{value}", 100 * value, at=1, **own)
+    found = compare(opened(store), by="num_batch")
+    line = only_line(group(found))
+    assert line.trials == 5
+    assert line.value == pytest.approx(51_200)
+    assert sum(found.kept_apart.values()) > 0
+    assert all("in another state" in reason for reason in found.kept_apart)
+
+
 def test_the_baseline_can_be_chosen_and_sides_named(opened: Opened) -> None:
     store = GoldenStore()
     for value in (8, 128, 512):

@@ -50,6 +50,44 @@ def test_results_have_a_row_per_cell_and_count_what_was_left_out(folder: Path) -
     assert len({line.index("decode") for line in text[:1]}) == 1
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "states"),
+    [
+        ({"hardware_id": "hardware-0"}, {}, ("hardware-0", "hardware-1")),
+        ({"os_version": "26.0"}, {}, ("OS 26.0", "OS 26.1")),
+        (
+            {"os_build": "A", "kernel": "1"},
+            {},
+            ("build A, kernel 1", "build unknown, kernel unknown"),
+        ),
+        ({"gpu_driver": "580"}, {"gpu_driver": "595"}, ("driver 580", "driver 595")),
+        ({"gpu_limit_mb": 65_536}, {}, ("GPU limit 65536", "GPU limit 73728")),
+        ({"engine_version": "0.33.0"}, {}, ("engine 0.33.0", "engine 0.32.15")),
+    ],
+)
+def test_a_machine_that_has_changed_makes_a_row_of_its_own(
+    tmp_path: Path, before: dict[str, str], now: dict[str, str], states: tuple[str, str]
+) -> None:
+    store = GoldenStore()
+    store.trial("old", decode=50, block=0, **before)
+    store.trial("new", decode=100, block=1, **now)
+    found = results(open_store([store.write(tmp_path)]))
+    assert [(row.state, row.trials) for row in found] == [(states[0], 1), (states[1], 1)]
+    assert found[0].decode_tokens_per_s == pytest.approx(50)
+    text = results_lines(found)
+    assert "state" in text[0]
+    assert states[0] in text[1]
+
+
+def test_trials_of_one_state_are_one_row_without_a_word_of_it(tmp_path: Path) -> None:
+    store = GoldenStore()
+    for block in range(2):
+        store.trial(f"t{block}", block=block)
+    [row] = results(open_store([store.write(tmp_path)]))
+    assert (row.state, row.trials) == ("", 2)
+    assert "state" not in results_lines([row])[0]
+
+
 def test_results_of_imported_trials_are_called_naive(tmp_path: Path) -> None:
     con = open_store([transcripts(GoldenStore()).write(tmp_path)])
     text = "\n".join(results_lines(results(con, "imported")))

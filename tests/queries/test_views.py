@@ -30,6 +30,10 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnectio
         "uncached": {"cached_tokens": 0, "nonce": None},
         "unknown_cache": {"nonce": ""},
         "clock": {"ended_ns": 9 * S},
+        "saw_less": {"first_chunk_ns": 2 * S},
+        "hidden_head": {"first_chunk_ns": 2 * S, "chunks": 101},
+        "hidden_and_longer": {"ended_ns": 9 * S, "chunks": 101},
+        "hidden_and_shorter": {"output_duration_ns": 4 * S, "chunks": 101},
         "reused": {"cached_tokens": 7, "reused_tokens": 7},
         "repeated": {"nonce": "", "repeats_before": 1, "since_load": 1},
         "repeated_uncached": {"nonce": "", "repeats_before": 1, "cached_tokens": 0},
@@ -50,7 +54,7 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnectio
         store.trial(name, requests=[request(**columns)])
     store.trial(
         "fresh_load",
-        ask={"nonce": None, "since_load": 0, "load_duration_ns": 3 * S},
+        ask={"nonce": None, "since_load": 0, "load_duration_ns": 3 * S, "sent_ns": -3 * S},
         job_content='{"load":"request"}',
     )
     store.trial("small", ask={"prompt": 511, "output": 127})
@@ -72,7 +76,7 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnectio
     store.trial("low_power", power_mode="low")
     store.trial("high_power", power_mode="high", thermal_class="nominal", memory_pressure="normal")
     store.trial("hot_before", thermal_class="moderate")
-    store.trial("slowed", gpu_slowed=True)
+    store.trial("slowed_before", gpu_slowed_before=True)
     store.trial("full", memory_pressure="warning")
     store.trial("shared", resident_models="llama3:8b", resident_models_after="")
     store.trial("shared_after", resident_models="", resident_models_after="llama3:8b")
@@ -80,6 +84,8 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnectio
     store.trial("stepped", clock_step_ns=-2 * S)
     store.trial("slewed", clock_step_ns=S // 2)
     store.trial("changed", condition_after_id="condition-2")
+    store.trial("slowed", gpu_slowdowns="heat_by_hardware")
+    store.trial("full_speed", gpu_slowdowns="")
     fast, late = request(decode=100), request(decode=88)
     later = {name: late[name] + 60 * S for name in ("sent_ns", "first_chunk_ns", "ended_ns")}
     store.trial("minutes", requests=[fast, {**late, **later}])
@@ -128,6 +134,10 @@ def test_speeds_are_medians_of_the_requests(golden: duckdb.DuckDBPyConnection) -
         ("cached", "cached_prefix"),
         ("uncached", ""),
         ("clock", "clock"),
+        ("saw_less", "clock"),
+        ("hidden_head", ""),
+        ("hidden_and_longer", "clock"),
+        ("hidden_and_shorter", "clock"),
         ("slept", "suspended"),
         ("context", "context"),
         ("reused", ""),
@@ -211,7 +221,7 @@ def test_cold_load_jobs_take_the_load_of_each_request(golden: duckdb.DuckDBPyCon
         ("low_power", "low_power"),
         ("high_power", ""),
         ("hot_before", "hot"),
-        ("slowed", "hot"),
+        ("slowed_before", "hot"),
         ("full", "memory_pressure"),
         ("shared", "model_resident"),
         ("shared_after", "model_resident"),
@@ -219,6 +229,8 @@ def test_cold_load_jobs_take_the_load_of_each_request(golden: duckdb.DuckDBPyCon
         ("stepped", "clock_stepped"),
         ("slewed", ""),
         ("changed", "condition_changed"),
+        ("slowed", "gpu_slowed"),
+        ("full_speed", ""),
         ("minutes", "throttled"),
         ("canary", None),
     ],
@@ -230,7 +242,7 @@ def test_qualified_trials_stay_and_are_labelled(
         assert rows(golden, f"from speeds where trial_id = 'trial-{trial}'") == []
         return
     found = one(golden, "speeds", trial)
-    assert (found["flags"], found["flags_version"]) == (flags, 3)
+    assert (found["flags"], found["flags_version"]) == (flags, 4)
 
 
 def test_a_machine_that_throttles_shows_its_burst_and_its_sustained_speed(

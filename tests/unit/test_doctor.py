@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from fleet.app.checkups import Check, Findings, OllamaFound, RayFound, checks
-from fleet.app.histories import Seen
+from fleet.app.histories import SYSTEM, Seen
 from fleet.app.surroundings import CHECKS as AROUND
+from fleet.compare.sides import STATE
 from fleet.config.declared import load_declared
 from fleet.errors import ConfigError
 from fleet.fingerprint.assemble import assembled
@@ -112,6 +113,7 @@ def test_what_can_never_be_told_is_said_once_and_makes_nothing_unfit() -> None:
         (mac(foreign_cpu_percent=40.0), "others", "40 %", "top"),
         (mac(foreign_gpu_percent=40), "others", "the GPU 40 %", "top"),
         (findings({**BOX, "gpu_slowed": True}), "heat", "slowed", "cool"),
+        (findings({**BOX, "cpu_temperature_c": 91.0}), "heat", "91 C", "cool"),
         (
             findings(ollama=replace(OLLAMA, version=None, problem="none", mend="ollama serve")),
             *("ollama", "none", "ollama serve"),
@@ -154,6 +156,36 @@ def test_what_a_machine_cannot_tell_holds_nobody_and_says_why(fact: str, name: s
     assert check.state == "cannot tell"
     assert "no reason" in check.found
     assert unfit(mac(**{fact: None})) == set()
+
+
+def test_a_temperature_is_told_where_there_are_no_classes_of_heat() -> None:
+    warm = findings({**BOX, "thermal_class": None, "cpu_temperature_c": 44.0})
+    assert (every(warm)["heat"].state, every(warm)["heat"].found) == ("ok", "44 C")
+    gpu = findings({**BOX, "gpu_slowed": False, "gpu_temperature_c": 51, "cpu_temperature_c": 44})
+    assert every(gpu)["heat"].found == "51 C"
+
+
+def test_what_mlx_tells_of_the_limit_stands_in_for_ollamas_log() -> None:
+    printed = "{'device_name': 'Apple M3 Ultra', 'max_recommended_working_set_size': 77309411328}"
+    check = every(replace(mac(gpu_limit_mb=None), answers={"mlx": printed}))["gpu"]
+    assert check.state == "cannot tell"
+    assert "limit 73728 MiB now, as MLX tells" in check.found
+
+
+@pytest.mark.parametrize("facts", [MAC, BOX, {**BOX, "virtual": True}, {"os": "linux"}])
+def test_whatever_is_not_in_order_has_its_mend(facts: dict[str, FactValue]) -> None:
+    """Of a machine that tells nothing: no engine, no folder, no past, no answers."""
+    nothing = {
+        name: value if name in ("os", "virtual", "gpu") else None for name, value in facts.items()
+    }
+    silent = findings(
+        nothing,
+        ollama=replace(OLLAMA, version=None, problem="none", mend="ollama serve", folder=None),
+        declared=declared(memory_gb=96),
+    )
+    wrong = [check for check in every(silent).values() if check.state != "ok"]
+    assert len(wrong) >= 8
+    assert [check.name for check in wrong if not check.mend] == []
 
 
 def test_guests_and_containers_are_told_as_such() -> None:
@@ -253,9 +285,10 @@ def seen(facts: Mapping[str, FactValue] = MAC, recipe: int = FINGERPRINT_RECIPE)
 @pytest.mark.parametrize(
     ("before", "says", "apart"),
     [
-        ({"memory_gb": 64}, "memory_gb 64 -> 96", "new history"),
+        ({"memory_gb": 64}, "memory_gb 64 -> 96", "a new history"),
         ({"os_build": "25A1"}, "os_build 25A1 -> 25D1", "kept apart by software"),
         ({"gpu_driver": "580.1"}, "gpu_driver 580.1 -> unknown", "kept apart by software"),
+        ({"gpu_vbios": "96"}, "gpu_vbios 96 -> unknown", "its results stay together"),
     ],
 )
 def test_a_machine_that_has_changed_is_told(
@@ -265,6 +298,10 @@ def test_a_machine_that_has_changed_is_told(
     assert check.state == "cannot tell"
     assert check.found == f"changed since 2026-11-20 10:00: {says}"
     assert apart in check.mend
+
+
+def test_what_is_said_to_be_kept_apart_is() -> None:
+    assert set(STATE) > SYSTEM
 
 
 def test_another_engine_is_no_change_of_the_machine() -> None:

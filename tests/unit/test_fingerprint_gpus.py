@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from fleet.commands import SystemCommands
 from fleet.fingerprint import assemble
 from fleet.fingerprint.amd import AmdProbe, amd_facts, joined
 from fleet.fingerprint.bandwidth import look_up, variants
@@ -17,7 +19,7 @@ from fleet.fingerprint.nvidia import gpu_facts
 from fleet.fingerprint.virtual import Names, guest_facts
 from fleet.model.machine import Fact, FactValue, Fingerprint
 from fleet.ports import Output
-from fleet.readers.amd import AmdGpu
+from fleet.readers.amd import AmdGpu, parse_drm
 from fleet.readers.lscpu import parse_lscpu
 from fleet.readers.nvidia_smi import Gpu
 
@@ -54,7 +56,7 @@ def test_the_slot_and_the_kind_of_board_are_hardware_the_users_and_the_heat_are_
 
     assert hardware(pcie="PCIe 4 x16") != hardware(pcie="PCIe 3 x16")
     assert hardware(device="268410DE 1") != hardware(device="268410DE 2")
-    assert hardware(slowed=True, users=("a",), busy_percent=50.0) == hardware()
+    assert hardware(slowed=True, users=("a",), busy_percent=50.0, celsius=50.0) == hardware()
 
 
 # AMD
@@ -75,6 +77,25 @@ def test_an_amd_card_has_its_own_memory_and_what_it_may_borrow_stands_apart() ->
         *(24560, 31000, None),
     )
     assert facts["integrated_gpu"] == "AMD GPU 164e"
+
+
+def test_the_hottest_card_is_told_and_is_no_hardware() -> None:
+    cards = [replace(CARD, celsius=41.0), replace(CARD, celsius=52.0)]
+    assert told(amd_facts(cards, 64 * GIB_KIB))["gpu_temperature_c"] == 52.0
+    assert told(amd_facts([CARD], 64 * GIB_KIB))["gpu_temperature_c"] is None
+    boards = [Gpu(name="NVIDIA X", celsius=61.0), Gpu(name="NVIDIA X", celsius=None)]
+    assert told(gpu_facts(boards, 64))["gpu_temperature_c"] == 61.0
+
+
+def test_a_cards_heat_is_among_the_files_that_are_read(tmp_path: Path) -> None:
+    """The command itself, over a tree of our own in the place of /sys."""
+    device = tmp_path / "class/drm/card1/device"
+    (device / "hwmon/hwmon3").mkdir(parents=True)
+    for name, text in (("vendor", "0x1002"), ("hwmon/hwmon3/temp1_input", "47000")):
+        (device / name).write_text(f"{text}\n")
+    printed = SystemCommands().run([*DRM[:2], DRM[2].replace("/sys", str(tmp_path))]).stdout
+    [card] = parse_drm(printed.replace(str(tmp_path), "/sys"))
+    assert card.celsius == 47
 
 
 def test_strix_halo_shares_the_machines_memory_up_to_a_limit() -> None:

@@ -19,6 +19,7 @@ from fleet.fingerprint.nvidia import NvidiaProbe
 from fleet.model.machine import CONDITION, HARDWARE, SOFTWARE, Fact, FactValue, Fingerprint
 from fleet.ports import Output
 from fleet.readers.nvidia_smi import QUERY
+from fleet.readers.sensors import PRINT_HEAT, parse_heat
 
 MAC = {
     "hw.memsize": str(96 * 2**30),
@@ -93,7 +94,7 @@ class Tools:
         (folder / "bin").mkdir()
         for name in ("uname", "ioreg", "pmset", "notifyutil", "sw_vers", "system_profiler"):
             self.program(name, ANSWER)
-        for name in ("nvidia-smi", "lscpu"):
+        for name in ("nvidia-smi", "lscpu", "vm_stat"):
             self.program(name, ANSWER)
         self.program("sysctl", SYSCTL)
         self.sysctl({})
@@ -282,7 +283,7 @@ def box(tools: Tools) -> Tools:
     tools.answer(["nvidia-smi", "-q", "-x"], NVIDIA_XML)
     tools.answer(
         QUERY_ARGV,
-        f"{', '.join(QUERY)}\nNVIDIA GeForce RTX 9999, 24564 MiB, 901.10, 9.9, [N/A], 99.1\n",
+        f"{', '.join(QUERY)}\nNVIDIA GeForce RTX 9999, 24564 MiB, 901.10, 9.9, [N/A], 99.1, 45\n",
     )
     return tools
 
@@ -295,6 +296,7 @@ def test_both_ways_of_asking_make_one_gpu(box: Tools) -> None:
     assert values(found, "gpu_compute_capability", "gpu_power_limit_w", "gpu_vbios", "gpu_ecc") == [
         *("9.9", 450.0, "99.1", False),
     ]
+    assert found.get("gpu_temperature_c") == 45
     assert assemble.label(found) == "RTX-9999-24GB"
 
 
@@ -308,11 +310,26 @@ def test_an_old_driver_that_refuses_the_query_is_read_all_the_same(box: Tools) -
     assert found.hardware_id == full.hardware_id
 
 
+def test_an_old_driver_is_asked_for_the_fields_that_it_knows(box: Tools) -> None:
+    (box.folder / "answers" / " ".join(QUERY_ARGV)).unlink()
+    known = [name for name in QUERY if name != "compute_cap"]
+    box.answer(["nvidia-smi", "-q", "-x"], "<cut off")
+    box.answer(["nvidia-smi", "--help-query-gpu"], "".join(f'"{name}"\nIt is.\n' for name in known))
+    box.answer(
+        ["nvidia-smi", f"--query-gpu={','.join(known)}", "--format=csv"],
+        f"{', '.join(known)}\nNVIDIA GeForce RTX 9999, 24564 MiB, 470.10, [N/A], 99.1, 45\n",
+    )
+    found = look()
+    assert values(found, "gpu", "gpu_driver", "gpu_compute_capability", "gpu_temperature_c") == [
+        *("NVIDIA GeForce RTX 9999", "470.10", None, 45),
+    ]
+
+
 def test_a_new_driver_is_new_software_on_the_same_hardware(box: Tools) -> None:
     before = look()
     box.answer(
         QUERY_ARGV,
-        f"{', '.join(QUERY)}\nNVIDIA GeForce RTX 9999, 24217 MiB, 902.00, 9.9, 450.00 W, 99.1\n",
+        f"{', '.join(QUERY)}\nNVIDIA GeForce RTX 9999, 24217 MiB, 902.00, 9.9, 450 W, 99.1, 61\n",
     )
     after = look()
     assert after.software_id != before.software_id
@@ -383,6 +400,27 @@ def test_a_linux_machine_is_read_whole(linux: Tools) -> None:
     assert values(found, "uptime_s", "boot_unix_s", "container") == [100.5, 1800000000, False]
 
 
+def test_the_processors_thermometers_are_read_and_no_others(tmp_path: Path) -> None:
+    """What the kernel calls them, over a tree of our own; a disk's is not even opened."""
+    for place, name, file, value in (
+        ("hwmon/hwmon0", "name:nvme", "temp1_input", "99000"),
+        ("hwmon/hwmon1", "name:coretemp", "temp1_input", "51000"),
+        ("hwmon/hwmon2", "name:k10temp", "temp2_input", "98000"),
+        ("thermal/thermal_zone0", "type:acpitz", "temp", "97000"),
+        ("thermal/thermal_zone1", "type:cpu-0-thermal", "temp", "55000"),
+        ("thermal/thermal_zone2", "type:soc", "temp", "-274000"),
+    ):
+        folder = tmp_path / "class" / place
+        folder.mkdir(parents=True)
+        kind, _, text = name.partition(":")
+        (folder / kind).write_text(f"{text}\n")
+        (folder / file).write_text(f"{value}\n")
+    script = PRINT_HEAT.replace("/sys", str(tmp_path))
+    printed = SystemCommands().run(["sh", "-c", script]).stdout
+    assert printed.split() == ["51000", "55000", "-274000"]
+    assert parse_heat(printed) == 55
+
+
 def test_a_container_tells_its_limits_beside_the_machines_memory(linux: Tools) -> None:
     limits = {
         "/.dockerenv": "",
@@ -451,6 +489,22 @@ def test_every_hashed_fact_is_one_that_some_probe_looks_for(mac: Tools) -> None:
 
 def sources(found: Fingerprint) -> dict[str, str]:
     return {fact.name: fact.source for fact in found.facts}
+
+
+def test_heat_is_read_coarsely_where_the_finer_way_fails(mac: Tools) -> None:
+    mac.answer(["pmset", "-g", "therm"], "CPU_Speed_Limit \t= 70\n")
+    assert sources(look())["thermal_class"] == "notifyutil"
+    (mac.folder / "answers" / " ".join(THERMAL)).unlink()
+    found = look()
+    assert found.get("thermal_class") == "moderate"
+    assert sources(found)["thermal_class"] == "pmset -g therm, which is coarse"
+
+
+def test_the_memory_that_a_mac_has_left(mac: Tools) -> None:
+    assert look().get("memory_available_mb") is None
+    pages = "Pages free: 64.\nPages active: 999.\nPages inactive: 128.\nPages speculative: 64.\n"
+    mac.answer(["vm_stat"], f"Mach Virtual Memory Statistics: (page size of 16384 bytes)\n{pages}")
+    assert look().get("memory_available_mb") == 4
 
 
 def test_every_unknown_fact_says_why(mac: Tools) -> None:

@@ -7,9 +7,11 @@ import pytest
 from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine
 from fleet.model.job import Job, Point
 from fleet.model.machine import Machine
-from fleet.model.script import MachineScript, ScriptedModel
+from fleet.model.script import MachineScript, ScriptedModel, ScriptedPower
+from fleet.model.trial import show_settings
 from fleet.plan.estimate import prior_s
-from tests.builders_plan import CHAT, machine
+from fleet.plan.expand import expand
+from tests.builders_plan import CHAT, machine, request
 
 OLLAMA = OllamaEngine(kind="ollama")
 LONG = Job(name="long", prompt="x", points=(Point(output_tokens=512),))
@@ -112,3 +114,48 @@ def test_a_scripted_machine_tells_its_speeds() -> None:
     assert prior_s(CPU, engine, "m", job, 10**9) == prior_s(
         CPU, EmbeddedEngine(kind="embedded"), "m", job, 10**9
     )
+
+
+# rests
+
+WARM = machine("warm", chip="Xeon", cpu_temperature_c=80.0)
+PAST_S = 50.0
+
+
+def planned_s(on: Machine, past_s: float | None = None, **fields: object) -> float:
+    """Of one trial; what a trial of its cell took before, where that is known."""
+    asked = request(repeats=1, **fields)
+    [trial] = expand(asked, [on]).trials()
+    cell = on.machine_id, trial.model, CHAT.name, show_settings(trial.settings)
+    known = {} if past_s is None else {cell: past_s}
+    return next(expand(asked, [on], past_seconds=known).trials()).estimate_s
+
+
+def test_a_machine_without_a_thermometer_rests_before_each_trial() -> None:
+    plain_s = planned_s(CPU)
+    assert planned_s(CPU, cool_down={"rest": "30s"}) == pytest.approx(plain_s + 30)
+    assert planned_s(CPU, cool_down={}) == plain_s
+    assert planned_s(WARM, cool_down={"rest": "30s"}) == planned_s(WARM)
+
+
+def test_history_does_not_hold_the_rest() -> None:
+    assert planned_s(CPU, PAST_S, cool_down={"rest": "30s"}) == PAST_S + 30
+
+
+def test_the_rest_for_idle_power_is_counted_where_power_is_surely_read() -> None:
+    def script(power: ScriptedPower | None) -> SimulatedEngine:
+        one = MachineScript(
+            chip="Xeon",
+            memory_gb=16,
+            gpu_memory_mb=8192,
+            power=power,
+            models={"tiny": ScriptedModel(prefill_tokens_per_s=100, decode_tokens_per_s=10)},
+        )
+        return SimulatedEngine(kind="simulated", machines={"cpu": one})
+
+    metered = script(ScriptedPower(idle_w=1, prefill_w=2, decode_w=2))
+    plain_s = planned_s(CPU, engine=script(None))
+    assert planned_s(CPU, engine=metered) == pytest.approx(plain_s + 2)
+    assert planned_s(CPU, engine=metered, telemetry={"idle_s": 7}) == pytest.approx(plain_s + 7)
+    assert planned_s(CPU, engine=metered, telemetry="off") == plain_s
+    assert planned_s(CPU, PAST_S, engine=metered) == PAST_S, "history holds it already"

@@ -13,7 +13,7 @@ from fleet.errors import PlanRefused
 from fleet.model.machine import Machine
 from fleet.model.trial import Attempt
 from fleet.plan.expand import Plan, expand
-from fleet.plan.resume import again, digests, remaining, with_digests, within
+from fleet.plan.resume import digests, remaining, with_digests, within
 from tests.builders_plan import machine, model, past, request
 
 HERE = machine("here", models=[model("a"), model("b")], gpu_limit_mb=73_728)
@@ -202,10 +202,6 @@ def test_without_a_majority_all_are_told_to_pull() -> None:
     assert refused.value.mend == (
         "on one: ollama pull gpt-oss:20b\n  on two: ollama pull gpt-oss:20b"
     )
-
-
-def test_again_counts_the_sessions() -> None:
-    assert (again([]), again([0]), again([0, 3, 1])) == (0, 1, 4)
 
 
 def queues(whole: Plan) -> dict[str, tuple[Attempt, ...]]:

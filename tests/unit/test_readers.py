@@ -16,7 +16,13 @@ from fleet.readers.ioreg import parse_accelerators, parse_platform_uuid, parse_p
 from fleet.readers.lscpu import parse_lscpu
 from fleet.readers.notifyutil import parse_thermal_class
 from fleet.readers.nvidia_smi import parse_fields, parse_query, parse_table, parse_xml, present
-from fleet.readers.pmset import parse_custom, parse_power_source, parse_therm, power_mode
+from fleet.readers.pmset import (
+    coarse_class,
+    parse_custom,
+    parse_power_source,
+    parse_therm,
+    power_mode,
+)
 from fleet.readers.proc import (
     parse_boot_unix_s,
     parse_cores,
@@ -30,6 +36,7 @@ from fleet.readers.proc import (
     parse_os_release,
     parse_uptime_s,
 )
+from fleet.readers.sensors import parse_heat
 from fleet.readers.sw_vers import parse_sw_vers
 from fleet.readers.sysctl import parse_boot_unix_s as parse_mac_boot_unix_s
 from fleet.readers.sysctl import parse_load_1m as parse_mac_load_1m
@@ -229,6 +236,7 @@ PARSERS: dict[str, tuple[Callable[[str], object], str]] = {
     "platform_uuid": (parse_platform_uuid, '    "IOPlatformUUID" = "ABC-1"'),
     "power_source": (parse_power_source, "Now drawing from 'Battery Power'\n -InternalBattery-0"),
     "custom": (lambda text: power_mode(parse_custom(text), "AC Power"), CUSTOM),
+    "coarse": (lambda text: coarse_class(parse_therm(text)), "\tCPU_Speed_Limit \t= 20\n"),
     "therm": (parse_therm, "Note: No thermal warning level\n\tCPU_Speed_Limit \t= 80\n"),
     "thermal_class": (parse_thermal_class, "com.apple.system.thermalpressurelevel 2\n"),
     "sw_vers": (parse_sw_vers, "ProductName:\t\tmacOS\nProductVersion:\t\t99.1\n"),
@@ -247,17 +255,15 @@ PARSERS: dict[str, tuple[Callable[[str], object], str]] = {
     "cores": (parse_cores, CPUINFO),
     "cpu_list": (parse_cpu_list, "0-3,8\n"),
     "memory_pressure": (parse_full_pressure_percent, "some avg10=1.50\nfull avg10=0.50 avg60=0\n"),
-    "power_samples": (powermetrics.parse_samples, f"{POWER}\0{POWER}\0"),
     "power_sample": (powermetrics.parse_sample, POWER),
     "power_stream": (powermetrics.split_samples, f"{POWER}\0{POWER[:44]}"),
-    "macmon": (macmon.parse_pipe, MACMON),
+    "macmon": (macmon.parse_line, MACMON),
     "llama_cpp": (metal.parse_llama_cpp, METAL),
     "mlx": (metal.parse_mlx, MLX),
     "serve_log": (ollama_log.parse_serve_log, SERVE),
     "environment": (ollama_log.parse_environment, "map[OLLAMA_A:1 OLLAMA_B:[x y:1]]"),
     "memory_devices": (lambda text: dmi.peak_gb_s(dmi.parse_memory_devices(text)), DIMMS),
     "udev_memory": (lambda text: dmi.peak_gb_s(dmi.parse_udev_memory(text)), UDEV_DIMMS),
-    "board": (dmi.parse_board, DIMMS),
     "rocm_smi": (amd.parse_rocm_smi, ROCM),
     "amd_smi": (amd.parse_amd_smi, AMD_SMI),
     "drm": (amd.parse_drm, DRM),
@@ -267,7 +273,7 @@ PARSERS: dict[str, tuple[Callable[[str], object], str]] = {
     "load_of_linux": (load.parse_proc, PROC),
     "load_of_a_mac": (load.parse_ps, PS),
     "vm_stat": (vm_stat.parse_vm_stat, "(page size of 16384 bytes)\nPages free:   44.\n"),
-    "free_percent": (vm_stat.parse_free_percent, "System-wide memory free percentage: 44%"),
+    "heat": (parse_heat, "44000\n"),
     "present": (present, "[N/A]"),
     "whole": (whole, "12"),
     "real": (real, "12.5 W"),
@@ -338,6 +344,40 @@ def test_thermal_levels_have_names(level: int, name: str | None) -> None:
 def test_therm_reads_the_limit() -> None:
     assert parse_therm("\tCPU_Speed_Limit \t= 80\n").cpu_speed_limit_percent == 80
     assert parse_therm("").warning_recorded is None
+
+
+NO_WARNING = "Note: No thermal warning level has been recorded\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [
+        (NO_WARNING, "nominal"),
+        (
+            f"{NO_WARNING}\tCPU_Speed_Limit \t= 100\n",
+            "nominal",
+        ),
+        (
+            f"{NO_WARNING}\tCPU_Speed_Limit \t= 80\n",
+            "moderate",
+        ),
+        ("Thermal Warning Level = 5\n", "moderate"),
+        ("\tCPU_Speed_Limit \t= 0\n", "moderate"),
+        ("no such thing\n", None),
+    ],
+)
+def test_the_coarse_level_of_heat(text: str, level: str | None) -> None:
+    assert coarse_class(parse_therm(text)) == level
+
+
+@pytest.mark.parametrize(
+    ("text", "celsius"),
+    [("45000\n61500\n", 61.5), ("45000\n-128000\n250000\nx\n", 45.0), ("", None), ("0x\n", None)],
+)
+def test_the_hottest_sensor_counts_and_a_broken_one_does_not(
+    text: str, celsius: float | None
+) -> None:
+    assert parse_heat(text) == celsius
 
 
 def test_query_reads_units_in_header_or_values_and_absent_as_none() -> None:
@@ -421,8 +461,18 @@ def test_numbers_are_read_or_none() -> None:
 # powermetrics and macmon
 
 
+def power_samples(text: str) -> list[powermetrics.PowerSample]:
+    whole, _ = powermetrics.split_samples(text)
+    return [sample for part in whole if (sample := powermetrics.parse_sample(part)) is not None]
+
+
+def macmon_samples(text: str) -> list[macmon.MacmonSample]:
+    lines = text.splitlines()
+    return [sample for line in lines if (sample := macmon.parse_line(line)) is not None]
+
+
 def test_a_power_sample_is_watts_millijoules_and_shares() -> None:
-    [first, second] = powermetrics.parse_samples(f"\0{POWER}\0{POWER}")
+    [first, second] = power_samples(f"\0{POWER}\0{POWER}")
     assert first == second
     assert (first.gpu_watts, first.gpu_millijoules, first.cpu_watts) == (2.5, 44.0, None)
     assert (first.gpu_mhz, first.thermal_class) == (1380.0, "heavy")
@@ -444,8 +494,8 @@ def test_a_stream_read_in_any_two_parts_gives_the_same_samples(at: int) -> None:
 
 def test_a_torn_sample_is_left_out_and_the_next_is_read() -> None:
     torn = POWER.replace("<integer>200</integer>", "<integer>2")
-    assert len(powermetrics.parse_samples(torn + POWER)) == 1
-    [sample] = macmon.parse_pipe(MACMON)
+    assert len(power_samples(torn + POWER)) == 1
+    [sample] = macmon_samples(MACMON)
     assert (sample.gpu_watts, sample.system_watts, sample.gpu_mhz) == (1.5, 20.0, 1000)
     assert (sample.gpu_scaled_percent, sample.gpu_busy_percent) == (44.0, None)
 
@@ -482,7 +532,6 @@ def test_memory_bandwidth_is_the_sum_of_all_modules_or_unknown() -> None:
     assert dmi.peak_gb_s([module, module]) == 128.0
     assert dmi.peak_gb_s([module, replace(module, speed_mt_s=None)]) is None
     assert dmi.peak_gb_s([]) is None
-    assert dmi.parse_board(DIMMS) == dmi.Board(vendor="Invented", product="Board 44")
 
 
 def test_an_amd_gpu_is_the_same_however_it_is_asked() -> None:

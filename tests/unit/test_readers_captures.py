@@ -11,10 +11,16 @@ from typing import Any
 
 import pytest
 
-from fleet.readers import amd, dmi, macmon, metal, nvidia_smi, ollama_log, powermetrics
+from fleet.readers import amd, dmi, metal, nvidia_smi, ollama_log
 from fleet.readers.ioreg import parse_accelerators
 from fleet.readers.lscpu import parse_lscpu
-from fleet.readers.pmset import parse_custom, parse_power_source, parse_therm, power_mode
+from fleet.readers.pmset import (
+    coarse_class,
+    parse_custom,
+    parse_power_source,
+    parse_therm,
+    power_mode,
+)
 from fleet.readers.proc import parse_cpuinfo, parse_meminfo
 from fleet.readers.sw_vers import parse_sw_vers
 from fleet.readers.sysctl import (
@@ -24,7 +30,8 @@ from fleet.readers.sysctl import (
     perf_levels,
 )
 from fleet.readers.system_profiler import parse_system_profiler
-from fleet.readers.vm_stat import parse_free_percent, parse_vm_stat
+from fleet.readers.vm_stat import parse_vm_stat
+from tests.unit.test_readers import macmon_samples, power_samples
 
 CAPTURES = Path(__file__).resolve().parents[3] / "shared" / "captures"
 pytestmark = pytest.mark.skipif(
@@ -70,9 +77,12 @@ def mac_sections(text: str) -> Facts:
         "boot": parse_boot_unix_s(section(text, "sysctl -n kern.boottime")),
         "os": versions.get("ProductVersion"),
         "build": versions.get("BuildVersion"),
-        "free_percent": parse_free_percent(section(text, "memory_pressure -Q")),
         "free_bytes": memory.get("Pages free"),
     }
+
+
+def heat_level(text: str) -> str | None:
+    return coarse_class(parse_therm(text))
 
 
 def custom(text: str) -> Facts:
@@ -91,7 +101,7 @@ def query(text: str) -> Facts:
 
 def dimms(text: str) -> Facts:
     devices = dmi.parse_memory_devices(text)
-    return {**each(devices), "peak": dmi.peak_gb_s(devices), **one(dmi.parse_board(text))}
+    return {**each(devices), "peak": dmi.peak_gb_s(devices)}
 
 
 READERS: dict[str, Callable[[str], Facts]] = {
@@ -101,7 +111,7 @@ READERS: dict[str, Callable[[str], Facts]] = {
     r"ggml-metal.*": lambda text: one(metal.parse_llama_cpp(text)),
     r"ioreg.*": accelerators,
     r"lscpu.*": lambda text: {**one(cpu := parse_lscpu(text)), "cores": cpu.cores},
-    r"macmon.*": lambda text: each(macmon.parse_pipe(text)),
+    r"macmon.*": lambda text: each(macmon_samples(text)),
     r"mlx.*": lambda text: one(metal.parse_mlx(text)),
     r"nvidia-smi-x.*": lambda text: each(nvidia_smi.parse_xml(text)),
     r"nvidia-smi.*\.csv": query,
@@ -116,8 +126,8 @@ READERS: dict[str, Callable[[str], Facts]] = {
     },
     r"pmset-and-friends.*": mac_sections,
     r"pmset-g-custom.*": custom,
-    r"pmset-g-therm.*": lambda text: one(parse_therm(text)),
-    r"powermetrics.*": lambda text: each(powermetrics.parse_samples(text)),
+    r"pmset-g-therm.*": lambda text: {**one(parse_therm(text)), "level": heat_level(text)},
+    r"powermetrics.*": lambda text: each(power_samples(text)),
     r"proc-cpuinfo.*": lambda text: one(parse_cpuinfo(text)),
     r"proc-meminfo.*": lambda text: one(parse_meminfo(text)),
     r"rocm-smi.*": lambda text: each(amd.parse_rocm_smi(text)),
@@ -204,8 +214,6 @@ EXPECTED: dict[str, Facts] = {
         "size_gib": 4,
         "speed_mt_s": None,
         "peak": None,
-        "vendor": "VMware, Inc.",
-        "product": "VMware Virtual Platform",
     },
     "env_M2Max_64GB_macos15.5.txt": {
         "hw.memsize": str(64 * 2**30),
@@ -282,6 +290,7 @@ EXPECTED: dict[str, Facts] = {
         mig=True,
         mig_parts_mb=(19968,) * 4,
         display=False,
+        celsius=27,
         users=(),
     ),
     "nvidia-smi-x_a10g.xml": nvidia(
@@ -308,6 +317,7 @@ EXPECTED: dict[str, Facts] = {
     "nvidia-smi-x_rtx-pro-6000-driver-580.xml": {
         "count": 1,
         "name": "NVIDIA RTX PRO 6000 Blackwell",
+        "celsius": 37,
         "memory_mb": None,
         "power_limit_w": None,
         "pcie": None,
@@ -325,6 +335,7 @@ EXPECTED: dict[str, Facts] = {
         "memory_mb": None,
         "power_limit_w": None,
         "driver": "580.95.05",
+        "celsius": 35,
         "cuda": "13.0",
         "display": False,
         "busy_percent": 0,
@@ -349,11 +360,14 @@ EXPECTED: dict[str, Facts] = {
         "boot": 1700000000,
         "os": "15.5",
         "build": "24F74",
-        "free_percent": 42,
         "free_bytes": 4096000,
     },
     "pmset-g-custom_powermode.txt": {"Battery Power": "low", "AC Power": "auto"},
-    "pmset-g-therm_with-limits.txt": {"warning_recorded": False, "cpu_speed_limit_percent": 100},
+    "pmset-g-therm_with-limits.txt": {
+        "warning_recorded": False,
+        "cpu_speed_limit_percent": 100,
+        "level": "nominal",
+    },
     "powermetrics_M3Max_cpu-gpu-thermal_composite.plist": {"count": 1, **POWER_FACTS},
     "powermetrics_M3Max_two-samples.pliststream": {
         "count": 2,

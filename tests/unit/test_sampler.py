@@ -326,7 +326,7 @@ def test_recorded_samples_come_again_at_their_own_times() -> None:
         Sample(metric="gpu_board_power_w", value=w, source="recorded", at_ns=at_ns)
         for at_ns, w in ((0, 1.0), (400_000_000, 2.0), (1_500_000_000, 3.0), (99 * NS_PER_S, 4.0))
     ]
-    replay = Replay(recorded, clock, pace="state")
+    replay = Replay(recorded, clock)
     with sampling(sampler(replay, clock=clock)) as readings:
         assert clock.ended.wait(LONG_S)
     found = [(r.offset_ns, r.value) for r in of(readings, "gpu_board_power_w")]

@@ -393,6 +393,6 @@ def test_readings_of_another_source_stay_through_packing(folder: Path, store: Pa
             f"from read_parquet('{folder}/current/readings/*.parquet') "
             "select metric order by metric"
         ).fetchall()
-        assert found == [("gpu_power_w",), ("wall_power_w",)]
+        assert found == [("gpu_clock_event_bits",), ("gpu_power_w",), ("wall_power_w",)]
     with pytest.raises(StoreUnusable):
         ParquetStore(folder, read_only=True).add_readings("wall-2", [row])

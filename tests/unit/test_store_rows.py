@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -125,6 +126,37 @@ def test_the_gates_of_a_trial_lie_in_its_row():
         "models_unloaded": "a:1, c:1",
     }
     assert (row["clock_step_ns"], row["foreign_gpu_percent"]) == (-3, 7.0)
+    assert row["gpu_slowed_before"] is False
+
+
+@pytest.mark.parametrize(
+    ("readings", "told"),
+    [
+        ([(5, 0x4), (9, 0x1)], ""),  # the power cap, and idle
+        ([(5, 0x8)], "hardware"),
+        ([(5, 0x20 | 0x4), (6, 0x80), (7, 0x80)], "heat_by_software power_brake"),
+        ([(5, 0x40)], "heat_by_hardware"),
+        ([(11, 0x8)], "hardware"),  # right after the last request
+        ([(1, 0x40), (5, 0x4)], ""),  # before the first
+        ([(1, 0x40)], None),
+        ([(5, None), (6, math.nan)], None),
+        ([], None),
+    ],
+)
+def test_what_slowed_a_gpu_while_requests_ran(readings, told):
+    found = tuple(
+        Reading(offset_ns=at, metric="gpu_clock_event_bits", source="nvml", value=value)
+        for at, value in readings
+    )
+    other = Reading(offset_ns=5, metric="gpu_clock_mhz", source="nvml", value=0x48)
+    asked = (record(sent_ns=7, ended_ns=9), record(sent_ns=3, ended_ns=10))
+    (row,) = rows_of(replace(result(requests=asked), readings=(*found, other)))["trials"]
+    assert row["gpu_slowdowns"] == told
+
+
+def test_nothing_slows_a_gpu_that_was_asked_nothing():
+    (row,) = rows_of(result(requests=()))["trials"]
+    assert row["gpu_slowdowns"] is None
 
 
 def test_a_gap_too_long_for_its_column_is_null():

@@ -21,6 +21,7 @@ from fleet.telemetry import nvidia
 from fleet.telemetry.amd import amd_probes
 from fleet.telemetry.apple import Macmon, Powermetrics, Zeus, apple_probes
 from fleet.telemetry.host import LinuxHost, MacHost, Rapl
+from fleet.telemetry.replay import Replay, samples
 from fleet.telemetry.simulated import ScriptedPower
 
 CAPTURES = Path(__file__).resolve().parents[3] / "shared" / "captures"
@@ -594,3 +595,15 @@ def test_what_a_real_powermetrics_printed(on_path: Callable[[str, str], Path]) -
 def test_a_scripted_machine_without_a_counter_tells_power_only() -> None:
     assert values(ScriptedPower(lambda: (50.0, None)).read()) == {"gpu_board_power_w": 50.0}
     assert len(ScriptedPower(lambda: (50.0, 3.0)).read()) == 2
+
+
+def test_recorded_readings_are_told_in_order_and_as_often_as_their_kind_is() -> None:
+    heat, bits = ((2.0, 50.0), (0.5, 40.0)), ((1.0, 8.0),)
+    told = samples({"gpu_temperature_c": heat, "gpu_clock_event_bits": bits})
+    assert [(sample.at_ns, sample.value) for sample in told] == [
+        *((500_000_000, 40.0), (1_000_000_000, 8.0), (2_000_000_000, 50.0)),
+    ]
+    assert Replay(told, SystemClock()).pace == "state"
+    power = samples({"gpu_temperature_c": heat, "gpu_board_power_w": ((0.0, 9.0),)})
+    assert Replay(power, SystemClock()).pace == "power"
+    assert not Replay([], SystemClock()).available()

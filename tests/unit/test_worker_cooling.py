@@ -83,7 +83,7 @@ def test_a_class_of_another_name_tells_nothing() -> None:
 
 @given(st.floats(-50, 150), st.floats(1, 120))
 def test_hot_and_cool_are_one_line_apart(warm: float, bound: float) -> None:
-    assert bool(CoolDown(below_c=bound).hot(found(temperature_c=warm))) == (warm >= bound)
+    assert bool(CoolDown(below_c=bound).hot(found(cpu_temperature_c=warm))) == (warm >= bound)
 
 
 def test_stop_ends_the_wait_at_once() -> None:

@@ -4,4 +4,4 @@
 select *, last_started_at::timestamp as last_at
 from cells
 where $1 is null or experiment = $1
-order by experiment, session, machine, model, job, point, settings, flags
+order by experiment, session, machine, model, job, point, settings, flags, last_started_at

@@ -21,6 +21,7 @@ select
     case when f.model_resident then 'model_resident' end,
     case when f.clock_stepped then 'clock_stepped' end,
     case when f.condition_changed then 'condition_changed' end,
+    case when f.gpu_slowed then 'gpu_slowed' end,
     case when f.cut then 'cut' end
   )) as flags,
   f.decode_tokens_per_s,

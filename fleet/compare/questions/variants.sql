@@ -1,6 +1,6 @@
 -- Purpose: the measured trials, ready to be set side by side.
 -- Grain: one row per everything that must not be mixed on one side: cell, session, engine, digest,
---        hardware, GPU limit, flags. The lists hold one value per trial, in one order. What was
+--        hardware, system, GPU limit, flags. The lists hold one value per trial, in one order. What was
 --        asked is in `settings`, so the columns of each setting are not read.
 -- Parameters: {axis}, {metrics} as SQL, {where} a clause with its own `?` parameters.
 select
@@ -9,7 +9,7 @@ select
   think,
   experiment, session, engine, engine_version, engine_environment, digest, hardware_id,
   chip, gpu, gpu_cores, gpu_memory_mb, memory_gb, memory_bandwidth_gb_s, gpu_limit_mb, os,
-  os_version, os_build, gpu_driver, power_source, power_mode, thermal_class,
+  os_version, os_build, kernel, gpu_driver, power_source, power_mode, thermal_class,
   flags, imported,
   count(*) as trials,
   min(started_at)::timestamp as first_at,

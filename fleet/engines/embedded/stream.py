@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fleet.engines.ollama.stream import gaps_us, output_sha256
-from fleet.errors import OutOfMemory, RequestRefused, StreamBroken, TrialError
+from fleet.engines.heard import Failure, Heard
+from fleet.errors import OutOfMemory, RequestRefused, StreamBroken
 from fleet.model.measure import Reply
 from fleet.ports import Stop
 from fleet.units import NS_PER_MS
@@ -52,15 +52,9 @@ class Arrivals:
 
 
 @dataclass(slots=True)
-class _Reading:
-    text_stamps: list[int] = field(default_factory=list)
-    thinking: list[str] = field(default_factory=list)
-    answer: list[str] = field(default_factory=list)
-    first_thinking_ns: int | None = None
-    first_answer_ns: int | None = None
+class _Reading(Heard):
     done_reason: str | None = None
     timings: Mapping[str, float] | None = None
-    failure: tuple[type[TrialError], str] | None = None
 
 
 def read_reply(arrivals: Arrivals, *, sent_ns: int, ended_ns: int, keep_text: bool) -> Reply:
@@ -70,24 +64,13 @@ def read_reply(arrivals: Arrivals, *, sent_ns: int, ended_ns: int, keep_text: bo
         _take(seen, stamp, chunk)
     if seen.timings is None and seen.failure is None:
         seen.failure = (StreamBroken, "the answer ended without its final record")
-    stamps, (kind, error) = seen.text_stamps, seen.failure or (None, None)
-    thinking, answer = "".join(seen.thinking), "".join(seen.answer)
-    return Reply(
+    return seen.reply(
         sent_ns=sent_ns,
-        first_chunk_ns=stamps[0] if stamps else None,
-        first_thinking_ns=seen.first_thinking_ns,
-        first_answer_ns=seen.first_answer_ns,
-        last_chunk_ns=stamps[-1] if stamps else None,
         ended_ns=arrivals.stamps[-1] if arrivals.stamps else ended_ns,
-        chunks=len(stamps),
-        chunk_gaps_us=gaps_us(stamps),
+        whole=seen.timings is not None,
+        keep_text=keep_text,
         **_counters(seen.timings),
         done_reason=seen.done_reason,
-        output_sha256=None if seen.timings is None else output_sha256(thinking, answer),
-        text=answer if keep_text else None,
-        thinking=thinking if keep_text and thinking else None,
-        error=error,
-        error_reason=kind.reason if kind else None,
     )
 
 
@@ -105,19 +88,12 @@ def _take(seen: _Reading, stamp: int, chunk: Chunk) -> None:
     choice = chunk["choices"][0]
     said = choice.get("delta") or {}
     thinking, answer = said.get("reasoning_content"), said.get("content") or choice.get("text")
-    if thinking or answer:
-        seen.text_stamps.append(stamp)
-    if thinking:
-        seen.thinking.append(thinking)
-        seen.first_thinking_ns = seen.first_thinking_ns or stamp
-    if answer:
-        seen.answer.append(answer)
-        seen.first_answer_ns = seen.first_answer_ns or stamp
+    seen.take(stamp, thinking, answer)
     if "timings" in chunk:
         seen.timings, seen.done_reason = chunk["timings"], choice.get("finish_reason")
 
 
-def _failure(error: object) -> tuple[type[TrialError], str]:
+def _failure(error: object) -> Failure:
     """What is wrong with the request is 400; memory is what llama.cpp runs out of."""
     details = error if isinstance(error, Mapping) else {"message": error}
     text = str(details.get("message", ""))

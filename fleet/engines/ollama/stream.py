@@ -7,22 +7,18 @@ parsing, nothing for the garbage collector to count. The numbers come later from
 from __future__ import annotations
 
 import calendar
-import hashlib
 import json
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Literal
 
+from fleet.engines.heard import Failure, Heard
 from fleet.engines.ollama.failures import classify, error_text
-from fleet.errors import RequestRefused, StreamBroken, TrialError
+from fleet.errors import RequestRefused, StreamBroken
 from fleet.model.measure import Reply
-from fleet.units import NS_PER_S, NS_PER_US
-
-OUTPUT_SEPARATOR = "\x1e"
-"""Between thinking and answer in the output hash: the same words elsewhere are another output."""
+from fleet.units import NS_PER_S
 
 COUNTERS = {
     "total_ns": "total_duration",
@@ -37,10 +33,6 @@ COUNTERS = {
 _CREATED_AT = re.compile(
     r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))"
 )
-
-
-Failure = tuple[type[TrialError], str]
-"""What a broken answer stands for, and what was said about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +61,12 @@ class Arrivals:
 
 
 @dataclass(slots=True)
-class _Reading:
-    """What the lines of one answer have told so far."""
+class _Reading(Heard):
+    """And what the records of one answer have told beside their text."""
 
-    text_stamps: list[int] = field(default_factory=list)
-    thinking: list[str] = field(default_factory=list)
-    answer: list[str] = field(default_factory=list)
-    first_thinking_ns: int | None = None
-    first_answer_ns: int | None = None
     server_first_unix_ns: int | None = None
     final: Mapping[str, object] | None = None
     final_ns: int | None = None
-    failure: Failure | None = None
 
 
 def read_reply(
@@ -129,43 +115,22 @@ def _take_text(seen: _Reading, stamp: int, record: Mapping[str, object], api: st
         holder.get("thinking"),
         holder.get("content" if api == "chat" else "response"),
     )
-    if not thinking and not answer:
-        return
-    if not seen.text_stamps:
+    if (thinking or answer) and not seen.stamps:
         seen.server_first_unix_ns = unix_ns(record.get("created_at"))
-    seen.text_stamps.append(stamp)
-    if thinking:
-        seen.thinking.append(str(thinking))
-        if seen.first_thinking_ns is None:
-            seen.first_thinking_ns = stamp
-    if answer:
-        seen.answer.append(str(answer))
-        if seen.first_answer_ns is None:
-            seen.first_answer_ns = stamp
+    seen.take(stamp, thinking, answer)
 
 
 def _reply(seen: _Reading, sent_ns: int, ended_ns: int, keep_text: bool) -> Reply:
-    stamps, final = seen.text_stamps, seen.final
-    thinking, answer = "".join(seen.thinking), "".join(seen.answer)
-    kind, error = seen.failure or (None, None)
-    return Reply(
+    final = seen.final
+    return seen.reply(
         sent_ns=sent_ns,
-        first_chunk_ns=stamps[0] if stamps else None,
-        first_thinking_ns=seen.first_thinking_ns,
-        first_answer_ns=seen.first_answer_ns,
-        last_chunk_ns=stamps[-1] if stamps else None,
         ended_ns=ended_ns if seen.final_ns is None else seen.final_ns,
-        chunks=len(stamps),
-        chunk_gaps_us=gaps_us(stamps),
+        whole=final is not None,
+        keep_text=keep_text,
         **_counters(final),
         done_reason=_text(final, "done_reason"),
         server_first_unix_ns=seen.server_first_unix_ns,
         server_final_unix_ns=unix_ns(final.get("created_at")) if final else None,
-        output_sha256=output_sha256(thinking, answer) if final else None,
-        text=answer if keep_text else None,
-        thinking=thinking if keep_text and seen.thinking else None,
-        error=error,
-        error_reason=kind.reason if kind else None,
     )
 
 
@@ -180,19 +145,6 @@ def _counters(final: Mapping[str, object] | None) -> dict[str, int]:
 def _text(record: Mapping[str, object] | None, key: str) -> str | None:
     value = record.get(key) if record else None
     return value if isinstance(value, str) else None
-
-
-def gaps_us(stamps_ns: list[int]) -> tuple[int, ...]:
-    """Differences of the offsets rounded to µs, so that their sum never drifts."""
-    if not stamps_ns:
-        return ()
-    first = stamps_ns[0]
-    offsets = [(stamp - first + NS_PER_US // 2) // NS_PER_US for stamp in stamps_ns]
-    return tuple(after - before for before, after in pairwise(offsets))
-
-
-def output_sha256(thinking: str, answer: str) -> str:
-    return hashlib.sha256(f"{thinking}{OUTPUT_SEPARATOR}{answer}".encode()).hexdigest()
 
 
 def unix_ns(created_at: object) -> int | None:

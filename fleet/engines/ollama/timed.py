@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import httpx
 
+from fleet.engines.heard import Failure
 from fleet.engines.ollama.connection import Patience, Watch, Wire
 from fleet.engines.ollama.failures import classify, error_text, translated, unreachable
-from fleet.engines.ollama.stream import Arrivals, Failure, read_reply
+from fleet.engines.ollama.stream import Arrivals, read_reply
 from fleet.errors import EngineUnreachable, Interrupted, StreamBroken
 from fleet.model.measure import Ask, Reply
 from fleet.ports import Clock, Stop

@@ -83,28 +83,37 @@ class Simulated:
 
     def begin(self, attempt_id: str) -> None:
         """What is loaded from here on draws its noise for this attempt."""
-        self._state({"attempt": attempt_id})
+        self._told_state({"attempt": attempt_id})
 
     def thermal_class(self) -> str | None:
         """None where the script has no heat, or the server does not answer."""
         try:
-            told = self._state().get("thermal_class")
+            told = self._told_state().get("thermal_class")
         except EngineUnreachable:
             return None
         return None if told is None else str(told)
 
     def restart(self) -> None:
         """A new server on the same machine: what was pulled is there, and it is as warm."""
-        before = self._state()
+        before = self.state()
         self.close()
         self._open()
-        self._state({name: before[name] for name in ("present", "heat")})
+        self.go_on(before)
+
+    def state(self) -> Mapping[str, object]:
+        """What is of the machine and not of this server: see `go_on`."""
+        told = self._told_state()
+        return {name: told[name] for name in ("present", "heat")}
+
+    def go_on(self, state: Mapping[str, object]) -> None:
+        """As another server of the same machine left it."""
+        self._told_state(state)
 
     def close(self) -> None:
         self._client.close()
         _end(self._process)
 
-    def _state(self, change: Mapping[str, object] | None = None) -> dict[str, Any]:
+    def _told_state(self, change: Mapping[str, object] | None = None) -> dict[str, Any]:
         method, body = ("GET", b"") if change is None else ("POST", json.dumps(change).encode())
         try:
             return self._told(method, "/simulated/state", body, END_S)

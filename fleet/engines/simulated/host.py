@@ -1,22 +1,53 @@
-"""Starts scripted servers anew, each with the GPU limit that the scripted machine has then."""
+"""The servers of one scripted machine: its owner's, and one of fleet's own while a trial runs."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 
 from fleet.engines.simulated.engine import Simulated
+from fleet.errors import EngineUnreachable
 from fleet.model.script import MachineScript
-from fleet.ports import Clock, OwnEngine, Stop
+from fleet.ports import Clock, Engine, OwnEngine, Stop
 
 
-@dataclass(frozen=True, slots=True)
 class SimulatedHost:
-    """One side of ports.EngineHost; `script` is asked anew at each start, as an Ollama looks."""
+    """One side of ports.EngineHost. The machine is one: power and heat are those of the server that
+    measures, and the other takes over how warm it is and what lies on its disk.
 
-    script: Callable[[], MachineScript]
-    clock: Clock
+    `script` is asked anew at each start, as an Ollama looks at the machine's limits.
+    """
+
+    def __init__(self, script: Callable[[], MachineScript], name: str, clock: Clock) -> None:
+        self._script, self._clock = script, clock
+        self._seed = zlib.crc32(name.encode())  # machines of one script differ in their noise
+        self._owners: Simulated | None = None
+        self._own: Simulated | None = None
+
+    def start_owners(self) -> Simulated:
+        self._owners = Simulated(self._script(), seed=self._seed, clock=self._clock)
+        return self._owners
+
+    def restart_owners(self, engine: Engine) -> Engine:
+        if self._owners is not None:
+            self._owners.restart()
+        return engine
+
+    def begin(self, engine: Engine, attempt_id: str) -> None:
+        if self._owners is not None:
+            self._owners.begin(attempt_id)
+
+    def power(self) -> tuple[float, float | None]:
+        """As `Simulated.power`."""
+        return self._measuring().power()
+
+    def thermal_class(self) -> str | None:
+        """As `Simulated.thermal_class`; None also before there is a server."""
+        try:
+            return self._measuring().thermal_class()
+        except EngineUnreachable:
+            return None
 
     def refusal(self) -> str:
         return ""
@@ -25,12 +56,32 @@ class SimulatedHost:
         """Nobody else uses a scripted machine."""
 
     def start(self, environment: Mapping[str, str], attempt_id: str, stop: Stop) -> OwnEngine:
-        script = self.script()
+        script = self._script()
         noise = zlib.crc32(attempt_id.encode())  # each attempt has its own, the same each time
-        engine = Simulated(script, seed=noise, clock=self.clock)
+        self._own = own = Simulated(script, seed=noise, clock=self._clock)
+        _hand_over(self._owners, own)
         return OwnEngine(
-            engine=engine,
+            engine=own,
             environment=environment,
             gpu_limit_mb=script.gpu_memory_mb,
-            close=engine.close,
+            close=self._close_own,
         )
+
+    def _close_own(self) -> None:
+        own, self._own = self._own, None
+        if own is not None:
+            _hand_over(own, self._owners)
+            own.close()
+
+    def _measuring(self) -> Simulated:
+        server = self._own or self._owners
+        if server is None:
+            raise EngineUnreachable("no simulated server was started yet")
+        return server
+
+
+def _hand_over(before: Simulated | None, after: Simulated | None) -> None:
+    """A server that has died takes what it knew of the machine with it."""
+    if before is not None and after is not None:
+        with suppress(EngineUnreachable):
+            after.go_on(before.state())
