@@ -315,7 +315,8 @@ def gates(found: Findings) -> Iterator[Check]:
     untold = unverified(found.fingerprint, {OTHER_MODELS})
     if untold:
         what = f"unverified: {', '.join(untold)}; they hold nobody, except under gates: strict"
-        yield Check(name="gates", state="cannot tell", found=what)
+        mend = "leave gates at wait, the default: it holds a trial for what is told"
+        yield Check(name="gates", state="cannot tell", found=what, mend=mend)
 
 
 Make = Callable[[Findings], Iterator[Check]]
