@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,9 +17,11 @@ if TYPE_CHECKING:  # who only wants a folder does not wait for the nouns and the
     from fleet.commands import SystemCommands
     from fleet.engines.simulated.host import SimulatedHost
     from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine, Telemetry
-    from fleet.model.machine import EngineFacts, Fingerprint
+    from fleet.model.hours import Hours
+    from fleet.model.machine import EngineFacts, EngineRestart, Fingerprint
     from fleet.model.script import MachineScript
-    from fleet.ports import Clock, Engine, EngineHost, FactProbe, Stop, TelemetryProbe
+    from fleet.ownership import OwnersOllama
+    from fleet.ports import Clock, Engine, EngineHost, FactProbe, Say, Stop, TelemetryProbe
     from fleet.settings.life import TrialSettings
     from fleet.settings.simulated import ScriptedLimit
     from fleet.telemetry.sampler import Sampler
@@ -57,8 +59,16 @@ class Node:
     """Gives the engine to go on with; None: fleet may not restart this one."""
     begin: Callable[[Engine, str], None] | None = None
     """Tells the engine which attempt begins; only a simulated one asks."""
+    restart_words: Callable[[], EngineRestart] | None = None
+    """What `restart` would do now, or why it may not; None: the engine is fleet's own."""
     allowed: frozenset[str] = frozenset()
-    """What the owner lets fleet do here beyond measuring: `restart-ollama`."""
+    """What the owner allows here, as `fleet join --allow` was told when this was made."""
+    hours: Callable[[], Hours | None] = lambda: None
+    """Within which trials may begin, at this moment; None: at any."""
+    refusal: str = ""
+    """Why nothing may be measured here at all."""
+    news: Callable[[], Sequence[str]] = tuple
+    """What was done to the owner's Ollama since the last call, in words."""
 
 
 def sampler(node: Node, clock: Clock, stop: Stop) -> Sampler:
@@ -140,24 +150,38 @@ def _real_telemetry(asked: Telemetry) -> Sequence[TelemetryProbe]:
 
 
 def _real_node(spec: WorkerSpec, state: Path) -> Node:
+    from fleet import ownership
     from fleet.commands import SystemCommands
     from fleet.fingerprint import assemble
 
     commands = SystemCommands()
     platform, _ = assemble.platform_id(commands, state)
-    probes = [*host_probes(commands), _engine_probe(commands, spec.engine)]
+    own_id = assemble.machine_id(platform, None)
+    permission = permission_file(own_id)
+    allowed, refusal = ownership.permitted(permission)
+    owners = ownership.OwnersOllama(_ollama_address(spec.engine), commands, permission)
+    probes = [*host_probes(commands), _engine_probe(commands, spec.engine, owners)]
+    restart, words = _restart_of(spec.engine, commands, owners)
+    news: list[str] = []
     return Node(
         machine_id=assemble.machine_id(platform, spec.join_name),
         name=spec.name or host_name(),
         look=lambda: assemble.fingerprint(probes),
         make_engine=lambda: _real_engine(spec.engine),
         telemetry=_real_telemetry,
-        restart=_restart_of(spec.engine, commands),
-        settings=_real_settings(spec.engine, commands, assemble.machine_id(platform, None)),
+        restart=restart,
+        restart_words=words,
+        settings=_real_settings(spec.engine, commands, own_id, news.append),
+        allowed=allowed.kinds,
+        hours=ownership.hours_now(permission, allowed.hours),
+        refusal=refusal,
+        news=lambda: [news.pop(0) for _ in tuple(news)],
     )
 
 
-def _real_settings(engine: EngineSpec, commands: SystemCommands, platform: str) -> TrialSettings:
+def _real_settings(
+    engine: EngineSpec, commands: SystemCommands, platform: str, say: Say | None = None
+) -> TrialSettings:
     """`platform` tells machines apart that share a home, whatever name they joined with."""
     from fleet.model.experiment import OllamaEngine
     from fleet.settings.journal import Journal
@@ -167,7 +191,7 @@ def _real_settings(engine: EngineSpec, commands: SystemCommands, platform: str) 
     mac = commands.run(["uname", "-s"]).stdout.strip() == "Darwin"
     return TrialSettings(
         limit=WiredLimit(commands) if mac else None,
-        host=_own_servers(engine, platform) if isinstance(engine, OllamaEngine) else None,
+        host=_own_servers(engine, platform, say) if isinstance(engine, OllamaEngine) else None,
         journal=Journal(settings_folder(), platform),
         boot_unix_s=lambda: boot_unix_s(commands),
     )
@@ -176,13 +200,24 @@ def _real_settings(engine: EngineSpec, commands: SystemCommands, platform: str) 
 def settings_here() -> tuple[str, TrialSettings]:
     """(machine id, what can be changed on this machine), whatever engine runs on it."""
     from fleet.commands import SystemCommands
-    from fleet.fingerprint import assemble
     from fleet.model.experiment import OllamaEngine
 
-    commands = SystemCommands()
-    platform, _ = assemble.platform_id(commands, home_folder(None))
-    machine_id = assemble.machine_id(platform, None)
-    return machine_id, _real_settings(OllamaEngine(kind="ollama"), commands, machine_id)
+    machine_id = _id_here()
+    return machine_id, _real_settings(OllamaEngine(kind="ollama"), SystemCommands(), machine_id)
+
+
+def permission_here() -> Path:
+    """File in which it is kept what fleet may do on this machine."""
+    return permission_file(_id_here())
+
+
+def _id_here() -> str:
+    """Whatever name it joined with."""
+    from fleet.commands import SystemCommands
+    from fleet.fingerprint import assemble
+
+    platform, _ = assemble.platform_id(SystemCommands(), home_folder(None))
+    return assemble.machine_id(platform, None)
 
 
 def helper_file() -> Path:
@@ -191,19 +226,22 @@ def helper_file() -> Path:
     return wired_limit.HELPER
 
 
-def _own_servers(engine: OllamaEngine, platform: str) -> EngineHost:
+def _own_servers(engine: OllamaEngine, platform: str, say: Say | None) -> EngineHost:
     from fleet.clock import SystemClock
-    from fleet.engines.ollama import Ollama, address
-    from fleet.engines.ollama.own_server import OwnServers
+    from fleet.engines.ollama import Ollama
+    from fleet.ownership import own_servers
 
-    owners = Ollama(address(engine.host, os.environ), clock=SystemClock())
+    owners = Ollama(_ollama_address(engine), clock=SystemClock())
     log = settings_folder() / f"{platform}.ollama.log"
-    return OwnServers(os.environ, log, SystemClock(), owners.resident)
+    return own_servers(owners, log, permission_file(platform), say)
 
 
-def _restart_of(spec: EngineSpec, commands: SystemCommands) -> Callable[[Engine], Engine] | None:
-    """The engine in this process is fleet's own; Ollama is the user's, and so is its command."""
+def _restart_of(
+    spec: EngineSpec, commands: SystemCommands, owners: OwnersOllama
+) -> tuple[Callable[[Engine], Engine], Callable[[], EngineRestart] | None]:
+    """The engine in this process is fleet's own; Ollama is the user's, and so is its restart."""
     from fleet.clock import SystemClock
+    from fleet.engines.ollama.restart import restart
     from fleet.model.experiment import EmbeddedEngine, OllamaEngine
 
     if isinstance(spec, EmbeddedEngine):
@@ -212,14 +250,11 @@ def _restart_of(spec: EngineSpec, commands: SystemCommands) -> Callable[[Engine]
             engine.close()
             return _real_engine(spec)
 
-        return made_anew
+        return made_anew, None
     if isinstance(spec, OllamaEngine) and spec.restart:
-        from fleet.engines.ollama.restart import restart
-
-        argv = spec.restart
-        base_url = _ollama_address(spec)
-        return lambda engine: restart(engine, argv, base_url, commands, SystemClock())
-    return None
+        argv, url = spec.restart, _ollama_address(spec)
+        return lambda engine: restart(engine, argv, url, commands, SystemClock()), None
+    return owners.restart, owners.restart_words
 
 
 def host_probes(commands: SystemCommands) -> list[FactProbe]:
@@ -239,24 +274,20 @@ def host_probes(commands: SystemCommands) -> list[FactProbe]:
     ]
 
 
-def _engine_probe(commands: SystemCommands, engine: EngineSpec) -> FactProbe:
-    from fleet.engines.ollama import address
+def _engine_probe(commands: SystemCommands, engine: EngineSpec, owners: OwnersOllama) -> FactProbe:
     from fleet.fingerprint.engine import EngineProbe
-    from fleet.model.experiment import OllamaEngine
-
-    host = engine.host if isinstance(engine, OllamaEngine) else None
 
     def told() -> EngineFacts:
         return _real_engine(engine).facts()
 
-    def is_its(environment: Mapping[str, str]) -> bool:
-        """Of several servers on one machine, the one that listens where we ask."""
-        try:
-            return address(None, environment) == address(host, os.environ)
-        except UserError:
-            return False
-
-    return EngineProbe(commands, told, is_its=is_its, home=Path.home(), system=sys.platform)
+    return EngineProbe(
+        commands,
+        told,
+        is_its=owners.is_its,
+        home=Path.home(),
+        system=sys.platform,
+        run_as=owners.run_as,
+    )
 
 
 def _real_engine(spec: EngineSpec) -> Engine:
@@ -276,8 +307,7 @@ def _ollama_address(spec: EngineSpec) -> str:
     from fleet.engines.ollama import address
     from fleet.model.experiment import OllamaEngine
 
-    host = spec.host if isinstance(spec, OllamaEngine) else None
-    return address(host, os.environ)
+    return address(spec.host, os.environ) if isinstance(spec, OllamaEngine) else ""
 
 
 def host_name() -> str:
@@ -313,6 +343,11 @@ def state_folder() -> Path:
 def settings_folder() -> Path:
     """Where it is written what a trial has changed on this machine, whatever its home."""
     return state_folder() / "settings"
+
+
+def permission_file(platform: str) -> Path:
+    """What the owner allows on one machine; `platform` as for the settings of a trial."""
+    return state_folder() / f"{platform}.allowed.json"
 
 
 def _user_folder(kind: str) -> Path:

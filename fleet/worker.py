@@ -24,19 +24,21 @@ from fleet.errors import (
     EngineBusy,
     EngineNotRestarted,
     Interrupted,
+    SettingFailed,
     StoreUnusable,
     TrialError,
 )
 from fleet.exclusive import MachineLock, awake
-from fleet.model.event import Event, Failed, Finished, Prepared, Said, Started
+from fleet.model.event import Event, Failed, Finished, Held, Prepared, Said, Started
 from fleet.model.experiment import CoolDown
-from fleet.model.machine import EngineFacts, Fingerprint, Machine, ModelFacts
+from fleet.model.machine import EngineFacts, EngineRestart, Fingerprint, Machine, ModelFacts
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt
 from fleet.plan.stopping import cut
 from fleet.ports import Clock, Engine, Stop
 from fleet.runner import Place, run_trial
 from fleet.runner.gates import Gatekeeper, LeftBehind, Visit
+from fleet.settings.hours import held, minute_of_day, turn
 from fleet.spool import Spool
 from fleet.units import NS_PER_S
 
@@ -70,8 +72,10 @@ class NodeWorker:
     def look(self) -> Machine:
         engine_facts: EngineFacts | None = None
         models: tuple[ModelFacts, ...] = ()
-        error, look = "", self._node.look
+        error, look, words = "", self._node.look, self._node.restart_words
         try:
+            if self._node.refusal:
+                raise SettingFailed(self._node.refusal, "")
             self._put_right()
             engine = self._started_engine()
             engine_facts, models = engine.facts(), tuple(engine.models())
@@ -87,6 +91,9 @@ class NodeWorker:
             models=models,
             free_disk_bytes=free_bytes(Path.home()),
             settable=self._node.settings.settable(),
+            restart=EngineRestart() if words is None else words(),
+            hours=self._node.hours(),
+            minute_of_day=minute_of_day(self._clock.unix_ns() / NS_PER_S),
         )
 
     def prepare(self, models: Sequence[str]) -> Iterator[Event]:
@@ -109,8 +116,8 @@ class NodeWorker:
         self._news.clear()
         with awake():
             for attempt in attempts:
-                if attempt.attempt_id not in recovered and self._wanted(attempt):
-                    yield from self._measured(self._bounded(attempt))
+                if attempt.attempt_id not in recovered:
+                    yield from self._in_its_hours(attempt)
 
     def drop(self, trial_ids: Sequence[str]) -> None:
         self._dropped.update(trial_ids)
@@ -149,29 +156,57 @@ class NodeWorker:
         seconds = self._seconds_seen.get(attempt.trial.cell(), 0.0)
         return replace(attempt, trial=cut(attempt.trial, seconds))
 
-    def _measured(self, attempt: Attempt) -> Iterator[Event]:
+    def _seconds(self, attempt: Attempt) -> float:
+        return self._seconds_seen.get(attempt.trial.cell(), attempt.trial.estimate_s)
+
+    def _may_begin(self, attempt: Attempt) -> bool:
+        hours, now_s = self._node.hours(), self._clock.unix_ns() / NS_PER_S
+        return hours is None or turn(hours, now_s, self._seconds(attempt)).begins
+
+    def _in_its_hours(self, attempt: Attempt) -> Iterator[Event]:
+        """Another fleet may measure here while this one waits for the machine's hours."""
+        seconds = self._seconds(attempt)
+        wanted, begun = partial(self._wanted, attempt), False
+        while wanted() and not begun:
+            for why in held(self._node.hours, seconds, self._clock, self._stop, wanted):
+                yield self._held(attempt, why)
+            if wanted():
+                begun = yield from self._measured(self._bounded(attempt))
+
+    def _measured(self, attempt: Attempt) -> Generator[Event, None, bool]:
+        """False: it waited for something else, so the machine's hours are to be asked again."""
         lock = MachineLock(self._node.machine_id)
         try:
             if not lock.take():
                 yield self._held(attempt, "waits: another fleet measures on this machine")
-                if not lock.wait(self._stop):
-                    return
+                lock.wait(self._stop)
+                return False
             result = yield from self._measure(attempt, lock)
+            if result is None:
+                return False
             self._seconds_seen[attempt.trial.cell()] = result.duration_ns / NS_PER_S
         finally:
             lock.release()
         if result.outcome == "cancelled" and not self._stop.is_set():
-            return  # it was dropped while it was held
+            return True  # it was dropped while it was held
         yield Finished(machine_id=self._node.machine_id, result=result)
+        return True
 
-    def _measure(self, attempt: Attempt, lock: MachineLock) -> Generator[Event, None, TrialResult]:
-        """Durable before it is handed over; a cancelled attempt leaves nothing behind."""
+    def _measure(
+        self, attempt: Attempt, lock: MachineLock
+    ) -> Generator[Event, None, TrialResult | None]:
+        """Durable before it is handed over; a cancelled attempt leaves nothing behind.
+
+        None: while it was held the machine's hours ended.
+        """
         visit: Visit | None = None
         try:
             cooled_ns = yield from self._cooled(attempt)
             visit = self._visit(attempt, lock)
             for told in self._gates.hold(visit):
                 yield self._held(attempt, told)
+            if visit.held_ns and not self._may_begin(attempt):
+                return None
             restarted = self._restarted(visit)
             if self._node.begin is not None:
                 self._node.begin(visit.engine, attempt.attempt_id)
@@ -180,6 +215,8 @@ class NodeWorker:
         else:
             yield Started(machine_id=self._node.machine_id, attempt=attempt)
             measured = self._measured_under_note(attempt, visit, lock)
+            for told in self._node.news():
+                yield self._said(told)
             anew = restarted or measured.engine_restarted
             result = replace(measured, cooled_ns=cooled_ns, engine_restarted=anew)
         if visit is not None:
@@ -270,8 +307,8 @@ class NodeWorker:
     def _said(self, text: str) -> Said:
         return Said(machine_id=self._node.machine_id, text=text)
 
-    def _held(self, attempt: Attempt, text: str) -> Said:
-        return replace(self._said(text), holds=attempt.trial.trial_id)
+    def _held(self, attempt: Attempt, why: str) -> Held:
+        return Held(machine_id=self._node.machine_id, attempt=attempt, why=why)
 
     def _started_engine(self) -> Engine:
         if self._engine is None:

@@ -1,8 +1,27 @@
 """For all tests: no property test fails because the machine is slow, and none only now and then."""
 
-import os
+from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+
+import pytest
 from hypothesis import settings
 
 settings.register_profile("steady", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("steady")
+
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+"""Of tests that run side by side: each process has a temporary folder of its own, where fleet
+keeps the locks of machines. Else scripted machines of one name would wait for each other."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if WORKER:
+        os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix=f"{WORKER}-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if WORKER:
+        shutil.rmtree(tempfile.gettempdir(), ignore_errors=True)

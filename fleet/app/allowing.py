@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from fleet import wiring
 from fleet.errors import UserError, nearest
 from fleet.exclusive import MachineLock
+from fleet.model.hours import Hours
+from fleet.model.machine import EngineRestart
 from fleet.ports import Say
+from fleet.settings.allowed import RESTART_OLLAMA, Allowed, read, remove, write
 
-KINDS = ("wired-limit",)
+WIRED_LIMIT = "wired-limit"
+KINDS = (RESTART_OLLAMA, WIRED_LIMIT)
 
 
-def allow(kinds: Sequence[str], say: Say, system: str = sys.platform) -> None:
-    """Raises UserError for a kind that there is not, here or at all."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ownership:
+    """What doctor tells of it: the permission, how Ollama is run, what a restart would type."""
+
+    allowed: Allowed = field(default_factory=Allowed)
+    problem: str = ""
+    """Why the permission cannot be read."""
+    restart: EngineRestart = field(default_factory=EngineRestart)
+    wired_limit: bool = False
+
+
+def allow(
+    kinds: Sequence[str], say: Say, system: str = sys.platform, *, hours: str | None = None
+) -> None:
+    """Everything is looked at before anything is changed; raises UserError."""
     for kind in kinds:
-        if kind not in KINDS:
-            near = nearest(kind, KINDS)
-            hint = f" (did you mean {near}?)" if near else ""
-            raise UserError(f"--allow {kind}: nothing is called so{hint}", f"there is {KINDS[0]}")
-        if system != "darwin":
-            raise UserError(f"--allow {kind}: only a Mac has a wired limit", "leave it out here")
-    if kinds:
+        _known(kind, system)
+    asked = None if hours is None else _hours(hours)
+    if RESTART_OLLAMA in kinds or asked is not None:
+        _keep(RESTART_OLLAMA in kinds, asked, say)
+    if WIRED_LIMIT in kinds:
         from fleet.settings import permission
 
         say("fleet may set this Mac's GPU wired limit while it measures; as root it runs, once:")
@@ -30,8 +47,83 @@ def allow(kinds: Sequence[str], say: Say, system: str = sys.platform) -> None:
         say(f"allowed; the only file that runs as root: {wiring.helper_file()}")
 
 
-def disallow(say: Say) -> bool:
-    """True where something was allowed. What a trial has changed is put back before."""
+def disallow(say: Say) -> list[str]:
+    """What is no longer so, in words; what a trial has changed is put back before."""
+    from fleet.ownership import permitted
+
+    file = wiring.permission_here()
+    before, problem = permitted(file)
+    told = []
+    if remove(file):
+        told += [f"{file}, which could not be read, is taken away"] if problem else []
+        told += ["fleet may no longer restart the Ollama here"] if before.kinds else []
+        told += ["trials begin here at any hour again"] if before.hours else []
+    if _disallow_wired_limit(say):
+        told.append("fleet may no longer set the wired limit of this Mac")
+    return told
+
+
+def ownership() -> Ownership:
+    """As it is on this machine now; asks the system, changes nothing."""
+    from fleet.ownership import permitted
+    from fleet.settings import permission
+
+    allowed, problem = permitted(wiring.permission_here())
+    return Ownership(
+        allowed=allowed,
+        problem=problem,
+        restart=_restart_words(),
+        wired_limit=permission.is_allowed(),
+    )
+
+
+def _known(kind: str, system: str) -> None:
+    if kind not in KINDS:
+        near = nearest(kind, KINDS)
+        hint = f" (did you mean {near}?)" if near else ""
+        there = f"there are {' and '.join(KINDS)}"
+        raise UserError(f"--allow {kind}: nothing is called so{hint}", there)
+    if kind == WIRED_LIMIT and system != "darwin":
+        raise UserError(f"--allow {kind}: only a Mac has a wired limit", "leave it out here")
+
+
+def _hours(text: str) -> Hours:
+    try:
+        return Hours.read(text)
+    except ValueError as problem:
+        raise UserError(f"--hours {problem}", "fleet join --hours 22-07") from None
+
+
+def _keep(restart: bool, hours: Hours | None, say: Say) -> None:
+    """Beside what was allowed before; a damaged file is written anew."""
+    file = wiring.permission_here()
+    try:
+        before = read(file)
+    except UserError:
+        before = Allowed()
+    kinds = before.kinds | ({RESTART_OLLAMA} if restart else frozenset())
+    now = replace(before, kinds=kinds, hours=hours or before.hours)
+    write(file, now)
+    if restart:
+        say("fleet may restart the Ollama of this machine, and unload models that others use")
+        words = _restart_words()
+        say(f"it cannot be restarted now: {words.refusal}" if words.refusal else f"by: {words.how}")
+    if hours is not None:
+        say(f"trials begin here only within {hours}, by this machine's clock")
+    say("fleet leave takes that back")
+
+
+def _restart_words() -> EngineRestart:
+    from fleet.commands import SystemCommands
+    from fleet.engines.ollama import address
+    from fleet.ownership import OwnersOllama
+
+    file = wiring.permission_here()
+    return OwnersOllama(address(None, os.environ), SystemCommands(), file).restart_words()
+
+
+def _disallow_wired_limit(say: Say) -> bool:
+    """True where it was allowed."""
     from fleet.settings import permission
 
     if not permission.is_allowed():

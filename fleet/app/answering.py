@@ -92,7 +92,7 @@ def answer_lines(home: Path, plan: Plan) -> list[str]:
                 lines += ["", problem.what]
             else:
                 lines += ["", *comparison_lines(found)]
-    return [*lines, "", *next_lines(home, name, by)]
+    return [*lines, "", *next_lines(home, name, by, plan.request.experiment.baseline)]
 
 
 def _baseline(plan: Plan) -> str | None:
@@ -102,8 +102,9 @@ def _baseline(plan: Plan) -> str | None:
     return named or (declared[0].sides[0][0] if declared else None)
 
 
-def next_lines(home: Path, name: str, by: str) -> list[str]:
+def next_lines(home: Path, name: str, by: str, baseline: str | None = None) -> list[str]:
     compared = f"fleet compare {name} --by {by or 'machine'}"
+    compared += f" --baseline {baseline}" if baseline else ""
     return [
         f"next:  fleet results {name}    {compared}    fleet sql 'from cells'",
         f"       cd {results_folder(home)} && duckdb -init views.sql",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from fleet.app.allowing import Ownership
 from fleet.app.histories import Seen, apart, changes
 from fleet.model.declared import DeclaredFleet, Disagreement, disagreements, size_in_name
 from fleet.model.experiment import warmest_c
@@ -74,6 +75,7 @@ class Findings:
     """What small commands printed, by name; empty where there is no such command."""
     programs: frozenset[str] = frozenset()
     """Of those that doctor knows: the ones installed here."""
+    ownership: Ownership = field(default_factory=Ownership)
 
     def fact(self, name: str) -> FactValue:
         return self.fingerprint.get(name)

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from fleet import config, wiring
+from fleet.app.allowing import WIRED_LIMIT, Ownership, ownership
 from fleet.app.checkups import Check, Findings, OllamaFound, RayFound, checks
 from fleet.app.histories import Seen, last_seen
+from fleet.app.ownership_checks import CHECKS as OWNERS
 from fleet.app.surroundings import CHECKS as AROUND
 from fleet.clock import SystemClock
 from fleet.commands import SystemCommands
@@ -56,6 +58,7 @@ class Diagnosis:
     machine_id: str
     fingerprint: Fingerprint
     checks: tuple[Check, ...]
+    ownership: Ownership
 
     @property
     def fit(self) -> bool:
@@ -67,7 +70,7 @@ class Diagnosis:
             {"name": c.name, "state": c.state, "found": c.found, "mend": c.mend}
             for c in self.checks
         ]
-        told = shown(self.name, self.machine_id, self.fingerprint)
+        told = shown(self.name, self.machine_id, self.fingerprint, self.ownership)
         return {"fit": self.fit, "checks": checks, **told}
 
 
@@ -87,6 +90,7 @@ def diagnose(home: Path, fleet_file: str | None) -> Diagnosis:
         "ollama": _ollama,
         "answers": lambda: _answers(SystemCommands()),
         "seen": lambda: _seen(home, node.machine_id),
+        "ownership": ownership,
     }
     told = together(asked, 60.0)
     fingerprint, (seen, problem) = told["look"], told["seen"]
@@ -101,10 +105,14 @@ def diagnose(home: Path, fleet_file: str | None) -> Diagnosis:
         declared=declared,
         answers=told["answers"],
         programs=_programs(fingerprint),
+        ownership=told["ownership"],
     )
-    every = (*checks(found), *(check for make in AROUND for check in make(found)))
     return Diagnosis(
-        name=node.name, machine_id=node.machine_id, fingerprint=fingerprint, checks=every
+        name=node.name,
+        machine_id=node.machine_id,
+        fingerprint=fingerprint,
+        checks=(*checks(found), *(c for make in (*OWNERS, *AROUND) for c in make(found))),
+        ownership=found.ownership,
     )
 
 
@@ -116,12 +124,15 @@ def look_here() -> dict[str, Any]:
     node = wiring.node(
         wiring.WorkerSpec(engine=engine, name=name, join_name=join_name, state=str(home)), home
     )
-    return shown(node.name, node.machine_id, node.look())
+    return shown(node.name, node.machine_id, node.look(), ownership())
 
 
-def shown(name: str, machine_id: str, found: Fingerprint) -> dict[str, Any]:
+def shown(name: str, machine_id: str, found: Fingerprint, owners: Ownership) -> dict[str, Any]:
+    hours = owners.allowed.hours
     return {
         "machine": name,
+        "allowed": sorted(owners.allowed.kinds | ({WIRED_LIMIT} if owners.wired_limit else set())),
+        "hours": str(hours) if hours else None,
         "machine_id": machine_id,
         "hardware_id": found.hardware_id,
         "software_id": found.software_id,

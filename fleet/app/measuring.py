@@ -11,7 +11,7 @@ from fleet.app.answering import Widths
 from fleet.app.homes import Home
 from fleet.app.talking import Talk
 from fleet.ledger.journal import Ledger
-from fleet.model.event import Event, Finished, Lost, Said, Started
+from fleet.model.event import Event, Finished, Held, Lost, Started
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt, Trial
 from fleet.plan import canaries
@@ -83,8 +83,8 @@ class Measuring:
         if isinstance(event, Started):
             self._ledger.running(event.attempt)
             self._begin(event.attempt.trial)
-        elif isinstance(event, Said) and event.holds:
-            self._ledger.held(event.holds, event.text)
+        elif isinstance(event, Held):
+            self._ledger.held(event.attempt, event.why)
         elif isinstance(event, Finished):
             self._keep(event.result)
         elif isinstance(event, Lost):
@@ -112,14 +112,15 @@ class Measuring:
         self._tries[result.trial.trial_id] += 1
         if result.outcome == "ok":
             self.done += 1
-            self._blocks[result.trial.cell()] += 1
+            self._blocks[result.trial.cell()] += result.trial.role == "measure"
         elif result.transient and self._tries[result.trial.trial_id] < MOST_ATTEMPTS:
             again = replace(attempt, fence=attempt.fence + 1)
             self._waiting[result.trial.trial_id] = again
             self._retry.append(again)
         else:
             self.failed += 1
-            self._lost.add(result.trial.cell())
+            if result.trial.role == "measure":
+                self._lost.add(result.trial.cell())
 
     def _lose(self, event: Lost) -> None:
         """What waited for a machine that went away is not measured; a new submit asks it again."""
@@ -133,7 +134,7 @@ class Measuring:
 
     def _ends_block(self, trial: Trial) -> bool:
         """No trial of this machine's block waits any more; a canary ends none."""
-        return trial.role == "measure" and not any(
+        return trial.role != "canary" and not any(
             other.block == trial.block and other.machine_id == trial.machine_id
             for other in self._work()
         )

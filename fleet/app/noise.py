@@ -30,6 +30,9 @@ NO_REASON = (
     "measure again with more --repeats"
 )
 
+NOT_TOLD = ("n", "why", "settings")
+"""Of a floor, since the line says it already."""
+
 BY_CHANCE = "its interval misses 1, as one in 20 does by chance; among all of this run, no alarm"
 
 
@@ -62,7 +65,7 @@ class NoiseReport:
         told = asdict(self)
         for line in told["lines"]:
             floor = line.pop("floor") or {}
-            line |= {name: value for name, value in floor.items() if name not in ("n", "why")}
+            line |= {name: value for name, value in floor.items() if name not in NOT_TOLD}
         return told
 
 

@@ -168,7 +168,7 @@ def _measure(
         return 0
     ready, refused = _prepared(planned, left.attempts, dispatcher, talk)
     agreed = with_digests(planned, digests(ready, _names(planned), _models(planned)))
-    queues = _bounded(_queues(agreed, left, ready), options, talk)
+    queues = _bounded(agreed, _queues(agreed, left, ready), options, talk)
     with closing(home.ledger()) as ledger:
         submission = ledger.begin(planned.request, planned.session)
         ledger.leave_out(submission, planned.request.experiment.name, _left_out(agreed, refused))
@@ -240,10 +240,11 @@ def _queues(agreed: Plan, left: Remaining, ready: Mapping[str, object]) -> Queue
     }
 
 
-def _bounded(queues: Queues, options: Options, talk: Talk) -> Queues:
+def _bounded(agreed: Plan, queues: Queues, options: Options, talk: Talk) -> Queues:
     if options.seconds is None:
         return queues
-    bounded = within(queues, seconds=options.seconds)
+    machines = {each.machine.machine_id: each.machine for each in agreed.machines}
+    bounded = within(queues, seconds=options.seconds, machines=machines)
     for left in bounded.left_out:
         talk.say(
             f"{left.machine}: not started, {show_count(len(left.blocks), 'block')}: {left.reason}"
@@ -277,7 +278,7 @@ def _left_out(agreed: Plan, refused: list[Failed | Lost]) -> Iterator[LeftOutRow
 
 
 def _what(left: LeftOut) -> str:
-    return " ".join(part for part in (left.model, left.job, left.point) if part) or "everything"
+    return " ".join(part for part in (left.cell, left.job, left.point) if part) or "everything"
 
 
 def _names(planned: Plan) -> dict[str, str]:

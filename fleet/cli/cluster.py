@@ -66,21 +66,27 @@ def join(
     allow: Annotated[
         list[str] | None,
         typer.Option(
-            "--allow", help="wired-limit: fleet may set it on this Mac while it measures."
+            "--allow",
+            help="What fleet may do here: restart-ollama, or on a Mac wired-limit.",
         ),
+    ] = None,
+    hours: Annotated[
+        str | None,
+        typer.Option("--hours", help="When trials may begin here: 22-07, local time."),
     ] = None,
 ) -> None:
     """Join this machine to a fleet.
 
-    In the foreground. Asks for the token on standard input. With --allow alone nothing is joined.
+    In the foreground. Asks for the token on standard input. With --allow or --hours alone nothing
+    is joined; both stay until fleet leave.
     """
     from fleet.app import allowing, cluster
     from fleet.cli.view import say
     from fleet.errors import UserError
 
-    allowing.allow(allow or (), say)
+    allowing.allow(allow or (), say, hours=hours)
     if address is None:
-        if not allow:
+        if not allow and hours is None:
             raise UserError("fleet join: which head?", "fleet join 192.168.1.10")
         return
     token = read_token()
@@ -100,7 +106,7 @@ def read_token() -> str | None:
 def leave() -> None:
     """End the head, node or practice that runs here.
 
-    What --allow had allowed is taken back.
+    What --allow and --hours had said is taken back.
     """
     from fleet import wiring
     from fleet.app import allowing, cluster
@@ -109,9 +115,10 @@ def leave() -> None:
     left = cluster.leave(wiring.state_folder())
     if left:
         print("left: what fleet had started here is ended")
-    if allowing.disallow(say):
-        print("fleet may no longer set the wired limit of this Mac")
-    elif not left:
+    taken_back = allowing.disallow(say)
+    for line in taken_back:
+        print(line)
+    if not left and not taken_back:
         print("nothing of a fleet runs here")
 
 

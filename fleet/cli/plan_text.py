@@ -7,6 +7,8 @@ from dataclasses import asdict
 from fleet.cli.view import varied_settings
 from fleet.model.experiment import Experiment
 from fleet.model.gates import Gates
+from fleet.model.trial import Trial
+from fleet.plan.controls import LEAST_BLOCKS
 from fleet.plan.expand import MachinePlan, Plan
 from fleet.units import GIB, show_bytes, show_count, show_span
 
@@ -19,8 +21,9 @@ def plan_lines(plan: Plan) -> list[str]:
     if experiment.why:
         lines.append(f"  {experiment.why.strip()}")
     lines += [_machine_line(machine, plan) for machine in plan.machines]
-    lines += [f"  {change}" for change in plan.limits]
+    lines += [f"  {change}" for change in (*plan.limits, *plan.restarts)]
     lines += _canary_lines(plan)
+    lines += _control_lines(plan)
     lines += _gate_lines(experiment)
     lines += [f"  warning: {warning}" for warning in plan.warnings]
     left_out = [f"  left out: {left}" for left in plan.left_out]
@@ -59,9 +62,9 @@ def _machine_line(planned: MachinePlan, plan: Plan) -> str:
         f"pulls {p.model}" + (f" ({show_bytes(p.size_bytes)})" if p.size_bytes else "")
         for p in planned.pulls
     )
-    return f"  {machine.name:<14} {_hardware(planned)}{limit}   {what}" + (
-        f"   {pulls}" if pulls else ""
-    )
+    hours = f"only {machine.hours}" if machine.hours else ""
+    told = (f"{machine.name:<14} {_hardware(planned)}{limit}", what, hours, pulls)
+    return "  " + "   ".join(filter(None, told))
 
 
 def _canary_lines(plan: Plan) -> list[str]:
@@ -92,6 +95,23 @@ def _gate_lines(experiment: Experiment) -> list[str]:
     return [f"  gates: {rule}: {does[rule.policy]}"]
 
 
+def _control_lines(plan: Plan) -> list[str]:
+    """Their time is in that of each machine already."""
+    pairs = plan.controls()
+    if not pairs:
+        return []
+    cells = dict.fromkeys(" ".join((t.model, t.job.name, _varied(t))).strip() for t in pairs)
+    few = plan.repeats.most < LEAST_BLOCKS
+    return [
+        f"  with a control, twice more in each block: {', '.join(cells)}"
+        + (f"; below {LEAST_BLOCKS} repeats it gives no noise floor" if few else "")
+    ]
+
+
+def _varied(trial: Trial) -> str:
+    return " ".join(f"{key}={value}" for key, value in varied_settings(trial).items())
+
+
 def _hardware(planned: MachinePlan) -> str:
     fingerprint = planned.machine.fingerprint
     cores, memory = fingerprint.get("gpu_cores"), fingerprint.get("memory_gb")
@@ -110,10 +130,10 @@ def order_lines(plan: Plan) -> list[str]:
         first = [trial for trial in machine.trials if trial.block == machine.trials[0].block]
         lines.append(f"  {machine.machine.name}, first block of {plan.repeats.most}:")
         for trial in first:
-            settings = " ".join(f"{k}={v}" for k, v in varied_settings(trial).items())
             points = ", ".join(point.name(trial.job.name) for point in trial.job.points)
-            role = "canary" if trial.role == "canary" else ""
-            what = "  ".join(part for part in (role, trial.model, points, settings) if part)
+            role = "canary" if trial.role == "canary" else f"control {trial.side}".strip()
+            parts = (role if trial.role != "measure" else "", trial.model, points, _varied(trial))
+            what = "  ".join(part for part in parts if part)
             lines.append(f"    {what}   about {show_span(trial.estimate_s)}")
     return lines
 
@@ -130,6 +150,7 @@ def as_data(plan: Plan) -> dict[str, object]:
                 "machine": m.machine.name,
                 "machine_id": m.machine.machine_id,
                 "estimate_s": m.estimate_s,
+                "hours": str(m.machine.hours) if m.machine.hours else None,
                 "disk_bytes": m.disk_bytes,
                 "pulls": [{"model": p.model, "size_bytes": p.size_bytes} for p in m.pulls],
                 "trials": [
@@ -149,6 +170,7 @@ def as_data(plan: Plan) -> dict[str, object]:
             for m in plan.machines
         ],
         "limits": [asdict(change) | {"change_mb": change.change_mb} for change in plan.limits],
+        "restarts": list(plan.restarts),
         "warnings": [str(warning) for warning in plan.warnings],
         "left_out": [str(left) for left in plan.left_out],
         "refusals": list(plan.refusals),

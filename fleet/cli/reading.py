@@ -219,6 +219,10 @@ def _look_here(json: bool) -> None:
         options.print_json(found)
         return
     facts = found.pop("facts")
+    found |= {
+        "allowed": ", ".join(found["allowed"]) or "nothing of yours is restarted or changed",
+        "hours": found["hours"] or "any",
+    }
     rows = [(name, _text(fact["value"]), fact["source"]) for name, fact in facts.items()]
     print("\n".join([*(f"{name}: {value}" for name, value in found.items()), ""]))
     print("\n".join(aligned(("fact", "value", "source, and why unknown"), rows)))

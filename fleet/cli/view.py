@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fleet.model.event import Event, Failed, Finished, Lost, Said, Started
+from fleet.model.event import Event, Failed, Finished, Held, Lost, Said, Started
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Trial
 from fleet.units import show_number, show_span
@@ -73,6 +73,8 @@ class Lane:
             self.lost = event.what
         elif isinstance(event, Said):
             self.now = event.text
+        elif isinstance(event, Held):
+            self.now = event.why
 
     def drop(self, trials: int) -> None:
         share = trials / self.waiting if self.waiting else 0.0
@@ -143,6 +145,8 @@ class PlainTalk:
             return f"{name}: {cell_text(trial)}  {event_text(event.result)}{left}"
         if isinstance(event, Said):
             return f"{name}: {event.text}"
+        if isinstance(event, Held):
+            return f"{name}: {event.why}"
         if isinstance(event, Failed):
             return f"{name}: {event.what}  {event.mend}".rstrip()
         return f"{name}: lost: {event.what}" if isinstance(event, Lost) else ""

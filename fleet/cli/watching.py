@@ -86,9 +86,8 @@ def _how(status: SubmissionStatus) -> str:
 def _row_text(row: StateRow) -> str:
     since = show_span(max(time.time() - row.changed_unix_s, 0))
     if row.state in ("queued", "running"):
-        if row.reason:  # which says since when
-            return f"{show_span(row.estimate_s)} to go: {row.example.strip()}   {row.reason}"
-        return f"{show_span(row.estimate_s)} to go, since {since}: {row.example}"
+        to_go = f"{show_span(row.estimate_s)} to go, since {since}: "
+        return to_go + (f"{row.reason}   {row.example}" if row.reason else row.example)
     return f"{since} ago" + (f"   {row.reason}" if row.reason else "")
 
 

@@ -13,6 +13,9 @@ from fleet.model.likeness import HARDWARE_AXES
 SPILL_SHOWN = 0.005
 """Of the model on the CPU: below half a per cent it is rounding."""
 
+LIMITS = ("wired_limit_mb", "gpu_limit_mb")
+"""Axes on which a side is a limit, not an owner."""
+
 LOW_POWER = "low"
 SETUP = (
     ("num_ctx", "num_ctx"),
@@ -33,7 +36,7 @@ def probable_cause(baseline: Side, side: Side, verdict: Word, axis: str) -> str:
     slow, quick = (baseline, side) if verdict == "faster" else (side, baseline)
     of_whom = "" if slow is side else f" of {slow.name}"
     return (
-        _spill(slow, quick, of_whom)
+        _spill(slow, quick, f" under {slow.name}" if of_whom and axis in LIMITS else of_whom)
         or _heat(slow, quick, of_whom)
         or _power(slow, quick, of_whom)
         or _setup(baseline, side, axis)
@@ -44,7 +47,7 @@ def _spill(slow: Side, quick: Side, of_whom: str) -> str:
     share, other = slow.cpu_share or 0.0, quick.cpu_share or 0.0
     if not slow.has("spilled") or share < SPILL_SHOWN or share <= other:
         return ""
-    return f"{show_percent(share)} of the model{of_whom} ran on the CPU"
+    return f"{show_percent(share)} of the model ran on the CPU{of_whom}"
 
 
 def _heat(slow: Side, quick: Side, of_whom: str) -> str:

@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from fleet.compare.axes import natural
+from fleet.compare.controls import control_lines
 from fleet.compare.designs import NEEDED
+from fleet.compare.explanations import LEGEND
 from fleet.compare.outcome import Group, Line, SpeaksOf
 from fleet.compare.sides import Bout
 from fleet.compare.variants import Variant
@@ -33,6 +35,9 @@ def closing_lines(groups: Sequence[Group], across: bool) -> tuple[str, ...]:
             "measured one after the other, not in turn: "
             "whatever else changed meanwhile counts into the ratio"
         )
+    found += control_lines([control for group in groups for control in group.controls])
+    if any(line.explanation is not None for line in lines):
+        found.append(LEGEND)
     if any(line.too_few for line in lines):
         found.append(f"too few trials for a verdict: {NEEDED}")
     return tuple(filter(None, found))

@@ -12,14 +12,20 @@ from fleet.compare import estimates
 from fleet.compare.axes import Metric, check_fact, check_metric
 from fleet.compare.causes import probable_cause
 from fleet.compare.closing import closing_lines, kept_apart, left_out, nothing, speaks_of
+from fleet.compare.controls import Control, controls
 from fleet.compare.designs import Contrast, Floors, contrast, no_floors
 from fleet.compare.differences import Differences, differences
 from fleet.compare.estimates import SAME_WITHIN
+from fleet.compare.explanations import explanation
 from fleet.compare.naming import check_apart, is_called, of_sides, side_names
 from fleet.compare.outcome import Comparison, Group, Line
+from fleet.compare.reader import has_reason, rows
 from fleet.compare.sides import Bout, Side, bouts, is_across
 from fleet.compare.variants import TOO_SHORT, read_variants
 from fleet.compare.verdict import show_percent, verdict
+from fleet.compare.views import question
+from fleet.errors import OutOfMemory
+from fleet.model.likeness import HARDWARE_AXES
 from fleet.units import show_count
 
 
@@ -67,11 +73,22 @@ def compare(
         speaks_of=speaks_of(groups, across),
         family=max((family for _, family in judged), default=0),
         same_within=same_within,
-        footer=closing_lines(groups, across),
+        footer=(*closing_lines(groups, across), *_did_not_fit(con, by, experiment)),
         refused=tuple(dict.fromkeys(fact for each in rounds for fact in each.refused())),
         kept_apart=kept_apart(found),
         requests_left_out=left_out(found),
     )
+
+
+def _did_not_fit(
+    con: duckdb.DuckDBPyConnection, axis: str, experiment: str | None
+) -> Iterator[str]:
+    """Of two machines: the models that have no speed on one, because they are too large for it."""
+    if axis not in HARDWARE_AXES or not has_reason(con, OutOfMemory.reason):
+        return
+    for row in rows(con, question("did_not_fit"), [experiment]):
+        ended = show_count(int(str(row["trials"])), "trial")
+        yield f"{row['model']} does not fit {row['machine']}: {ended} ended out of memory"
 
 
 def _baseline_first(bout: Bout, baseline: str | None, axis: str) -> Bout:
@@ -176,14 +193,16 @@ def _judged(
 ) -> Iterator[tuple[Group, int]]:
     """Verdicts, with p adjusted (Holm) over all that is printed together, and how many that is."""
     every = [each.contrasts(floors) for each in rounds]
+    works = [(each.bout, each.metric) for each in rounds]
+    checked = controls(works, floors, axis, same_within)
     tested = [c.estimate.p for cs in every for c in cs if c is not None and c.estimate is not None]
     adjusted = iter(estimates.holm(tested))
-    for each, contrasts in zip(rounds, every, strict=True):
+    for each, contrasts, control in zip(rounds, every, checked, strict=True):
         lines = [_sustained(each, 0)]
         for index, found in enumerate(contrasts):
             p = next(adjusted) if found is not None and found.estimate is not None else None
             lines.append(_judged_line(each, index, found, p, len(tested), axis, same_within))
-        yield _group(each, lines), len(tested)
+        yield _group(each, lines, control), len(tested)
 
 
 def _sustained(each: _Round, index: int) -> Line:
@@ -233,6 +252,7 @@ def _judged_line(
         p_adjusted=p,
         verdict=said.word,
         cause=cause,
+        explanation=explanation(sides[0], sides[index + 1], each.metric, seen, said.word, axis),
         reasons=(*said_so, *line.reasons, *listed),
     )
 
@@ -245,7 +265,7 @@ def _beside(found: Contrast) -> Iterator[str]:
         yield f"{show_count(found.unpaired, 'trial')} left unpaired"
 
 
-def _group(each: _Round, lines: Sequence[Line]) -> Group:
+def _group(each: _Round, lines: Sequence[Line], control: tuple[Control, ...]) -> Group:
     bout = each.bout
     return Group(
         metric=each.metric.name,
@@ -256,5 +276,6 @@ def _group(each: _Round, lines: Sequence[Line]) -> Group:
         machine=bout.machine,
         settings=bout.settings,
         sustained=each.sustained,
+        controls=control,
         lines=tuple(lines),
     )

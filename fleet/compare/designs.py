@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -31,16 +31,34 @@ NEEDED = (
 
 
 class Floor(Protocol):
-    """What `fleet noise` found of one machine and metric."""
+    """What an A/A run found of one machine and metric: `fleet.compare.noise.NoiseFloor`."""
 
     @property
     def sd_log(self) -> float:
         """Standard deviation of the logarithms of equal trials."""
         ...
 
+    @property
+    def ratio(self) -> float:
+        """Of the two sides, with its interval; nothing differs, so it should be 1."""
+        ...
 
-Floors = Mapping[tuple[str, str], Floor]
-"""By machine id and metric."""
+    @property
+    def ratio_low(self) -> float: ...
+    @property
+    def ratio_high(self) -> float: ...
+    @property
+    def p(self) -> float: ...
+    @property
+    def n(self) -> int: ...
+    @property
+    def settings(self) -> str: ...
+
+
+FloorKey = tuple[str, ...]
+"""Machine id and metric; of an experiment's own control also what `floor_key` adds."""
+
+Floors = Mapping[FloorKey, Floor]
 
 NO_FLOORS: Floors = {}
 
@@ -78,9 +96,8 @@ def contrast(
     several machines a side only the spread between trials counts, which more trials narrow.
     """
     a, b = baseline.values(metric, sustained), side.values(metric, sustained)
-    machines = (*baseline.machines, *side.machines)
-    known = [floor for m in machines if (floor := _floor(floors, m, metric)) is not None]
-    floor = max(known, default=None)
+    known = _floors(floors, metric, baseline, side)
+    floor = max((sd_log for of_side in known for sd_log in of_side.values()), default=0.0) or None
     one_machine = baseline.machines == side.machines and len(side.machines) == 1
     if one_machine and _in_blocks(baseline, side):
         return _paired(a, b, floor)
@@ -88,7 +105,7 @@ def contrast(
         pair = (floor or 0.0, floor or 0.0)
         found = estimates.welch([x for _, _, x in a], [x for _, _, x in b], floors=pair)
         return _made("one after the other", found, floor, len(a), len(b))
-    return _across(a, b, metric, floors, floor, of_kinds)
+    return _across(a, b, known, floor, of_kinds)
 
 
 def _in_blocks(baseline: Side, side: Side) -> bool:
@@ -116,13 +133,12 @@ def _paired(a: list[Value], b: list[Value], floor: float | None) -> Contrast:
 def _across(
     a: list[Value],
     b: list[Value],
-    metric: Metric,
-    floors: Floors,
+    floors: Sequence[Mapping[str, float]],
     floor: float | None,
     of_kinds: bool,
 ) -> Contrast:
     sides = [_by_machine(a), _by_machine(b)]
-    own = tuple([_floor(floors, m, metric) or 0.0 for m in side] for side in sides)
+    own = [[known[m] for m in side] for side, known in zip(sides, floors, strict=True)]
     values = [list(side.values()) for side in sides]
     if of_kinds and min(map(len, sides)) > 1:
         found = estimates.kinds_of_machines(values[0], values[1], floors=(own[0], own[1]))
@@ -168,6 +184,21 @@ def _mean(values: list[float]) -> float:
     return math.exp(math.fsum(map(math.log, values)) / len(values))
 
 
-def _floor(floors: Floors, machine_id: str, metric: Metric) -> float | None:
-    found = floors.get((machine_id, metric.name))
-    return None if found is None else found.sd_log
+def floor_key(side: Side, machine_id: str, metric: Metric) -> FloorKey:
+    """Of the control that was measured beside this very side."""
+    row = side.variants[0].row
+    work = (str(row.get(name)) for name in ("experiment", "session", "model", "job", "point"))
+    return (machine_id, metric.name, *work)
+
+
+def _floors(floors: Floors, metric: Metric, *sides: Side) -> list[dict[str, float]]:
+    """Of each side by machine: that of its own control, else the machine's last; else 0."""
+    if not floors:
+        return [dict.fromkeys(side.machines, 0.0) for side in sides]
+    found = []
+    for side in sides:
+        own = {m: floors.get(floor_key(side, m, metric)) for m in side.machines}
+        last = {m: floors.get((m, metric.name)) for m in side.machines}
+        best = {m: own[m] or last[m] for m in side.machines}
+        found.append({m: 0.0 if known is None else known.sd_log for m, known in best.items()})
+    return found

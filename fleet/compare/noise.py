@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import TypeVar
 
 import duckdb
 
+from fleet.compare.designs import FloorKey
 from fleet.compare.estimates import CONFIDENCE, Estimate, holm, paired, t_quantile, welch
 from fleet.compare.reader import Row, add_views, has_role, rows
 from fleet.compare.views import question
+
+Key = TypeVar("Key", bound=tuple[str, ...])
 
 METRICS = {"prefill": "prefill_tokens_per_s", "decode": "decode_tokens_per_s"}
 
@@ -44,6 +48,8 @@ class NoiseFloor:
     p: float
     why: str = ""
     """What may lie behind a ratio off 1, as far as the trials themselves show it."""
+    settings: str = ""
+    """Of the cell that was measured twice, where a whole run is asked."""
 
     def could_see(self, repeats: int) -> float:
         """Smallest relative difference seen in 80 % of comparisons, so many trials a side."""
@@ -76,22 +82,29 @@ class NoiseRun:
     digest: str
     engine_version: str
     metric: str
+    control: bool
+    """Beside the cells of an experiment, not a run by itself."""
     last_at: datetime | None = None
     trials: list[NoiseTrial] = field(default_factory=list)
 
     def floor(self) -> NoiseFloor | None:
         """None below LEAST_TRIALS, or below two whole blocks."""
-        return noise_floor(self.trials)
+        found = noise_floor(self.trials)
+        return None if found is None else replace(found, settings=self.settings)
+
+    @property
+    def key(self) -> FloorKey:
+        """As `designs.floor_key` looks for it."""
+        if not self.control:
+            return self.machine_id, self.metric
+        work = (self.experiment, str(self.session), self.model, self.job, self.point)
+        return (self.machine_id, self.metric, *work)
 
 
-def noise_floors(con: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], NoiseFloor]:
-    """By (machine id, metric), from the latest run of each machine that is long enough."""
-    latest: dict[tuple[str, str], NoiseFloor] = {}
-    for run in noise_runs(con):
-        found = run.floor()
-        if found is not None:
-            latest[run.machine_id, run.metric] = found
-    return latest
+def noise_floors(con: duckdb.DuckDBPyConnection) -> dict[FloorKey, NoiseFloor]:
+    """The latest long enough run of each machine, and each control for its own experiment."""
+    floors = ((run.key, run.floor()) for run in noise_runs(con))
+    return {key: floor for key, floor in floors if floor is not None}
 
 
 def noise_runs(
@@ -133,7 +146,7 @@ def noise_floor(trials: Sequence[NoiseTrial]) -> NoiseFloor | None:
     )
 
 
-def untrusted(floors: Mapping[tuple[str, str], NoiseFloor]) -> set[tuple[str, str]]:
+def untrusted(floors: Mapping[Key, NoiseFloor]) -> set[Key]:
     """Those whose two sides differ although nothing does.
 
     Of many 95 % intervals some miss 1 by chance alone, so the alarm is held at 5 % for all of
@@ -195,7 +208,7 @@ def _fraction(a: float, x: float) -> float:
 
 def _add(runs: dict[tuple[object, ...], NoiseRun], row: Row, metric: str, column: str) -> None:
     names = ("experiment", "session", "machine_id", "machine", "model", "job", "point")
-    told = {name: row[name] for name in (*names, "settings", "digest", "engine_version")}
+    told = {name: row[name] for name in (*names, "settings", "digest", "engine_version", "control")}
     key = (*told.values(), metric)
     run = runs.setdefault(key, NoiseRun(**told, metric=metric))  # type: ignore[arg-type]
     at = row["started_at"]

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from fleet.compare.controls import Control
 from fleet.compare.designs import Design
 from fleet.compare.estimates import SAME_WITHIN, Estimate
+from fleet.compare.explanations import Explanation
 from fleet.compare.verdict import Word
 
 SpeaksOf = Literal["one machine", "each machine by itself", "these machines", "kinds of machines"]
@@ -40,6 +42,8 @@ class Line:
     verdict: Word | None = None
     cause: str = ""
     """The probable one, where the data shows it."""
+    explanation: Explanation | None = None
+    """Of two machines: whether memory, bandwidth or cores agree with the ratio."""
     too_few: bool = False
     """No estimate for want of trials."""
     reasons: tuple[str, ...] = ()
@@ -58,6 +62,8 @@ class Group:
     settings: str
     sustained: bool = False
     """Some trial throttled, so every trial speaks by its speed after heat has set in."""
+    controls: tuple[Control, ...] = ()
+    """The baseline's cell against itself, where the experiment asked for it."""
     lines: tuple[Line, ...]
 
     @property

@@ -80,6 +80,11 @@ def has_role(con: duckdb.DuckDBPyConnection, role: str) -> bool:
     return bool(rows(con, "select 1 from raw_trials where role = ? limit 1", [role]))
 
 
+def has_reason(con: duckdb.DuckDBPyConnection, reason: str) -> bool:
+    """Whether any attempt failed for this; told as fast."""
+    return bool(rows(con, "select 1 from raw_trials where reason = ? limit 1", [reason]))
+
+
 def add_views(con: duckdb.DuckDBPyConnection, *views: str) -> None:
     """Those that were left out when the store was opened, where they are needed after all."""
     con.execute(fill_views(RAW, views))

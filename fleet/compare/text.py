@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 
 from fleet.compare.outcome import Comparison, Group, Line
@@ -28,9 +28,20 @@ def comparison_lines(comparison: Comparison) -> list[str]:
     lines: list[str] = []
     for group in comparison.groups:
         lines += [*([""] if lines else []), _headline(group, comparison.by, shared)]
-        lines += aligned((), [_cells(line, group.unit) for line in group.lines[1:]], indent="  ")
+        lines += _sides(group)
+        lines += [f"  {control}" for control in group.controls]
     footer = _footer(comparison, shared)
     return [*lines, *([""] if footer else []), *footer]
+
+
+def _sides(group: Group) -> Iterator[str]:
+    """A row for each side, and below it what may explain its ratio."""
+    sides = group.lines[1:]
+    rows = aligned((), [_cells(line, group.unit) for line in sides], indent="  ")
+    for line, row in zip(sides, rows, strict=True):
+        yield row
+        if words := _explained(line):
+            yield f"    {words}"
 
 
 COMPARISON_TITLES = ("", "median", "ratio", "95 % interval", "n", "verdict", "")
@@ -44,9 +55,12 @@ def comparison_markdown(comparison: Comparison) -> list[str]:
         lines += [f"**{escape(_subject(group, shared))}**", ""]
         rows = [_cells(line, group.unit) for line in group.lines]
         rows[0][5] = "baseline"
+        for row, line in zip(rows, group.lines, strict=True):
+            row[6] = "; ".join(filter(None, (row[6], _explained(line))))
         rows = [[*row[:4], row[4].removeprefix("n "), *row[5:]] for row in rows]
         rows = [list(map(escape, row)) for row in rows]
         lines += [*markdown(COMPARISON_TITLES, rows), ""]
+        lines += [part for each in group.controls for part in (escape(str(each)), "")]
     lines += [f"{escape(line)}  " for line in _footer(comparison, shared)]
     return lines
 
@@ -189,6 +203,10 @@ def _reasons(line: Line, unit: str) -> list[str]:
         speeds = f"burst {show_number(line.burst)}, sustained {show_number(line.sustained)} {unit}"
         heat = f"{heat}: {speeds}"
     return [heat, *line.reasons]
+
+
+def _explained(line: Line) -> str:
+    return "" if line.explanation is None else line.explanation.words
 
 
 def _value(line: Line, unit: str) -> str:

@@ -38,6 +38,8 @@ TOO_SHORT = {"too short for a rate", "not reported"}
 
 MADE = {
     "date": "started_at::date::varchar",
+    # in force while it was measured, else as found
+    "gpu_limit_mb": "coalesce(gpu_limit_effective_mb, gpu_limit_mb)",
     **{fact: _in_force(fact, variable) for fact, variable in ENVIRONMENT_FACTS.items()},
 }
 """Columns that `speeds` has not, as SQL over those it has."""

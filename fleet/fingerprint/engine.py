@@ -9,10 +9,12 @@ from pathlib import Path
 from fleet.errors import TrialError
 from fleet.fingerprint.facts import ask, facts
 from fleet.fingerprint.gpu_limit import expected_gpu_limit_mb
+from fleet.fingerprint.run_as import of_these, run_as_fact, servers
 from fleet.model.machine import EngineFacts, Fact
 from fleet.ports import Commands
 from fleet.readers.metal import parse_llama_cpp
 from fleet.readers.ollama_log import ServeLog, parse_serve_log
+from fleet.readers.run_as import RunAs
 from fleet.readers.sysctl import parse_sysctl
 from fleet.readers.text import whole
 from fleet.units import GIB
@@ -49,10 +51,14 @@ class EngineProbe:
         is_its: Callable[[Mapping[str, str]], bool],
         home: Path,
         system: str,
+        run_as: Callable[[], RunAs] | None = None,
     ) -> None:
-        """`is_its`: whether a process with this environment is the server of this engine."""
+        """`is_its`: whether a process with this environment is the server of this engine.
+
+        `run_as`: how an Ollama is run; None: not asked.
+        """
         self._commands, self._engine, self._is_its = commands, engine, is_its
-        self._home, self._system = home, system
+        self._home, self._system, self._run_as = home, system, run_as
 
     def available(self) -> bool:
         return True
@@ -66,7 +72,8 @@ class EngineProbe:
         known = facts("engine", {"engine": told.kind, "engine_version": told.version})
         if told.kind != "ollama":
             return known
-        return [*known, *self._ollama(told)]
+        kept = run_as_fact(self._run_as()) if self._run_as else []
+        return [*known, *self._ollama(told), *kept]
 
     def _ollama(self, told: EngineFacts) -> list[Fact]:
         if self._system != "darwin":
@@ -121,18 +128,10 @@ class EngineProbe:
 
 def process_environment(
     commands: Commands, is_its: Callable[[Mapping[str, str]], bool]
-) -> dict[str, str] | None:
+) -> Mapping[str, str] | None:
     """Variables of the running server; None where there is none, or another user's."""
-    for pid in ask(commands, "pgrep", "-x", "ollama").text.split():
-        argv = (commands.read(f"/proc/{pid}/cmdline") or "").split("\0")
-        told = commands.read(f"/proc/{pid}/environ")
-        if "serve" not in argv or not told:
-            continue
-        lines = (line.partition("=") for line in told.split("\0") if "=" in line)
-        environment = {name: value for name, _, value in lines}
-        if is_its(environment):
-            return environment
-    return None
+    found = of_these(servers(commands), is_its)
+    return None if found is None else found.environment
 
 
 def _shown(source: str, environment: Mapping[str, str]) -> list[Fact]:

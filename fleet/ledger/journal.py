@@ -122,9 +122,14 @@ class Ledger:
     def running(self, attempt: Attempt) -> None:
         self._set((attempt.trial.trial_id,), "running", fence=attempt.fence)
 
-    def held(self, trial_id: str, why: str) -> None:
-        """It waits on its machine, which says why; when it begins, that is gone."""
-        self._set((trial_id,), "queued", why)
+    def held(self, attempt: Attempt, why: str) -> None:
+        """It waits, for this reason, from now on."""
+        with self._transaction():
+            self._db.execute(
+                "update trials set reason = ?, changed_unix_s = ?"
+                " where trial_id = ? and state = 'queued'",
+                (why, time.time(), attempt.trial.trial_id),
+            )
 
     def finished(self, result: TrialResult) -> None:
         state = {"ok": "done", "failed": "failed", "cancelled": "cancelled"}[result.outcome]

@@ -27,8 +27,15 @@ class Said:
 
     machine_id: str
     text: str
-    holds: str = ""
-    """Id of the trial that cannot begin meanwhile, where there is one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A trial that waits for its machine; `why` says until when as well, where that is known."""
+
+    machine_id: str
+    attempt: Attempt
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,4 +63,4 @@ class Lost:
     what: str
 
 
-Event = Started | Finished | Said | Prepared | Failed | Lost
+Event = Started | Finished | Said | Held | Prepared | Failed | Lost

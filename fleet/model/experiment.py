@@ -166,6 +166,9 @@ class Experiment(Noun):
     canary: Literal["on", "off"] | None = None
     """The same small trial at the start, between blocks and at the end of each machine, to see
     whether it drifts. Left out: on from 3 repeats on, off for model names on the command line."""
+    control: Literal["on", "off"] = "off"
+    """In each block also measure the baseline cell of each model and job twice more, as an A/A
+    pair: the comparison then stands on the noise of those hours and tells what the pair gave."""
     cool_down: CoolDown | None = None
     """Before each trial wait until the machine is cool; {} takes the usual bounds."""
     gates: Policy | Gates = "wait"
@@ -173,7 +176,8 @@ class Experiment(Noun):
     wait: hold each trial up to 10 minutes, then measure it under a label; strict: then fail;
     record: label only."""
     restart_engine: bool = False
-    """Restart the engine before each trial, where fleet may: its own, or by engine.restart."""
+    """Restart the engine before each trial, where fleet may: its own, by engine.restart, or on
+    machines that allow it (fleet join --allow restart-ollama)."""
     seed: int = Field(default=1, ge=0, lt=2**31)
     baseline: str | None = None
     """The side that others are compared with; left out: the first named."""

@@ -111,6 +111,8 @@ _ENVIRONMENT = frozenset({"engine_environment", *ENVIRONMENT_FACTS})
 IMPLIED: dict[str, frozenset[str]] = {
     **dict.fromkeys(HARDWARE_AXES, _MACHINE),
     "os": _MACHINE | {"os_version", "os_build"},
+    "memory_gb": frozenset({"gpu_memory_mb"}),
+    "gpu_limit_mb": frozenset({"wired_limit_mb"}),
     "os_version": frozenset({"os_build"}),
     "model": frozenset({"digest"}),
     "job": frozenset({"job_content", *COUNTS}),

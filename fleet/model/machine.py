@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from fleet.model.hours import Hours
 from fleet.model.job import Think
 
 FactValue = str | int | float | bool | None
@@ -147,6 +148,16 @@ class EngineFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EngineRestart:
+    """What fleet would type to start the engine of a machine anew, and why it may not."""
+
+    how: str = ""
+    """Empty: it is fleet's own, or nobody knows."""
+    refusal: str = ""
+    """Empty: it may."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
     """One machine as found at this moment."""
 
@@ -161,6 +172,17 @@ class Machine:
     settable: Mapping[str, str] = field(default_factory=dict)
     """Kinds of setting (`wired-limit`, `engine-environment`): empty where fleet may change them
     there, else why it may not."""
+    restart: EngineRestart = EngineRestart(
+        refusal="this worker does not say that it can restart it"
+    )
+    hours: Hours | None = None
+    """Trials begin only within these, by the machine's own clock; None: at any hour."""
+    minute_of_day: int = 0
+    """By the machine's own clock, at this moment."""
+
+    def within_s(self, span_s: float) -> float:
+        """Seconds of the next `span_s` in which trials may begin."""
+        return self.hours.within_s(self.minute_of_day, span_s) if self.hours else span_s
 
     def model(self, name: str) -> ModelFacts | None:
         wanted = full_model_name(name)

@@ -29,7 +29,7 @@ BYTES_PER_PARAMETER = 0.65
 UNKNOWN_SIZE_BYTES = 5e9
 EMBEDDED_SIZE_BYTES = 8e6
 """The embedded engine has only tiny generated models."""
-ACTIVE_SHARE = {"gpt-oss:20b": 0.25, "gpt-oss:120b": 0.1}
+ACTIVE_SHARE = {"gpt-oss:20b": 0.25, "gpt-oss:120b": 0.1, "qwen3-coder-next:q8_0": 0.05}
 """Part of the weights read per token, rounded up; `30b-a3b` in a name says it too."""
 TEMPLATE_TOKENS = 100
 SAMPLE_TOKENS = 100

@@ -11,14 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fleet.errors import PlanRefused
-from fleet.model.experiment import Experiment, OllamaEngine, Repeats, Request
+from fleet.model.experiment import Experiment, Repeats, Request
 from fleet.model.machine import Machine
 from fleet.model.settings import Settings, Value
 from fleet.model.trial import Role, Trial, show_settings, trial_id
-from fleet.plan import canaries
+from fleet.plan import canaries, controls
 from fleet.plan.estimate import idle_s, prior_s, rest_s
 from fleet.plan.gated import refused_gates
 from fleet.plan.limits import LimitChange, limit_changes, refused_settings
+from fleet.plan.restarts import refused_restarts, restarts
 from fleet.plan.selection import asked, narrow
 from fleet.plan.unfit import LeftOut as LeftOut
 from fleet.plan.unfit import (
@@ -28,6 +29,7 @@ from fleet.plan.unfit import (
     known_sizes,
     silent_machine,
     skipped_for,
+    spill_of,
     spilling,
 )
 from fleet.units import show_bytes
@@ -92,6 +94,8 @@ class Plan:
     """Why this may be planned, but not submitted."""
     limits: tuple[LimitChange, ...] = ()
     """What each wired limit asked for means on each machine."""
+    restarts: tuple[str, ...] = ()
+    """What is typed on each machine before each trial, where its own Ollama is started anew."""
 
     @property
     def estimate_s(self) -> float:
@@ -106,6 +110,11 @@ class Plan:
     def trials(self) -> Iterator[Trial]:
         for machine in self.machines:
             yield from machine.trials
+
+    def controls(self) -> list[Trial]:
+        """Of the A/A pairs beside what is measured; a run that is all A/A has none."""
+        measured = self.request.role == "measure"
+        return [trial for trial in self.trials() if measured and trial.role == "noise"]
 
     def canaries(self) -> list[Trial]:
         return [trial for trial in self.trials() if trial.role == "canary"]
@@ -167,12 +176,10 @@ def expand(
     ready = [machine for machine in wanted.machines if machine.engine is not None]
     silent = [silent_machine(machine) for machine in wanted.machines if machine.engine is None]
     shapes, too_long = fitting_shapes(wanted)
-    spills = spilling(ready, schedule.sizes)
+    spills = spilling(ready, schedule.sizes, wanted.combinations)
     skipped = spills if skip_unfit else {}
     plans = [
-        _machine_plan(
-            schedule, machine, [s for s in shapes if (machine.machine_id, s.model) not in skipped]
-        )
+        _machine_plan(schedule, machine, [s for s in shapes if spill_of(machine, s) not in skipped])
         for machine in ready
     ]
     plans = [plan for plan in plans if plan.trials]
@@ -185,11 +192,12 @@ def expand(
         warnings=(*(() if skip_unfit else spills.values()), *_full_disks(plans)),
         refusals=(
             *refused_settings(wanted.combinations, ready, request.experiment.below_default),
-            *_refused_restart(request.experiment),
+            *refused_restarts(request.experiment, ready),
             *refused_gates(request.experiment, ready),
             *_nothing_left(plans),
         ),
         limits=tuple(limit_changes(wanted.combinations, ready)),
+        restarts=tuple(restarts(request.experiment, ready)),
     )
 
 
@@ -221,7 +229,10 @@ def _machine_plan(schedule: _Schedule, machine: Machine, shapes: Sequence[Shape]
 
 
 def _steps(schedule: _Schedule, machine: Machine, shapes: Sequence[Shape]) -> Iterator[_Step]:
-    """Every cell once in each block, or in an A/A run twice; canaries around the blocks."""
+    """Every cell once in each block, or in an A/A run twice; canaries around the blocks.
+
+    A control adds an A/A pair of each baseline cell.
+    """
     canary = canaries.shape(shapes) if _has_canaries(schedule) else None
     for block in range(schedule.repeats.most):
         if canary is not None:
@@ -242,10 +253,13 @@ def _shuffled(
     schedule: _Schedule, machine: Machine, block: int, shapes: Sequence[Shape]
 ) -> Sequence[_Step]:
     seed = f"{schedule.request.experiment.seed} {machine.machine_id} {schedule.session} {block}"
-    role = schedule.request.role
-    sides = ("a", "b") if role == "noise" else ("",)
-    order = [
-        _Step(shape=shape, block=block, role=role, side=side) for shape in shapes for side in sides
+    request = schedule.request
+    pairs: Sequence[Shape] = shapes if request.role == "noise" else ()
+    order = [_Step(shape=s, block=block) for s in shapes if request.role == "measure"]
+    if controls.wanted(request):
+        pairs = controls.baseline_shapes(request.experiment, shapes)
+    order += [
+        _Step(shape=s, block=block, role="noise", side=side) for s in pairs for side in ("a", "b")
     ]
     random.Random(seed).shuffle(order)
     return order
@@ -317,17 +331,6 @@ def _full_disks(plans: Sequence[MachinePlan]) -> Iterator[PlanWarning]:
             )
             words = f"{needed} to pull, {free} of disk free"
             yield PlanWarning(machine=plan.machine.name, model="", what=words)
-
-
-def _refused_restart(experiment: Experiment) -> Iterator[str]:
-    """What the user started, only the user's own command may restart."""
-    engine = experiment.engine
-    if experiment.restart_engine and isinstance(engine, OllamaEngine) and not engine.restart:
-        yield (
-            "restart_engine: fleet restarts only an engine that it started itself, and Ollama was "
-            "started by you; leave it out, or give the command: "
-            "engine: {kind: ollama, restart: [systemctl, restart, ollama]}"
-        )
 
 
 def _nothing_left(plans: Sequence[MachinePlan]) -> tuple[str, ...]:

@@ -78,6 +78,14 @@ def default_limit_mb(machine: Machine) -> int | None:
     return int(expected) if isinstance(expected, (int, float)) else None
 
 
+def limit_asked_bytes(machine: Machine, asked: Value | None) -> int | None:
+    """What the GPU may use under this `wired_limit_mb`; None asked: as it is now."""
+    if asked is None or machine.fingerprint.get("os") != "darwin":
+        return machine.gpu_memory_bytes()
+    limit_mb = default_limit_mb(machine) if asked in ("default", 0) else int(asked)
+    return None if limit_mb is None else limit_mb * MIB
+
+
 def refused_settings(
     combinations: Sequence[Mapping[str, Value]],
     machines: Sequence[Machine],

@@ -117,16 +117,26 @@ def remaining(plan: Plan, past: Iterable[PastAttempt], *, missing_only: bool = F
     return Remaining(attempts=attempts, finished=total, redo=tuple(redo))
 
 
-def within(attempts: Mapping[str, Sequence[Attempt]], *, seconds: float) -> Within:
-    """Start no block that the estimate cannot end: each machine keeps whole blocks only."""
+def within(
+    attempts: Mapping[str, Sequence[Attempt]],
+    *,
+    seconds: float,
+    machines: Mapping[str, Machine] = {},
+) -> Within:
+    """Start no block that the estimate cannot end: each machine keeps whole blocks only.
+
+    `machines`, by id: those that have hours measure only within them.
+    """
     kept: dict[str, tuple[Attempt, ...]] = {}
     left_out: list[LeftBlocks] = []
     for machine_id, queue in attempts.items():
-        whole, left = _fitting(queue, seconds)
+        machine = machines.get(machine_id)
+        mine = machine.within_s(seconds) if machine else seconds
+        whole, left = _fitting(queue, mine)
         if whole:
             kept[machine_id] = tuple(whole)
         if left:
-            left_out.append(_left_blocks(machine_id, left, seconds - _seconds(whole)))
+            left_out.append(_left_blocks(machine_id, left, mine - _seconds(whole)))
     return Within(kept=kept, left_out=tuple(left_out))
 
 

@@ -84,7 +84,9 @@ def stopped(
     lost: Collection[Cell] = (),
     begun: Mapping[str, int] = {},
 ) -> frozenset[str]:
-    """Ids among the waiting trials that are no longer wanted; of canaries and A/A runs, none.
+    """Ids among the waiting trials that are no longer wanted; of canaries none.
+
+    The A/A pair of a control goes with its cell; a run that is all A/A is measured whole.
 
     `widths`: by `Contrast.cells`, the widest ratio half-width as a fraction (0.021); a contrast
     without one is not known yet. `done_blocks`: by cell, blocks measured well. `lost`: cells
@@ -99,6 +101,9 @@ def stopped(
     ]
     still_open = frozenset().union(*open_contrasts)
 
+    waiting = list(waiting)
+    measured = {trial.cell() for trial in waiting if trial.role == "measure"}
+
     def ended(cell: Cell) -> bool:
         done = done_blocks.get(cell, 0)
         return done >= repeats.most or (done >= repeats.least and cell not in still_open)
@@ -106,7 +111,8 @@ def stopped(
     return frozenset(
         trial.trial_id
         for trial in waiting
-        if trial.role == "measure"
+        if trial.role != "canary"
+        and trial.cell() in measured
         and trial.block > begun.get(trial.machine_id, -1)
         and ended(trial.cell())
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fleet.model.job import CONTEXT_STEP, Job, Point
 from fleet.model.machine import Machine
 from fleet.model.settings import Value
+from fleet.plan.limits import limit_asked_bytes
 from fleet.plan.selection import Asked
 from fleet.units import show_bytes
 
@@ -19,11 +20,17 @@ class LeftOut:
     clause: str
     machine: str = ""
     model: str = ""
+    setting: str = ""
+    """`wired_limit_mb=65536` where only that combination is meant; empty: all of them."""
     job: str = ""
     point: str = ""
 
+    @property
+    def cell(self) -> str:
+        return _cell(self.model, self.setting)
+
     def __str__(self) -> str:
-        where = " ".join(filter(None, (self.machine, self.model, self.job)))
+        where = " ".join(filter(None, (self.machine, self.cell, self.job)))
         return f"{where}: {self.clause}" if where else self.clause
 
 
@@ -34,9 +41,15 @@ class PlanWarning:
     machine: str
     model: str
     what: str
+    setting: str = ""
 
     def __str__(self) -> str:
-        return f"{' '.join(filter(None, (self.machine, self.model)))}: {self.what}"
+        where = " ".join(filter(None, (self.machine, _cell(self.model, self.setting))))
+        return f"{where}: {self.what}"
+
+
+def _cell(model: str, setting: str) -> str:
+    return f"{model} with {setting}" if model and setting else model or setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,21 +113,37 @@ def known_sizes(models: Sequence[str], machines: Sequence[Machine]) -> dict[str,
     return {model: facts.size_bytes for model, facts in found if facts is not None}
 
 
+Spill = tuple[str, str, Value | None]
+"""Machine id, model, the wired limit asked for; None: the limit as it is."""
+
+
 def spilling(
-    machines: Sequence[Machine], sizes: Mapping[str, int]
-) -> dict[tuple[str, str], PlanWarning]:
-    """File size against GPU memory; a machine that tells no limit gets no warning."""
-    spills: dict[tuple[str, str], PlanWarning] = {}
+    machines: Sequence[Machine],
+    sizes: Mapping[str, int],
+    combinations: Sequence[Mapping[str, Value]] = ({},),
+) -> dict[Spill, PlanWarning]:
+    """File size against GPU memory under each limit asked for; of an unknown limit nothing."""
+    asked = dict.fromkeys(settings.get("wired_limit_mb") for settings in combinations)
+    spills: dict[Spill, PlanWarning] = {}
     for machine in machines:
-        limit = machine.gpu_memory_bytes()
         for model, known in sizes.items():
             size = _size_on(machine, model, known)
-            if limit is not None and size > limit:
-                words = f"{show_bytes(size - limit)} of {show_bytes(size)} would spill to the CPU"
-                spills[machine.machine_id, model] = PlanWarning(
-                    machine=machine.name, model=model, what=words
-                )
+            for setting in asked:
+                limit = limit_asked_bytes(machine, setting)
+                if limit is not None and size > limit:
+                    spills[machine.machine_id, model, setting] = PlanWarning(
+                        machine=machine.name,
+                        model=model,
+                        setting="" if setting is None else f"wired_limit_mb={setting}",
+                        what=f"{show_bytes(size - limit)} of {show_bytes(size)} "
+                        "would spill to the CPU",
+                    )
     return spills
+
+
+def spill_of(machine: Machine, shape: Shape) -> Spill:
+    """The key under which `spilling` tells of this cell."""
+    return machine.machine_id, shape.model, shape.settings.get("wired_limit_mb")
 
 
 def _size_on(machine: Machine, model: str, elsewhere: int) -> int:
@@ -124,4 +153,6 @@ def _size_on(machine: Machine, model: str, elsewhere: int) -> int:
 
 def skipped_for(warning: PlanWarning) -> LeftOut:
     """What a warning becomes where the user would rather leave it out."""
-    return LeftOut(machine=warning.machine, model=warning.model, clause=warning.what)
+    return LeftOut(
+        machine=warning.machine, model=warning.model, setting=warning.setting, clause=warning.what
+    )

@@ -23,7 +23,7 @@ from tests.builders_flow import until
 PROGRAMS = Path(__file__).with_name("programs.py")
 NAMES = (
     "uname", "sw_vers", "sysctl", "ioreg", "pmset", "notifyutil", "launchctl", "powermetrics",
-    "sudo", "visudo", "ollama",
+    "sudo", "visudo", "ollama", "systemctl", "osascript", "open", "pgrep", "lsof",
 )  # fmt: skip
 
 KERNEL = {
@@ -139,6 +139,33 @@ class FakeMac:
         finally:
             process.terminate()
             process.wait()
+
+    @contextmanager
+    def kept(self, kind: str) -> Iterator[str]:
+        """The owner's own, kept by what `kind` says and restarted by it alone; its address."""
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            host = f"127.0.0.1:{listener.getsockname()[1]}"
+        (self.folder / "owner.json").write_text(json.dumps({"kind": kind, "host": host}))
+        app = self.folder / "Ollama.app" / "Contents" / "MacOS" / "Ollama"
+        app.parent.mkdir(parents=True, exist_ok=True)
+        app.write_text(f"{self.bin}/ollama serve\nexit\n")
+        self._program("begin")
+        try:
+            until(lambda: _listens(host))
+            yield host
+        finally:
+            self._program("end")
+
+    def owners_pid(self) -> int | None:
+        """None while it is being started anew."""
+        with suppress(FileNotFoundError, ValueError):
+            return int((self.folder / "owner.pid").read_text())
+        return None
+
+    def _program(self, name: str) -> None:
+        argv = [sys.executable, "-I", "-S", str(PROGRAMS), name]
+        subprocess.run(argv, env=dict(self.environment()), check=True)
 
     def own_servers(self) -> list[int]:
         """Ollamas that fleet started and that still live."""

@@ -1,10 +1,12 @@
 """The programs of a fake Mac, one function each: `programs.py NAME ARGUMENT...`.
 
 State lies in the folder FAKE_MAC: `kernel.json` (what sysctl reads and sets), `sudoers` (files that
-may be run as root), `launchd.json`. `faults.json` says what goes wrong:
+may be run as root), `launchd.json`, `owner.json` (how the owner keeps Ollama, where it listens) and
+`owner.pid`. `faults.json` says what goes wrong:
 
     {"set": "ignored" | "refused" | "hangs", "read": "garbage" | "fails",
      "password": "wrong", "ollama": "ends" | "silent" | "cpu" | "stale",
+     "restart": "ignored" | "ends" | "newer",
      "kill": {"step": 3, "when": "before" | "after"}}
 
 Each thing that concerns the wired limit is a step, noted in `steps`; `kill` sends SIGKILL to the
@@ -24,6 +26,7 @@ from pathlib import Path
 
 FOLDER = Path(os.environ["FAKE_MAC"])
 KEY = "iogpu.wired_limit_mb"
+UNIT, LABEL = "ollama.service", "homebrew.mxcl.ollama"
 DEFAULT_LIMIT_MB = 73_728
 OPTIONS = ("-o", "-g", "-m")
 GPU = """\
@@ -73,7 +76,8 @@ class Step:
 
 
 def uname(words: list[str]) -> int:
-    print({"-m": "arm64"}.get(words[0] if words else "", "Darwin"))
+    system = kernel().get("uname", "Darwin")
+    print({"-m": "arm64"}.get(words[0] if words else "", system))
     return 0
 
 
@@ -152,7 +156,17 @@ def notifyutil(words: list[str]) -> int:
 
 
 def launchctl(words: list[str]) -> int:
-    """`setenv`, `getenv`, `unsetenv`, as for programs that launchd starts from now on."""
+    """`list`, `kickstart`; `setenv`, `getenv`, `unsetenv`, for what launchd starts from now on."""
+    if words[0] == "list":
+        print("PID\tStatus\tLabel\n-\t0\tcom.apple.something")
+        if owner()["kind"] == "launchd":
+            print(f"{_owners_pid()}\t0\t{LABEL}")
+        return 0
+    if words[0] == "kickstart":
+        if words[1:] != ["-k", f"gui/{os.getuid()}/{LABEL}"] or owner()["kind"] != "launchd":
+            print("Could not find service", file=sys.stderr)
+            return 113
+        return _restart()
     path = FOLDER / "launchd.json"
     known = json.loads(path.read_text()) if path.exists() else {}
     if words[0] == "getenv":
@@ -163,6 +177,126 @@ def launchctl(words: list[str]) -> int:
     elif words[0] == "unsetenv":
         known.pop(words[1], None)
     path.write_text(json.dumps(known))
+    return 0
+
+
+def systemctl(words: list[str]) -> int:
+    """`show` and `restart` of one unit, of the system or of the user."""
+    kind = "systemd user" if words[0] == "--user" else "systemd"
+    verb, *rest = words[1:] if words[0] == "--user" else words
+    names = [word for word in rest if not word.startswith("--")]
+    mine = [name for name in names if name == UNIT and owner()["kind"] == kind]
+    if verb == "show":
+        blocks = [
+            f"MainPID={_owners_pid()}\nId={name}\nEnvironment={_shown()}\nActiveState=active"
+            if name in mine
+            else f"MainPID=0\nId={name}\nEnvironment=\nActiveState=inactive"
+            for name in names
+        ]
+        print("\n\n".join(blocks))
+        return 0
+    if not mine:
+        print(f"Failed to restart {names[0]}: Unit {names[0]} not found.", file=sys.stderr)
+        return 5
+    if kind == "systemd" and os.getuid() != 0 and os.environ.get("FAKE_ROOT") != "1":
+        print("Access denied", file=sys.stderr)
+        return 4
+    return _restart()
+
+
+def _shown() -> str:
+    return f'"OLLAMA_HOST={owner()["host"]}" PATH=/usr/bin'
+
+
+def osascript(words: list[str]) -> int:
+    """`-e 'quit app "Ollama"'`: returns when the app has heard it, not when it is gone."""
+    if words != ["-e", 'quit app "Ollama"'] or owner()["kind"] != "app":
+        print("execution error: (-1728)", file=sys.stderr)
+        return 1
+    with Step("quit"):
+        if fault("restart") != "ignored":
+            _end_owners()
+    return 0
+
+
+def open(words: list[str]) -> int:
+    if words != ["-g", "-j", "-a", "Ollama"] or _owners_pid():
+        print("Unable to find application, or it is there", file=sys.stderr)
+        return 1
+    with Step("open"):
+        return 0 if fault("restart") == "ends" else _start_owners()
+
+
+def pgrep(words: list[str]) -> int:
+    pid = _owners_pid() if words == ["-x", "ollama"] else None
+    print(pid or "", end="\n" if pid else "")
+    return 0 if pid else 1
+
+
+def lsof(words: list[str]) -> int:
+    pid, port = _owners_pid(), owner()["host"].rpartition(":")[2]
+    if not pid or f"-iTCP:{port}" not in words:
+        return 1
+    print(f"p{pid}\nf3")
+    return 0
+
+
+def owner() -> dict[str, str]:
+    path = FOLDER / "owner.json"
+    nobody = {"kind": "", "host": ""}
+    return dict(json.loads(path.read_text())) if path.exists() else nobody
+
+
+def begin(words: list[str]) -> int:
+    """The owner's Ollama is started for the first time, as `owner.json` says."""
+    return _start_owners()
+
+
+def end(words: list[str]) -> int:
+    _end_owners()
+    return 0
+
+
+def _owners_pid() -> int | None:
+    path = FOLDER / "owner.pid"
+    if not path.exists():
+        return None
+    pid = int(path.read_text())
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return None
+    return None if state == "Z" else pid
+
+
+def _restart() -> int:
+    with Step("restart"):
+        if fault("restart") == "ignored":
+            return 0
+        _end_owners()
+        return 0 if fault("restart") == "ends" else _start_owners()
+
+
+def _end_owners() -> None:
+    while pid := _owners_pid():
+        os.kill(pid, signal.SIGTERM)
+        time.sleep(0.02)
+
+
+def _start_owners() -> int:
+    """A program of its own, under the app where the app keeps it; up when this returns."""
+    told = owner()
+    program = [str(FOLDER / "bin" / "ollama"), "serve"]
+    if told["kind"] == "app":
+        program = ["/bin/sh", str(FOLDER / "Ollama.app" / "Contents" / "MacOS" / "Ollama")]
+    quiet = subprocess.DEVNULL
+    environment = {**os.environ, "OLLAMA_HOST": told["host"], "FAKE_OWNER": "1"}
+    (FOLDER / "owner.pid").unlink(missing_ok=True)
+    subprocess.Popen(
+        program, env=environment, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True
+    )
+    while not _owners_pid():
+        time.sleep(0.02)
     return 0
 
 
@@ -182,6 +316,8 @@ def sudo(words: list[str]) -> int:
         return globals()[words[0]](words[1:])
     asks = words[1] == "-l"
     program, *more = words[2:] if asks else words[1:]
+    if program == "systemctl":
+        return _sudo_systemctl(more, asks)
     if f"#{os.getuid()} ALL=(root) NOPASSWD: {program}" not in _rules():
         print("sudo: a password is required", file=sys.stderr)
         return 1
@@ -192,6 +328,15 @@ def sudo(words: list[str]) -> int:
     with Step(f"sudo {' '.join(more)}"):
         argv, root = ["/bin/sh", "-c", text, program, *more], {**os.environ, "FAKE_ROOT": "1"}
         return subprocess.run(argv, env=root, check=False).returncode
+
+
+def _sudo_systemctl(words: list[str], asks: bool) -> int:
+    rule = f"#{os.getuid()} ALL=(root) NOPASSWD: {FOLDER}/bin/systemctl {' '.join(words)}"
+    if rule not in _rules():
+        print("sudo: a password is required", file=sys.stderr)
+        return 1
+    os.environ["FAKE_ROOT"] = "1"
+    return 0 if asks else systemctl(words)
 
 
 def _rules() -> list[str]:
@@ -236,6 +381,8 @@ def ollama(words: list[str]) -> int:
     if fault("ollama") == "stale":
         limit_mb = DEFAULT_LIMIT_MB
     script = json.loads((FOLDER / "machine.json").read_text())
+    if fault("restart") == "newer":
+        script["engine_version"] = "0.40.0"
     port = int(os.environ["OLLAMA_HOST"].rpartition(":")[2])
     owners = os.environ.get("FAKE_OWNER") == "1"
     with nullcontext() if owners else Step("ollama serve"):
@@ -250,8 +397,10 @@ def ollama(words: list[str]) -> int:
             MachineScript.model_validate({**script, "gpu_memory_mb": limit_mb}), port=port
         )
         server.start()
+        if owners:
+            (FOLDER / "owner.pid").write_text(str(os.getpid()))
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
-    return 0
+    os._exit(0)  # whoever is still connected does not hold it
 
 
 def _environment() -> str:

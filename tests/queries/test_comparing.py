@@ -18,6 +18,7 @@ from fleet.cli.main import build
 from fleet.compare import estimates
 from fleet.compare.axes import METRICS
 from fleet.compare.comparison import compare
+from fleet.compare.explanations import LEGEND
 from fleet.compare.outcome import Comparison, Group, Line
 from fleet.compare.reader import open_store
 from fleet.compare.text import comparison_lines, comparison_markdown, to_json
@@ -105,6 +106,7 @@ def test_machines_are_compared_with_welch_and_the_footer_says_of_whom(opened: Op
     assert "also differs: GPU limit (MiB) 212992 / 73728, OS version 26.2 / 26.1" in line.reasons
     assert found.footer == (
         "one machine of each kind, 5 trials each: this speaks of these machines",
+        LEGEND,
     )
 
 
@@ -716,3 +718,33 @@ def test_answers_of_unlike_length_have_no_comparable_end(opened: Opened) -> None
         "output tokens differ: 401 against 201",
     )
     assert only_line(group(found)).verdict == "same"
+
+
+def test_a_limit_changed_by_hand_is_an_axis_on_one_machine(opened: Opened) -> None:
+    """The same trials once more, in the same session, on the machine as it was then."""
+    store = blocks(GoldenStore(), "a", 60, gpu_limit_mb=73_728)
+    blocks(store, "b", 100, at=1, gpu_limit_mb=90_112)
+    found = compare(opened(store), by="gpu_limit_mb")
+    line = only_line(group(found))
+    assert (line.side, line.verdict, line.trials) == ("90112", "faster", 5)
+    assert line.design == "one after the other"
+    assert group(found).machine == "studio"
+    assert found.speaks_of == "one machine"
+
+
+def test_by_the_gpu_limit_counts_what_was_in_force(opened: Opened) -> None:
+    """Asked for the default twice, found under two limits: one side, under the default."""
+    store = GoldenStore()
+    for name, asked, found_mb, effective_mb, rate in (
+        ("a", "default", 73_728, 73_728, 60),
+        ("b", "81920", 73_728, 81_920, 100),
+        ("c", "default", 77_824, 73_728, 60),
+    ):
+        limit = {"wired_limit_mb": asked, "gpu_limit_effective_mb": effective_mb}
+        blocks(store, name, rate, gpu_limit_mb=found_mb, **limit)
+    found = compare(opened(store), by="gpu_limit_mb")
+    assert [(line.side, line.trials) for line in group(found).lines] == [
+        ("73728", 10),
+        ("81920", 5),
+    ]
+    assert only_line(group(found)).verdict == "faster"

@@ -18,6 +18,7 @@ from fleet.config.shipped import names_in, shipped_folder
 from fleet.errors import ConfigError, UnknownName, UserError
 from fleet.model.experiment import Experiment, Repeats, Request, Selector
 from fleet.model.settings import Settings
+from fleet.plan.limits import KEEP_FREE_MB
 
 CONFIGS, JOBS = shipped_folder("configs"), shipped_folder("jobs")
 
@@ -47,8 +48,9 @@ def test_a_shipped_experiment_loads_pins_its_context_and_says_why(name: str) -> 
     experiment = fleet.config.load(path).experiment
     assert experiment.name == name
     assert experiment.why
-    assert experiment.settings.num_ctx == 8192
-    assert "num_ctx: 8192" in path.read_text()
+    depth = name == "memory-96-vs-128"  # 128 tokens behind 8192 of them
+    assert experiment.settings.num_ctx == (16384 if depth else 8192)
+    assert f"num_ctx: {16384 if depth else 8192}" in path.read_text()
     first = path.read_text().splitlines()[0]
     assert first == "# yaml-language-server: $schema=./fleet.schema.json"
 
@@ -89,10 +91,37 @@ def test_the_shipped_prompts_and_labels() -> None:
     assert jobs["cold-load"].load == "request"
 
 
-def test_the_wired_limit_experiment_is_eight_gib_above_the_default() -> None:
+def test_the_wired_limit_experiment_is_eight_gib_above_the_default_and_all_that_may_be() -> None:
     experiment = fleet.config.load(CONFIGS / "wired-limit.yaml").experiment
-    assert experiment.settings.wired_limit_mb == ["default", 73_728 + 8 * 1024]
+    of_96_gb = [73_728 + 8 * 1024, 96 * 1024 - KEEP_FREE_MB]
+    assert experiment.settings.wired_limit_mb == ["default", *of_96_gb]
     assert experiment.settings.axes() == ("wired_limit_mb",)
+    assert (experiment.control, experiment.baseline) == ("on", "default")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("wired-limit", "adds 8 GiB to the default of a 96 GB Mac with macOS 15, only 2.2 GiB"),
+        ("wired-limit", "and lowers that of a 128 GB Mac"),
+        ("memory-96-vs-128", "96 against 128 GB always compares two chips"),
+        ("memory-96-vs-128", "there is no M3 Ultra with 128 GB"),
+    ],
+)
+def test_the_studies_say_what_they_are_not(name: str, said: str) -> None:
+    assert said in fleet.config.load(CONFIGS / f"{name}.yaml").experiment.why
+
+
+@pytest.mark.parametrize("name", ["wired-limit", "memory-96-vs-128"])
+def test_the_studies_have_models_that_fit_a_96_gb_mac_and_one_that_does_not(name: str) -> None:
+    practice = fleet.config.load(CONFIGS / "practice.yaml").experiment.engine
+    assert practice.kind == "simulated"
+    models = fleet.config.load(CONFIGS / f"{name}.yaml").experiment.models
+    small, large = (practice.machines[machine] for machine in ("studio-96", "max-128"))
+    sizes = [small.models[model].size_bytes for model in models]
+    assert [size <= 73_728 * 2**20 for size in sizes] == [True] * (len(sizes) - 1) + [False]
+    assert 79_626 * 2**20 < sizes[-1] < 81_920 * 2**20, "nor under the default of macOS 26"
+    assert all(large.models[model].size_bytes <= 98_304 * 2**20 for model in models)
 
 
 def test_the_practice_fleet_ends_within_two_minutes() -> None:

@@ -10,15 +10,19 @@ from typing import Any
 
 import pytest
 
+from fleet.app.allowing import Ownership
 from fleet.app.checkups import Check, Findings, OllamaFound, RayFound, checks
 from fleet.app.histories import SYSTEM, Seen
+from fleet.app.ownership_checks import CHECKS as OWNERS
 from fleet.app.surroundings import CHECKS as AROUND
 from fleet.compare.sides import STATE
 from fleet.config.declared import load_declared
 from fleet.errors import ConfigError
 from fleet.fingerprint.assemble import assembled
 from fleet.model.declared import DeclaredFleet, disagreements, size_in_name
-from fleet.model.machine import FINGERPRINT_RECIPE, Fact, FactValue, Fingerprint
+from fleet.model.hours import Hours
+from fleet.model.machine import FINGERPRINT_RECIPE, EngineRestart, Fact, FactValue, Fingerprint
+from fleet.settings.allowed import Allowed
 from fleet.units import GIB
 
 MAC: dict[str, FactValue] = {
@@ -76,7 +80,7 @@ def findings(facts: Mapping[str, FactValue] = MAC, **changes: Any) -> Findings:
 
 
 def every(found: Findings) -> dict[str, Check]:
-    around = [check for make in AROUND for check in make(found)]
+    around = [check for make in (*OWNERS, *AROUND) for check in make(found)]
     return {check.name: check for check in [*checks(found), *around]}
 
 
@@ -314,6 +318,57 @@ def test_a_machine_that_is_the_same_and_one_that_another_recipe_saw() -> None:
     assert every(findings(seen=seen(same)))["history"].state == "ok"
     assert "recipe 1" in every(findings(seen=seen(recipe=1)))["history"].found
     assert "not measured yet" in every(findings())["history"].found
+
+
+# what is the owner's
+
+RESTART = EngineRestart(how="systemctl restart ollama.service")
+NIGHT = Hours.read("22-07")
+
+
+def test_how_ollama_is_run_and_what_would_restart_it() -> None:
+    kept = findings(
+        {**BOX, "ollama_run_as": "systemd unit ollama.service"},
+        ownership=Ownership(restart=RESTART),
+    )
+    assert every(kept)["service"].found == (
+        "systemd unit ollama.service; restarted by: systemctl restart ollama.service"
+    )
+    unknown = every(findings({**BOX, "ollama_run_as": None}))["service"]
+    assert (unknown.state, unknown.found) == (
+        *("cannot tell", "how it is run is not known: no reason"),
+    )
+    none = findings(ollama=replace(OLLAMA, version=None, problem="none", mend=""))
+    assert "service" not in every(none)
+
+
+def test_what_fleet_may_do_here() -> None:
+    nothing = every(findings())["permission"]
+    assert nothing.found == "nothing of yours is restarted or unloaded; trials begin at any hour"
+    assert nothing.mend == "to allow: fleet join --allow restart-ollama --hours 22-07"
+    kinds = frozenset({"restart-ollama"})
+    may = Ownership(allowed=Allowed(kinds=kinds, hours=NIGHT), restart=RESTART, wired_limit=True)
+    told = every(findings(ownership=may))["permission"]
+    assert told.found == (
+        "fleet may restart Ollama here and unload models that others use; "
+        "it may set the wired limit; trials begin only within 22-07"
+    )
+    assert (told.state, told.mend) == ("ok", "")
+    cannot = replace(may, restart=EngineRestart(refusal="it was started by hand"))
+    assert every(findings(ownership=cannot))["permission"].mend == "Ollama: it was started by hand"
+    damaged = findings(ownership=Ownership(problem="f cannot be read\n  fleet leave"))
+    assert unfit(damaged) == {"permission"}
+    assert every(damaged)["permission"].mend == "fleet leave"
+
+
+def test_what_the_file_allows_must_be_allowed_on_the_machine() -> None:
+    file = declared(allow=["restart-ollama"])
+    check = every(findings(declared=file))["allowed"]
+    assert (check.state, check.mend) == (
+        *("cannot tell", "on it: fleet join --allow restart-ollama"),
+    )
+    may = Ownership(allowed=Allowed(kinds=frozenset({"restart-ollama"})))
+    assert "allowed" not in every(findings(declared=file, ownership=may))
 
 
 # surroundings

@@ -28,6 +28,24 @@ def test_a_trial_goes_from_queued_to_done(ledger: Ledger) -> None:
     assert states == {("done", ""): 1, ("queued", ""): 1, ("not needed", "known closely enough"): 1}
 
 
+def test_a_trial_that_is_held_says_why_until_it_runs(ledger: Ledger) -> None:
+    attempts = [builders.attempt(block=block) for block in range(2)]
+    submission = ledger.begin(builders.request(), session=0)
+    ledger.enqueue(submission, attempts)
+
+    def states() -> dict[tuple[str, str], int]:
+        (status,) = ledger.status()
+        return {(row.state, row.reason): row.trials for row in status.states}
+
+    ledger.held(attempts[0], "waits until 22:00")
+    assert states() == {("queued", "waits until 22:00"): 1, ("queued", ""): 1}
+    ledger.running(attempts[0])
+    assert states() == {("running", ""): 1, ("queued", ""): 1}
+    ledger.not_needed([attempts[1].trial.trial_id], "known closely enough")
+    ledger.held(attempts[1], "waits")
+    assert ("not needed", "known closely enough") in states(), "it was on its way when dropped"
+
+
 def test_a_failure_keeps_its_reason(ledger: Ledger) -> None:
     attempt = builders.attempt()
     submission = ledger.begin(builders.request(), session=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ import pytest
 from fleet.app.answering import Widths
 from fleet.app.homes import Home
 from fleet.app.measuring import Measuring
-from fleet.model.event import Event, Finished, Lost, Started
+from fleet.model.event import Event, Finished, Held, Lost, Started
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt, Trial
 from fleet.plan.expand import Plan, expand
@@ -55,6 +56,7 @@ class Machines:
     ran: list[Attempt] = field(default_factory=list)
     dropped: set[str] = field(default_factory=set)
     lose_after: int | None = None
+    held: str = ""
 
     def run(self, queues: Mapping[str, Iterable[Attempt]]) -> Iterator[Event]:
         for machine_id, queue in queues.items():
@@ -63,6 +65,8 @@ class Machines:
                     yield Lost(machine_id=machine_id, what="it went away")
                     return
                 if attempt.trial.trial_id not in self.dropped:
+                    if self.held:
+                        yield Held(machine_id=machine_id, attempt=attempt, why=self.held)
                     yield Started(machine_id=machine_id, attempt=attempt)
                     self.ran.append(attempt)
                     yield Finished(machine_id=machine_id, result=self.answer(attempt))
@@ -76,8 +80,19 @@ class Machines:
 
 @dataclass
 class Quiet:
+    """`states`: of each held trial, as the ledger has it at that moment."""
+
+    folder: Path
+    states: list[tuple[str, str]] = field(default_factory=list)
+
     def began(self, plan: Plan, queues: dict[str, int]) -> None: ...
-    def event(self, event: Event) -> None: ...
+
+    def event(self, event: Event) -> None:
+        if isinstance(event, Held):
+            with closing(Home(self.folder).ledger()) as ledger:
+                rows = ledger.status()[0].states
+            self.states += [(row.state, row.reason) for row in rows if row.reason]
+
     def say(self, text: str) -> None: ...
     def not_needed(self, machine_id: str, trials: int, why: str) -> None: ...
 
@@ -91,7 +106,7 @@ def planned(**changes: Any) -> Plan:
     return expand(request(**{**fields, **changes}), [HERE])
 
 
-def measure(folder: Path, plan: Plan, machines: Machines) -> Measuring:
+def measure(folder: Path, plan: Plan, machines: Machines, talk: Quiet | None = None) -> Measuring:
     home = Home(folder)
     left = remaining(plan, home.attempts(plan.request))
     with closing(home.ledger()) as ledger:
@@ -103,7 +118,7 @@ def measure(folder: Path, plan: Plan, machines: Machines) -> Measuring:
             home,
             ledger,
             submission,
-            Quiet(),  # type: ignore[arg-type]
+            talk or Quiet(folder),  # type: ignore[arg-type]
         )
         measuring.run()
         ledger.end(submission, "done")
@@ -127,6 +142,14 @@ def test_it_stops_at_least_where_all_is_known_and_a_canary_ends_it(tmp_path: Pat
     again = Machines()
     measure(tmp_path, planned(), again)
     assert again.ran == [], "what was known stays known, and no canary is asked for alone"
+
+
+def test_what_a_machine_waits_for_stands_in_the_ledger_while_it_waits(tmp_path: Path) -> None:
+    talk = Quiet(tmp_path)
+    plan = planned(repeats=1, canary="off")
+    measuring = measure(tmp_path, plan, Machines(held="waits until 22:00"), talk)
+    assert talk.states == [("queued", "waits until 22:00")] * 2
+    assert measuring.done == 2
 
 
 def test_wide_ratios_are_measured_to_the_cap(tmp_path: Path) -> None:
@@ -185,6 +208,43 @@ def test_an_aa_run_is_never_cut_short(tmp_path: Path) -> None:
     assert measure(tmp_path, plan, machines).done == 10
     sides: Sequence[str] = [a.trial.side for a in machines.ran]
     assert sorted(sides) == ["a"] * 5 + ["b"] * 5
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_control_ends_with_the_cell_that_it_controls(tmp_path: Path, seed: int) -> None:
+    """A block ends with whatever comes last in it."""
+    machines = Machines()
+    plan = planned(control="on", canary="off", seed=seed)
+    measuring = measure(tmp_path, plan, machines)
+    ran = [a.trial for a in machines.ran]
+    assert Counter((trial.block, trial.role) for trial in ran) == {
+        (block, role): 2 for block in range(3) for role in ("measure", "noise")
+    }
+    assert {trial.settings["num_batch"] for trial in ran if trial.role == "noise"} == {8}
+    assert (measuring.done, measuring.waiting) == (12, 0)
+    again = Machines()
+    measure(tmp_path, plan, again)
+    assert again.ran == []
+
+
+def test_a_control_makes_no_blocks_of_its_cell(tmp_path: Path) -> None:
+    factors = iter([1.0, 1.3, 0.8, 1.2, 0.7, 1.1, 1.4, 0.9] * 8)
+    machines = Machines(answer=lambda attempt: result(attempt, next(factors)))
+    measure(tmp_path, planned(control="on", canary="off"), machines)
+    counts = Counter((a.trial.settings["num_batch"], a.trial.role) for a in machines.ran)
+    assert counts == {(8, "measure"): 8, (8, "noise"): 16, (512, "measure"): 8}
+
+
+def test_a_control_that_fails_loses_no_cell(tmp_path: Path) -> None:
+    def answer(attempt: Attempt) -> TrialResult:
+        if attempt.trial.role == "noise":
+            return result(attempt, outcome="failed", reason="request_refused", transient=False)
+        return result(attempt)
+
+    wide = planned(control="on", canary="off", repeats={"least": 3, "most": 5})
+    measuring = measure(tmp_path, wide, Machines(answer=answer))
+    assert measuring.done == 6
+    assert not measuring._lost
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleet.model.machine import EngineRestart
 from fleet.model.trial import Trial
 from fleet.plan import canaries
 from fleet.plan.expand import Plan, expand
@@ -213,12 +214,22 @@ def test_an_aa_run_is_resumed_like_any_work() -> None:
     assert ids == frozenset(), "the stop rule has no say in it"
 
 
-def test_restart_of_what_the_user_started_is_refused_with_its_mend() -> None:
-    (refusal,) = expand(request(restart_engine=True), [A]).refusals
-    assert refusal.startswith("restart_engine: fleet restarts only an engine that it started")
+def test_an_owner_s_ollama_is_restarted_only_where_that_machine_allows_it() -> None:
+    why = "it is yours, and fleet may not restart it; on it: fleet join --allow restart-ollama"
+    no = replace(A, restart=EngineRestart(how="systemctl restart it", refusal=why))
+    yes = replace(B, restart=EngineRestart(how="systemctl restart it"))
+    plan = expand(request(restart_engine=True), [no, yes])
+    (refusal,) = plan.refusals
+    assert refusal.startswith(f"restart_engine: Ollama on m-a: {why}; or give the command: ")
     assert "restart: [systemctl, restart, ollama]" in refusal
-    told = {"kind": "ollama", "restart": ["systemctl", "restart", "ollama"]}
-    allowed = expand(request(restart_engine=True, engine=told), [A])
-    assert allowed.refusals == ()
+    assert plan.restarts == ("m-b: restarts Ollama before each trial: systemctl restart it",)
+    told = {"kind": "ollama", "restart": ["my", "own way"]}
+    allowed = expand(request(restart_engine=True, engine=told), [no])
+    assert (allowed.refusals, allowed.restarts) == (
+        (),
+        ("m-a: restarts Ollama before each trial: my 'own way'",),
+    )
     assert all(trial.restart_engine for trial in allowed.trials())
-    assert expand(request(restart_engine=True, engine={"kind": "embedded"}), [A]).refusals == ()
+    embedded = expand(request(restart_engine=True, engine={"kind": "embedded"}), [no])
+    assert (embedded.refusals, embedded.restarts) == ((), ())
+    assert expand(request(), [no, yes]).restarts == ()

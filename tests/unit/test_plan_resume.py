@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.errors import PlanRefused
+from fleet.model.hours import Hours
 from fleet.model.machine import Machine
 from fleet.model.trial import Attempt
 from fleet.plan.expand import Plan, expand
@@ -236,6 +238,18 @@ def test_the_first_block_too_long_ends_it_with_the_reason() -> None:
     (left,) = fits.left_out
     assert (left.machine, left.blocks) == ("here", (2, 3))
     assert left.reason == "block 3 takes about 2 min, 50 s are left"
+
+
+def test_a_machine_with_hours_has_only_those_of_the_time() -> None:
+    """Of four hours from 6:00 on, one is within 22-07."""
+    settings = expand(request(models=["a"]), [HERE]).machines[0].trials[0].cell()[3]
+    cell = ("id-here", "a", "chat", settings)
+    whole = expand(request(models=["a"], repeats=4), [HERE], past_seconds={cell: 1500.0})
+    night = replace(HERE, hours=Hours.read("22-07"), minute_of_day=360)
+    fits = within(queues(whole), seconds=4 * 3600, machines={"id-here": night})
+    assert [a.trial.block for a in fits.kept["id-here"]] == [0, 1]
+    assert fits.left_out[0].reason == "block 3 takes about 25 min, 10 min are left"
+    assert within(queues(whole), seconds=4 * 3600, machines={"id-here": HERE}).left_out == ()
 
 
 def test_no_time_keeps_nothing() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fleet.model.experiment import Request
 from fleet.model.job import Job, Point
+from fleet.model.machine import Machine
 from fleet.plan.expand import expand
-from tests.builders_plan import CHAT, machine, request
+from tests.builders_plan import CHAT, machine, model, request
 
 
 def test_a_text_that_cannot_fit_the_context_is_left_out() -> None:
@@ -31,3 +33,51 @@ def test_streams_are_left_out_where_the_engine_answers_one_at_a_time() -> None:
     (left,) = plan.left_out
     assert str(left) == "chat: embedded answers one request at a time, not 4 streams"
     assert {trial.job.points for trial in plan.trials()} == {points[:1]}
+
+
+BIG, FITS = 70_000 * 2**20, 60_000 * 2**20
+
+
+def mac(memory_gb: int = 96, limit_mb: int = 73_728, setting_mb: int = 0) -> Machine:
+    found = machine(
+        f"studio-{memory_gb}",
+        models=[model("big", size_bytes=BIG), model("fits", size_bytes=FITS)],
+        os="darwin",
+        memory_gb=memory_gb,
+        wired_limit_mb=setting_mb,
+        gpu_limit_mb=setting_mb or limit_mb,
+        gpu_limit_expected_mb=limit_mb,
+    )
+    return replace(found, settable={"wired-limit": ""})
+
+
+def limits(*asked: object) -> Request:
+    settings = {"num_ctx": 8192, "wired_limit_mb": list(asked)}
+    return request(models=["fits", "big"], settings=settings, below_default="allow")
+
+
+def test_what_would_spill_is_told_for_each_limit_asked_for() -> None:
+    plan = expand(limits("default", 65_536, 59_000), [mac()])
+    assert [str(warning) for warning in plan.warnings] == [
+        "studio-96 fits with wired_limit_mb=59000: 1000.0 MiB of 58.6 GiB would spill to the CPU",
+        "studio-96 big with wired_limit_mb=65536: 4.4 GiB of 68.4 GiB would spill to the CPU",
+        "studio-96 big with wired_limit_mb=59000: 10.7 GiB of 68.4 GiB would spill to the CPU",
+    ]
+
+
+def test_the_default_is_meant_and_not_the_limit_that_somebody_set() -> None:
+    low = mac(setting_mb=65_536)
+    [found] = expand(limits(65_536, "default"), [low]).warnings
+    assert found.setting == "wired_limit_mb=65536"
+    [as_it_is] = expand(request(models=["big"]), [low]).warnings
+    assert str(as_it_is) == "studio-96 big: 4.4 GiB of 68.4 GiB would spill to the CPU"
+
+
+def test_only_the_combination_that_would_spill_is_left_out() -> None:
+    plan = expand(limits("default", 65_536), [mac()], skip_unfit=True)
+    cells = {(trial.model, trial.settings["wired_limit_mb"]) for trial in plan.trials()}
+    assert cells == {("fits", "default"), ("fits", 65_536), ("big", "default")}
+    assert plan.warnings == ()
+    assert [str(left) for left in plan.left_out] == [
+        "studio-96 big with wired_limit_mb=65536: 4.4 GiB of 68.4 GiB would spill to the CPU"
+    ]

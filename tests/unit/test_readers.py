@@ -11,7 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.readers import amd, dmi, load, macmon, metal, ollama_log, powermetrics, vm_stat
+from fleet.readers import (
+    amd,
+    dmi,
+    load,
+    macmon,
+    metal,
+    ollama_log,
+    powermetrics,
+    run_as,
+    vm_stat,
+)
 from fleet.readers.ioreg import parse_accelerators, parse_platform_uuid, parse_properties
 from fleet.readers.lscpu import parse_lscpu
 from fleet.readers.notifyutil import parse_thermal_class
@@ -225,6 +235,24 @@ cpu0 100 0 50 800 50 0 0 0 0 0
 """
 PS = "  1  0  0.0 /sbin/launchd\n 44  1 150.5 /Applications/Ollama.app/Contents/ollama\n"
 
+UNITS = """\
+Id=ollama.service
+MainPID=44
+Environment=PATH=/usr/bin "OLLAMA_HOST=0.0.0.0:1000" OLLAMA_ORIGINS=*
+ActiveState=active
+
+Id=other.service
+MainPID=0
+ActiveState=inactive
+"""
+LAUNCHD = "PID\tStatus\tLabel\n44\t0\thomebrew.mxcl.ollama\n-\t78\tcom.apple.else\n"
+PROCESSES = """\
+    1     0 /sbin/launchd
+   20     1 /Applications/Ollama.app/Contents/MacOS/Ollama hidden
+   44    20 /Applications/Ollama.app/Contents/Resources/ollama serve
+"""
+CGROUP = "12:memory:/a\n1:name=systemd:/system.slice/ollama.service\n0::/\n"
+
 PARSERS: dict[str, tuple[Callable[[str], object], str]] = {
     "sysctl": (parse_sysctl, SYSCTL),
     "perf_levels": (lambda text: perf_levels(parse_sysctl(text)), SYSCTL),
@@ -275,6 +303,15 @@ PARSERS: dict[str, tuple[Callable[[str], object], str]] = {
     "vm_stat": (vm_stat.parse_vm_stat, "(page size of 16384 bytes)\nPages free:   44.\n"),
     "heat": (parse_heat, "44000\n"),
     "present": (present, "[N/A]"),
+    "units": (run_as.parse_units, UNITS),
+    "services": (run_as.parse_services, LAUNCHD),
+    "listeners": (run_as.parse_listeners, "p44\nf3\np20\nf12\n"),
+    "processes": (run_as.parse_processes, PROCESSES),
+    "cgroup": (lambda text: run_as.unit_of(run_as.parse_cgroup(text)), CGROUP),
+    "run_as": (
+        lambda text: run_as.on_mac([44], run_as.parse_processes(text), run_as.parse_services(text)),
+        PROCESSES,
+    ),
     "whole": (whole, "12"),
     "real": (real, "12.5 W"),
 }

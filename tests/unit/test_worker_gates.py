@@ -13,14 +13,16 @@ import pytest
 
 from fleet.clock import SystemClock
 from fleet.errors import EngineInUse, EngineUnreachable, GateClosed, Interrupted
-from fleet.model.event import Finished, Said, Started
+from fleet.model.event import Finished, Held, Started
 from fleet.model.experiment import CoolDown, SimulatedEngine
 from fleet.model.gates import Gates, Resident
+from fleet.model.hours import DAY_MIN, Hours
 from fleet.model.machine import FactValue, Fingerprint
 from fleet.model.script import MachineScript, ScriptedModel
 from fleet.model.trial import Trial
 from fleet.ports import Clock, Engine
 from fleet.runner.gates import KEPT_S, Gatekeeper, LeftBehind, Visit
+from fleet.settings.hours import minute_of_day
 from fleet.units import NS_PER_S
 from fleet.wiring import WorkerSpec
 from fleet.worker import NodeWorker, left_behind
@@ -378,19 +380,31 @@ def test_a_worker_says_for_which_trial_it_is_held_and_begins_it_after_that(
     attempt = builders.attempt(gates=Gates(at_most="3s"))
     events = list(laptop.run([attempt]))
     kinds = [type(event) for event in events]
-    assert kinds == [Said, Said, Started, Finished]
-    assert {event.holds for event in events if isinstance(event, Said)} == {attempt.trial.trial_id}
+    assert kinds == [Held, Held, Started, Finished]
+    assert [event.attempt for event in events if isinstance(event, Held)] == [attempt] * 2
     assert isinstance(events[-1], Finished)
     assert events[-1].result.outcome == "ok"
     assert events[-1].result.gates_held_ns == 3 * NS_PER_S
 
 
+def test_where_the_hours_end_while_it_is_held_it_waits_for_the_next(laptop: NodeWorker) -> None:
+    clock = laptop._clock
+    now = minute_of_day(clock.unix_ns() / NS_PER_S)
+    hours = Hours((now - 60) % DAY_MIN, (now + 1) % DAY_MIN)
+    laptop._node = replace(laptop._node, hours=lambda: hours)
+    events = list(laptop.run([builders.attempt(gates=Gates(at_most="2m"))]))
+    told = [event.why.split(" ", 2)[0] for event in events if isinstance(event, Held)]
+    assert told == [*["held"] * 4, "not", "waits"]
+    assert [type(event) for event in events[-2:]] == [Started, Finished]
+    assert minute_of_day(clock.unix_ns() / NS_PER_S) == (now - 60) % DAY_MIN
+
+
 def test_a_trial_that_is_dropped_while_it_is_held_leaves_nothing(laptop: NodeWorker) -> None:
     held, needed = (builders.attempt(block=block) for block in (0, 1))
     events = laptop.run([held, needed])
-    assert isinstance(next(events), Said)
+    assert isinstance(next(events), Held)
     laptop.drop([held.trial.trial_id])
-    rest = [event for event in events if not isinstance(event, Said)]
+    rest = [event for event in events if not isinstance(event, Held)]
     assert [type(event) for event in rest] == [Started, Finished]
     assert isinstance(rest[0], Started)
     assert rest[0].attempt.trial.trial_id == needed.trial.trial_id

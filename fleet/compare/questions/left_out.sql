@@ -6,7 +6,8 @@ with flags as (
     experiment, session, machine_id, machine, model, job, point, settings, trial_id,
     unnest(string_split(invalid, ' ')) as flag
   from requests_flagged
-  where not valid and not warmup and ($1 is null or experiment = $1)
+  where not valid and not warmup and coalesce(role, 'measure') = 'measure'
+    and ($1 is null or experiment = $1)
 )
 select * exclude (trial_id), count(*) as requests, max(trial_id) as trial_id
 from flags

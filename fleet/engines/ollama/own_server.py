@@ -1,7 +1,7 @@
 """An `ollama serve` of fleet's own, for settings that an Ollama reads once at its start.
 
 It listens on a free port of 127.0.0.1 and reads the owner's models; the owner's Ollama goes on
-beside it and is never restarted, reconfigured or asked to unload.
+beside it and is never restarted or reconfigured, and asked to unload only where its owner said so.
 """
 
 from __future__ import annotations
@@ -53,12 +53,17 @@ wait "$server"
 """Ends the server when standard input ends, so also when the process that holds it is killed."""
 
 
+def never(model: str) -> bool:
+    """What is in memory is the owner's."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class OwnServers:
     """One side of ports.EngineHost. `environment` is that of this process; `log` is overwritten.
 
-    A model that the owner uses is waited for and never unloaded: two large ones at once can fill
-    a machine's memory, most of all under a raised limit.
+    A model that the owner uses is waited for: two large ones at once can fill a machine's memory,
+    most of all under a raised limit. Where the owner allows it, it is unloaded at once.
     """
 
     environment: Mapping[str, str]
@@ -66,6 +71,8 @@ class OwnServers:
     clock: Clock
     resident: Callable[[], Sequence[Resident]]
     """Models in the memory of the owner's Ollama."""
+    evict: Callable[[str], bool] = never
+    """Takes one of them out of it, where the owner allows that; False: it does not."""
 
     def refusal(self) -> str:
         if self._program() is None:
@@ -85,7 +92,8 @@ class OwnServers:
                     f"{name} is still in memory after {ALONE_S / 60:.0f} min: it is in use",
                     f"measure when nobody does, or: ollama stop {name}",
                 )
-            self.clock.sleep(ALONE_POLL_S, stop)
+            if not self.evict(models[0].name):
+                self.clock.sleep(ALONE_POLL_S, stop)
 
     def start(self, environment: Mapping[str, str], attempt_id: str, stop: Stop) -> OwnEngine:
         program, models = self._program(), self._models()

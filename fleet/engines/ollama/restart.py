@@ -1,4 +1,4 @@
-"""Restarts the user's Ollama by the user's own command, and sees that it really happened."""
+"""Restarts the user's Ollama by a command that does so, and sees that it really happened."""
 
 from __future__ import annotations
 
@@ -22,21 +22,27 @@ NEVER = threading.Event()
 
 
 def restart(
-    engine: Engine, argv: Sequence[str], base_url: str, commands: Commands, clock: Clock
+    engine: Engine,
+    argv: Sequence[str],
+    base_url: str,
+    commands: Commands,
+    clock: Clock,
+    words: str = "",
 ) -> Engine:
     """Returns when the old process has gone and a new one answers; else EngineNotRestarted.
 
     A connection opened before tells the two apart: it ends with the process that holds it.
+    `words`: what is said of the command, where it is too long to be read.
     """
-    old = _connected(base_url)
+    old, words = _connected(base_url), words or shlex.join(argv)
     try:
         done = commands.run(argv, COMMAND_S)
         if not done.ok:
             raise EngineNotRestarted(
-                f"{shlex.join(argv)}: {_why(done.code, done.stderr)}",
+                f"{words}: {_why(done.code, done.stderr)}",
                 "run it by hand; a command that asks for a password cannot be used",
             )
-        _wait(engine, old, argv, base_url, clock)
+        _wait(engine, old, words, base_url, clock)
     finally:
         if old is not None:
             old.close()
@@ -44,14 +50,14 @@ def restart(
 
 
 def _wait(
-    engine: Engine, old: socket.socket | None, argv: Sequence[str], base_url: str, clock: Clock
+    engine: Engine, old: socket.socket | None, words: str, base_url: str, clock: Clock
 ) -> None:
     until_ns = clock.monotonic_ns() + round(ANSWERS_S * NS_PER_S)
     while not (gone := old is None or _hung_up(old)) or not _answers(engine):
         if clock.monotonic_ns() > until_ns:
             what = "does not answer after" if gone else "is still the same process after"
             raise EngineNotRestarted(
-                f"Ollama at {base_url} {what} {shlex.join(argv)}", "see: ollama ps, or its log"
+                f"Ollama at {base_url} {what} {words}", "see: ollama ps, or its log"
             )
         clock.sleep(POLL_S, NEVER)
 

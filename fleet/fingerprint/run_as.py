@@ -1,0 +1,125 @@
+"""Asks this system how the Ollama that answers at one address is run; changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from fleet.fingerprint.facts import DEADLINE_S, ask, ask_all, facts, late
+from fleet.model.machine import Fact
+from fleet.ports import Commands
+from fleet.readers.run_as import (
+    OLLAMA_UNIT,
+    UNIT_PROPERTIES,
+    Kind,
+    RunAs,
+    is_container,
+    on_mac,
+    parse_cgroup,
+    parse_listeners,
+    parse_processes,
+    parse_services,
+    parse_units,
+    unit_of,
+)
+
+NAME = "ollama_run_as"
+NO_LSOF = "lsof is not installed"
+IsIts = Callable[[Mapping[str, str]], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """One process `ollama serve`; `environment` None: another user's."""
+
+    pid: int
+    environment: Mapping[str, str] | None
+    cgroup: str
+
+
+def servers(commands: Commands) -> list[Server]:
+    """Every `ollama serve` of a Linux machine."""
+    found = []
+    for word in ask(commands, "pgrep", "-x", "ollama").text.split():
+        if not word.isdecimal():
+            continue
+        argv = (commands.read(f"/proc/{word}/cmdline") or "").split("\0")
+        if "serve" in argv:
+            told = commands.read(f"/proc/{word}/environ")
+            cgroup = parse_cgroup(commands.read(f"/proc/{word}/cgroup") or "")
+            environment = _variables(told) if told else None
+            found.append(Server(pid=int(word), environment=environment, cgroup=cgroup))
+    return found
+
+
+def of_these(servers: Sequence[Server], is_its: IsIts) -> Server | None:
+    """The one that is asked: by its environment, else the only one whose cannot be read."""
+    read = [one for one in servers if one.environment is not None and is_its(one.environment)]
+    unread = [one for one in servers if one.environment is None]
+    if read:
+        return read[0]
+    return unread[0] if len(unread) == 1 else None
+
+
+def run_as_fact(found: RunAs) -> list[Fact]:
+    return facts("how its process is kept", {NAME: str(found) or None}, found.why)
+
+
+def on_linux(commands: Commands, found: Sequence[Server], is_its: IsIts) -> RunAs:
+    """`found`: of `servers`."""
+    server = of_these(found, is_its)
+    if server is None:
+        why = "which of its processes answers cannot be told" if found else "no process of it here"
+        return RunAs(kind=None, why=why)
+    if is_container(server.cgroup, parse_cgroup(commands.read("/proc/self/cgroup") or "")):
+        return RunAs(kind="container")
+    if (unit := _unit(commands, server, is_its)) is not None:
+        return unit
+    if server.environment is None:
+        return RunAs(kind=None, why="its process is another user's, and no unit of systemd")
+    return RunAs(kind="by hand")
+
+
+def on_darwin(commands: Commands, port: int) -> RunAs:
+    """Of what listens on this port of the Mac itself."""
+    told = ask_all(
+        commands,
+        {
+            "listeners": ("lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fp"),
+            "processes": ("ps", "-axww", "-o", "pid=,ppid=,command="),
+            "services": ("launchctl", "list"),
+        },
+    )
+    why = told["listeners"].why
+    if why in (late(DEADLINE_S), NO_LSOF):
+        return RunAs(kind=None, why=why)
+    return on_mac(
+        parse_listeners(told["listeners"].text),
+        parse_processes(told["processes"].text),
+        parse_services(told["services"].text),
+    )
+
+
+def _unit(commands: Commands, server: Server, is_its: IsIts) -> RunAs | None:
+    """The unit whose main process it is; a place in a unit alone may be that of a shell's."""
+    names = list(dict.fromkeys(filter(None, (unit_of(server.cgroup), OLLAMA_UNIT))))
+    shown = (*names, f"--property={UNIT_PROPERTIES}")
+    told = ask_all(
+        commands,
+        {
+            "system": ("systemctl", "show", *shown),
+            "user": ("systemctl", "--user", "show", *shown),
+        },
+    )
+    kinds: tuple[tuple[Kind, str], ...] = (("systemd", "system"), ("systemd user", "user"))
+    for kind, asked in kinds:
+        for unit in parse_units(told[asked].text):
+            known = server.environment is not None or is_its(unit.environment)
+            if unit.pid == server.pid and known:
+                return RunAs(kind=kind, name=unit.name)
+    return None
+
+
+def _variables(environ: str) -> dict[str, str]:
+    lines = (line.partition("=") for line in environ.split("\0") if "=" in line)
+    return {name: value for name, _, value in lines}
