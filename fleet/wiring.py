@@ -121,7 +121,8 @@ def _simulated_telemetry(script: MachineScript, host: SimulatedHost) -> list[Tel
     from fleet.telemetry.replay import Replay, samples
     from fleet.telemetry.simulated import ScriptedPower
 
-    meter = [] if script.power is None else [ScriptedPower(host.power)]
+    power = script.power
+    meter = [] if power is None else [ScriptedPower(host.power, power.scope)]
     return [*meter, Replay(samples(script.recorded), SystemClock())]
 
 

@@ -24,6 +24,7 @@ class GoldenStore:
 
     trials: list[Row] = field(default_factory=list)
     requests: list[Row] = field(default_factory=list)
+    readings: list[Row] = field(default_factory=list)
 
     def trial(
         self,
@@ -33,6 +34,7 @@ class GoldenStore:
         prefill: float = 1000.0,
         ask: Mapping[str, Any] | None = None,
         requests: Sequence[Row] | None = None,
+        readings: Sequence[Row] = (),
         **columns: Any,
     ) -> str:
         """Three requests at these rates unless given; returns the attempt id."""
@@ -47,6 +49,7 @@ class GoldenStore:
         for index, asked in enumerate(requests):
             own = {"attempt_id": row["attempt_id"], "request": index}
             self.requests.append({"point": row["job"], **asked, **own})
+        self.readings += [{**told, "attempt_id": row["attempt_id"]} for told in readings]
         return str(row["attempt_id"])
 
     def write(self, folder: Path, files: int = 1) -> Path:
@@ -55,7 +58,8 @@ class GoldenStore:
         for table, schema in TABLES.items():
             (generation / table).mkdir(parents=True, exist_ok=True)
             pq.write_table(schema.empty_table(), generation / table / "_schema.parquet")
-        for table, rows in (("requests", self.requests), ("trials", self.trials)):
+        tables = {"requests": self.requests, "trials": self.trials, "readings": self.readings}
+        for table, rows in tables.items():
             for part in range(files):
                 share = rows[part::files]
                 data = pa.Table.from_pylist(share, schema=TABLES[table])

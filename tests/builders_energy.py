@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from fleet.compare import views
 from fleet.compare.reader import rows
 from fleet.store.schema import TABLES
 from tests.builders_compare import TRIAL, Row, S, request
+from tests.builders_flow import Fleet
 
 ENERGY_SQL = Path(views.__file__).parent / "energy.sql"
 
@@ -47,12 +49,33 @@ class Curve:
         )
 
 
-def counter(curve: Curve, times_s: Iterable[float], scope: str = "gpu_board") -> list[Row]:
+@dataclass(frozen=True)
+class Ramps:
+    """Watts that change evenly from each time to the next; each piece begins and ends where it
+    likes. The last one goes on as it ends."""
+
+    times_s: Sequence[float]
+    watts: Sequence[tuple[float, float]]
+
+    def at(self, time_s: float) -> float:
+        number = bisect.bisect_right(self.times_s, time_s) - 1
+        begin, end = self.watts[number]
+        if number + 1 == len(self.times_s):
+            return end
+        piece_s = self.times_s[number + 1] - self.times_s[number]
+        return begin + (end - begin) * (time_s - self.times_s[number]) / piece_s
+
+    def joules(self, begin_s: float, end_s: float) -> float:
+        edges = [begin_s, *(t for t in self.times_s if begin_s < t < end_s), end_s]
+        return sum(self.at((a + b) / 2) * (b - a) for a, b in pairwise(edges))
+
+
+def counter(curve: Curve | Ramps, times_s: Iterable[float], scope: str = "gpu_board") -> list[Row]:
     """Readings of a counter that stood at 1000 J when the trial began."""
     return [reading(f"{scope}_energy_joules", t, 1000 + curve.joules(0, t)) for t in times_s]
 
 
-def power(curve: Curve, times_s: Iterable[float], scope: str = "gpu_board") -> list[Row]:
+def power(curve: Curve | Ramps, times_s: Iterable[float], scope: str = "gpu_board") -> list[Row]:
     return [reading(f"{scope}_power_w", t, curve.at(t)) for t in times_s]
 
 
@@ -75,6 +98,19 @@ def asked(sent_s: float, first_s: float, ended_s: float, **columns: Any) -> Row:
         "output_duration_ns": round((ended_s - first_s) * S),
     }
     return {**request(output=200), **stamps, "point": "chat", **columns}
+
+
+def plug(fleet: Fleet, name: str, watts: float, file: str = "plug.csv") -> Path:
+    """The log of a meter that said the same for all trials of a machine, five times a second."""
+    query = f"""select min(zero_unix_ns) as begin_ns, max(zero_unix_ns + duration_ns) as end_ns
+        from trials where machine = '{name}'"""
+    [row] = fleet.rows(query)
+    begin_s, lasts_s = row["begin_ns"] / 1e9 - 1, (row["end_ns"] - row["begin_ns"]) / 1e9 + 2
+    times = [begin_s + n / 5 for n in range(int(lasts_s * 5))]
+    lines = [f"{datetime.fromtimestamp(t, UTC).isoformat()},{watts}" for t in times]
+    path = fleet.folder / file
+    path.write_text("\n".join(["time,power_w", *lines]) + "\n")
+    return path
 
 
 class EnergyStore:

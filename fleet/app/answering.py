@@ -11,8 +11,8 @@ from fleet.app.interrupts import interruptible
 from fleet.compare.axes import check_axis
 from fleet.compare.comparison import compare
 from fleet.compare.noise import noise_floors
-from fleet.compare.reader import generations, open_store
-from fleet.compare.results import results
+from fleet.compare.reader import WITH_READINGS, generations, open_store
+from fleet.compare.results import RESULT_VIEWS, results
 from fleet.compare.text import comparison_lines, results_lines
 from fleet.compare.widths import widths
 from fleet.errors import UserError
@@ -75,8 +75,10 @@ class Widths:
 def answer_lines(home: Path, plan: Plan) -> list[str]:
     """Results, the comparison if there is one, and what to type next."""
     name = plan.request.experiment.name
-    with closing(open_store([results_folder(home)])) as con:
-        lines = results_lines(results(con, name))
+    views = (*RESULT_VIEWS, "speeds")
+    with closing(open_store([results_folder(home)], WITH_READINGS, views)) as con:
+        cells = results(con, name)
+        lines = results_lines(cells)
         by = contrast_axis(plan)
         if by:
             try:
@@ -92,7 +94,9 @@ def answer_lines(home: Path, plan: Plan) -> list[str]:
                 lines += ["", problem.what]
             else:
                 lines += ["", *comparison_lines(found)]
-    return [*lines, "", *next_lines(home, name, by, plan.request.experiment.baseline)]
+    energy = any(cell.joules_per_token for cell in cells)
+    baseline = plan.request.experiment.baseline
+    return [*lines, "", *next_lines(home, name, by, energy=energy, baseline=baseline)]
 
 
 def _baseline(plan: Plan) -> str | None:
@@ -102,10 +106,14 @@ def _baseline(plan: Plan) -> str | None:
     return named or (declared[0].sides[0][0] if declared else None)
 
 
-def next_lines(home: Path, name: str, by: str, baseline: str | None = None) -> list[str]:
+def next_lines(
+    home: Path, name: str, by: str, *, energy: bool = False, baseline: str | None = None
+) -> list[str]:
     compared = f"fleet compare {name} --by {by or 'machine'}"
     compared += f" --baseline {baseline}" if baseline else ""
+    joules = [f"       fleet energy show {name}    {compared} --metric energy"] if energy else []
     return [
         f"next:  fleet results {name}    {compared}    fleet sql 'from cells'",
+        *joules,
         f"       cd {results_folder(home)} && duckdb -init views.sql",
     ]

@@ -11,7 +11,7 @@ from typing import Any
 from fleet.app.homes import Home
 from fleet.app.interrupts import interruptible
 from fleet.compare.energy import energy_of_cells
-from fleet.compare.reader import Row, open_store, rows
+from fleet.compare.reader import WITH_READINGS, Row, open_store, rows
 from fleet.compare.results import check_experiment
 from fleet.compare.views import question
 from fleet.errors import ConfigError, Mistake, UnknownName, UserError, nearest
@@ -20,13 +20,12 @@ from fleet.readers.wall_meter import MeterLog, MeterRow, parse_meter
 from fleet.units import NS_PER_S, show_count
 from fleet.wiring import results_folder
 
-TABLES = ("trials", "requests", "readings")
-
 
 @interruptible()
 def read_energy(homes: Sequence[Path], experiment: str | None) -> list[Row]:
     """One row per cell, point and scope."""
-    with closing(open_store([results_folder(home) for home in homes], TABLES)) as con:
+    folders = [results_folder(home) for home in homes]
+    with closing(open_store(folders, WITH_READINGS, views=("trials",))) as con:
         if experiment is not None:
             check_experiment(con, experiment)
         return energy_of_cells(con, experiment)
@@ -78,7 +77,7 @@ def _log(file: Path) -> MeterLog:
 
 def _trials(home: Path, machine: str) -> list[Any]:
     """Those of one machine, in order of time. Raises UnknownName."""
-    with closing(open_store([results_folder(home)], TABLES)) as con:
+    with closing(open_store([results_folder(home)], WITH_READINGS)) as con:
         found = rows(con, question("metered_trials"), [machine])
         names = "select distinct machine from trials where not coalesce(imported, false)"
         there = [str(row["machine"]) for row in rows(con, names)]

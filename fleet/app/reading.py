@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleet.app.interrupts import interruptible
+from fleet.compare.axes import is_energy
 from fleet.compare.comparison import compare
 from fleet.compare.noise import noise_floors
 from fleet.compare.outcome import Comparison
-from fleet.compare.reader import Row, open_store, rows
-from fleet.compare.results import ResultRow, Shown, results, show
+from fleet.compare.reader import READ_AT_ONCE, WITH_READINGS, Row, open_store, rows
+from fleet.compare.results import RESULT_VIEWS, ResultRow, Shown, results, show
 from fleet.compare.views import question
 from fleet.wiring import results_folder
 
@@ -37,13 +38,16 @@ class Comparing:
 
 @interruptible()
 def read_results(homes: Sequence[Path], experiment: str | None) -> list[ResultRow]:
-    with closing(open_store(_folders(homes))) as con:
+    tables = READ_AT_ONCE if experiment is None else WITH_READINGS
+    with closing(open_store(_folders(homes), tables, RESULT_VIEWS)) as con:
         return results(con, experiment)
 
 
 @interruptible()
 def read_comparison(homes: Sequence[Path], asked: Comparing) -> Comparison:
-    with closing(open_store(_folders(homes), views=("speeds", "trials"))) as con:
+    energy = any(is_energy(metric) for metric in asked.metrics)
+    tables = WITH_READINGS if energy else READ_AT_ONCE
+    with closing(open_store(_folders(homes), tables, views=("speeds", "trials"))) as con:
         there = {row["experiment"] for row in rows(con, EXPERIMENTS)} if asked.words else set()
         named = asked.words[:1] if asked.words and asked.words[0] in there else ()
         return compare(
@@ -63,7 +67,7 @@ def read_comparison(homes: Sequence[Path], asked: Comparing) -> Comparison:
 
 @interruptible()
 def read_trial(homes: Sequence[Path], prefix: str) -> Shown:
-    with closing(open_store(_folders(homes), ["trials", "requests", "readings"])) as con:
+    with closing(open_store(_folders(homes), WITH_READINGS)) as con:
         return show(con, prefix)
 
 

@@ -16,6 +16,7 @@ EPILOG = """\b
     fleet compare --by machine
     fleet compare gpt-oss --by machine studio-96 studio-256
     fleet compare --by num_batch --where "model='gpt-oss:20b'" --metric ttft
+    fleet compare --by machine --metric energy
     fleet compare --by memory_gb --store ./studio --store ./box
     fleet compare --by date 2026-11-01 2026-11-20 --allow-diff digest
     fleet compare --by date 2026-10 2026-11-01..2026-11-15
@@ -23,7 +24,8 @@ EPILOG = """\b
     fleet compare --by engine_version --fail-if different
     fleet compare --by model --classes
 
-Exit code 1 where a side is slower (--fail-if), 2 where nothing could be judged.
+Exit code 1 where a side is slower or takes more energy (--fail-if), 2 where nothing could be
+judged.
 """
 
 MOST_SAME_PERCENT = 50.0
@@ -37,6 +39,7 @@ class Format(StrEnum):
 
 class FailIf(StrEnum):
     SLOWER = "slower"
+    MORE = "more"
     DIFFERENT = "different"
     NOT_RESOLVED = "not-resolved"
     NEVER = "never"
@@ -44,15 +47,18 @@ class FailIf(StrEnum):
 
 FAILING: dict[FailIf, frozenset[str]] = {
     FailIf.SLOWER: frozenset({"slower"}),
-    FailIf.DIFFERENT: frozenset({"slower", "faster"}),
+    FailIf.MORE: frozenset({"more"}),
+    FailIf.DIFFERENT: frozenset({"slower", "faster", "more", "less"}),
     FailIf.NOT_RESOLVED: frozenset({"not resolved", "not comparable"}),
     FailIf.NEVER: frozenset(),
 }
 
+FAILING_ELSE = (FailIf.SLOWER, FailIf.MORE)
+
 By = Annotated[str, typer.Option("--by", help="The axis: machine, model, date, a setting, a fact.")]
 Metrics = Annotated[
     list[str] | None,
-    typer.Option("--metric", help="prefill, decode, ttft, load, throughput ..."),
+    typer.Option("--metric", help="prefill, decode, ttft, load, throughput, energy ..."),
 ]
 Where = Annotated[str, typer.Option("--where", help="Only these: column=value, column=value.")]
 Baseline = Annotated[
@@ -72,7 +78,8 @@ SameWithin = Annotated[
     ),
 ]
 Failing = Annotated[
-    list[FailIf] | None, typer.Option("--fail-if", help="When to end with exit code 1.")
+    list[FailIf] | None,
+    typer.Option("--fail-if", help="When to end with exit code 1; else slower and more."),
 ]
 Formats = Annotated[Format, typer.Option("--format", help="text, markdown or json.")]
 Classes = Annotated[
@@ -98,7 +105,7 @@ def compare(
     classes: Classes = False,
     json: options.Json = False,
 ) -> None:
-    """Compare sides: faster, slower, same, or not."""
+    """Compare sides: faster, slower, same, or not; of energy: less or more."""
     from fleet.app import reading as app
 
     form = Format.JSON if json else format
@@ -118,7 +125,7 @@ def compare(
     found = app.read_comparison(options.folders(store), asked)
     _print(found, form)
     _check_judged(found)
-    failing = frozenset[str]().union(*(FAILING[each] for each in fail_if or [FailIf.SLOWER]))
+    failing = frozenset[str]().union(*(FAILING[each] for each in fail_if or FAILING_ELSE))
     raise typer.Exit(1 if found.words() & failing else 0)
 
 

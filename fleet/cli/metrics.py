@@ -21,7 +21,7 @@ def metrics(
     """Show the metric dictionary: each number, each flag, and how they are computed."""
     from dataclasses import asdict
 
-    from fleet.compare import dictionary
+    from fleet.compare import dictionary, dictionary_energy, dictionary_text
 
     if json:
         options.print_json(
@@ -29,12 +29,18 @@ def metrics(
                 "version": dictionary.VERSION,
                 "metrics": [asdict(entry) for entry in dictionary.METRICS],
                 "flags": [asdict(flag) for flag in dictionary.FLAGS],
+                "energy": {
+                    "version": dictionary_energy.VERSION,
+                    "metrics": [asdict(entry) for entry in dictionary_energy.ENERGY],
+                    "scopes": dictionary_energy.SCOPES,
+                    "faults": dictionary_energy.FAULTS,
+                },
             }
         )
     elif markdown:
-        print(dictionary.markdown(), end="")
+        print(dictionary_text.markdown(), end="")
     else:
-        print("\n".join(dictionary.lines()))
+        print("\n".join(dictionary_text.lines()))
 
 
 def add(app: typer.Typer) -> None:

@@ -6,20 +6,21 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from fleet.compare.verdict import Higher
 from fleet.errors import UnknownName, nearest
 from fleet.model.likeness import AXES, FACTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One speed or time, as a column of the view `speeds`."""
+    """One speed or time as a column of the view `speeds`, or one energy of the view `energy`."""
 
     name: str
     column: str
     unit: str
     scale: float = 1.0
     """Shown value = stored value times this."""
-    higher_is_faster: bool
+    higher: Higher
     prompt_bound: bool = False
     """Depends on the length of the prompt, so unlike prompts are not comparable."""
     output_bound: bool = False
@@ -30,6 +31,7 @@ class Metric:
     """The same speed before heat has set in, and after; where one trial throttles, all of them
     are compared by the sustained one."""
     sustained: str | None = None
+    of_energy: bool = False
 
     def columns(self) -> set[str]:
         every = (self.column, self.naive, self.note, self.burst, self.sustained)
@@ -43,7 +45,7 @@ METRICS = {
             name="prefill",
             column="prefill_tokens_per_s",
             unit="tokens/s",
-            higher_is_faster=True,
+            higher="faster",
             prompt_bound=True,
             naive="naive_prefill_tokens_per_s",
             note="prefill_note",
@@ -52,7 +54,7 @@ METRICS = {
             name="decode",
             column="decode_tokens_per_s",
             unit="tokens/s",
-            higher_is_faster=True,
+            higher="faster",
             naive="naive_decode_tokens_per_s",
             note="decode_note",
             burst="burst_decode_tokens_per_s",
@@ -63,7 +65,7 @@ METRICS = {
             column="first_token_ns",
             unit="ms",
             scale=1e-6,
-            higher_is_faster=False,
+            higher="slower",
             prompt_bound=True,
         ),
         Metric(
@@ -71,7 +73,7 @@ METRICS = {
             column="first_thinking_token_ns",
             unit="ms",
             scale=1e-6,
-            higher_is_faster=False,
+            higher="slower",
             prompt_bound=True,
         ),
         Metric(
@@ -79,7 +81,7 @@ METRICS = {
             column="first_answer_token_ns",
             unit="ms",
             scale=1e-6,
-            higher_is_faster=False,
+            higher="slower",
             prompt_bound=True,
         ),
         *(
@@ -88,7 +90,7 @@ METRICS = {
                 column=f"inter_token_{quantile}_ns",
                 unit="ms",
                 scale=1e-6,
-                higher_is_faster=False,
+                higher="slower",
             )
             for quantile in ("p50", "p90", "p99")
         ),
@@ -97,7 +99,7 @@ METRICS = {
             column="end_to_end_ns",
             unit="s",
             scale=1e-9,
-            higher_is_faster=False,
+            higher="slower",
             prompt_bound=True,
             output_bound=True,
         ),
@@ -105,7 +107,7 @@ METRICS = {
             name="throughput",
             column="throughput_tokens_per_s",
             unit="tokens/s",
-            higher_is_faster=True,
+            higher="faster",
             prompt_bound=True,
             output_bound=True,
         ),
@@ -113,11 +115,29 @@ METRICS = {
             name="goodput",
             column="goodput_tokens_per_s",
             unit="tokens/s",
-            higher_is_faster=True,
+            higher="faster",
             prompt_bound=True,
             output_bound=True,
         ),
-        Metric(name="load", column="load_ns", unit="s", scale=1e-9, higher_is_faster=False),
+        Metric(name="load", column="load_ns", unit="s", scale=1e-9, higher="slower"),
+        *(
+            Metric(
+                name=name,
+                column=f"{part}joules_per_token",
+                unit="J/token",
+                higher="more",
+                prompt_bound=name != "energy_decode",
+                output_bound=name in ("energy", "energy_net"),
+                note=f"{part}energy_note",
+                of_energy=True,
+            )
+            for name, part in (
+                ("energy", ""),
+                ("energy_net", "net_"),
+                ("energy_prefill", "prefill_"),
+                ("energy_decode", "decode_"),
+            )
+        ),
     )
 }
 
@@ -129,6 +149,11 @@ def check_axis(name: str, columns: Iterable[str] = ()) -> str:
 
 def check_metric(name: str) -> Metric:
     return METRICS[known(name, METRICS, "metric", "fleet compare --by machine --metric decode")]
+
+
+def is_energy(name: str) -> bool:
+    """A metric of energy, which needs the readings; false of a name that is none."""
+    return name in METRICS and METRICS[name].of_energy
 
 
 def check_fact(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
 from fleet.compare.axes import natural
@@ -10,7 +10,7 @@ from fleet.compare.controls import control_lines
 from fleet.compare.designs import NEEDED
 from fleet.compare.explanations import LEGEND
 from fleet.compare.outcome import Group, Line, SpeaksOf
-from fleet.compare.sides import Bout
+from fleet.compare.sides import Bout, tells_energy
 from fleet.compare.variants import Variant
 from fleet.errors import UserError
 from fleet.model.likeness import HARDWARE_AXES
@@ -58,22 +58,35 @@ def _of_whom(groups: Sequence[Group], lines: Sequence[Line]) -> str:
 
 
 def kept_apart(found: Sequence[Bout]) -> dict[str, int]:
-    apart = Counter[str]()
+    """Trials by side and reason. The same work may be compared by speed and by several energies,
+    and counts once."""
+    of_work = defaultdict[object, Counter[str]](Counter)
     for bout in found:
         for side in bout.sides:
-            for reason, trials in side.apart.items():
-                apart[f"{side.name} ({reason or 'without a flag'})"] += trials
-    return dict(apart)
+            of_work[bout.work] |= Counter(
+                {f"{side.name} ({why or 'without a flag'})": n for why, n in side.apart.items()}
+            )
+    return dict(sum(of_work.values(), Counter[str]()))
 
 
 def left_out(found: Sequence[Bout]) -> int:
-    variants = [variant for bout in found for side in bout.sides for variant in side.variants]
-    return sum(int(str(variant.row["requests_left_out"])) for variant in variants)
+    """Requests, each once."""
+    of_work = Counter[object]()
+    for bout in found:
+        variants = [variant for side in bout.sides for variant in side.variants]
+        left = sum(int(str(variant.row["requests_left_out"])) for variant in variants)
+        of_work |= Counter({bout.work: left})
+    return of_work.total()
 
 
 def nothing(by: str, variants: Sequence[Variant], name: Callable[[Variant], str]) -> UserError:
     """What to say where no two sides stand against one another."""
     there = sorted(set(map(name, variants)), key=natural)
+    if there and tells_energy(variants) and not any(variant.scope for variant in variants):
+        return UserError(
+            "no energy to compare: no machine told its power while it was measured",
+            "fleet doctor says what can be read; fleet energy import takes a wall meter's log",
+        )
     if not there:
         what = f"nothing to compare by {by}: no measured trial matches"
     elif len(there) == 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
@@ -21,11 +22,11 @@ from fleet.compare.naming import check_apart, is_called, of_sides, side_names
 from fleet.compare.outcome import Comparison, Group, Line
 from fleet.compare.reader import has_reason, rows
 from fleet.compare.sides import Bout, Side, bouts, is_across
-from fleet.compare.variants import TOO_SHORT, read_variants
+from fleet.compare.variants import TOO_SHORT, Variant, read_variants
 from fleet.compare.verdict import show_percent, verdict
 from fleet.compare.views import question
 from fleet.errors import OutOfMemory
-from fleet.model.likeness import HARDWARE_AXES
+from fleet.model.likeness import ENERGY_SCOPE, HARDWARE_AXES
 from fleet.units import show_count
 
 
@@ -51,20 +52,16 @@ def compare(
     """
     wanted = [check_metric(metric) for metric in metrics]
     freed = frozenset(check_fact(fact) for fact in allow_diff)
-    variants = read_variants(con, by, wanted, where, experiment)
-    named = [*sides, *([baseline] if baseline else [])]
-    of_sides(variants, by, named)
-    check_apart(by, named, variants)
-    variants = of_sides(variants, by, named if sides else ())
-    across = is_across(by, variants)
-    name = side_names(by, variants, pool, named)
-    every = bouts(variants, by, name, across=across, freed=freed)
-    first = baseline or next(iter(sides), None)
-    found = [_baseline_first(bout, first, by) for bout in every if len(bout.sides) > 1]
-    if not found:
-        raise nothing(by, variants, name)
-    asked = (_round(bout, metric, by, freed) for bout in found for metric in wanted)
-    rounds = [each for each in asked if each is not None]
+    found, rounds, across = list[Bout](), list[_Round](), False
+    for of_energy in (False, True):
+        own = [metric for metric in wanted if metric.of_energy == of_energy]
+        if not own:
+            continue
+        variants = read_variants(con, by, own, where, experiment)
+        bouts_of, across = _bouts(variants, by, sides, baseline, pool=pool, freed=freed)
+        asked = (_round(bout, metric, by, freed) for bout in bouts_of for metric in own)
+        rounds += [each for each in asked if each is not None]
+        found += bouts_of
     judged = list(_judged(rounds, floors(con), by, same_within))
     groups = [group for group, _ in judged]
     return Comparison(
@@ -78,6 +75,30 @@ def compare(
         kept_apart=kept_apart(found),
         requests_left_out=left_out(found),
     )
+
+
+def _bouts(
+    variants: Sequence[Variant],
+    by: str,
+    sides: Sequence[str],
+    baseline: str | None,
+    *,
+    pool: bool,
+    freed: frozenset[str],
+) -> tuple[list[Bout], bool]:
+    """All that two sides or more take part in, and whether these are different machines."""
+    named = [*sides, *([baseline] if baseline else [])]
+    of_sides(variants, by, named)
+    check_apart(by, named, variants)
+    variants = of_sides(variants, by, named if sides else ())
+    across = is_across(by, variants)
+    name = side_names(by, variants, pool, named)
+    every = bouts(variants, by, name, across=across, freed=freed)
+    first = baseline or next(iter(sides), None)
+    found = [_baseline_first(bout, first, by) for bout in every if len(bout.sides) > 1]
+    if not found:
+        raise nothing(by, variants, name)
+    return found, across
 
 
 def _did_not_fit(
@@ -166,7 +187,9 @@ def _line(side: Side, metric: Metric) -> Line:
     shown = values or naive
     label = side.variants[0].label
     reasons = [f"flagged {label}"] if label else []
-    if not values and metric.note:
+    if metric.of_energy:
+        reasons += _without_energy(side, metric)
+    elif not values and metric.note:
         reasons += sorted(side.notes(metric.note))
     return Line(
         side=side.name,
@@ -179,7 +202,16 @@ def _line(side: Side, metric: Metric) -> Line:
         burst=_heat(side, metric.burst, metric),
         sustained=_heat(side, metric.sustained, metric),
         reasons=tuple(reasons),
+        scope=side.told(ENERGY_SCOPE),
+        source=side.told("energy_source"),
     )
+
+
+def _without_energy(side: Side, metric: Metric) -> list[str]:
+    """Why some trials have no value: `energy not valid: gap (1 of 5 trials)`."""
+    notes = [note for v in side.variants for note in v.listed(metric.note or "") if note]
+    of_all = f"of {show_count(side.trials, 'trial')}"
+    return [f"{note} ({count} {of_all})" for note, count in sorted(Counter(notes).items())]
 
 
 def _heat(side: Side, column: str | None, metric: Metric) -> float | None:
@@ -238,7 +270,7 @@ def _judged_line(
     )
     said = verdict(
         seen,
-        higher_is_faster=each.metric.higher_is_faster,
+        higher=each.metric.higher,
         p_adjusted=p,
         same_within=same_within,
     )
@@ -275,6 +307,7 @@ def _group(each: _Round, lines: Sequence[Line], control: tuple[Control, ...]) ->
         point=bout.point,
         machine=bout.machine,
         settings=bout.settings,
+        scope=bout.scope,
         sustained=each.sustained,
         controls=control,
         lines=tuple(lines),

@@ -15,7 +15,7 @@ VERSION = 4
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     name: str
-    """Column of the view `speeds`, one row per trial and point."""
+    """Column of the view `speeds`, one row per trial and point; of `energy`, for each scope."""
     unit: str
     meaning: str
     formula: str
@@ -257,45 +257,3 @@ FLAGS = (
         rule="one request per point, since the cell ran far over its estimate",
     ),
 )
-
-
-def markdown() -> str:
-    """The dictionary as a page."""
-    metrics = [
-        f"| `{e.name}` | {e.unit} | {e.meaning} | {e.formula} | {e.needs} |" for e in METRICS
-    ]
-    flags = [f"| `{flag.name}` | {flag.kind} | {flag.rule} |" for flag in FLAGS]
-    return "\n".join(
-        [
-            f"# Metric dictionary, version {VERSION}",
-            "",
-            "Made by `fleet metrics --markdown`. Each number is a median over the valid requests "
-            "of one trial and point, in the view `speeds`; `cells` holds the medians over trials.",
-            "",
-            "| Column | Unit | Is | Computed as | Needs |",
-            "|---|---|---|---|---|",
-            *metrics,
-            "",
-            "## Flags",
-            "",
-            "An *invalid* request is left out and counted. A *qualified* trial is true and kept, "
-            "under its label, apart from those without it; only those that throttled stay with the "
-            "others of their side, which is then judged by its sustained speed.",
-            "",
-            "| Flag | Kind | Raised where |",
-            "|---|---|---|",
-            *flags,
-            "",
-        ]
-    )
-
-
-def lines() -> list[str]:
-    """The dictionary for a terminal."""
-    told = [f"metric dictionary, version {VERSION}: medians over the valid requests of a trial"]
-    for entry in METRICS:
-        told += ["", f"{entry.name}  ({entry.unit})", f"  {entry.meaning}", f"  = {entry.formula}"]
-        told += [f"  needs {entry.needs}"] if entry.needs else []
-    told += ["", "flags: invalid requests are left out and counted, qualified trials kept apart"]
-    width = max(len(flag.name) for flag in FLAGS)
-    return [*told, *(f"  {f.name:<{width}}  {f.kind:<9}  {f.rule}" for f in FLAGS)]

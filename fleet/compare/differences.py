@@ -8,7 +8,14 @@ from dataclasses import dataclass
 
 from fleet.compare.axes import Metric, natural
 from fleet.compare.sides import Side
-from fleet.model.likeness import FACTS, OUTPUT_TOKENS, PROMPT_TOKENS, differing, standing
+from fleet.model.likeness import (
+    ENERGY_FACTS,
+    FACTS,
+    OUTPUT_TOKENS,
+    PROMPT_TOKENS,
+    differing,
+    standing,
+)
 
 LENGTHS_ALIKE = 1.10
 """Prompts and answers of lengths within this factor are alike: another tokenizer, the same text."""
@@ -34,6 +41,8 @@ def differences(
     for found in differing(baseline.facts, side.facts, axis):
         if found.fact == "gpu" and all(s.facts("gpu") == s.facts("chip") for s in (baseline, side)):
             continue  # one name for both, and the chip is told
+        if found.unknown and found.fact in ENERGY_FACTS:
+            continue  # what was not read is told beside the missing value
         if found.unknown:
             listed.append(f"{found.words} not known on one side")
         elif found.standing == "refused" and found.fact not in freed:
@@ -118,7 +127,8 @@ def _pair(
 def _shown(name: str, values: Iterable[str | None]) -> str:
     if name == "job_content":
         return "one" if values else "none"
-    texts = sorted(("not known" if v is None else _short(v) for v in values), key=natural)
+    short = str if name in ENERGY_FACTS else _short
+    texts = sorted(("not known" if v is None else short(v) for v in values), key=natural)
     return " and ".join(texts)
 
 

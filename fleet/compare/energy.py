@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import duckdb
 
-from fleet.compare.reader import Row, rows
-from fleet.compare.views import question
+from fleet.compare.dictionary_energy import SCOPES
+from fleet.compare.reader import RAW, Row, add_views, rows
+from fleet.compare.views import literal, question
+
+KINDS = ("energy_joules", "power_w")
+METRICS = [f"{scope}_{what}" for scope in SCOPES for what in KINDS]
 
 
 def energy_of_attempt(con: duckdb.DuckDBPyConnection, attempt_id: object) -> list[Row]:
@@ -15,4 +19,30 @@ def energy_of_attempt(con: duckdb.DuckDBPyConnection, attempt_id: object) -> lis
 
 
 def energy_of_cells(con: duckdb.DuckDBPyConnection, experiment: str | None) -> list[Row]:
+    bind_energy(con, experiment)
     return rows(con, question("energy_of_cells"), [experiment])
+
+
+def energy_of_results(con: duckdb.DuckDBPyConnection, experiment: str) -> list[Row]:
+    """One row per row of `cells` and scope; none where no energy was read."""
+    if not _is_read(con):
+        return []
+    bind_energy(con, experiment)
+    return rows(con, question("energy_of_results"), [experiment])
+
+
+def _is_read(con: duckdb.DuckDBPyConnection) -> bool:
+    """Of any trial; false too where `con` has not the readings open."""
+    metrics = ", ".join(map(literal, METRICS))
+    return bool(rows(con, f"select 1 from raw_readings where metric in ({metrics}) limit 1"))
+
+
+def bind_energy(con: duckdb.DuckDBPyConnection, experiment: str | None) -> None:
+    """The views of energy. Of a large store all readings take seconds, so of one experiment no
+    others are looked at."""
+    add_views(con, "energy", readings=RAW["readings"] if experiment is None else _of(experiment))
+
+
+def _of(experiment: str) -> str:
+    own = f"select attempt_id, folder from raw_trials where experiment = {literal(experiment)}"
+    return f"(from raw_readings semi join ({own}) using (attempt_id, folder))"

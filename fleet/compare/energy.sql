@@ -171,12 +171,15 @@ select
   samples, greatest_gap_ns,
   invalid = '' as valid,
   invalid,
-  prefill_s is not null and energy_fault(
+  -- Requests that are asked at once have no phases.
+  if(prefill_s is null, 'no_phase', energy_fault(
     prefill_s, prefill_covered_s, prefill_gap_ns, prefill_samples, least_step, prefill_joules
-  ) = '' as prefill_valid,
-  decode_s is not null and energy_fault(
+  )) as prefill_invalid,
+  if(decode_s is null, 'no_phase', energy_fault(
     decode_s, decode_covered_s, decode_gap_ns, decode_samples, least_step, decode_joules
-  ) = '' as decode_valid,
+  )) as decode_invalid,
+  prefill_invalid = '' as prefill_valid,
+  decode_invalid = '' as decode_valid,
   1 as energy_version
 from priced
 qualify row_number() over (
@@ -189,6 +192,7 @@ qualify row_number() over (
 --   valid, invalid             false: no request's energy is valid, the values are those of the
 --                              others; invalid: what was wrong with those left out
 --   requests, _left_out        whose energy is valid, and whose is not
+--   prefill_, decode_invalid   what is wrong with the phases that are left out
 --   joules, prefill_, decode_  of one request; a phase too short for its readings is null
 --   joules_per_token           all that the request used over the tokens it wrote
 --   tokens_per_joule           its inverse
@@ -198,33 +202,37 @@ qualify row_number() over (
 --   least_samples, greatest_gap_ns      the fewest readings in a request, the longest gap
 create or replace view energy as
 with counted as (
-  select *, bool_or(valid) over (partition by attempt_id, folder, point, scope) as any_valid
+  select
+    *,
+    bool_or(valid) over (partition by attempt_id, folder, point, scope) as any_valid,
+    valid or not any_valid as taken
   from energy_of_requests
   where request_valid and not warmup
 )
 select
   attempt_id, folder, trial_id, experiment, session, machine_id, machine, model, job, settings,
   block, role, point, scope,
-  string_agg(distinct source, ', ' order by source) as source,
-  string_agg(distinct method, ', ' order by method) as method,
+  string_agg(distinct source, ', ' order by source) filter (taken) as source,
+  string_agg(distinct method, ', ' order by method) filter (taken) as method,
   any_value(any_valid) as valid,
   string_agg(distinct nullif(invalid, ''), ' ') filter (not valid) as invalid,
+  string_agg(distinct nullif(prefill_invalid, ''), ' ') filter (taken) as prefill_invalid,
+  string_agg(distinct nullif(decode_invalid, ''), ' ') filter (taken) as decode_invalid,
   count(*) filter (valid) as requests,
   count(*) filter (not valid) as requests_left_out,
-  median(joules) as joules,
-  median(prefill_joules) filter (prefill_valid) as prefill_joules,
-  median(decode_joules) filter (decode_valid) as decode_joules,
-  median(idle_w) as idle_w,
-  median(mean_w) as mean_w,
-  median(joules_per_token) as joules_per_token,
-  median(tokens_per_joule) as tokens_per_joule,
-  median(prefill_joules_per_token) filter (prefill_valid) as prefill_joules_per_token,
-  median(decode_joules_per_token) filter (decode_valid) as decode_joules_per_token,
-  median(net_joules_per_token) as net_joules_per_token,
-  min(samples) as least_samples,
-  max(greatest_gap_ns) as greatest_gap_ns,
+  median(joules) filter (taken) as joules,
+  median(prefill_joules) filter (taken and prefill_valid) as prefill_joules,
+  median(decode_joules) filter (taken and decode_valid) as decode_joules,
+  median(idle_w) filter (taken) as idle_w,
+  median(mean_w) filter (taken) as mean_w,
+  median(joules_per_token) filter (taken) as joules_per_token,
+  median(tokens_per_joule) filter (taken) as tokens_per_joule,
+  median(prefill_joules_per_token) filter (taken and prefill_valid) as prefill_joules_per_token,
+  median(decode_joules_per_token) filter (taken and decode_valid) as decode_joules_per_token,
+  median(net_joules_per_token) filter (taken) as net_joules_per_token,
+  min(samples) filter (taken) as least_samples,
+  max(greatest_gap_ns) filter (taken) as greatest_gap_ns,
   1 as energy_version
 from counted
-where valid or not any_valid
 group by attempt_id, folder, trial_id, experiment, session, machine_id, machine, model, job,
   settings, block, role, point, scope;

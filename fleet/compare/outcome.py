@@ -39,6 +39,9 @@ class Line:
     noise_floor: float | None = None
     """Standard deviation between equal trials of this machine, as a share; None: not known."""
     p_adjusted: float | None = None
+    scope: str = ""
+    """The part of the machine whose energy this is, and who told it; empty for other metrics."""
+    source: str = ""
     verdict: Word | None = None
     cause: str = ""
     """The probable one, where the data shows it."""
@@ -60,6 +63,8 @@ class Group:
     point: str
     machine: str | None
     settings: str
+    scope: str = ""
+    """The part of the machine whose energy is compared; empty: unlike parts, or no energy."""
     sustained: bool = False
     """Some trial throttled, so every trial speaks by its speed after heat has set in."""
     controls: tuple[Control, ...] = ()

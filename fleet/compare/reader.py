@@ -15,6 +15,8 @@ from fleet.errors import StoreUnusable
 READ_AT_ONCE = ("trials", "requests")
 """The tables that every question needs; binding a table reads the footers of all its files."""
 
+WITH_READINGS = (*READ_AT_ONCE, "readings")
+
 MOST_THREADS = 4
 
 RAW = {table: f"raw_{table}" for table in TABLES}
@@ -85,9 +87,12 @@ def has_reason(con: duckdb.DuckDBPyConnection, reason: str) -> bool:
     return bool(rows(con, "select 1 from raw_trials where reason = ? limit 1", [reason]))
 
 
-def add_views(con: duckdb.DuckDBPyConnection, *views: str) -> None:
-    """Those that were left out when the store was opened, where they are needed after all."""
-    con.execute(fill_views(RAW, views))
+def add_views(con: duckdb.DuckDBPyConnection, *views: str, **sources: str) -> None:
+    """Those that were left out when the store was opened, where they are needed after all.
+
+    `sources`: a table expression to read a table from, for all that is asked from now on.
+    """
+    con.execute(fill_views({**RAW, **sources}, views))
 
 
 def _answer(

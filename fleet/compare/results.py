@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import duckdb
 
-from fleet.compare.energy import energy_of_attempt
+from fleet.compare.energy import energy_of_attempt, energy_of_results
 from fleet.compare.reader import Row, rows
 from fleet.compare.views import question
 from fleet.errors import UnknownName, UserError, nearest
@@ -44,6 +44,9 @@ class ResultRow:
     first_token_ns: float | None = None
     server_first_token_ns: float | None = None
     load_ns: float | None = None
+    joules_per_token: Mapping[str, float] = field(default_factory=dict)
+    """By scope: the part of the machine whose energy it is. Empty where none is valid, or where
+    no experiment is named."""
     trials: int = 0
     spread_percent: float | None = None
     """Standard deviation between trials over their mean: of decode, else of prefill."""
@@ -73,6 +76,9 @@ class Shown:
     """Rows of the view `energy`."""
 
 
+RESULT_VIEWS = ("cells", "requests_flagged", "trials")
+"""What `results` asks for."""
+
 STATES = {
     "hardware_id": "",
     "os_version": "OS",
@@ -95,11 +101,17 @@ def results(con: duckdb.DuckDBPyConnection, experiment: str | None = None) -> li
     if experiment is not None:
         check_experiment(con, experiment)
     left_out = _left_out(con, experiment)
+    energy = _energy(con, experiment)
     cells: dict[tuple[object, ...], list[Row]] = defaultdict(list)
     for row in rows(con, question("results"), [experiment]):
         cells[_key(row)].append(row)
     found = [
-        _result(row, left_out.get(key, (None, {}))[1] if at == 0 else {}, _state(row, alike))
+        _result(
+            row,
+            left_out.get(key, (None, {}))[1] if at == 0 else {},
+            _state(row, alike),
+            energy.get(_whole_key(row), {}),
+        )
         for key, alike in cells.items()
         for at, row in enumerate(alike)
     ]
@@ -133,6 +145,18 @@ def show(con: duckdb.DuckDBPyConnection, trial_prefix: str) -> Shown:
     )
 
 
+def _energy(
+    con: duckdb.DuckDBPyConnection, experiment: str | None
+) -> dict[tuple[object, ...], dict[str, float]]:
+    """Joules per token of each row of `cells`, by scope; over all experiments none, since to
+    read every reading of a large store takes seconds."""
+    found: dict[tuple[object, ...], dict[str, float]] = defaultdict(dict)
+    for row in energy_of_results(con, experiment) if experiment is not None else ():
+        if row["joules_per_token"] is not None:
+            found[_whole_key(row)][str(row["scope"])] = float(str(row["joules_per_token"]))
+    return found
+
+
 def _state(row: Row, alike: Sequence[Row]) -> str:
     told = ((name, str(row[name]), {str(other[name]) for other in alike}) for name in STATES)
     return ", ".join(
@@ -142,7 +166,9 @@ def _state(row: Row, alike: Sequence[Row]) -> str:
     )
 
 
-def _result(row: Row, left_out: Mapping[str, int], state: str) -> ResultRow:
+def _result(
+    row: Row, left_out: Mapping[str, int], state: str, energy: Mapping[str, float]
+) -> ResultRow:
     cell: Any = row
     spread = cell["decode_spread_percent"]
     return ResultRow(
@@ -162,6 +188,7 @@ def _result(row: Row, left_out: Mapping[str, int], state: str) -> ResultRow:
         first_token_ns=cell["first_token_ns"],
         server_first_token_ns=cell["server_first_token_ns"],
         load_ns=cell["load_ns"],
+        joules_per_token=energy,
         trials=cell["trials"],
         spread_percent=cell["prefill_spread_percent"] if spread is None else spread,
         flags=cell["flags"],
@@ -193,6 +220,11 @@ def _empty_result(row: Row, left_out: Mapping[str, int]) -> ResultRow:
 
 def _key(row: Row) -> tuple[object, ...]:
     return tuple(row[field] for field in (*_CELL, "point"))
+
+
+def _whole_key(row: Row) -> tuple[object, ...]:
+    """With all that is never pooled."""
+    return (*_key(row), row["engine"], row["flags"], *(row[name] for name in STATES))
 
 
 def _left_out(

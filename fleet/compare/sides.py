@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import median
 
 from fleet.compare.axes import Metric, natural
+from fleet.compare.scopes import NOT_READ, common_scope, of_one_scope, unread_trials
 from fleet.compare.variants import THROTTLED, Variant
 from fleet.model import likeness
-from fleet.model.likeness import SETTINGS
+from fleet.model.likeness import ENERGY_SCOPE, SETTINGS
 
 STATE = ("engine", "engine_version", "engine_environment", *likeness.ENVIRONMENT_FACTS)
 STATE += ("digest", "job_content", "gpu_limit_mb")
@@ -110,6 +111,9 @@ class Side:
         values = self.plain(column) if column is not None else []
         return median(values) if values else None
 
+    def told(self, field: str) -> str:
+        return ", ".join(sorted(filter(None, self.facts(field))))
+
     def facts(self, field: str) -> set[str | None]:
         return {variant.text(field) for variant in self.variants}
 
@@ -128,7 +132,7 @@ def _numbers(variant: Variant, metric: Metric, sustained: bool) -> list[float | 
     return [p if a is None or p is None else a for a, p in zip(after, plain, strict=True)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Bout:
     """Sides that stand against one another: same work, same settings but for the axis."""
 
@@ -138,7 +142,13 @@ class Bout:
     machine: str | None
     """None where the sides are different machines."""
     settings: str
+    scope: str = ""
+    """The part of the machine whose energy is compared; empty: unlike ones, or not asked."""
     sides: tuple[Side, ...]
+
+    @property
+    def work(self) -> tuple[str | None, ...]:
+        return self.model, self.job, self.point, self.machine, self.settings
 
 
 def is_across(axis: str, variants: Sequence[Variant]) -> bool:
@@ -160,10 +170,10 @@ def bouts(
     across: bool,
     freed: frozenset[str],
 ) -> list[Bout]:
-    """Every set of sides, in the order of model, job, point, machine, settings.
+    """Every set of sides, in the order of model, job, point, machine, settings, scope.
 
-    Settings tell sets apart; a side that nobody of equal settings stands against is set against
-    the others all the same, for the comparison to say what differs.
+    Settings tell sets apart, and scopes of energy; a side that nobody of equal ones stands against
+    is set against the others all the same, for the comparison to say what differs.
     """
     fixed = [s for s in SETTINGS if s != axis and axis != "settings" and s not in freed]
     work = [f for f in ("model", "job", "point") if f != axis and (axis, f) != ("digest", "model")]
@@ -171,13 +181,39 @@ def bouts(
     grounds: dict[tuple[str | None, ...], list[Variant]] = defaultdict(list)
     for variant in variants:
         grounds[tuple(_work(variant, field, axis) for field in work)].append(variant)
+    of_ground = _bouts_of_energy if tells_energy(variants) else _bouts_of_ground
     found = []
     for ground in grounds.values():
-        found += _bouts_of_ground(ground, axis, name, across=across, fixed=fixed)
-    return sorted(
-        found,
-        key=lambda b: [natural(x) for x in (b.model, b.job, b.point, b.machine, b.settings)],
-    )
+        found += of_ground(ground, axis, name, across=across, fixed=fixed)
+    return sorted(found, key=lambda b: [natural(x) for x in (*b.work, b.scope)])
+
+
+def tells_energy(variants: Sequence[Variant]) -> bool:
+    return any(ENERGY_SCOPE in variant.row for variant in variants)
+
+
+def _bouts_of_energy(
+    ground: Sequence[Variant],
+    axis: str,
+    name: Callable[[Variant], str],
+    *,
+    across: bool,
+    fixed: Sequence[str],
+) -> list[Bout]:
+    """None where nobody's energy was read; else one for each scope that two sides have."""
+    if not any(variant.scope for variant in ground):
+        return []
+    ground = sorted(ground, key=lambda variant: variant.scope or "")
+    fixed = [*fixed, ENERGY_SCOPE]
+    unread = unread_trials(ground, name)
+    return [
+        replace(bout, sides=tuple(_without(side, unread[side.name]) for side in bout.sides))
+        for bout in _bouts_of_ground(ground, axis, name, across=across, fixed=fixed)
+    ]
+
+
+def _without(side: Side, unread: int) -> Side:
+    return replace(side, apart={**side.apart, NOT_READ: unread}) if unread else side
 
 
 def _bouts_of_ground(
@@ -190,11 +226,14 @@ def _bouts_of_ground(
 ) -> list[Bout]:
     by_settings: dict[tuple[str | None, ...], dict[str, list[Variant]]] = {}
     for variant in ground:
+        if ENERGY_SCOPE in fixed and variant.scope is None:
+            continue  # two that have none have none in common
         key = tuple(variant.asked_for(setting) for setting in fixed)
         by_settings.setdefault(key, {}).setdefault(name(variant), []).append(variant)
-    everyone: dict[str, list[Variant]] = defaultdict(list)
+    own: dict[str, list[Variant]] = defaultdict(list)
     for variant in ground:
-        everyone[name(variant)].append(variant)
+        own[name(variant)].append(variant)
+    everyone = {side: of_one_scope(variants) for side, variants in own.items()}
     matched = {key: sides for key, sides in by_settings.items() if len(sides) > 1}
     if not matched:
         return [_bout(everyone, axis, across, fixed)]
@@ -213,7 +252,8 @@ def _bout(
     chosen = [_choose(name, variants, shared, axis, fixed) for name, variants in sides.items()]
     chosen.sort(key=lambda side: natural(side.name))
     first = chosen[0].variants[0]
-    given = [(s, first.asked_for(s)) for s in fixed if first.asked_for(s) is not None]
+    asked = [s for s in fixed if s != ENERGY_SCOPE]
+    given = [(s, first.asked_for(s)) for s in asked if first.asked_for(s) is not None]
     models, jobs, points = (
         {v.text(f) or "" for side in chosen for v in side.variants}
         for f in ("model", "job", "point")
@@ -224,6 +264,7 @@ def _bout(
         point=points.pop() if len(points) == 1 else "",
         machine=None if across else first.text("machine"),
         settings=" ".join(f"{field}={value}" for field, value in given),
+        scope=common_scope([side.variants for side in chosen]),
         sides=tuple(chosen),
     )
 

@@ -11,7 +11,13 @@ from datetime import date, datetime
 from fleet.compare.outcome import Comparison, Group, Line
 from fleet.compare.results import ResultRow
 from fleet.compare.tables import aligned, escape, markdown
-from fleet.model.likeness import FACTS, SHOWN_AXES, standing
+from fleet.model.likeness import (
+    ENERGY_ESTIMATE,
+    ENERGY_SCOPE,
+    FACTS,
+    SHOWN_AXES,
+    standing,
+)
 from fleet.units import NS_PER_MS, show_number
 
 ID_LETTERS = 14
@@ -44,7 +50,7 @@ def _sides(group: Group) -> Iterator[str]:
             yield f"    {words}"
 
 
-COMPARISON_TITLES = ("", "median", "ratio", "95 % interval", "n", "verdict", "")
+COMPARISON_TITLES = ("", "median", "ratio", "95 % interval", "n", "verdict", "", "read by")
 
 
 def comparison_markdown(comparison: Comparison) -> list[str]:
@@ -53,7 +59,7 @@ def comparison_markdown(comparison: Comparison) -> list[str]:
     lines: list[str] = []
     for group in comparison.groups:
         lines += [f"**{escape(_subject(group, shared))}**", ""]
-        rows = [_cells(line, group.unit) for line in group.lines]
+        rows = [[*_cells(line, group.unit), line.source] for line in group.lines]
         rows[0][5] = "baseline"
         for row, line in zip(rows, group.lines, strict=True):
             row[6] = "; ".join(filter(None, (row[6], _explained(line))))
@@ -87,9 +93,15 @@ CLASS_PAGE = (
     "Made by `fleet compare --classes --format markdown`; `fleet compare --by AXIS --classes` "
     "prints any axis. Implied: it differs because the axis does. Listed: the comparison stands, "
     "and says so. Refused: not compared, unless with `--allow-diff FACT`. Token counts count only "
-    "for what depends on them, and lengths within 10 % are alike. `fleet plan` applies the same "
-    "table to the machines as found.",
+    "for what depends on them, and lengths within 10 % are alike; what begins with `energy` only "
+    "for the metrics of energy. `fleet plan` applies the same table to the machines as found.",
     "",
+)
+
+
+AT_THE_PLUG = (
+    "what a wall meter tells of whole machines can be compared: "
+    "fleet energy import LOG --machine MACHINE"
 )
 
 
@@ -98,6 +110,8 @@ def _footer(comparison: Comparison, shared: Sequence[str]) -> list[str]:
     if comparison.refused:
         allowed = " ".join(f"--allow-diff {fact}" for fact in comparison.refused)
         footer.append(f"refused: unlike things (to compare them all the same: {allowed})")
+    if {ENERGY_SCOPE, ENERGY_ESTIMATE} & set(comparison.refused):
+        footer.append(AT_THE_PLUG)
     footer += _settings_of_all(shared)
     if comparison.requests_left_out:
         footer.append(f"left out: {_count(comparison.requests_left_out, 'request')}")
@@ -112,7 +126,8 @@ def _footer(comparison: Comparison, shared: Sequence[str]) -> list[str]:
 
 RESULT_TITLES = (
     *("session", "machine", "model", "test", "settings", "prefill", "decode", "burst"),
-    *("sustained", "together", "first token", "trials", "spread", "flags", "state", "id"),
+    *("sustained", "together", "first token", "J/token", "trials", "spread", "flags", "state"),
+    "id",
 )
 
 
@@ -122,12 +137,17 @@ def results_lines(found: Sequence[ResultRow]) -> list[str]:
         return ["no results yet: fleet submit MODEL"]
     shared = _shared([row.settings for row in found if row.settings])
     sessions = len({row.session for row in found}) > 1
+    scopes = sorted({scope for row in found for scope in row.joules_per_token})
     lines = aligned(
         RESULT_TITLES,
-        [(str(row.session) if sessions else "", *_result_cells(row, shared)) for row in found],
-        right=RESULT_TITLES[5:13],
+        [
+            (str(row.session) if sessions else "", *_result_cells(row, shared, len(scopes) > 1))
+            for row in found
+        ],
+        right=RESULT_TITLES[5:14],
     )
-    lines += ["rates in tokens/s, medians over trials", *_settings_of_all(shared)]
+    of_scope = f", J/token of {scopes[0]}" if len(scopes) == 1 else ""
+    lines += [f"rates in tokens/s{of_scope}, medians over trials", *_settings_of_all(shared)]
     left_out = Counter[str]()
     for row in found:
         left_out.update(row.left_out)
@@ -170,13 +190,16 @@ def to_json(value: object) -> object:
 
 def _headline(group: Group, by: str, shared: Sequence[str]) -> str:
     baseline = group.baseline
-    facts = [_value(baseline, group.unit), f"n {baseline.trials}", *_reasons(baseline, group.unit)]
+    facts = [_value(baseline, group.unit), f"n {baseline.trials}"]
+    facts += [f"by {baseline.source}"] if baseline.source else []
+    facts += _reasons(baseline, group.unit)
     side = baseline.side if by in NAMED_BY_THEMSELVES else f"{by} {baseline.side}"
     return f"{_subject(group, shared)}, against {side} ({', '.join(facts)})"
 
 
 def _subject(group: Group, shared: Sequence[str]) -> str:
-    metric = f"{group.metric}{' (sustained)' if group.sustained else ''}"
+    scope = f" of {group.scope}" if group.scope else ""
+    metric = f"{group.metric}{scope}{' (sustained)' if group.sustained else ''}"
     work = [group.model, group.point or group.job, metric, _apart_from(group.settings, shared)]
     place = [f"on {group.machine}"] if group.machine else []
     return ", ".join(part for part in (*work, *place) if part)
@@ -215,7 +238,7 @@ def _value(line: Line, unit: str) -> str:
     return f"{show_number(line.value)} {unit}" + (" naive" if line.naive else "")
 
 
-def _result_cells(row: ResultRow, shared: Sequence[str]) -> list[str]:
+def _result_cells(row: ResultRow, shared: Sequence[str], with_scope: bool) -> list[str]:
     first_ns = row.server_first_token_ns if row.first_token_ns is None else row.first_token_ns
     return [
         row.machine,
@@ -227,12 +250,22 @@ def _result_cells(row: ResultRow, shared: Sequence[str]) -> list[str]:
         *(_of_heat(row) or ("", "")),
         "" if row.throughput_tokens_per_s is None else show_number(row.throughput_tokens_per_s),
         "-" if first_ns is None else f"{show_number(first_ns / NS_PER_MS)} ms",
+        _energy(row, with_scope),
         str(row.trials),
         "" if row.spread_percent is None else f"{row.spread_percent:.1f} %",
         " ".join(filter(None, (row.flags, "imported" if row.imported else ""))),
         row.state,
         row.id[:ID_LETTERS],
     ]
+
+
+def _energy(row: ResultRow, with_scope: bool) -> str:
+    """`3.21`, with more than one scope among the cells `3.21 gpu_board, 5.4 wall`."""
+    told = [
+        f"{show_number(joules)}{f' {scope}' if with_scope else ''}"
+        for scope, joules in sorted(row.joules_per_token.items())
+    ]
+    return ", ".join(told)
 
 
 def _of_heat(row: ResultRow) -> tuple[str, str] | None:

@@ -11,10 +11,17 @@ from typing import Any
 import duckdb
 
 from fleet.compare.axes import Metric, check_axis
+from fleet.compare.energy import bind_energy
 from fleet.compare.reader import Row, rows
 from fleet.compare.views import literal, question
 from fleet.compare.where import where_sql
-from fleet.model.likeness import AXES, ENVIRONMENT_FACTS, SETTINGS
+from fleet.model.likeness import (
+    AXES,
+    ENERGY_FACTS,
+    ENERGY_SCOPE,
+    ENVIRONMENT_FACTS,
+    SETTINGS,
+)
 
 NOT_SET = "not set"
 """An environment that was read and has not this variable; unknown is None."""
@@ -59,6 +66,8 @@ class Variant:
             return self._environment.get(field)
         if field in SETTINGS and field not in self.row:
             return self.asked_for(field)
+        if field in ENERGY_FACTS and field not in self.row:
+            return None
         value = self.row[field]
         return None if value is None else str(value)
 
@@ -94,6 +103,11 @@ class Variant:
     @cached_property
     def machine_id(self) -> str:
         return self.text("machine_id") or ""
+
+    @cached_property
+    def scope(self) -> str | None:
+        """The part of the machine whose energy was read; None: of none, or it is not asked."""
+        return self.text(ENERGY_SCOPE)
 
     @cached_property
     def age(self) -> str:
@@ -141,15 +155,22 @@ def read_variants(
     where: str,
     experiment: str | None,
 ) -> list[Variant]:
-    """Raises UnknownName for an axis that is none, and for a column in `where` that is none."""
+    """Metrics of energy alone, or none of them: each scope of a trial is a variant of its own.
+
+    Raises UnknownName for an axis that is none, and for a column in `where` that is none.
+    """
     strange = by not in AXES
     columns = rows(con, "describe speeds") if where or strange else []
     check_axis(by, _words(columns) if strange else ())
-    clause, parameters = where_sql(where, [str(row["column_name"]) for row in columns], MADE)
+    metrics = tuple(metrics)
+    energy = any(metric.of_energy for metric in metrics)
+    made = {**MADE, **{fact: fact for fact in ENERGY_FACTS if energy}}
+    clause, parameters = where_sql(where, [str(row["column_name"]) for row in columns], made)
     if experiment is not None:
         clause, parameters = f"{clause} and experiment = ?", [*parameters, experiment]
+    if energy:
+        bind_energy(con, experiment)
     asked = partial(_asked, con, by, clause, parameters)
-    metrics = tuple(metrics)
     found = asked(metrics, naive=False)
     return asked(metrics, naive=True) if _needs_naive(found, metrics) else found
 
@@ -166,8 +187,11 @@ def _asked(
     wanted = set[str]().union(*(metric.columns() for metric in metrics))
     if not naive:
         wanted -= {metric.naive or "" for metric in metrics}
+    energy = any(metric.of_energy for metric in metrics)
     sql = question(
         "variants",
+        source=question("with_energy") if energy else "speeds",
+        energy="".join(f" {fact}," for fact in ENERGY_FACTS) if energy else "",
         axis="machine_id" if by == "machine" else MADE.get(by, f'"{by}"'),
         metrics=", ".join(f"list({column}) as {column}" for column in sorted(wanted)),
         where=clause,

@@ -1,6 +1,7 @@
-"""What a comparison says in one of five words, and why. Pure.
+"""What a comparison says in one word, and why. Pure.
 
-The words speak of speed: a shorter time to first token is `faster` though its ratio is below 1.
+Of speeds and times the words speak of speed: a shorter time to first token is `faster` though its
+ratio is below 1. Of energy they say which side takes `less` or `more`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,11 @@ from typing import Literal
 
 from fleet.compare.estimates import SAME_WITHIN, Estimate
 
-Word = Literal["faster", "slower", "same", "not resolved", "not comparable"]
+Word = Literal["faster", "slower", "less", "more", "same", "not resolved", "not comparable"]
+Higher = Literal["faster", "slower", "more"]
+"""What a higher value of a metric is called."""
+
+OPPOSITE: dict[Higher, Word] = {"faster": "slower", "slower": "faster", "more": "less"}
 
 SIGNIFICANT = 0.05
 
@@ -24,15 +29,14 @@ class Verdict:
 def verdict(
     estimate: Estimate,
     *,
-    higher_is_faster: bool,
+    higher: Higher,
     p_adjusted: float | None = None,
     same_within: float = SAME_WITHIN,
 ) -> Verdict:
     """The word for a side against the baseline; `p_adjusted` is the p value after Holm."""
     p = estimate.p if p_adjusted is None else p_adjusted
     if p <= SIGNIFICANT and estimate.ratio != 1:
-        faster = (estimate.ratio > 1) == higher_is_faster
-        return Verdict("faster" if faster else "slower")
+        return Verdict(higher if estimate.ratio > 1 else OPPOSITE[higher])
     if estimate.within(same_within):
         return Verdict("same", f"the whole interval lies within {100 * same_within:g} %")
     return Verdict("not resolved", _could_see(estimate.could_see))

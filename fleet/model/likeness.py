@@ -43,6 +43,14 @@ PROMPT_TOKENS, OUTPUT_TOKENS = "prompt_tokens", "output_tokens"
 COUNTS = (PROMPT_TOKENS, OUTPUT_TOKENS)
 """Judged by their lengths, and only for metrics that depend on them."""
 
+ENERGY_SCOPE, ENERGY_ESTIMATE = "energy_scope", "energy_estimate"
+ENERGY_FACTS = (ENERGY_SCOPE, ENERGY_ESTIMATE, "energy_source")
+"""Only trials whose energy is asked for have them; a value that no chip estimates has no estimate.
+
+Joules of a board, of a chip and of a whole machine are unlike things. What a chip says of itself
+is a model of its maker, made for one kind of chip. Two meters of one part measure the same thing.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -74,6 +82,9 @@ FACTS: dict[str, Field] = {
     "power_source": Field("power source", "listed"),
     "power_mode": Field("power mode", "listed"),
     "thermal_class": Field("thermal class", "listed"),
+    ENERGY_SCOPE: Field("measured parts of the machine", "refused"),
+    ENERGY_ESTIMATE: Field("chips that estimate their own energy", "refused"),
+    "energy_source": Field("energy sources", "listed"),
 }
 """In the order in which they are told."""
 

@@ -6,11 +6,15 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from fleet.model.hours import Hours
 from fleet.model.job import Think
 
 FactValue = str | int | float | bool | None
+
+EnergyScope = Literal["gpu_board", "chip_package", "cpu_package", "system", "wall"]
+"""The part of a machine whose power is read; `system` is behind its power supply."""
 
 FINGERPRINT_RECIPE = 2
 """Which facts enter which hash, see HARDWARE, SOFTWARE, CONDITION. A hash is SHA-256 over the

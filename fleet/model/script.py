@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from fleet.model.machine import FactValue
+from fleet.model.machine import EnergyScope, FactValue
 from fleet.model.noun import Noun
 
 
@@ -58,11 +58,13 @@ class Fault(Noun):
 
 
 class ScriptedPower(Noun):
-    """What a scripted machine's GPU board draws, in watts; a load draws no more than rest."""
+    """What a part of a scripted machine draws, in watts; a load draws no more than rest."""
 
     idle_w: float = Field(gt=0)
     prefill_w: float = Field(gt=0)
     decode_w: float = Field(gt=0)
+    scope: EnergyScope = "gpu_board"
+    """The part of the machine that is read."""
     counter: bool = True
     """It also has a counter of all energy since it was started."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from fleet.model.machine import EnergyScope
 from fleet.ports import Sample
 
 SOURCE = "machine script"
@@ -16,17 +17,23 @@ class ScriptedPower:
     name = "simulated"
     pace: Literal["power", "state", "stream"] = "power"
 
-    def __init__(self, meter: Callable[[], tuple[float, float | None]]) -> None:
+    def __init__(
+        self,
+        meter: Callable[[], tuple[float, float | None]],
+        scope: EnergyScope = "gpu_board",
+    ) -> None:
         self._meter = meter
+        self._scope = scope
 
     def available(self) -> bool:
         return True
 
     def read(self) -> Sequence[Sample]:
         watts, joules = self._meter()
-        samples = [Sample(metric="gpu_board_power_w", value=watts, source=SOURCE)]
+        samples = [Sample(metric=f"{self._scope}_power_w", value=watts, source=SOURCE)]
         if joules is not None:
-            samples.append(Sample(metric="gpu_board_energy_joules", value=joules, source=SOURCE))
+            total = Sample(metric=f"{self._scope}_energy_joules", value=joules, source=SOURCE)
+            samples.append(total)
         return samples
 
     def close(self) -> None: ...

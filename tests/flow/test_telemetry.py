@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.builders_energy import ENERGY_SQL
+from tests.builders_energy import ENERGY_SQL, plug
 from tests.builders_flow import Done, Fleet, experiment, machine, model
 
 POWER = {"idle_w": 10, "prefill_w": 60, "decode_w": 80}
@@ -114,17 +113,6 @@ def test_energy_of_cells_is_shown(metered: tuple[Fleet, Done], measured: Fleet) 
 def _trial(fleet: Fleet, name: str) -> str:
     [row] = fleet.rows(f"select trial_id from trials where machine = '{name}'")
     return str(row["trial_id"])
-
-
-def plug(fleet: Fleet, name: str, watts: float, file: str = "plug.csv") -> Path:
-    """The log of a meter that said the same for all of one trial, five times a second."""
-    [row] = fleet.rows(f"select zero_unix_ns, duration_ns from trials where machine = '{name}'")
-    begin_s = row["zero_unix_ns"] / 1e9 - 1
-    times = [begin_s + n / 5 for n in range(int(row["duration_ns"] / 1e9 + 2) * 5)]
-    lines = [f"{datetime.fromtimestamp(t, UTC).isoformat()},{watts}" for t in times]
-    path = fleet.folder / file
-    path.write_text("\n".join(["time,power_w", *lines]) + "\n")
-    return path
 
 
 def test_a_wall_meters_log_becomes_energy_of_its_own_scope(

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from typer.testing import CliRunner
 
 from fleet.cli.main import build
-from fleet.compare import dictionary
+from fleet.compare import dictionary, dictionary_energy, dictionary_text
 from fleet.compare.axes import METRICS
 from fleet.compare.reader import open_store, rows
 from fleet.compare.views import HERE
+from fleet.model.machine import EnergyScope
 from tests.builders_compare import GoldenStore
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +34,39 @@ def test_every_number_of_the_view_is_in_the_dictionary_and_no_other(tmp_path: Pa
         if re.search(r"_tokens_per_s$|token\w*_ns$|^(load|end_to_end|most_lateness)_ns$", name)
     }
     assert named == measured
-    assert {metric.column for metric in METRICS.values()} <= named
+    assert {metric.column for metric in METRICS.values() if not metric.of_energy} <= named
+
+
+IDENTITY = {
+    *("attempt_id", "folder", "trial_id", "experiment", "session", "machine_id", "machine"),
+    *("model", "job", "settings", "block", "role", "point", "energy_version"),
+}
+OF_THE_MEASURING = {
+    *("scope", "source", "method", "valid", "invalid", "prefill_invalid", "decode_invalid"),
+    *("requests", "requests_left_out", "least_samples", "greatest_gap_ns"),
+}
+
+
+def test_every_column_of_energy_is_in_the_dictionary_and_no_other(tmp_path: Path) -> None:
+    con = open_store([GoldenStore().write(tmp_path)], ("trials", "requests", "readings"))
+    columns = {str(row["column_name"]) for row in rows(con, "describe energy")}
+    named = {entry.name for entry in dictionary_energy.ENERGY}
+    assert named == columns - IDENTITY - OF_THE_MEASURING
+    assert columns > IDENTITY | OF_THE_MEASURING
+    assert {metric.column for metric in METRICS.values() if metric.of_energy} <= named
+    page = dictionary_text.markdown()
+    told = OF_THE_MEASURING - {"scope", "requests", "requests_left_out"}
+    assert [name for name in sorted(told) if f"`{name}`" not in page] == []
+
+
+def test_every_fault_and_scope_of_energy_is_in_the_dictionary_and_no_other() -> None:
+    text = (HERE / "energy.sql").read_text()
+    faults = set(re.findall(r"then '(\w+)'", text.partition("energy_fault(")[2].partition(";")[0]))
+    assert faults | {"no_phase"} == dictionary_energy.FAULTS.keys()
+    assert "'no_phase'" in text
+    [scopes] = re.findall(r"'\(([\w|]+)\)_\(energy_joules", text)
+    assert set(scopes.split("|")) == dictionary_energy.SCOPES.keys() == set(get_args(EnergyScope))
+    assert f"{dictionary_energy.VERSION} as energy_version" in text
 
 
 def test_every_flag_of_the_views_is_in_the_dictionary_and_no_other() -> None:
@@ -49,7 +83,9 @@ def test_the_page_is_the_one_that_the_command_prints() -> None:
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_the_command_names_every_metric_and_flag(options: list[str]) -> None:
     printed = CliRunner().invoke(build(), ["metrics", *options]).output
-    for entry in (*dictionary.METRICS, *dictionary.FLAGS):
+    for entry in (*dictionary.METRICS, *dictionary.FLAGS, *dictionary_energy.ENERGY):
         assert entry.name in printed
+    for name in (*dictionary_energy.SCOPES, *dictionary_energy.FAULTS):
+        assert name in printed
     if options:
         assert json.loads(printed)["version"] == dictionary.VERSION

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders_energy import Curve, EnergyStore, asked, counter, every, power, reading
+from tests.builders_energy import (
+    Curve,
+    EnergyStore,
+    Ramps,
+    asked,
+    counter,
+    every,
+    power,
+    reading,
+)
 from tests.builders_store import NOV_2026_NS
 
 BOARD = Curve([0, 4, 6.5, 17.25], [10, 60, 80, 10])
@@ -16,6 +25,8 @@ BOARD = Curve([0, 4, 6.5, 17.25], [10, 60, 80, 10])
 CHAT = asked(4, 6.5, 17.25)
 IDLE = reading("idle_window_s", 0.5, 3.0, "fleet")
 HALF_PERCENT = 0.005
+GREATEST_GAP_S = 0.3
+"""Of readings every 0.2 s that come up to 0.1 s late."""
 METHODS = pytest.mark.parametrize("read", [counter, power])
 
 
@@ -90,6 +101,64 @@ def test_any_curve_that_changes_with_the_phases_is_within_half_a_percent(
     assert found["prefill_joules"] == pytest.approx(curve.joules(sent, first), rel=HALF_PERCENT)
     assert found["decode_joules"] == pytest.approx(curve.joules(first, ended), rel=HALF_PERCENT)
     assert found["joules"] == pytest.approx(curve.joules(sent, ended), rel=HALF_PERCENT)
+
+
+@METHODS
+@settings(max_examples=15, deadline=None)
+@given(
+    sent=st.integers(1000, 3000).map(seconds),
+    prefill=st.integers(6000, 12_000).map(seconds),
+    decode=st.integers(6000, 40_000).map(seconds),
+    watts=st.lists(st.floats(3, 600), min_size=4, max_size=4),
+    jitter=st.lists(st.integers(0, 100).map(seconds), min_size=7, max_size=7),
+)
+def test_ramps_of_six_seconds_or_more_are_within_half_a_percent(
+    shared: EnergyStore,
+    read: Any,
+    sent: float,
+    prefill: float,
+    decode: float,
+    watts: list[float],
+    jitter: list[float],
+) -> None:
+    """Which phase has the step that holds their edge is told by the power beside it, so a ramp
+    may move what it changes by within one gap, too much for a frugal phase beside a steep one."""
+    shared.clear()
+    first, ended = sent + prefill, sent + prefill + decode
+    pieces = [(10.0, 10.0), (watts[0], watts[1]), (watts[2], watts[3]), (10.0, 10.0)]
+    curve = Ramps([0, sent, first, ended], pieces)
+    grid = every(0.2, ended + 2, 0.0004)
+    times = [t + jitter[n % len(jitter)] for n, t in enumerate(grid)]
+    attempt = shared.trial("a", [asked(sent, first, ended)], read(curve, times))
+    found = one(shared, attempt)
+    assert found["valid"]
+    slope = max(abs(watts[0] - watts[1]) / prefill, abs(watts[2] - watts[3]) / decode)
+    moved = {"rel": HALF_PERCENT, "abs": slope * GREATEST_GAP_S**2 / 2}
+    assert found["prefill_joules"] == pytest.approx(curve.joules(sent, first), **moved)
+    assert found["decode_joules"] == pytest.approx(curve.joules(first, ended), **moved)
+    assert found["joules"] == pytest.approx(curve.joules(sent, ended), rel=HALF_PERCENT)
+
+
+@METHODS
+@settings(max_examples=10, deadline=None)
+@given(
+    prefill=st.integers(300, 12_000).map(seconds),
+    decode=st.integers(2500, 20_000).map(seconds),
+    watts=st.floats(3, 600),
+    first=st.integers(0, 200).map(seconds),
+)
+def test_of_a_constant_power_nothing_is_lost(
+    shared: EnergyStore, read: Any, prefill: float, decode: float, watts: float, first: float
+) -> None:
+    shared.clear()
+    ended = 2 + prefill + decode
+    request = asked(2, 2 + prefill, ended)
+    attempt = shared.trial("a", [request], read(Curve([0], [watts]), every(0.2, ended + 1, first)))
+    found = one(shared, attempt)
+    assert found["joules"] == pytest.approx(watts * (prefill + decode), rel=1e-6)
+    assert found["mean_w"] == pytest.approx(watts, rel=1e-6)
+    assert found["prefill_joules"] == pytest.approx(watts * prefill, rel=1e-6)
+    assert found["decode_joules"] == pytest.approx(watts * decode, rel=1e-6)
 
 
 @METHODS
@@ -228,6 +297,22 @@ def test_streams_at_once_share_one_window(store: EnergyStore) -> None:
     assert (found["requests"], found["output_tokens"]) == (2, 400)
     assert found["joules"] == pytest.approx(1010, rel=HALF_PERCENT)
     assert found["prefill_joules"] is None
+    assert (found["prefill_invalid"], found["decode_invalid"]) == ("no_phase", "no_phase")
+    assert not found["prefill_valid"]
+
+
+@METHODS
+def test_a_phase_too_short_for_its_readings_has_no_energy_of_its_own(
+    store: EnergyStore, read: Any
+) -> None:
+    attempt = store.trial("a", [asked(4, 5, 17.25)], read(BOARD, every(0.2, 20, 0.07)))
+    assert one(store, attempt)["prefill_joules"] is not None
+    [found] = store.of("energy", attempt)
+    assert (found["valid"], found["invalid"]) == (True, None)
+    assert (found["prefill_joules"], found["prefill_invalid"]) == (None, "few_readings")
+    assert found["prefill_joules_per_token"] is None
+    assert found["decode_joules"] == pytest.approx(1010 - 60, rel=0.02)
+    assert found["decode_invalid"] is None
 
 
 def test_warm_ups_and_invalid_requests_do_not_enter_a_trials_energy(store: EnergyStore) -> None:
@@ -259,3 +344,26 @@ def test_a_trial_without_energy_has_no_row(store: EnergyStore) -> None:
         "a", [CHAT], [reading("gpu_temperature_c", 1, 50)], zero_unix_ns=NOV_2026_NS
     )
     assert store.of("energy", attempt) == []
+
+
+@METHODS
+def test_a_request_whose_energy_is_not_valid_does_not_enter_the_median(
+    store: EnergyStore, read: Any
+) -> None:
+    curve = Curve([0, 2, 12, 14, 24], [10, 100, 10, 300, 10])
+    times = [t for t in every(0.2, 30) if not 16 < t < 20]
+    requests = [asked(2, 2.5, 12), asked(14, 14.5, 24)]
+    [found] = store.of("energy", store.trial("a", requests, read(curve, times)))
+    assert found["joules"] == pytest.approx(1000, rel=0.01)
+    assert (found["valid"], found["requests"], found["requests_left_out"]) == (True, 1, 1)
+    assert found["invalid"] == "gap"
+
+
+@METHODS
+def test_readings_that_end_a_little_short_stand_for_the_rest(store: EnergyStore, read: Any) -> None:
+    curve = Curve([0, 2, 22], [10, 100, 10])
+    times = [t for t in every(0.2, 30) if t < 21.7]
+    found = one(store, store.trial("a", [asked(2, 12, 22)], read(curve, times)))
+    assert found["valid"]
+    assert found["joules"] == pytest.approx(2000, rel=HALF_PERCENT)
+    assert found["decode_joules"] == pytest.approx(1000, rel=HALF_PERCENT)

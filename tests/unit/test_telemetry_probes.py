@@ -594,7 +594,10 @@ def test_what_a_real_powermetrics_printed(on_path: Callable[[str, str], Path]) -
 
 def test_a_scripted_machine_without_a_counter_tells_power_only() -> None:
     assert values(ScriptedPower(lambda: (50.0, None)).read()) == {"gpu_board_power_w": 50.0}
-    assert len(ScriptedPower(lambda: (50.0, 3.0)).read()) == 2
+    assert values(ScriptedPower(lambda: (50.0, 3.0), "system").read()) == {
+        "system_power_w": 50.0,
+        "system_energy_joules": 3.0,
+    }
 
 
 def test_recorded_readings_are_told_in_order_and_as_often_as_their_kind_is() -> None:
