@@ -16,6 +16,8 @@
         |   |-- EngineNotRestarted         the command ran, and the old process still answers
         |   |-- StreamBroken               the answer ended without its final record
         |   |-- WorkerLost                 the process or the machine went away
+        |   |-- GateClosed                 the machine was not in a state to be measured
+        |   |-- EngineInUse                somebody works with another model there
         |   |-- SettingFailed              a setting could not be had, or not proven
         |   `-- SettingStuck               a setting could not be put back
         `-- TerminalError                  asking again gives the same answer
@@ -146,6 +148,14 @@ class StreamBroken(TransientError):
 
 class WorkerLost(TransientError):
     reason = "worker_lost"
+
+
+class GateClosed(TransientError):
+    reason = "gate_closed"
+
+
+class EngineInUse(TransientError):
+    reason = "engine_in_use"
 
 
 class SettingFailed(TransientError):

@@ -15,6 +15,7 @@ from pathlib import Path
 from fleet.ports import Stop
 
 POLL_S = 0.25
+LONGEST_NOTE_BYTES = 4096
 
 
 class MachineLock:
@@ -38,6 +39,14 @@ class MachineLock:
                 return True
             stop.wait(POLL_S)
         return False
+
+    def note(self, text: str) -> None:
+        """Stays where it is when its holder dies; whoever holds the lock next can read it."""
+        os.ftruncate(self._handle, 0)
+        os.pwrite(self._handle, text.encode(), 0)
+
+    def noted(self) -> str:
+        return os.pread(self._handle, LONGEST_NOTE_BYTES, 0).decode(errors="replace")
 
     def release(self) -> None:
         os.close(self._handle)

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from fleet.model.event import Event
+from fleet.model.gates import Resident
 from fleet.model.machine import EngineFacts, Fact, Machine, ModelFacts
 from fleet.model.measure import Ask, Placement, Reply, TrialResult
 from fleet.model.settings import Value
@@ -152,6 +153,10 @@ class Engine(Protocol):
 
     def placement(self, model: str) -> Placement | None:
         """Where the loaded model lies; None where the engine cannot tell."""
+        ...
+
+    def resident(self) -> Sequence[Resident]:
+        """Models in memory, whoever loaded them; those of fleet's own process are none."""
         ...
 
     def unload(self, model: str) -> None:

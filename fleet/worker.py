@@ -33,11 +33,12 @@ from fleet.model.event import Event, Failed, Finished, Held, Prepared, Said, Sta
 from fleet.model.experiment import CoolDown
 from fleet.model.machine import EngineFacts, EngineRestart, Fingerprint, Machine, ModelFacts
 from fleet.model.measure import TrialResult
-from fleet.model.trial import Attempt, Trial
+from fleet.model.trial import Attempt
 from fleet.plan.stopping import cut
 from fleet.ports import Clock, Engine, Stop
 from fleet.runner import Place, run_trial
-from fleet.settings.hours import held, minute_of_day
+from fleet.runner.gates import Gatekeeper, LeftBehind, Visit
+from fleet.settings.hours import held, minute_of_day, turn
 from fleet.spool import Spool
 from fleet.units import NS_PER_S
 
@@ -58,6 +59,12 @@ class NodeWorker:
         self._clock = clock or SystemClock()
         self._stop = threading.Event()
         self._sampler = wiring.sampler(self._node, self._clock, self._stop)
+        self._gates = Gatekeeper(
+            self._node.look,
+            self._clock,
+            self._stop,
+            may_evict="restart-ollama" in self._node.allowed,
+        )
         self._dropped: set[str] = set()
         self._seconds_seen: dict[tuple[str, str, str, str], float] = {}
         self._news: list[str] = []
@@ -65,19 +72,20 @@ class NodeWorker:
     def look(self) -> Machine:
         engine_facts: EngineFacts | None = None
         models: tuple[ModelFacts, ...] = ()
-        error, words = "", self._node.restart_words
+        error, look, words = "", self._node.look, self._node.restart_words
         try:
             if self._node.refusal:
                 raise SettingFailed(self._node.refusal, "")
             self._put_right()
             engine = self._started_engine()
             engine_facts, models = engine.facts(), tuple(engine.models())
+            look = partial(self._gates.look, engine)
         except TrialError as problem:
             error = str(problem)
         return Machine(
             machine_id=self._node.machine_id,
             name=self._node.name,
-            fingerprint=self._node.look(),
+            fingerprint=look(),
             engine=engine_facts,
             engine_error=error,
             models=models,
@@ -148,82 +156,129 @@ class NodeWorker:
         seconds = self._seconds_seen.get(attempt.trial.cell(), 0.0)
         return replace(attempt, trial=cut(attempt.trial, seconds))
 
+    def _seconds(self, attempt: Attempt) -> float:
+        return self._seconds_seen.get(attempt.trial.cell(), attempt.trial.estimate_s)
+
+    def _may_begin(self, attempt: Attempt) -> bool:
+        hours, now_s = self._node.hours(), self._clock.unix_ns() / NS_PER_S
+        return hours is None or turn(hours, now_s, self._seconds(attempt)).begins
+
     def _in_its_hours(self, attempt: Attempt) -> Iterator[Event]:
         """Another fleet may measure here while this one waits for the machine's hours."""
-        seconds = self._seconds_seen.get(attempt.trial.cell(), attempt.trial.estimate_s)
+        seconds = self._seconds(attempt)
         wanted, begun = partial(self._wanted, attempt), False
         while wanted() and not begun:
             for why in held(self._node.hours, seconds, self._clock, self._stop, wanted):
-                yield Held(machine_id=self._node.machine_id, attempt=attempt, why=why)
+                yield self._held(attempt, why)
             if wanted():
                 begun = yield from self._measured(self._bounded(attempt))
 
     def _measured(self, attempt: Attempt) -> Generator[Event, None, bool]:
-        """False: the machine was another's for a while, so its hours are to be asked again."""
+        """False: it waited for something else, so the machine's hours are to be asked again."""
         lock = MachineLock(self._node.machine_id)
         try:
             if not lock.take():
-                yield self._said("waits: another fleet measures on this machine")
+                yield self._held(attempt, "waits: another fleet measures on this machine")
                 lock.wait(self._stop)
                 return False
-            yield Started(machine_id=self._node.machine_id, attempt=attempt)
-            result = yield from self._measure(attempt)
+            result = yield from self._measure(attempt, lock)
+            if result is None:
+                return False
             self._seconds_seen[attempt.trial.cell()] = result.duration_ns / NS_PER_S
         finally:
             lock.release()
+        if result.outcome == "cancelled" and not self._stop.is_set():
+            return True  # it was dropped while it was held
         yield Finished(machine_id=self._node.machine_id, result=result)
         return True
 
-    def _measure(self, attempt: Attempt) -> Generator[Event, None, TrialResult]:
-        """Durable before it is handed over; a cancelled attempt leaves nothing behind."""
+    def _measure(
+        self, attempt: Attempt, lock: MachineLock
+    ) -> Generator[Event, None, TrialResult | None]:
+        """Durable before it is handed over; a cancelled attempt leaves nothing behind.
+
+        None: while it was held the machine's hours ended.
+        """
+        visit: Visit | None = None
         try:
-            restarted = self._restarted(attempt.trial)
-            cooled_ns = yield from self._cooled(attempt.trial)
-            engine = self._started_engine()
+            cooled_ns = yield from self._cooled(attempt)
+            visit = self._visit(attempt, lock)
+            for told in self._gates.hold(visit):
+                yield self._held(attempt, told)
+            if visit.held_ns and not self._may_begin(attempt):
+                return None
+            restarted = self._restarted(visit)
             if self._node.begin is not None:
-                self._node.begin(engine, attempt.attempt_id)
+                self._node.begin(visit.engine, attempt.attempt_id)
         except (TrialError, Interrupted) as problem:
             result = not_begun(attempt, problem, self._clock)
         else:
-            measured = run_trial(attempt, self._place(engine))
+            yield Started(machine_id=self._node.machine_id, attempt=attempt)
+            measured = self._measured_under_note(attempt, visit, lock)
             for told in self._node.news():
                 yield self._said(told)
             anew = restarted or measured.engine_restarted
             result = replace(measured, cooled_ns=cooled_ns, engine_restarted=anew)
+        if visit is not None:
+            result = visit.judged(result)
         if result.outcome != "cancelled":
             self._keep(result)
         return result
 
-    def _restarted(self, trial: Trial) -> bool:
-        if not trial.restart_engine:
+    def _visit(self, attempt: Attempt, lock: MachineLock) -> Visit:
+        return Visit(
+            trial=attempt.trial,
+            engine=self._started_engine(),
+            own_engine=self._node.settings.needs_own_engine(attempt.trial.settings),
+            wanted=partial(self._wanted, attempt),
+            left_behind=left_behind(lock.noted()),
+        )
+
+    def _measured_under_note(
+        self, attempt: Attempt, visit: Visit, lock: MachineLock
+    ) -> TrialResult:
+        """What is cut off here leaves its model in memory, and this note of it."""
+        if not visit.own_engine:
+            lock.note(f"{self._clock.unix_ns()} {attempt.trial.model}")
+        result = run_trial(attempt, self._place(visit))
+        if result.outcome != "cancelled":
+            lock.note("")
+        return result
+
+    def _restarted(self, visit: Visit) -> bool:
+        """Then the machine is looked at anew: the engine may be another version."""
+        if not visit.trial.restart_engine:
             return False
         if self._node.restart is None:
             raise EngineNotRestarted("fleet may not restart this engine", "see: fleet plan")
-        self._engine = self._node.restart(self._started_engine())
-        self._engine.facts()
+        self._engine = visit.engine = self._node.restart(visit.engine)
+        visit.engine.facts()
+        visit.found = self._gates.look(visit.owners)
         return True
 
-    def _cooled(self, trial: Trial) -> Generator[Event, None, int | None]:
-        if trial.cool_down is None:
+    def _cooled(self, attempt: Attempt) -> Generator[Event, None, int | None]:
+        wanted = attempt.trial.cool_down
+        if wanted is None:
             return None
-        waiting = cooling(trial.cool_down, self._node.look, self._clock, self._stop)
+        waiting = cooling(wanted, self._node.look, self._clock, self._stop)
         try:
             while True:
-                yield self._said(next(waiting))
+                yield self._held(attempt, next(waiting))
         except StopIteration as ended:
             if self._stop.is_set():
                 raise Interrupted("stopped while the machine cooled down") from None
             waited_ns: int | None = ended.value
             return waited_ns
 
-    def _place(self, engine: Engine) -> Place:
+    def _place(self, visit: Visit) -> Place:
         return Place(
-            engine,
-            self._node.look,
+            visit.engine,
+            partial(self._gates.look, visit.owners),
             self._clock,
             self._stop,
             applied=self._node.settings.applied,
             sampling=self._sampler.sampling,
+            found=visit.found,
         )
 
     def _keep(self, result: TrialResult) -> None:
@@ -251,6 +306,9 @@ class NodeWorker:
 
     def _said(self, text: str) -> Said:
         return Said(machine_id=self._node.machine_id, text=text)
+
+    def _held(self, attempt: Attempt, why: str) -> Held:
+        return Held(machine_id=self._node.machine_id, attempt=attempt, why=why)
 
     def _started_engine(self) -> Engine:
         if self._engine is None:
@@ -284,6 +342,12 @@ def cooling(
         found = look()
         waited_s = (clock.monotonic_ns() - began_ns) / NS_PER_S
     return round(waited_s * NS_PER_S)
+
+
+def left_behind(note: str) -> LeftBehind | None:
+    """What the last trial of this machine noted before it began, where it did not end."""
+    moment, _, model = note.strip().partition(" ")
+    return LeftBehind(model=model, unix_ns=int(moment)) if moment.isdecimal() and model else None
 
 
 def not_begun(attempt: Attempt, problem: TrialError | Interrupted, clock: Clock) -> TrialResult:

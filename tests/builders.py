@@ -27,7 +27,7 @@ class SteppedClock:
     """As the machine itself: what `suspended_ns` tells."""
 
     def unix_ns(self) -> int:
-        return self.unix_zero_ns + self.now_ns
+        return self.unix_zero_ns + self.now_ns + self.slept_ns
 
     def monotonic_ns(self) -> int:
         return self.now_ns

@@ -36,6 +36,9 @@ FACTS: dict[str, FactValue] = {
     "memory_pressure": "normal",
     "memory_bandwidth_gb_s": 819.2,
     "foreign_cpu_percent": 1.5,
+    "foreign_gpu_percent": 0.5,
+    "gpu_slowed": False,
+    "resident_models": "",
 }
 SETTINGS: dict[str, Value] = {
     "num_ctx": 8192,
@@ -165,6 +168,12 @@ def result(
         load_ns=8_000_000_000,
         active_bytes=3_700_000_000,
         cooled_ns=0,
+        clock_step_ns=70,
+        gates_held_ns=0,
+        gates_closed=(),
+        gates_closed_after=(),
+        gates_unverified=(),
+        models_unloaded=("llama3:8b",),
         wired_limit_applied_mb=73_728,
         gpu_limit_effective_mb=73_728,
         engine_environment_applied={"OLLAMA_KV_CACHE_TYPE": "q8_0"},

@@ -11,6 +11,7 @@ from fleet.app.allowing import Ownership
 from fleet.app.histories import Seen, apart, changes
 from fleet.model.declared import DeclaredFleet, Disagreement, disagreements, size_in_name
 from fleet.model.experiment import warmest_c
+from fleet.model.gates import OTHER_MODELS, unverified
 from fleet.model.machine import FINGERPRINT_RECIPE, FactValue, Fingerprint
 from fleet.readers.metal import parse_mlx
 from fleet.units import GIB, show_bytes
@@ -311,8 +312,17 @@ def pressure(found: Findings) -> Iterator[Check]:
     yield Check(name="memory", state=state, found=f"pressure {level}{swap}", mend=mend)
 
 
+def gates(found: Findings) -> Iterator[Check]:
+    """What no trial on this machine can be held for."""
+    untold = unverified(found.fingerprint, {OTHER_MODELS})
+    if untold:
+        what = f"unverified: {', '.join(untold)}; they hold nobody, except under gates: strict"
+        mend = "leave gates at wait, the default: it holds a trial for what is told"
+        yield Check(name="gates", state="cannot tell", found=what, mend=mend)
+
+
 Make = Callable[[Findings], Iterator[Check]]
 CHECKS: tuple[Make, ...] = (
     *(machine, declared, history, ollama, environment, gpu, disk),
-    *(load, users, power, heat, pressure),
+    *(load, users, power, heat, pressure, gates),
 )

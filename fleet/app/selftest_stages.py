@@ -38,6 +38,11 @@ FLAGS: Mapping[str, str] = {
     "partly_on_cpu": "spilled",
     "slow_last_third": "throttled",
     "on_battery": "on_battery",
+    "low_power_mode": "low_power",
+    "hot_before": "hot",
+    "memory_runs_short": "memory_pressure",
+    "another_model": "model_resident",
+    "clock_steps": "clock_stepped",
     "foreign_load": "foreign_load",
     "condition_changes": "condition_changed",
     "power_brake": "gpu_slowed",
@@ -151,10 +156,14 @@ def _conditions(folder: Path) -> Stage:
     braked = _telling(script("braked"), POWER_CAP | POWER_BRAKE)
 
     thinks = (Fault(kind="thinks_unasked", request=number) for number in (2, 4))
-    unplugged = ("ac", "ac", "battery")
+    unplugged, other = ("ac", "ac", "battery"), ("", "", "other:8b")
     machines = {
         "laptop": script("laptop", power_source="battery"),
         "unplugged": script("unplugged", power_source=unplugged),
+        "saving": script("saving", power_mode="low", low_power_mode=True),
+        "warm": script("warm", thermal_class="heavy"),
+        "full": script("full", memory_pressure="warning"),
+        "shared": script("shared", resident_models=other),
         "busy": script("busy", foreign_cpu_percent=60.0),
         "thinking": script("thinking", *thinks),
         "small": _script(folder, "small", {"tiny": _model(SPEEDS[1], cpu_share=0.4)}),
@@ -166,6 +175,10 @@ def _conditions(folder: Path) -> Stage:
     injected = {
         "laptop": "on_battery",
         "unplugged": "condition_changes",
+        "saving": "low_power_mode",
+        "warm": "hot_before",
+        "full": "memory_runs_short",
+        "shared": "another_model",
         "busy": "foreign_load",
         "small": "partly_on_cpu",
         "braked": "power_brake",
@@ -190,6 +203,14 @@ def asleep(folder: Path) -> Stage:
     job = _exact("asleep", 512, 128, 3)
     machines = {"asleep": _script(folder, "asleep", {"tiny": _model(SPEEDS[2])})}
     return _stage("a machine that sleeps", job, machines, injected={"asleep": "asleep"})
+
+
+def stepped(folder: Path) -> Stage:
+    """As `asleep`, on a wall clock that steps: that of this machine stays as it is."""
+    job = _exact("stepped", 512, 128, 3)
+    machines = {"stepped": _script(folder, "stepped", {"tiny": _model(SPEEDS[2])})}
+    injected = {"stepped": "clock_steps"}
+    return _stage("a clock that steps", job, machines, injected=injected)
 
 
 def _exact(name: str, prompt: int, output: int, requests: int, warmup: int = 1) -> Job:
@@ -252,6 +273,7 @@ def _stage(
         engine=SimulatedEngine(kind="simulated", machines=dict(machines)),
         settings=Settings(num_ctx=8192),
         repeats=repeats,
+        gates="record",
     )
     request = Request(experiment=experiment, jobs=(job,))
     return Stage(says=says, request=request, speeds=speeds or {}, injected=injected or {})

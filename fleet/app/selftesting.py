@@ -14,7 +14,7 @@ from fleet import wiring
 from fleet.app.homes import Home
 from fleet.app.interrupts import interruptible
 from fleet.app.selftest_checks import Accuracy, Pair, Raised, accuracies, clean, paired, raised
-from fleet.app.selftest_stages import QUICK, Size, Stage, asleep, log_file, stages
+from fleet.app.selftest_stages import QUICK, Size, Stage, asleep, log_file, stages, stepped
 from fleet.app.submitting import Options, submit
 from fleet.clock import SystemClock
 from fleet.compare.reader import Row, open_store, rows
@@ -24,11 +24,13 @@ from fleet.errors import FleetError, Interrupted, StoreUnusable
 from fleet.model.event import Event, Failed, Finished, Lost
 from fleet.model.trial import Attempt
 from fleet.plan.expand import Plan, Redo, expand
-from fleet.ports import Say
+from fleet.ports import Clock, Say
 from fleet.units import NS_PER_S
 from fleet.worker import NodeWorker
 
-SLEPT_NS = 30 * NS_PER_S
+ASLEEP = 100
+"""Seconds of sleep for each one awake."""
+STEP_NS = 2 * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,13 +56,15 @@ def selftest(say: Say, size: Size = QUICK) -> Report:
     began = time.monotonic()
     with _folder() as folder:
         asked = stages(size, folder)
-        for number, stage in enumerate(asked, 1):
-            say(f"{number}/{len(asked) + 1}  {stage.says}")
-            _measure(stage, folder, say)
-        last = asleep(folder)
-        say(f"{len(asked) + 1}/{len(asked) + 1}  {last.says}")
-        _measure_asleep(last, folder)
-        return _report((*asked, last), folder, began)
+        clocks: dict[int, Clock] = {len(asked): _SleepyClock(), len(asked) + 1: _SteppingClock()}
+        every = (*asked, asleep(folder), stepped(folder))
+        for number, stage in enumerate(every):
+            say(f"{number + 1}/{len(every)}  {stage.says}")
+            if number in clocks:
+                _measure_here(stage, folder, clocks[number])
+            else:
+                _measure(stage, folder, say)
+        return _report(every, folder, began)
 
 
 @contextmanager
@@ -116,23 +120,37 @@ class _Quiet:
 
 
 class _SleepyClock(SystemClock):
-    """The system's clock, but each look says that the machine has slept once more."""
+    """The system's clock, of a machine that has slept through most of the time."""
 
     def __init__(self) -> None:
-        self._slept_ns = 0
+        self._began_ns = self.monotonic_ns()
 
     def suspended_ns(self) -> int:
-        self._slept_ns += SLEPT_NS
-        return self._slept_ns
+        return ASLEEP * (self.monotonic_ns() - self._began_ns)
+
+    def unix_ns(self) -> int:
+        """Sleep is no step: the wall clock goes on meanwhile."""
+        return super().unix_ns() + self.suspended_ns()
 
 
-def _measure_asleep(stage: Stage, home: Path) -> None:
+class _SteppingClock(SystemClock):
+    """The system's clock, but somebody sets it two seconds forward each time it is read."""
+
+    def __init__(self) -> None:
+        self._stepped_ns = 0
+
+    def unix_ns(self) -> int:
+        self._stepped_ns += STEP_NS
+        return super().unix_ns() + self._stepped_ns
+
+
+def _measure_here(stage: Stage, home: Path, clock: Clock) -> None:
     """The worker of the main road, in this process: only so can it be given another clock."""
     (name,) = stage.scripts()
     engine = stage.request.experiment.engine
     spec = wiring.WorkerSpec(engine=engine, name=name, state=str(home))
     store = Home(home).store
-    with closing(NodeWorker(spec, clock=_SleepyClock())) as worker:
+    with closing(NodeWorker(spec, clock=clock)) as worker:
         trials = expand(stage.request, [worker.look()]).trials()
         for event in worker.run([Attempt(trial=trial, fence=0) for trial in trials]):
             if isinstance(event, Finished):

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fleet import config, units, wiring
-from fleet.errors import UserError
+from fleet.errors import UserError, nearest
 from fleet.model.experiment import Request
+from fleet.model.gates import POLICIES
 
 ONLY = ("machine", "model", "job")
 
@@ -25,6 +26,19 @@ def request(
     """One YAML file, or an experiment made of model names."""
     asked = _request(what, jobs, machines, engine, repeats)
     return config.on_practice_machines(asked) if practice else asked
+
+
+def with_gates(request: Request, policy: str | None) -> Request:
+    """The same under another policy; how long a trial is held stays as the file says."""
+    if policy is None:
+        return request
+    if policy not in POLICIES:
+        hint = nearest(policy, POLICIES)
+        mend = f"did you mean {hint}?" if hint else f"one of {', '.join(POLICIES)}"
+        raise UserError(f"--gates: there is no policy '{policy}'", mend)
+    rule = request.experiment.gate_rule().model_copy(update={"policy": policy})
+    experiment = request.experiment.model_copy(update={"gates": rule})
+    return request.model_copy(update={"experiment": experiment})
 
 
 def _request(

@@ -39,6 +39,7 @@ def noise(
     machines: Machines = None,
     engine: Engine = "ollama",
     repeats: Blocks = 20,
+    gates: options.Gates = None,
     again: options.Again = False,
     yes: options.Yes = False,
     head: options.Head = None,
@@ -63,6 +64,7 @@ def noise(
         engine=engine,
         repeats=repeats,
     )
+    request = asking.with_gates(request, gates)
     chosen = submitting.Options(home=asking.home(store), again=again, yes=yes)
     from fleet.app import cluster
 

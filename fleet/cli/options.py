@@ -47,6 +47,10 @@ Yes = Annotated[bool, typer.Option("--yes", help="Ask nothing.")]
 SkipUnfit = Annotated[
     bool, typer.Option("--skip-unfit", help="Leave out models larger than the GPU's memory.")
 ]
+Gates = Annotated[
+    str | None,
+    typer.Option("--gates", help="Where a machine is not ready: wait, strict or record."),
+]
 Practice = Annotated[
     bool, typer.Option("--practice", help="On the scripted machines of configs/practice.yaml.")
 ]

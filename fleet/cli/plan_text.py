@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from fleet.cli.view import varied_settings
+from fleet.model.experiment import Experiment
+from fleet.model.gates import Gates
 from fleet.model.trial import Trial
 from fleet.plan.controls import LEAST_BLOCKS
 from fleet.plan.expand import MachinePlan, Plan
@@ -22,6 +24,7 @@ def plan_lines(plan: Plan) -> list[str]:
     lines += [f"  {change}" for change in (*plan.limits, *plan.restarts)]
     lines += _canary_lines(plan)
     lines += _control_lines(plan)
+    lines += _gate_lines(experiment)
     lines += [f"  warning: {warning}" for warning in plan.warnings]
     left_out = [f"  left out: {left}" for left in plan.left_out]
     lines += left_out[:MOST_LEFT_OUT_SHOWN]
@@ -80,6 +83,18 @@ def _canary_lines(plan: Plan) -> list[str]:
     ]
 
 
+def _gate_lines(experiment: Experiment) -> list[str]:
+    rule = experiment.gate_rule()
+    if rule == Gates():
+        return []
+    does = {
+        "wait": "then measured under a label",
+        "strict": "then failed",
+        "record": "machines are measured as they are, under a label",
+    }
+    return [f"  gates: {rule}: {does[rule.policy]}"]
+
+
 def _control_lines(plan: Plan) -> list[str]:
     """Their time is in that of each machine already."""
     pairs = plan.controls()
@@ -129,6 +144,7 @@ def as_data(plan: Plan) -> dict[str, object]:
         "experiment": plan.request.experiment.name,
         "estimate_s": plan.estimate_s,
         "repeats": plan.repeats.model_dump(),
+        "gates": plan.request.experiment.gate_rule().model_dump(),
         "machines": [
             {
                 "machine": m.machine.name,

@@ -22,12 +22,13 @@ def plan(
     only: options.Only = None,
     repeats: options.Repeats = None,
     skip_unfit: options.SkipUnfit = False,
+    gates: options.Gates = None,
     practice: options.Practice = False,
     json: options.Json = False,
 ) -> None:
     """Show what would run, where, how long.
 
-    And what cannot run, with the reason. Touches nothing.
+    And what cannot run, with the reason. Touches nothing. Exit code 2 where submit would refuse it.
     """
     from fleet.app import submitting as app
     from fleet.cli import asking, plan_text
@@ -35,17 +36,16 @@ def plan(
     request = asking.request(
         what, jobs=job or (), machines=machines or (), engine=engine, practice=practice
     )
+    request = asking.with_gates(request, gates)
     chosen = app.Options(
         home=asking.home(store), only=asking.only(only), repeats=repeats, skip_unfit=skip_unfit
     )
     planned = app.plan(request, chosen)
     if json:
         options.print_json(plan_text.as_data(planned))
-        return
-    for line in plan_text.plan_lines(planned):
-        print(line)
-    for line in plan_text.order_lines(planned):
-        print(line)
+    else:
+        print("\n".join([*plan_text.plan_lines(planned), *plan_text.order_lines(planned)]))
+    raise typer.Exit(2 if planned.refusals else 0)
 
 
 def add(app: typer.Typer) -> None:

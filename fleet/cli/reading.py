@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -81,12 +81,30 @@ def shown_lines(found: Shown) -> list[str]:
         told = [_told(name, trial[name]) for name in names if trial.get(name) not in (None, "")]
         if told:
             lines.append(f"  {title:<11}{'  '.join(told)}")
+    lines += [f"  {'gates':<11}{told}" for told in _gates(trial)]
     lines += ["", *(f"  {line}" for line in _request_lines(found.requests))]
     if found.readings:
         lines += ["", *(f"  {line}" for line in _reading_lines(found.readings))]
     if found.energy:
         lines += ["", *(f"  {line}" for line in map(_energy_line, found.energy))]
     return [*lines, "", *_reproduce(trial)]
+
+
+def _gates(trial: Row) -> Iterator[str]:
+    """Only what is out of the ordinary."""
+    if trial.get("gates") not in (None, "wait"):
+        yield f"policy {trial['gates']}"
+    if trial.get("gates_held_ns"):
+        yield f"held for {_ns(trial['gates_held_ns'])} before it"
+    titles = {
+        "gates_closed": "closed before it",
+        "gates_closed_after": "closed after it",
+        "models_unloaded": "taken out of memory for it",
+        "gates_unverified": "unverified",
+    }
+    for name, title in titles.items():
+        if trial.get(name):
+            yield f"{title}: {trial[name]}"
 
 
 def _told(name: str, value: object) -> str:

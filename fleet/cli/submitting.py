@@ -30,6 +30,7 @@ def submit(
     missing_only: options.MissingOnly = False,
     yes: options.Yes = False,
     skip_unfit: options.SkipUnfit = False,
+    gates: options.Gates = None,
     practice: options.Practice = False,
     head: options.Head = None,
     detach: options.Detach = False,
@@ -49,6 +50,7 @@ def submit(
         repeats=repeats,
         practice=practice,
     )
+    request = asking.with_gates(request, gates)
     chosen = app.Options(
         home=asking.home(store),
         only=asking.only(only),

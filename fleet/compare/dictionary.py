@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-VERSION = 3
+VERSION = 4
 """As `flags_version` in the views; its history stands at the top of `views.sql`."""
 
 
@@ -213,10 +213,32 @@ FLAGS = (
         "sessions without a drift does, and move by 3 % or more",
     ),
     Flag(name="on_battery", kind="qualified", rule="the machine ran on its battery"),
+    Flag(name="low_power", kind="qualified", rule="the machine was in its low-power mode"),
+    Flag(
+        name="hot",
+        kind="qualified",
+        rule="its thermal level was not nominal, or its GPU slowed down, when the trial began",
+    ),
+    Flag(
+        name="memory_pressure",
+        kind="qualified",
+        rule="its memory was under pressure when the trial began",
+    ),
     Flag(
         name="foreign_load",
         kind="qualified",
-        rule="other programs kept more than 20 % of all cores busy before or after the trial",
+        rule="other programs kept more than 20 % of all cores busy before or after the trial, or "
+        "of the GPU before it",
+    ),
+    Flag(
+        name="model_resident",
+        kind="qualified",
+        rule="a model that somebody else had loaded was in memory before or after the trial",
+    ),
+    Flag(
+        name="clock_stepped",
+        kind="qualified",
+        rule="the wall clock moved by more than a second against the steady ones meanwhile",
     ),
     Flag(
         name="condition_changed",

@@ -10,6 +10,8 @@
 --   2 (2026-11) above_ceiling, unasked_thinking, not_reused; drifting, foreign_load,
 --     condition_changed; a prompt sent twice is a cached prefix; throttled also over a whole point
 --   3 (2026-11) gpu_slowed; clock: output without chunks before the first chunk is no disagreement
+--   4 (2026-11) low_power, hot, memory_pressure, model_resident, clock_stepped; foreign_load also
+--     by the GPU
 
 set parquet_metadata_cache = true;
 
@@ -30,7 +32,14 @@ select
   coalesce(context_length <> num_ctx, false) as wrong_context,
   coalesce(gpu is not null and placement_gpu_bytes < placement_size_bytes, false) as spilled,
   coalesce(power_source = 'battery', false) as on_battery,
-  coalesce(greatest(foreign_cpu_percent, foreign_cpu_after_percent) > 20, false) as foreign_load,
+  coalesce(power_mode = 'low', false) as low_power,
+  coalesce(gpu_slowed_before, false) or coalesce(thermal_class <> 'nominal', false) as hot,
+  coalesce(memory_pressure <> 'normal', false) as under_pressure,
+  coalesce(
+    greatest(foreign_cpu_percent, foreign_cpu_after_percent, foreign_gpu_percent) > 20, false
+  ) as foreign_load,
+  coalesce(resident_models, '') || coalesce(resident_models_after, '') <> '' as model_resident,
+  coalesce(abs(clock_step_ns) > 1_000_000_000, false) as clock_stepped,
   coalesce(condition_after_id <> condition_id, false) as condition_changed,
   coalesce(gpu_slowdowns <> '', false) as gpu_slowed,
   coalesce(json_extract_string(job_content, '$.load') = 'request', false) as fresh_load
@@ -206,9 +215,10 @@ select
   ) as invalid,
   t.trial_id, t.experiment, t.session, t.machine_id, t.machine, t.model, t.job, t.settings,
   t.block, t.role,
-  t.imported, t.suspended, t.wrong_context, t.spilled, t.on_battery, t.foreign_load,
-  t.condition_changed, t.gpu_slowed, t.cut,
-  3 as flags_version
+  t.imported, t.suspended, t.wrong_context, t.spilled, t.on_battery, t.low_power, t.hot,
+  t.under_pressure, t.foreign_load, t.model_resident, t.clock_stepped, t.condition_changed,
+  t.gpu_slowed, t.cut,
+  4 as flags_version
 from requests_judged r
 join attempts t using (attempt_id, folder);
 
@@ -336,12 +346,17 @@ select
         ][least(canaries, 13) - 3]
       then 'drifting' end,
     case when on_battery then 'on_battery' end,
+    case when low_power then 'low_power' end,
+    case when hot then 'hot' end,
+    case when under_pressure then 'memory_pressure' end,
     case when foreign_load then 'foreign_load' end,
+    case when model_resident then 'model_resident' end,
+    case when clock_stepped then 'clock_stepped' end,
     case when condition_changed then 'condition_changed' end,
     case when gpu_slowed then 'gpu_slowed' end,
     case when cut then 'cut' end
   ) as flags,
-  3 as flags_version
+  4 as flags_version
 from (
   select
     *,
@@ -397,6 +412,6 @@ select
   max(started_at) as last_started_at,
   arg_max(trial_id, (started_at, trial_id)) as last_trial_id,
   bool_or(imported) as imported,
-  3 as flags_version
+  4 as flags_version
 from speeds
 group by all;

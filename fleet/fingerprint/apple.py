@@ -89,11 +89,14 @@ class AppleProbe:
 
 def _power(source_told: Answer, mode_told: Answer) -> list[Fact]:
     source = parse_power_source(source_told.text)
-    mode = power_mode(parse_custom(mode_told.text), source)
+    settings = parse_custom(mode_told.text)
+    mode = power_mode(settings, source)
     told = {"power_mode": mode, "low_power_mode": None if mode is None else mode == "low"}
+    any_mode = {"power_modes_present": mode is not None if settings else None}
     return [
         *facts("pmset", {"power_source": POWER_SOURCES.get(source or "")}, source_told.why),
         *facts("pmset", told, mode_told.why or "this Mac has no power modes"),
+        *facts("pmset", any_mode, mode_told.why),
     ]
 
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from fleet.fingerprint.drm import DRM, INTEGRATED
 from fleet.fingerprint.facts import Answer, ask_all, facts
-from fleet.fingerprint.linux_condition import condition_facts
+from fleet.fingerprint.linux_condition import SUPPLIES, condition_facts
 from fleet.fingerprint.sizes import KIB_PER_MIB, machine_gb
 from fleet.fingerprint.virtual import container_facts, firmware_names, guest_facts
 from fleet.model.machine import Fact
@@ -39,6 +39,7 @@ QUESTIONS: Mapping[str, Sequence[str]] = {
     "uname": ("uname", "-rm"),
     "lscpu": ("lscpu", "-J"),
     "drm": DRM,
+    "supplies": SUPPLIES,
     "dmidecode": ("dmidecode", "-t", "17"),
     "heat": ("sh", "-c", PRINT_HEAT),
 }
@@ -62,7 +63,7 @@ def linux_facts(commands: Commands) -> list[Fact]:
         *container_facts(commands),
         *_memory(commands, answers["drm"].text),
         *_modules(commands, answers["dmidecode"]),
-        *condition_facts(commands, answers["drm"].text, answers["heat"].text),
+        *condition_facts(commands, answers["drm"].text, answers["heat"].text, answers["supplies"]),
     ]
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from fleet.fingerprint.facts import facts
+from fleet.fingerprint.facts import Answer, facts
 from fleet.model.machine import Fact
 from fleet.ports import Commands
 from fleet.readers.amd import parse_displays
+from fleet.readers.power_supply import parse_has_battery
 from fleet.readers.proc import (
     parse_boot_unix_s,
     parse_full_pressure_percent,
@@ -25,9 +26,16 @@ WARNING_PERCENT, CRITICAL_PERCENT = 1.0, 10.0
 """Of the last 10 s in which all tasks waited for memory; bounds of our own."""
 
 
-def condition_facts(commands: Commands, drm: str, heat: str) -> list[Fact]:
+SUPPLIES = (
+    *("sh", "-c"),
+    "cd /sys/class/power_supply || exit 1; grep -sH '' */type */scope; exit 0",
+)
+
+
+def condition_facts(commands: Commands, drm: str, heat: str, supplies: Answer) -> list[Fact]:
     return [
         *_power(commands),
+        *_battery(supplies),
         *_heat(heat),
         *_memory(commands),
         *_displays(drm),
@@ -63,6 +71,12 @@ def _heat(told: str) -> list[Fact]:
         *facts("Linux", {"thermal_class": None}, "it has no classes of heat"),
         *facts("hwmon, thermal zones", degrees, "no sensor of the processor, as in guests"),
     ]
+
+
+def _battery(supplies: Answer) -> list[Fact]:
+    """A machine without one is on mains, if it is a machine at all and no guest."""
+    told = parse_has_battery(supplies.text) if supplies.ok else None
+    return facts("/sys/class/power_supply", {"battery_present": told}, supplies.why)
 
 
 def _memory(commands: Commands) -> list[Fact]:

@@ -6,10 +6,11 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field
 
+from fleet.model.gates import Gates, Policy
 from fleet.model.job import Job
 from fleet.model.machine import Fingerprint, comparison
 from fleet.model.model_set import Models
-from fleet.model.noun import Noun
+from fleet.model.noun import Noun, Span
 from fleet.model.script import MachineScript
 from fleet.model.settings import Settings
 from fleet.units import span_s
@@ -82,15 +83,6 @@ class Telemetry(Noun):
     powermetrics: bool = False
     """On Macs also run `sudo -n powermetrics`, which needs the right to."""
 
-
-def _reads_as_span(text: str) -> str:
-    if span_s(text) <= 0:
-        raise ValueError(f"{text!r} is no time at all")
-    return text
-
-
-Span = Annotated[str, AfterValidator(_reads_as_span)]
-"""`45s`, `5m`, `1h30m`."""
 
 ThermalClass = Literal["nominal", "moderate", "heavy", "trapping", "sleeping"]
 THERMAL_CLASSES: tuple[ThermalClass, ...] = get_args(ThermalClass)
@@ -179,6 +171,10 @@ class Experiment(Noun):
     pair: the comparison then stands on the noise of those hours and tells what the pair gave."""
     cool_down: CoolDown | None = None
     """Before each trial wait until the machine is cool; {} takes the usual bounds."""
+    gates: Policy | Gates = "wait"
+    """What to do where a machine is not ready: on battery, hot, busy, another model in memory.
+    wait: hold each trial up to 10 minutes, then measure it under a label; strict: then fail;
+    record: label only."""
     restart_engine: bool = False
     """Restart the engine before each trial, where fleet may: its own, by engine.restart, or on
     machines that allow it (fleet join --allow restart-ollama)."""
@@ -192,6 +188,9 @@ class Experiment(Noun):
         if isinstance(self.repeats, int):
             return Repeats(least=self.repeats, most=self.repeats)
         return self.repeats
+
+    def gate_rule(self) -> Gates:
+        return Gates(policy=self.gates) if isinstance(self.gates, str) else self.gates
 
 
 class Request(Noun):

@@ -153,6 +153,8 @@ class TrialResult:
     """Offset of the end: everything restored."""
     suspended_ns: int = 0
     """How long the machine slept during the trial."""
+    clock_step_ns: int | None = None
+    """How far the wall clock moved against the steady ones, at its worst; forward is positive."""
     fleet_version: str
     engine_version: str | None = None
     engine_environment: Mapping[str, str] = field(default_factory=dict)
@@ -169,6 +171,15 @@ class TrialResult:
     cooled_ns: int | None = None
     """Waited before the load until the machine was cool; None: not asked to wait, or the machine
     tells nothing of its heat."""
+    gates_held_ns: int | None = None
+    """Held before the trial until its gates were open."""
+    gates_closed: tuple[str, ...] | None = None
+    """Why which gates were closed when the trial began; None: not looked at."""
+    gates_closed_after: tuple[str, ...] | None = None
+    gates_unverified: tuple[str, ...] | None = None
+    """Gates of which this machine says nothing."""
+    models_unloaded: tuple[str, ...] = ()
+    """Models of others, long unused, that were taken out of memory for this trial."""
     engine_restarted: bool = False
     wired_limit_applied_mb: int | None = None
     """The setting as read back when it was applied; 0 is the system's default."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from fleet.model.machine import EnergyScope, FactValue
 from fleet.model.noun import Noun
@@ -69,6 +69,15 @@ class ScriptedPower(Noun):
     """It also has a counter of all energy since it was started."""
 
 
+class ScriptedResident(Noun):
+    """A model that somebody else has loaded, and holds in memory."""
+
+    used_every_s: float | None = Field(default=None, gt=0)
+    """Seconds between two uses of it; left out: nobody uses it."""
+    leaves_after_s: float | None = Field(default=None, gt=0)
+    """Seconds until it goes; left out: it stays."""
+
+
 class Throttle(Noun):
     """A machine that gets hot: it works at full speed only for so long."""
 
@@ -109,6 +118,8 @@ class MachineScript(Noun):
     time_scale: float = Field(default=1.0, gt=0)
     """Real seconds per scripted second; a practice fleet may run faster than life."""
     models: dict[str, ScriptedModel] = Field(default_factory=dict)
+    resident: dict[str, ScriptedResident] = Field(default_factory=dict)
+    """Those of `models` that others hold in memory at the start, and how they use them."""
     faults: tuple[Fault, ...] = ()
     power: ScriptedPower | None = None
     """What the machine draws; left out: it cannot tell."""
@@ -121,3 +132,13 @@ class MachineScript(Noun):
     written_log: str | None = None
     """File to which the server adds, at each unload and at its end, what it wrote and when: a line
     of JSON for each request."""
+
+    @field_validator("resident")
+    @classmethod
+    def _of_its_models(
+        cls, resident: dict[str, ScriptedResident], told: ValidationInfo
+    ) -> dict[str, ScriptedResident]:
+        for name in resident:
+            if name not in told.data.get("models", {}):
+                raise ValueError(f"{name!r} is in memory, but not among the models of the machine")
+        return resident

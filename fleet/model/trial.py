@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from fleet.identity import content_id
@@ -14,6 +14,7 @@ from fleet.model.experiment import (
     SimulatedEngine,
     Telemetry,
 )
+from fleet.model.gates import Gates
 from fleet.model.job import Job
 from fleet.model.settings import Value
 
@@ -55,6 +56,8 @@ class Trial:
     """Of an A/A run: a or b, the same cell measured twice in each block."""
     cool_down: CoolDown | None = None
     restart_engine: bool = False
+    gates: Gates = field(default_factory=Gates)
+    """What to do where the machine is not ready for it. No part of the question asked."""
 
     telemetry: Telemetry | None = None
     """How the machine is read meanwhile; None: not at all. No part of the question asked."""

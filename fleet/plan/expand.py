@@ -17,6 +17,7 @@ from fleet.model.settings import Settings, Value
 from fleet.model.trial import Role, Trial, show_settings, trial_id
 from fleet.plan import canaries, controls
 from fleet.plan.estimate import idle_s, prior_s, rest_s
+from fleet.plan.gated import refused_gates
 from fleet.plan.limits import LimitChange, limit_changes, refused_settings
 from fleet.plan.restarts import refused_restarts, restarts
 from fleet.plan.selection import asked, narrow
@@ -192,6 +193,7 @@ def expand(
         refusals=(
             *refused_settings(wanted.combinations, ready, request.experiment.below_default),
             *refused_restarts(request.experiment, ready),
+            *refused_gates(request.experiment, ready),
             *_nothing_left(plans),
         ),
         limits=tuple(limit_changes(wanted.combinations, ready)),
@@ -299,6 +301,7 @@ def _trial(
         side=step.side,
         cool_down=experiment.cool_down,
         restart_engine=experiment.restart_engine,
+        gates=experiment.gate_rule(),
     )
 
 

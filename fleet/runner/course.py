@@ -40,6 +40,8 @@ class Course:
     scale: Scale | None = None
     """What this model's vocabulary makes of the words of the job's text."""
     readings: list[Reading] = field(default_factory=list)
+    clock_step_ns: int = 0
+    """Of the wall clock against the steady ones, as far as it was from its beginning at worst."""
     _fresh: bool = False
     _requests: list[RequestRecord] = field(default_factory=list)
     _indexes: Iterator[int] = field(default_factory=itertools.count)
@@ -48,6 +50,12 @@ class Course:
     @classmethod
     def begun(cls, clock: Clock) -> Course:
         return cls(clock.monotonic_ns(), clock.unix_ns(), clock.suspended_ns())
+
+    def check_clocks(self, clock: Clock) -> None:
+        """Steps that are taken back before the end are seen only meanwhile."""
+        steady_ns = clock.monotonic_ns() - self.zero_ns + clock.suspended_ns() - self.slept_ns
+        step_ns = clock.unix_ns() - self.zero_unix_ns - steady_ns
+        self.clock_step_ns = max(self.clock_step_ns, step_ns, key=abs)
 
     def next_index(self) -> int:
         """In the order in which requests are sent."""
@@ -75,6 +83,7 @@ class Course:
 
     def result(self, attempt: Attempt, failure: Failure | None, clock: Clock) -> TrialResult:
         model, cancelled = self.model, isinstance(failure, Interrupted)
+        self.check_clocks(clock)
         return TrialResult(
             attempt_id=attempt.attempt_id,
             fence=attempt.fence,
@@ -87,6 +96,7 @@ class Course:
             zero_unix_ns=self.zero_unix_ns,
             duration_ns=clock.monotonic_ns() - self.zero_ns,
             suspended_ns=clock.suspended_ns() - self.slept_ns,
+            clock_step_ns=self.clock_step_ns,
             fleet_version=__version__,
             engine_version=self.engine_version,
             engine_environment=self.engine_environment,

@@ -35,3 +35,5 @@ class Place:
     applied: Callable[[Attempt, Engine, Stop], AbstractContextManager[InForce]] = _as_found
     """Settings of the system and of the engine's environment: in force inside, put back after."""
     sampling: Sampling = no_sampling
+    found: Fingerprint | None = None
+    """The machine as it was looked at right before; None: it is looked at."""

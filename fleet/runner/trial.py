@@ -31,6 +31,7 @@ def run_trial(attempt: Attempt, place: Place) -> TrialResult:
                 _load(attempt.trial, inside, course)
                 for point in _points_in_order(attempt.trial):
                     _measure(Asking(attempt.trial, inside, course), point)
+                    course.check_clocks(place.clock)
     except (TrialError, Interrupted) as problem:
         failure = problem
     if course.in_force and not course.in_force.restarted:  # else nothing was loaded there
@@ -42,7 +43,7 @@ def run_trial(attempt: Attempt, place: Place) -> TrialResult:
 
 def _check(trial: Trial, place: Place, course: Course) -> None:
     """The machine, the engine and the model are what the plan was made for."""
-    course.fingerprint = place.look()
+    course.fingerprint = place.found or place.look()
     engine = place.engine.facts()
     course.engine_version, course.engine_environment = engine.version, engine.environment
     course.model = place.engine.describe(trial.model)

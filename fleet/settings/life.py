@@ -65,6 +65,10 @@ class TrialSettings:
         note = self._put_back(limit, entry, "put back at the next start, after a trial cut off")
         return f"{entry.setting}: {note}"
 
+    def needs_own_engine(self, settings: Mapping[str, Value]) -> bool:
+        """Such a trial is measured on an engine that fleet starts beside the owner's."""
+        return self._wanted_mb(settings) is not None or bool(engine_variables(settings))
+
     @contextmanager
     def applied(self, attempt: Attempt, engine: Engine, stop: Stop) -> Iterator[InForce]:
         """All of the trial's settings are in force inside, and as before outside.
@@ -74,12 +78,10 @@ class TrialSettings:
         """
         self.recover()
         settings = attempt.trial.settings
-        wanted_mb, variables = _wanted_mb(settings), engine_variables(settings)
-        if self._limit is None and wanted_mb == 0:
-            wanted_mb = None  # no limit is what a system without one is asked for
-        if wanted_mb is None and not variables:
+        if not self.needs_own_engine(settings):
             yield InForce(engine=engine)
             return
+        wanted_mb, variables = self._wanted_mb(settings), engine_variables(settings)
         host = self._able_host(wanted_mb)
         host.wait_until_free(stop)
         with (
@@ -139,6 +141,11 @@ class TrialSettings:
             ) from problem
         self._journal.close(entry, note)
         return note
+
+    def _wanted_mb(self, settings: Mapping[str, Value]) -> int | None:
+        """No limit is what a system without one is asked for."""
+        wanted_mb = _wanted_mb(settings)
+        return None if self._limit is None and wanted_mb == 0 else wanted_mb
 
     def _able_host(self, wanted_mb: int | None) -> EngineHost:
         if wanted_mb is not None and self._limit is None:

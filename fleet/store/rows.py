@@ -41,7 +41,14 @@ TRIAL_FACTS = (
     "power_mode",
     "thermal_class",
 )
-TRIAL_ONLY_FACTS = ("memory_bandwidth_gb_s", "memory_pressure", "foreign_cpu_percent")
+TRIAL_ONLY_FACTS = (
+    *("memory_bandwidth_gb_s", "memory_pressure", "foreign_cpu_percent", "foreign_gpu_percent"),
+    "resident_models",
+)
+AFTER = (
+    *("condition_after_id", "condition_after"),
+    *("foreign_cpu_after_percent", "resident_models_after"),
+)
 FINGERPRINT_FACTS = (*TRIAL_FACTS, "model", "cpu_cores", "wired_limit_mb")
 TRIAL_SETTINGS = (
     "num_ctx",
@@ -90,6 +97,8 @@ def _trial(result: TrialResult) -> Row:
         **_asked(result),
         **_found(result),
         **_course(result),
+        **_gates(result),
+        "gpu_slowed_before": _fitting(_fact(result, "gpu_slowed"), pa.bool_()),
         **_hashes(result.fingerprint),
         **_facts(result.fingerprint, (*TRIAL_FACTS, *TRIAL_ONLY_FACTS), TRIALS),
         **_after(result.fingerprint_after),
@@ -162,6 +171,22 @@ def _course(result: TrialResult) -> Row:
         "duration_ns": result.duration_ns,
         "fleet_version": result.fleet_version,
     }
+
+
+def _gates(result: TrialResult) -> Row:
+    return {
+        "gates": result.trial.gates.policy,
+        "gates_held_ns": result.gates_held_ns,
+        "gates_closed": _listed(result.gates_closed),
+        "gates_closed_after": _listed(result.gates_closed_after),
+        "gates_unverified": _listed(result.gates_unverified),
+        "clock_step_ns": result.clock_step_ns,
+        "models_unloaded": ", ".join(result.models_unloaded) or None,
+    }
+
+
+def _listed(words: Sequence[str] | None) -> str | None:
+    return None if words is None else "; ".join(words)
 
 
 def _request(attempt_id: str, api: str, record: RequestRecord) -> Row:
@@ -275,13 +300,18 @@ def _hashes(fingerprint: Fingerprint | None) -> Row:
 def _after(found: Fingerprint | None) -> Row:
     """The condition as it was when all was restored."""
     if found is None:
-        return dict.fromkeys(("condition_after_id", "condition_after", "foreign_cpu_after_percent"))
+        return dict.fromkeys(AFTER)
     condition = {fact.name: _finite(fact.value) for fact in found.facts if fact.name in CONDITION}
     return {
         "condition_after_id": found.condition_id,
         "condition_after": canonical_json(condition),
         "foreign_cpu_after_percent": _fitting(found.get("foreign_cpu_percent"), pa.float64()),
+        "resident_models_after": _fitting(found.get("resident_models"), pa.string()),
     }
+
+
+def _fact(result: TrialResult, name: str) -> FactValue:
+    return None if result.fingerprint is None else result.fingerprint.get(name)
 
 
 def _facts(fingerprint: Fingerprint | None, names: Iterable[str], schema: pa.Schema) -> Row:

@@ -6,13 +6,15 @@ SCHEMA_VERSION is written into every file's metadata. History:
    reused tokens and due times of requests; sums and quantiles of their gaps; settings of the
    engine's environment, and what was in force of those asked for (2026-11)
 3  what slowed a GPU down during a trial, and the kernel it ran under (2026-11)
+4  gates: the policy, what was closed before and after, how long that held the trial; models of
+   others in memory, load of the GPU, steps of the clock (2026-11)
 """
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 _text, _int, _real, _yes = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
@@ -110,6 +112,17 @@ TRIALS = _schema(
     fit_target_mb=_int,
     kernel=_text,
     gpu_slowdowns=_text,  # seen while requests ran, by the GPU's own word; empty: none
+    gates=_text,  # wait, strict or record
+    gates_held_ns=_int,  # held before the trial until they were open
+    gates_closed=_text,  # why, when the trial began; empty: all were open
+    gates_closed_after=_text,
+    gates_unverified=_text,  # those of which the machine says nothing
+    clock_step_ns=_int,  # of the wall clock against the steady ones, at its worst
+    resident_models=_text,  # of others, in the engine's memory; empty: none
+    resident_models_after=_text,
+    models_unloaded=_text,  # those of them, long unused, taken out for this trial
+    foreign_gpu_percent=_real,
+    gpu_slowed_before=_yes,  # by heat or power, as the driver said when the trial began
 )
 
 REQUESTS = _schema(

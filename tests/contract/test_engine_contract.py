@@ -197,6 +197,17 @@ def test_unload_twice_is_no_error(side: Side) -> None:
     assert side.engine.placement(side.plain) is None
 
 
+def test_what_fleet_loaded_is_in_memory_until_it_is_unloaded(side: Side) -> None:
+    engine, ours = side.engine, f"{side.plain}:latest"
+    engine.unload(side.plain)
+    assert engine.resident() == () or ours not in {model.name for model in engine.resident()}
+    engine.load(side.plain, LOAD)
+    resident = {model.name: model.expires_unix_ns for model in engine.resident()}
+    assert engine.facts().kind == "embedded" or resident[ours] is not None
+    engine.unload(side.plain)
+    assert ours not in {model.name for model in engine.resident()}
+
+
 def test_placement_tells_the_context_asked_for(loaded: Side) -> None:
     placement = loaded.engine.placement(loaded.plain)
     if not loaded.engine.facts().proofs.placement:

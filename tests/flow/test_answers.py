@@ -53,6 +53,7 @@ def answered(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
         "jobs": ["sides"],
         "settings": {"num_ctx": 512},
         "repeats": 2,
+        "gates": "record",
         "engine": {"kind": "embedded"},
     }
     fleet("submit", fleet.write(asked))

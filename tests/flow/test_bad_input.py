@@ -185,7 +185,7 @@ def test_a_setting_that_the_machine_does_not_allow_is_planned_and_refused(fleet:
     wired = config.load(shipped).experiment.model_dump(mode="json", exclude_unset=True)
     mac = machine(os="darwin", os_version="15.6", models={wired["models"][0]: {**SLOW}})
     fleet.write({**wired, "engine": {"kind": "simulated", "machines": {"studio": mac}}}, "wired")
-    plan: Done = fleet("plan", "configs/wired.yaml")
+    plan: Done = fleet("plan", "configs/wired.yaml", code=2)
     assert "wired_limit_mb=81920" in plan.out
     assert "refused: settings.wired_limit_mb cannot be set on studio: fleet may not" in plan.out
     done = fleet("submit", "configs/wired.yaml", code=2)

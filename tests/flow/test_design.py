@@ -92,7 +92,7 @@ where r.point = 'tg128' and not r.warmup group by all order by block
 
 
 def test_a_machine_that_throttles_is_slower_and_loses_no_trial(fleet: Fleet) -> None:
-    fleet.write(experiment({"laptop": hot(0.02, 1000)}, repeats=4))
+    fleet.write(experiment({"laptop": hot(0.02, 1000)}, repeats=4, gates="record"))
     fleet("submit", "configs/demo.yaml")
     rows = fleet.rows(RATES)
     assert [row["block"] for row in rows] == [0, 1, 2, 3]

@@ -46,7 +46,7 @@ def world(mac: FakeMac) -> dict[str, str]:
 
 def limits(host: str, **changes: object) -> dict[str, object]:
     engine = {"kind": "ollama", "host": host}
-    return {**experiment({}, engine=engine, settings=LIMITS, repeats=1), **changes}
+    return {**experiment({}, engine=engine, settings=LIMITS, repeats=1, gates="record"), **changes}
 
 
 def test_both_limits_are_measured_and_the_mac_is_as_before(fleet: Fleet, mac: FakeMac) -> None:

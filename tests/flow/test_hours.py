@@ -22,7 +22,7 @@ MODEL = "tiny-llama"
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
     fleet = Fleet(tmp_path)
-    fleet.write(experiment({}, engine=ENGINE, models=[MODEL], repeats=1))
+    fleet.write(experiment({}, engine=ENGINE, models=[MODEL], repeats=1, gates="record"))
     yield fleet
     fleet.clear()
 

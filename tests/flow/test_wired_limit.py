@@ -157,9 +157,9 @@ def test_a_limit_out_of_bounds_is_refused_before_a_machine_is_touched(
 ) -> None:
     settings = {"num_ctx": 1024, "wired_limit_mb": ["default", limit]}
     fleet.write(limits({"alpha": mac()}, settings=settings))
-    assert words in fleet("plan", "configs/demo.yaml").out
+    assert words in fleet("plan", "configs/demo.yaml", code=2).out
     assert words in fleet("submit", "configs/demo.yaml", code=2).err
     assert not [*(fleet.folder / "home").rglob("wired_limit_mb")]
     fleet.write(limits({"alpha": mac()}, settings=settings, below_default="allow"))
     code = 2 if limit > 90_000 else 0
-    assert words not in fleet("plan", "configs/demo.yaml").out or code == 2
+    assert words not in fleet("plan", "configs/demo.yaml", code=code).out or code == 2

@@ -123,6 +123,7 @@ def measured(url: str, most: int) -> list[tuple[Rates, Rates]]:
                 _table.note(f"{len(pairs)} pairs: {found.ratio:.4f} +/- {found.half_width:.2%}")
                 if found.half_width <= HALF_WIDTH:
                     break
+    engine.unload(MODEL)  # fleet measures beside no model of anybody else
     return pairs
 
 
@@ -243,6 +244,7 @@ def _attempts(worker: NodeWorker, trials: int) -> Iterator[Attempt]:
         jobs=(job.name,),
         settings=settings,
         repeats=trials,
+        gates="record",
     )
     planned = expand(Request(experiment=experiment, jobs=(job,)), [worker.look()])
     return (Attempt(trial=trial, fence=0) for trial in planned.trials())

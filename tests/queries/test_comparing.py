@@ -533,7 +533,7 @@ def test_what_both_sides_share_is_no_cause(opened: Opened) -> None:
     store = blocks(GoldenStore(), "a", 100, power_mode="auto", **spilled, **batch(8))
     blocks(store, "b", 60, power_mode="low", **spilled, **batch(512))
     line = only_line(group(compare(opened(store), by="num_batch")))
-    assert (line.flags, line.cause) == ("spilled", "low power mode")
+    assert (line.flags, line.cause) == ("spilled low_power", "low power mode")
 
 
 def test_what_makes_the_slower_side_faster_is_no_cause(opened: Opened) -> None:

@@ -72,6 +72,17 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnectio
     store.trial("busy", foreign_cpu_percent=21.0)
     store.trial("busy_after", foreign_cpu_percent=3.0, foreign_cpu_after_percent=30.0)
     store.trial("little_load", foreign_cpu_percent=20.0, foreign_cpu_after_percent=5.0)
+    store.trial("gpu_busy", foreign_cpu_percent=3.0, foreign_gpu_percent=21.0)
+    store.trial("low_power", power_mode="low")
+    store.trial("high_power", power_mode="high", thermal_class="nominal", memory_pressure="normal")
+    store.trial("hot_before", thermal_class="moderate")
+    store.trial("slowed_before", gpu_slowed_before=True)
+    store.trial("full", memory_pressure="warning")
+    store.trial("shared", resident_models="llama3:8b", resident_models_after="")
+    store.trial("shared_after", resident_models="", resident_models_after="llama3:8b")
+    store.trial("alone", resident_models="", resident_models_after="")
+    store.trial("stepped", clock_step_ns=-2 * S)
+    store.trial("slewed", clock_step_ns=S // 2)
     store.trial("changed", condition_after_id="condition-2")
     store.trial("slowed", gpu_slowdowns="heat_by_hardware")
     store.trial("full_speed", gpu_slowdowns="")
@@ -206,6 +217,17 @@ def test_cold_load_jobs_take_the_load_of_each_request(golden: duckdb.DuckDBPyCon
         ("busy", "foreign_load"),
         ("busy_after", "foreign_load"),
         ("little_load", ""),
+        ("gpu_busy", "foreign_load"),
+        ("low_power", "low_power"),
+        ("high_power", ""),
+        ("hot_before", "hot"),
+        ("slowed_before", "hot"),
+        ("full", "memory_pressure"),
+        ("shared", "model_resident"),
+        ("shared_after", "model_resident"),
+        ("alone", ""),
+        ("stepped", "clock_stepped"),
+        ("slewed", ""),
         ("changed", "condition_changed"),
         ("slowed", "gpu_slowed"),
         ("full_speed", ""),
@@ -220,7 +242,7 @@ def test_qualified_trials_stay_and_are_labelled(
         assert rows(golden, f"from speeds where trial_id = 'trial-{trial}'") == []
         return
     found = one(golden, "speeds", trial)
-    assert (found["flags"], found["flags_version"]) == (flags, 3)
+    assert (found["flags"], found["flags_version"]) == (flags, 4)
 
 
 def test_a_machine_that_throttles_shows_its_burst_and_its_sustained_speed(

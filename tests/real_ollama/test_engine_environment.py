@@ -137,7 +137,9 @@ def test_a_model_that_the_owner_uses_is_waited_for(
         with pytest.raises(SettingFailed, match="tiny-llama:latest is still in memory") as problem:
             host.wait_until_free(NEVER)
         assert problem.value.mend.endswith("ollama stop tiny-llama:latest")
-        assert list(owner.resident()) == ["tiny-llama:latest"], "it is the owner's"
+        assert [model.name for model in owner.resident()] == ["tiny-llama:latest"], (
+            "it is the owner's"
+        )
         stop = threading.Event()
         stop.set()
         with pytest.raises(Interrupted):
@@ -162,6 +164,7 @@ def test_a_cache_type_is_an_axis(real_ollama: RealOllama, fleet: Fleet) -> None:
             settings={"num_ctx": 1024, "num_thread": 1, "kv_cache_type": ["f16", "q8_0"]},
             engine={"kind": "ollama", "host": real_ollama.base_url},
             repeats=1,
+            gates="record",
         )
     )
     owner = _as_the_owner(real_ollama)

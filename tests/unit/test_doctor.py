@@ -97,6 +97,16 @@ def test_a_machine_in_order_has_nothing_unfit() -> None:
     assert unfit(findings(BOX)) == set()
 
 
+def test_what_can_never_be_told_is_said_once_and_makes_nothing_unfit() -> None:
+    box = every(findings(BOX))["gates"]
+    assert (box.state, box.found) == (
+        "cannot tell",
+        "unverified: power source, low-power mode, thermal level, memory pressure; they hold "
+        "nobody, except under gates: strict",
+    )
+    assert "gates" not in every(findings())
+
+
 @pytest.mark.parametrize(
     ("found", "name", "says", "mend"),
     [

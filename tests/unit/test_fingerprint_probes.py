@@ -193,6 +193,15 @@ def test_heat_power_and_pressure_are_conditions(mac: Tools) -> None:
     assert last.hardware_id == on_battery.hardware_id
 
 
+def test_a_mac_without_power_modes_says_so(mac: Tools) -> None:
+    names = ("power_mode", "low_power_mode", "power_modes_present")
+    assert values(look(), *names) == ["high", False, True]
+    mac.answer(["pmset", "-g", "custom"], "AC Power:\n sleep 0\n womp 1\n")
+    assert values(look(), *names) == [None, None, False]
+    mac.answer(["pmset", "-g", "custom"], "")
+    assert values(look(), *names) == [None, None, None]
+
+
 def test_an_update_of_the_system_is_the_same_hardware(mac: Tools) -> None:
     before = look()
     mac.sysctl({"kern.osproductversion": "26.4", "kern.osversion": "25X111"})

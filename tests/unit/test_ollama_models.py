@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fleet.engines.ollama.models import active_bytes, described, read_for_each_token
+from fleet.engines.ollama.models import active_bytes, described, read_for_each_token, residents
 from fleet.model.job import Think
 from fleet.model.machine import ModelFacts
 
@@ -79,6 +79,26 @@ def test_unknown_stays_unknown(tensors: Any, info: dict[str, object]) -> None:
 )
 def test_what_leaving_thinking_out_would_mean(shown: dict[str, object], think: Think) -> None:
     assert described(BARE, shown).default_think == think
+
+
+def test_what_is_in_memory_and_when_it_goes() -> None:
+    told = [
+        {"name": "a", "model": "a:latest", "expires_at": "2026-11-26T01:02:03.123456789Z"},
+        {"name": "b:1", "expires_at": "2026-11-26T02:02:03.5+01:00"},
+        {"name": "c:1", "expires_at": "soon"},
+        {"name": "d:1", "expires_at": "2026-11-26T01:02:03"},
+        {"name": "e:1"},
+        "f",
+    ]
+    moment_ns = 1_795_654_923 * 10**9
+    assert [(model.name, model.expires_unix_ns) for model in residents(told)] == [
+        ("a:latest", moment_ns + 123_456_000),
+        ("b:1", moment_ns + 500_000_000),
+        ("c:1", None),
+        ("d:1", None),
+        ("e:1", None),
+    ]
+    assert residents(None) == []
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,38 @@ def test_a_vocabulary_that_splits_words_is_fitted_on_the_engine(engine: WordEngi
     assert [r.reply.prompt_tokens for r in result.requests if not r.warmup] == [601] * 3
 
 
+def test_a_machine_looked_at_right_before_is_not_looked_at_again(engine: WordEngine) -> None:
+    looks: list[Fingerprint] = []
+
+    def look() -> Fingerprint:
+        looks.append(PLACE)
+        return PLACE
+
+    place = Place(engine, look, engine.clock, threading.Event())
+    assert run_trial(builders.attempt(), place).fingerprint is PLACE
+    assert len(looks) == 2
+    before = replace(PLACE, condition_id="before")
+    result = run_trial(builders.attempt(), replace(place, found=before))
+    assert (result.fingerprint, len(looks)) == (before, 3)
+
+
+def test_a_clock_that_is_set_meanwhile_is_told_even_if_it_is_set_back(engine: WordEngine) -> None:
+    seconds = [0, -5, 2, 0]
+    clock = engine.clock
+
+    class Set(SteppedClock):
+        def unix_ns(self) -> int:
+            return clock.unix_ns() + clock.now_ns + seconds.pop(0) * 10**9
+
+        def monotonic_ns(self) -> int:
+            return clock.monotonic_ns()
+
+    place = Place(engine, lambda: PLACE, Set(), threading.Event())
+    result = run_trial(builders.attempt(job=builders.exact_job(*PAIR)), place)
+    assert result.clock_step_ns == pytest.approx(-5e9, abs=1e8)
+    assert seconds == [], "read at the beginning, after each point and at the end"
+
+
 def test_the_model_is_loaded_fresh_once_and_unloaded_at_the_end(engine: WordEngine) -> None:
     result = run(engine)
     assert result.outcome == "ok"

@@ -112,6 +112,27 @@ def attempt(**asked: Any) -> Any:
     return builders.attempt(settings={"num_ctx": 1024, **asked}, digest="sha256:aa")
 
 
+@pytest.mark.parametrize(
+    ("asked", "mac", "linux"),
+    [
+        ({}, False, False),
+        ({"wired_limit_mb": "default"}, True, False),
+        ({"wired_limit_mb": 81_920}, True, True),
+        ({"kv_cache_type": "q8_0"}, True, True),
+    ],
+)
+def test_which_trials_are_measured_on_an_engine_of_their_own(
+    tmp_path: Path, asked: dict[str, Any], mac: bool, linux: bool
+) -> None:
+    number = Number()
+    without = TrialSettings(
+        limit=None, host=Host(number), journal=Journal(tmp_path, "m"), boot_unix_s=lambda: None
+    )
+    given = attempt(**asked).trial.settings
+    assert life(tmp_path, number).needs_own_engine(given) is mac
+    assert without.needs_own_engine(given) is linux
+
+
 FAULTS = st.lists(st.sampled_from(["ok", "ok", "ok", "before", "after", "ignored"]), max_size=12)
 
 

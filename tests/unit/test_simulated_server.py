@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import httpx
 import pytest
+from pydantic import ValidationError
 
 from fleet.clock import SystemClock
 from fleet.engines.ollama import Ollama
@@ -17,7 +18,8 @@ from fleet.engines.simulated import SimulatedServer, serve
 from fleet.engines.simulated.written import read
 from fleet.errors import Interrupted
 from fleet.model.measure import Ask, Reply
-from fleet.model.script import Fault, MachineScript, ScriptedModel
+from fleet.model.script import Fault, MachineScript, ScriptedModel, ScriptedResident
+from tests.builders_flow import until
 
 TOKENS = 24
 OPTIONS: dict[str, Any] = {"num_ctx": 1024, "num_batch": 256, "num_predict": TOKENS, "seed": 1}
@@ -41,6 +43,35 @@ def _script(*faults: Fault, **changes: Any) -> MachineScript:
 def url() -> Iterator[str]:
     with serve(_script(time_scale=0.5)) as base_url:
         yield base_url
+
+
+def test_others_hold_models_in_memory() -> None:
+    resident = {
+        "tiny": ScriptedResident(),
+        "steady": ScriptedResident(used_every_s=0.05),
+        "gpt-oss:20b": ScriptedResident(leaves_after_s=0.1),
+    }
+    with serve(_script(resident=resident)) as base_url:
+        engine = Ollama(base_url, clock=SystemClock())
+
+        def seen() -> dict[str, int | None]:
+            return {model.name: model.expires_unix_ns for model in engine.resident()}
+
+        first = seen()
+        assert set(first) == {"tiny:latest", "steady:latest", "gpt-oss:20b"}
+        until(lambda: "gpt-oss:20b" not in seen())
+        later = seen()
+        assert later["tiny:latest"] == first["tiny:latest"], "nobody uses it"
+        moved_ns = (later["steady:latest"] or 0) - (first["steady:latest"] or 0)
+        assert moved_ns >= 50_000_000
+        engine.unload("tiny")
+        assert set(seen()) == {"steady:latest"}
+
+
+def test_what_is_in_memory_is_a_model_of_the_machine() -> None:
+    script = _script().model_dump() | {"resident": {"llama3:8b": {}}}
+    with pytest.raises(ValidationError, match="'llama3:8b' is in memory, but not among the models"):
+        MachineScript.model_validate(script)
 
 
 def _generate(base_url: str, **changes: Any) -> httpx.Response:

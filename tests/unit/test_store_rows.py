@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fleet.model.gates import Gates
 from fleet.model.machine import Fact, Fingerprint
 from fleet.model.measure import Placement, Reading, Reply, RequestRecord, TrialResult
 from fleet.store import codec
@@ -95,6 +96,37 @@ def test_the_condition_after_a_trial_lies_beside_the_one_before():
     assert (row["condition_id"], row["condition_after_id"]) == ("condition-1", "condition-2")
     assert json.loads(str(row["condition_after"]))["power_source"] == "battery"
     assert "chip" not in json.loads(str(row["condition_after"]))
+
+
+def test_the_gates_of_a_trial_lie_in_its_row():
+    gates = Gates(policy="record")
+    before = fingerprint({**FACTS, "resident_models": "", "foreign_gpu_percent": 7})
+    found = replace(
+        result(),
+        trial=replace(result().trial, gates=gates),
+        fingerprint=before,
+        fingerprint_after=fingerprint({**FACTS, "resident_models": "b:1"}),
+        gates_held_ns=5,
+        gates_unverified=None,
+        gates_closed=("on battery", "low-power mode"),
+        gates_closed_after=(),
+        clock_step_ns=-3,
+        models_unloaded=("a:1", "c:1"),
+    )
+    (row,) = rows_of(found)["trials"]
+    told = {name: row[name] for name in row if name.startswith(("gates", "resident", "models_"))}
+    assert told == {
+        "gates": "record",
+        "gates_held_ns": 5,
+        "gates_closed": "on battery; low-power mode",
+        "gates_closed_after": "",
+        "gates_unverified": None,
+        "resident_models": "",
+        "resident_models_after": "b:1",
+        "models_unloaded": "a:1, c:1",
+    }
+    assert (row["clock_step_ns"], row["foreign_gpu_percent"]) == (-3, 7.0)
+    assert row["gpu_slowed_before"] is False
 
 
 @pytest.mark.parametrize(

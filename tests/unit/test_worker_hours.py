@@ -13,7 +13,7 @@ import pytest
 
 from fleet import wiring
 from fleet.exclusive import MachineLock
-from fleet.model.event import Event, Finished, Held, Said, Started
+from fleet.model.event import Event, Finished, Held, Started
 from fleet.model.experiment import EmbeddedEngine
 from fleet.model.hours import DAY_MIN, Hours
 from fleet.model.measure import TrialResult
@@ -41,8 +41,8 @@ def worker(
     made = NodeWorker(spec, clock=clock)
     made._node = replace(made._node, hours=hours)
 
-    def measure(attempt: Any) -> Generator[Event, None, TrialResult]:
-        yield from ()
+    def measure(attempt: Any, lock: MachineLock) -> Generator[Event, None, TrialResult]:
+        yield Started(machine_id=made._node.machine_id, attempt=attempt)
         return builders.result(attempt)
 
     made._measure = measure  # type: ignore[method-assign]
@@ -108,7 +108,9 @@ def test_after_another_fleet_s_trial_the_hours_are_asked_again(
     lock = MachineLock(made._node.machine_id)
     assert lock.take()
     run = made.run(ATTEMPTS[:1])
-    assert isinstance(next(run), Said)
+    waits = next(run)
+    assert isinstance(waits, Held)
+    assert waits.why == "waits: another fleet measures on this machine"
     other.set()
     threading.Timer(0.05, lock.release).start()
     assert isinstance(next(run), Held)

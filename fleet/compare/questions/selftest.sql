@@ -14,7 +14,12 @@ select
     case when f.spilled then 'spilled' end,
     case when f.throttled then 'throttled' end,
     case when f.on_battery then 'on_battery' end,
+    case when f.low_power then 'low_power' end,
+    case when f.hot then 'hot' end,
+    case when f.under_pressure then 'memory_pressure' end,
     case when f.foreign_load then 'foreign_load' end,
+    case when f.model_resident then 'model_resident' end,
+    case when f.clock_stepped then 'clock_stepped' end,
     case when f.condition_changed then 'condition_changed' end,
     case when f.gpu_slowed then 'gpu_slowed' end,
     case when f.cut then 'cut' end

@@ -15,6 +15,7 @@ from fleet.engines.embedded.stream import Arrivals, Chunk, read_reply, refused
 from fleet.engines.ollama.client import messages
 from fleet.engines.tiny import MEND
 from fleet.errors import EngineUnreachable, Interrupted, RequestRefused, UserError
+from fleet.model.gates import Resident
 from fleet.model.machine import EngineFacts, ModelFacts, Proofs
 from fleet.model.measure import Ask, Placement, Reply
 from fleet.model.settings import Value
@@ -100,6 +101,10 @@ class Embedded:
 
     def placement(self, model: str) -> Placement | None:
         return None
+
+    def resident(self) -> Sequence[Resident]:
+        """Nobody else can use this one."""
+        return ()
 
     def unload(self, model: str) -> None:
         with self._turn:

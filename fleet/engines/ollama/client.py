@@ -17,9 +17,10 @@ import httpx
 
 from fleet.engines.ollama.connection import Patience, Watch, Wire
 from fleet.engines.ollama.failures import error_text, failure, translated, unreachable
-from fleet.engines.ollama.models import described, listed
+from fleet.engines.ollama.models import described, listed, residents
 from fleet.engines.ollama.timed import TimedPath
 from fleet.errors import EngineBusy, Interrupted, ModelMissing, RequestRefused, TransientError
+from fleet.model.gates import Resident
 from fleet.model.machine import EngineFacts, ModelFacts, Proofs, full_model_name
 from fleet.model.measure import Ask, Placement, Reply
 from fleet.model.settings import Value
@@ -111,10 +112,10 @@ class Ollama:
             size_bytes=loaded.size, gpu_bytes=loaded.size_vram, context_length=loaded.context_length
         )
 
-    def resident(self) -> Sequence[str]:
-        """Names of the models in memory, whoever loaded them."""
-        with self._official() as client:
-            return [loaded.model or loaded.name or "" for loaded in client.ps().models]
+    def resident(self) -> Sequence[Resident]:
+        """By one plain call, since this is asked before and after each trial."""
+        listed = self._call("GET", "/api/ps", doing="asking what is in memory").get("models")
+        return residents(listed)
 
     def unload(self, model: str) -> None:
         was_loaded = self._loaded(model) is not None

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from fleet.engines.ollama.client import Ollama
 from fleet.errors import EngineUnreachable, Interrupted, SettingFailed
+from fleet.model.gates import Resident
 from fleet.ports import Clock, OwnEngine, Stop
 from fleet.readers.ollama_log import ServeLog, parse_serve_log
 from fleet.units import NS_PER_S
@@ -68,7 +69,7 @@ class OwnServers:
     environment: Mapping[str, str]
     log: Path
     clock: Clock
-    resident: Callable[[], Sequence[str]]
+    resident: Callable[[], Sequence[Resident]]
     """Models in the memory of the owner's Ollama."""
     evict: Callable[[str], bool] = never
     """Takes one of them out of it, where the owner allows that; False: it does not."""
@@ -84,13 +85,14 @@ class OwnServers:
         deadline_ns = self.clock.monotonic_ns() + int(ALONE_S * NS_PER_S)
         while models := self.resident():
             if stop.is_set():
-                raise Interrupted(f"stopped while it waited for {models[0]} to be unloaded")
+                raise Interrupted(f"stopped while it waited for {models[0].name} to be unloaded")
             if self.clock.monotonic_ns() > deadline_ns:
+                name = models[0].name
                 raise SettingFailed(
-                    f"{models[0]} is still in memory after {ALONE_S / 60:.0f} min: it is in use",
-                    f"measure when nobody does, or: ollama stop {models[0]}",
+                    f"{name} is still in memory after {ALONE_S / 60:.0f} min: it is in use",
+                    f"measure when nobody does, or: ollama stop {name}",
                 )
-            if not self.evict(models[0]):
+            if not self.evict(models[0].name):
                 self.clock.sleep(ALONE_POLL_S, stop)
 
     def start(self, environment: Mapping[str, str], attempt_id: str, stop: Stop) -> OwnEngine:

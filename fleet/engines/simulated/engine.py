@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from fleet.errors import EngineUnreachable
+from fleet.model.gates import Resident
 from fleet.model.machine import EngineFacts, ModelFacts
 from fleet.model.measure import Ask, Placement, Reply
 from fleet.model.script import MachineScript
@@ -70,6 +71,9 @@ class Simulated:
 
     def placement(self, model: str) -> Placement | None:
         return self._client.placement(model)
+
+    def resident(self) -> Sequence[Resident]:
+        return self._client.resident()
 
     def unload(self, model: str) -> None:
         self._client.unload(model)

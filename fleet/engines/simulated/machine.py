@@ -16,6 +16,7 @@ from fleet.engines.simulated.heat import Heat
 from fleet.engines.simulated.memory import placed
 from fleet.engines.simulated.power import PowerMeter
 from fleet.engines.simulated.question import Question, Refusal, same_model
+from fleet.engines.simulated.residents import Residents
 from fleet.engines.simulated.schedule import Speeds
 from fleet.engines.simulated.written import Written, append
 from fleet.model.machine import full_model_name
@@ -43,6 +44,7 @@ class ScriptedMachine:
         """Generation requests; loads and unloads are none."""
         self.faults_done: list[str] = []
         self.meter = None if script.power is None else PowerMeter(script.power)
+        self.residents = Residents(script)
         self.heat = Heat(script.throttle, script.time_scale)
         self._seed = seed
         self._attempt = ""
@@ -155,6 +157,7 @@ class ScriptedMachine:
     def unload(self, name: str) -> None:
         with self._lock:
             self._loaded.pop(full_model_name(name), None)
+            self.residents.take_out(name)
             self.cache.forget(name)
         self.write_log()
 

@@ -47,6 +47,14 @@ def running(name: str, loaded: Loaded) -> dict[str, object]:
     }
 
 
+def resident(expire_unix_ns: Mapping[str, int]) -> list[dict[str, object]]:
+    """Models of others: each with the moment at which it goes."""
+    return [
+        {"name": name, "model": name, "expires_at": created_at(moment_ns)}
+        for name, moment_ns in expire_unix_ns.items()
+    ]
+
+
 def shown(name: str, model: ScriptedModel) -> dict[str, object]:
     family, half = _family(name), model.size_bytes // 2
     return {

@@ -124,7 +124,10 @@ class _Handler(BaseHTTPRequestHandler):
                 "models": [protocol.tag(name, model) for name, model in machine.models().items()]
             },
             "/api/ps": lambda: {
-                "models": [protocol.running(name, m) for name, m in machine.loaded().items()]
+                "models": [
+                    *(protocol.running(name, m) for name, m in machine.loaded().items()),
+                    *protocol.resident(machine.residents.expire_unix_ns(time.monotonic_ns())),
+                ]
             },
             "/simulated/state": lambda: state_of(machine),
         }

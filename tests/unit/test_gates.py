@@ -1,0 +1,171 @@
+"""Gates from the facts of one look: which are closed and why, and which nobody can tell."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from fleet.compare.views import HERE
+from fleet.model.experiment import Experiment
+from fleet.model.gates import (
+    BUSY_PERCENT,
+    GATES,
+    MOST_STEP_NS,
+    Gates,
+    Resident,
+    clocks_moved,
+    closed,
+    unverified,
+    with_resident,
+)
+from fleet.model.machine import FactValue
+from fleet.units import NS_PER_S
+from tests import builders
+from tests.builders_gates import READY, found, ready
+
+FACTS = (*READY, "battery_present", "power_modes_present", "virtual", "gpu_slowed")
+
+
+def why(**changes: FactValue) -> list[str]:
+    return list(closed(ready(**changes)).values())
+
+
+def test_a_machine_that_is_ready_has_open_gates_and_tells_all() -> None:
+    assert closed(ready()) == {}
+    assert unverified(ready()) == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"power_source": "battery"}, "on battery"),
+        ({"low_power_mode": True}, "low-power mode"),
+        ({"thermal_class": "heavy"}, "thermal pressure heavy"),
+        ({"gpu_slowed": True}, "the GPU is slowed down by heat or power"),
+        ({"memory_pressure": "warning"}, "memory pressure warning"),
+        ({"foreign_cpu_percent": 36.6}, "37 % of the CPU is busy with other programs"),
+        ({"foreign_gpu_percent": 80}, "80 % of the GPU is busy with other programs"),
+        ({"resident_models": "llama3:8b"}, "another model is in memory: llama3:8b"),
+    ],
+)
+def test_each_gate_says_why_it_is_closed(changes: dict[str, FactValue], words: str) -> None:
+    assert why(**changes) == [words]
+
+
+def test_several_are_told_together() -> None:
+    assert why(power_source="battery", memory_pressure="critical") == [
+        "on battery",
+        "memory pressure critical",
+    ]
+
+
+def test_a_gate_that_is_not_asked_is_neither_closed_nor_unverified() -> None:
+    assert closed(ready(resident_models="x"), {"other models in memory"}) == {}
+    assert unverified(ready(resident_models=None), {"other models in memory"}) == ()
+
+
+@pytest.mark.parametrize(
+    ("facts", "untold"),
+    [
+        ({"power_source": None}, ["power source"]),
+        ({"low_power_mode": None}, ["low-power mode"]),
+        ({"thermal_class": None}, ["thermal level"]),
+        ({"thermal_class": None, "gpu_slowed": False}, []),
+        ({"memory_pressure": None}, ["memory pressure"]),
+        ({"foreign_cpu_percent": None}, ["load of others"]),
+        ({"foreign_gpu_percent": None}, []),
+        ({"resident_models": None}, ["other models in memory"]),
+    ],
+)
+def test_what_a_machine_does_not_tell_is_unverified(
+    facts: dict[str, FactValue], untold: list[str]
+) -> None:
+    assert list(unverified(ready(**facts))) == untold
+    assert closed(ready(**facts)) == {}
+
+
+def test_a_desktop_without_a_battery_is_on_mains_and_a_guest_may_be_on_a_laptop() -> None:
+    desktop = {"power_source": None, "battery_present": False}
+    assert unverified(ready(**desktop)) == ()
+    assert unverified(ready(**desktop, virtual=True)) == ("power source",)
+    assert unverified(ready(power_source=None, battery_present=True)) == ("power source",)
+
+
+def test_a_mac_without_power_modes_is_in_no_low_one() -> None:
+    assert unverified(ready(low_power_mode=None, power_modes_present=False)) == ()
+    assert unverified(ready(low_power_mode=None, power_modes_present=None)) == ("low-power mode",)
+
+
+def test_a_look_that_tells_nothing_closes_nothing() -> None:
+    assert closed(found()) == {}
+    assert len(unverified(found())) == len(GATES) - 1, "of a GPU nothing need be told"
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.text(max_size=8),
+    st.sampled_from(["battery", "nominal", "heavy", "normal", "warning"]),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+)
+
+
+@given(st.dictionaries(st.sampled_from(FACTS), VALUES))
+def test_no_value_of_a_fact_breaks_a_gate(facts: dict[str, FactValue]) -> None:
+    look = found(**facts)
+    shut, untold = closed(look), unverified(look)
+    assert all(shut.values())
+    assert not set(shut) & set(untold)
+
+
+@given(st.floats(0, 100))
+def test_a_little_load_of_others_is_no_reason(percent: float) -> None:
+    assert bool(why(foreign_cpu_percent=percent)) == (percent > BUSY_PERCENT)
+
+
+def test_the_views_have_the_same_bounds() -> None:
+    text = (HERE / "views.sql").read_text()
+    load = re.search(r"foreign_gpu_percent\) > (\d+)", text)
+    step = re.search(r"abs\(clock_step_ns\) > ([\d_]+)", text)
+    assert load
+    assert step
+    assert (float(load[1]), int(step[1])) == (BUSY_PERCENT, MOST_STEP_NS)
+
+
+def test_the_models_in_memory_are_a_fact_outside_the_hashes() -> None:
+    look = with_resident(found(), [Resident(name="b"), Resident(name="a")], "engine")
+    assert look.get("resident_models") == "a, b"
+    assert look.condition_id == found().condition_id
+    assert with_resident(found(), None, "engine: gone").get("resident_models") is None
+
+
+def test_the_clocks_over_a_trial() -> None:
+    assert clocks_moved(0, 0) == {}
+    assert clocks_moved(-MOST_STEP_NS, NS_PER_S // 10) == {}
+    assert list(clocks_moved(-2 * NS_PER_S, 0).values()) == ["the clock stepped back by 2 s"]
+    assert list(clocks_moved(3 * NS_PER_S, 60 * NS_PER_S).values()) == [
+        "the clock stepped forward by 3 s",
+        "the machine slept for 60 s",
+    ]
+
+
+def test_an_experiment_names_the_policy_or_spells_it_out() -> None:
+    def asked(gates: object) -> Gates:
+        return builders.experiment(gates=gates).gate_rule()
+
+    assert Experiment.model_fields["gates"].default == "wait"
+    assert asked("wait") == Gates() == Gates(policy="wait", at_most="10m")
+    assert asked("strict").policy == "strict"
+    assert asked({"at_most": "90s"}).at_most_s == 90
+    assert [str(asked(word)) for word in ("strict", "record")] == ["strict, at most 10m", "record"]
+
+
+@pytest.mark.parametrize("wrong", ["never", {"at_most": "0s"}, {"policy": "no"}, {"most": "1m"}])
+def test_a_policy_that_cannot_be(wrong: object) -> None:
+    with pytest.raises(ValidationError):
+        builders.experiment(gates=wrong)
