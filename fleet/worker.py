@@ -10,14 +10,14 @@ import queue
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from fleet import __version__, wiring
+from fleet import wiring
 from fleet.clock import SystemClock
 from fleet.dispatch.pipe import serve
 from fleet.errors import (
@@ -30,21 +30,18 @@ from fleet.errors import (
 )
 from fleet.exclusive import MachineLock, awake
 from fleet.model.event import Event, Failed, Finished, Held, Prepared, Said, Started
-from fleet.model.experiment import CoolDown
-from fleet.model.machine import EngineFacts, EngineRestart, Fingerprint, Machine, ModelFacts
+from fleet.model.machine import EngineFacts, EngineRestart, Machine, ModelFacts
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt
 from fleet.plan.stopping import cut
-from fleet.ports import Clock, Engine, Stop
+from fleet.ports import Clock, Engine
 from fleet.runner import Place, run_trial
+from fleet.runner.cooling import cooling
+from fleet.runner.course import not_begun
 from fleet.runner.gates import Gatekeeper, LeftBehind, Visit
 from fleet.settings.hours import held, minute_of_day, turn
 from fleet.spool import Spool
 from fleet.units import NS_PER_S
-
-LOOK_EVERY_S = 2.0
-"""How often a machine that cools down is looked at."""
-SAY_EVERY_S = 30.0
 
 
 class NodeWorker:
@@ -231,7 +228,7 @@ class NodeWorker:
             engine=self._started_engine(),
             own_engine=self._node.settings.needs_own_engine(attempt.trial.settings),
             wanted=partial(self._wanted, attempt),
-            left_behind=left_behind(lock.noted()),
+            left_behind=LeftBehind.noted(lock.noted()),
         )
 
     def _measured_under_note(
@@ -246,8 +243,11 @@ class NodeWorker:
         return result
 
     def _restarted(self, visit: Visit) -> bool:
-        """Then the machine is looked at anew: the engine may be another version."""
-        if not visit.trial.restart_engine:
+        """Then the machine is looked at anew: the engine may be another version.
+
+        An engine of fleet's own is new by itself, and the owner's beside it stays as it is.
+        """
+        if not visit.trial.restart_engine or visit.own_engine:
             return False
         if self._node.restart is None:
             raise EngineNotRestarted("fleet may not restart this engine", "see: fleet plan")
@@ -314,58 +314,6 @@ class NodeWorker:
         if self._engine is None:
             self._engine = self._node.make_engine()
         return self._engine
-
-
-def cooling(
-    wanted: CoolDown, look: Callable[[], Fingerprint], clock: Clock, stop: Stop
-) -> Generator[str, None, int | None]:
-    """Waits until the machine is cool; tells what for, gives the ns waited at the end.
-
-    None: the machine tells nothing of its heat, and no rest was asked for.
-    """
-    found, began_ns = look(), clock.monotonic_ns()
-    if not wanted.tells(found):
-        if wanted.rest is None:
-            return None
-        yield f"rests {wanted.rest}: it tells nothing of its heat"
-        clock.sleep(wanted.rest_s, stop)
-        return clock.monotonic_ns() - began_ns
-    waited_s, said_s = 0.0, -SAY_EVERY_S
-    while (why := wanted.hot(found)) and not stop.is_set():
-        if waited_s >= wanted.at_most_s:
-            yield f"not cool after {wanted.at_most}, measures all the same: {why}"
-            break
-        if waited_s - said_s >= SAY_EVERY_S:
-            said_s = waited_s
-            yield f"cools down, at most {wanted.at_most}: {why}"
-        clock.sleep(min(LOOK_EVERY_S, wanted.at_most_s - waited_s), stop)
-        found = look()
-        waited_s = (clock.monotonic_ns() - began_ns) / NS_PER_S
-    return round(waited_s * NS_PER_S)
-
-
-def left_behind(note: str) -> LeftBehind | None:
-    """What the last trial of this machine noted before it began, where it did not end."""
-    moment, _, model = note.strip().partition(" ")
-    return LeftBehind(model=model, unix_ns=int(moment)) if moment.isdecimal() and model else None
-
-
-def not_begun(attempt: Attempt, problem: TrialError | Interrupted, clock: Clock) -> TrialResult:
-    """The result of an attempt that ended before its trial could begin."""
-    failed = isinstance(problem, TrialError)
-    return TrialResult(
-        attempt_id=attempt.attempt_id,
-        fence=attempt.fence,
-        trial=attempt.trial,
-        outcome="failed" if failed else "cancelled",
-        reason=problem.reason if isinstance(problem, TrialError) else "",
-        detail=problem.what,
-        transient=isinstance(problem, TrialError) and problem.transient,
-        zero_ns=clock.monotonic_ns(),
-        zero_unix_ns=clock.unix_ns(),
-        duration_ns=0,
-        fleet_version=__version__,
-    )
 
 
 def free_bytes(folder: Path) -> int | None:

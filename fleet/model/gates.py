@@ -135,7 +135,9 @@ def _gpu(found: Fingerprint) -> str:
 def _busy(percent: FactValue, what: str) -> str | None:
     if not isinstance(percent, (int, float)) or percent != percent:
         return None
-    return f"{percent:.0f} % of the {what} is busy with other programs" * (percent > BUSY_PERCENT)
+    if percent <= BUSY_PERCENT:
+        return ""
+    return f"{percent:.0f} % of the {what} is busy with other programs"
 
 
 def _other_models(found: Fingerprint) -> str | None:

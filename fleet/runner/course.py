@@ -123,3 +123,21 @@ def _applied(in_force: InForce | None) -> dict[str, Any]:
         "gpu_limit_effective_mb": in_force.gpu_limit_mb,
         "engine_environment_applied": in_force.environment,
     }
+
+
+def not_begun(attempt: Attempt, problem: Failure, clock: Clock) -> TrialResult:
+    """The result of an attempt that ended before its trial could begin."""
+    failed = isinstance(problem, TrialError)
+    return TrialResult(
+        attempt_id=attempt.attempt_id,
+        fence=attempt.fence,
+        trial=attempt.trial,
+        outcome="failed" if failed else "cancelled",
+        reason=problem.reason if isinstance(problem, TrialError) else "",
+        detail=problem.what,
+        transient=isinstance(problem, TrialError) and problem.transient,
+        zero_ns=clock.monotonic_ns(),
+        zero_unix_ns=clock.unix_ns(),
+        duration_ns=0,
+        fleet_version=__version__,
+    )

@@ -108,6 +108,12 @@ class LeftBehind:
     model: str
     unix_ns: int
 
+    @classmethod
+    def noted(cls, note: str) -> LeftBehind | None:
+        """What the last trial of a machine noted before it began, where it did not end."""
+        moment, _, model = note.strip().partition(" ")
+        return cls(model=model, unix_ns=int(moment)) if moment.isdecimal() and model else None
+
     def is_it(self, resident: Resident, now_unix_ns: int) -> bool:
         """Whoever has used it since, has with it set another time at which it goes."""
         expires_ns = resident.expires_unix_ns

@@ -14,7 +14,8 @@ from fleet.clock import SystemClock
 from fleet.errors import EngineNotRestarted, Interrupted
 from fleet.model.experiment import CoolDown
 from fleet.model.machine import Fact, FactValue, Fingerprint
-from fleet.worker import cooling, not_begun
+from fleet.runner.cooling import cooling
+from fleet.runner.course import not_begun
 from tests import builders
 
 

@@ -19,13 +19,14 @@ from fleet.model.gates import Gates, Resident
 from fleet.model.hours import DAY_MIN, Hours
 from fleet.model.machine import FactValue, Fingerprint
 from fleet.model.script import MachineScript, ScriptedModel
+from fleet.model.settings import Value
 from fleet.model.trial import Trial
 from fleet.ports import Clock, Engine
 from fleet.runner.gates import KEPT_S, Gatekeeper, LeftBehind, Visit
 from fleet.settings.hours import minute_of_day
 from fleet.units import NS_PER_S
 from fleet.wiring import WorkerSpec
-from fleet.worker import NodeWorker, left_behind
+from fleet.worker import NodeWorker
 from tests import builders
 from tests.builders_gates import ready
 
@@ -350,8 +351,8 @@ def test_what_somebody_else_loaded_or_used_since_is_not(name: str, minutes: floa
 
 @pytest.mark.parametrize("note", ["", "soon tiny", "17", "17 "])
 def test_a_note_that_says_nothing(note: str) -> None:
-    assert left_behind(note) is None
-    assert left_behind("17 a:b\n") == LeftBehind(model="a:b", unix_ns=17)
+    assert LeftBehind.noted(note) is None
+    assert LeftBehind.noted("17 a:b\n") == LeftBehind(model="a:b", unix_ns=17)
 
 
 @pytest.fixture
@@ -408,6 +409,25 @@ def test_a_trial_that_is_dropped_while_it_is_held_leaves_nothing(laptop: NodeWor
     assert [type(event) for event in rest] == [Started, Finished]
     assert isinstance(rest[0], Started)
     assert rest[0].attempt.trial.trial_id == needed.trial.trial_id
+
+
+@pytest.mark.parametrize(("settings", "restarts"), [({}, 1), ({"flash_attention": True}, 0)])
+def test_the_owners_engine_stays_beside_an_engine_of_its_own(
+    laptop: NodeWorker, settings: dict[str, Value], restarts: int
+) -> None:
+    again: list[Engine] = []
+
+    def restart(engine: Engine) -> Engine:
+        again.append(engine)
+        return engine
+
+    laptop._node = replace(laptop._node, restart=restart)
+    plain = builders.trial()
+    changes = {"settings": {**plain.settings, **settings}, "restart_engine": True}
+    [*_, last] = laptop.run([builders.attempt(gates=Gates(policy="record"), **changes)])
+    assert isinstance(last, Finished)
+    assert (last.result.outcome, last.result.engine_restarted) == ("ok", True)
+    assert len(again) == restarts
 
 
 def measured(visit: Visit, after: FactValue = "mains", **changes: Any) -> Any:
