@@ -15,7 +15,7 @@ run: $(READY)
 	$(BIN)/fleet submit configs/quickstart.yaml
 
 test: $(READY) ollama
-	$(BIN)/python -m pytest -m "not faults" $(PYTEST)
+	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not faults" $(PYTEST)
 
 faults: $(READY) ollama
 	$(BIN)/python -m pytest -m faults $(PYTEST)

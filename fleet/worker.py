@@ -332,7 +332,11 @@ def without_command_line_of_httpx() -> None:
 def main() -> None:
     """Serve one dispatcher over the file descriptor it passed, until it hangs up."""
     connection = Connection(int(sys.argv[1]))
-    serve(connection, NodeWorker(connection.recv()))
+    try:
+        spec = connection.recv()
+    except EOFError:
+        return  # who asked for it has gone already
+    serve(connection, NodeWorker(spec))
 
 
 if __name__ == "__main__":

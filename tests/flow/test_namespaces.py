@@ -45,6 +45,7 @@ models: ["gpt-oss:20b"]
 jobs: [chat]
 settings: {num_ctx: 2048, num_thread: 1}
 repeats: 2
+gates: record # the three share one processor
 """
 
 

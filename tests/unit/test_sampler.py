@@ -327,7 +327,8 @@ def test_recorded_samples_come_again_at_their_own_times() -> None:
         for at_ns, w in ((0, 1.0), (400_000_000, 2.0), (1_500_000_000, 3.0), (99 * NS_PER_S, 4.0))
     ]
     replay = Replay(recorded, clock)
-    with sampling(sampler(replay, clock=clock)) as readings:
+    at_once = builders.trial(telemetry=Telemetry(power_s=0.05, idle_s=0))
+    with sampling(sampler(replay, clock=clock), at_once) as readings:
         assert clock.ended.wait(LONG_S)
     found = [(r.offset_ns, r.value) for r in of(readings, "gpu_board_power_w")]
     assert found == [(0, 1.0), (400_000_000, 2.0), (1_500_000_000, 3.0)]
