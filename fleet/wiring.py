@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,16 @@ if TYPE_CHECKING:  # who only wants a folder does not wait for the nouns and the
     from fleet.model.machine import EngineFacts, EngineRestart, Fingerprint
     from fleet.model.script import MachineScript
     from fleet.ownership import OwnersOllama
-    from fleet.ports import Clock, Engine, EngineHost, FactProbe, Say, Stop, TelemetryProbe
+    from fleet.ports import (
+        Clock,
+        Commands,
+        Engine,
+        EngineHost,
+        FactProbe,
+        Say,
+        Stop,
+        TelemetryProbe,
+    )
     from fleet.settings.life import TrialSettings
     from fleet.settings.simulated import ScriptedLimit
     from fleet.telemetry.sampler import Sampler
@@ -152,16 +162,17 @@ def _real_telemetry(asked: Telemetry) -> Sequence[TelemetryProbe]:
 
 def _real_node(spec: WorkerSpec, state: Path) -> Node:
     from fleet import ownership
-    from fleet.commands import SystemCommands
+    from fleet.commands import Remembering, SystemCommands
     from fleet.fingerprint import assemble
 
     commands = SystemCommands()
+    seen = Remembering(commands)
     platform, _ = assemble.platform_id(commands, state)
     own_id = assemble.machine_id(platform, None)
     permission = permission_file(own_id)
     allowed, refusal = ownership.permitted(permission)
     owners = ownership.OwnersOllama(_ollama_address(spec.engine), commands, permission)
-    probes = [*host_probes(commands), _engine_probe(commands, spec.engine, owners)]
+    probes = [*host_probes(seen), _engine_probe(seen, spec.engine, owners)]
     restart, words = _restart_of(spec.engine, commands, owners)
     news: list[str] = []
     return Node(
@@ -258,7 +269,7 @@ def _restart_of(
     return owners.restart, owners.restart_words
 
 
-def host_probes(commands: SystemCommands) -> list[FactProbe]:
+def host_probes(commands: Commands) -> list[FactProbe]:
     """All that can look at a machine of any kind; each knows whether it has something to see."""
     from fleet.fingerprint.amd import AmdProbe
     from fleet.fingerprint.apple import AppleProbe
@@ -275,7 +286,8 @@ def host_probes(commands: SystemCommands) -> list[FactProbe]:
     ]
 
 
-def _engine_probe(commands: SystemCommands, engine: EngineSpec, owners: OwnersOllama) -> FactProbe:
+def _engine_probe(commands: Commands, engine: EngineSpec, owners: OwnersOllama) -> FactProbe:
+    """How the engine is run is looked at once: a restart asks it anew."""
     from fleet.fingerprint.engine import EngineProbe
 
     def told() -> EngineFacts:
@@ -287,7 +299,7 @@ def _engine_probe(commands: SystemCommands, engine: EngineSpec, owners: OwnersOl
         is_its=owners.is_its,
         home=Path.home(),
         system=sys.platform,
-        run_as=owners.run_as,
+        run_as=cache(owners.run_as),
     )
 
 
