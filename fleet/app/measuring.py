@@ -22,6 +22,8 @@ from fleet.ports import Dispatcher
 MOST_ATTEMPTS = 3
 """Tries at one trial in one submission; only transient failures are tried again."""
 
+KNOWN = "known closely enough"
+
 
 class Measuring:
     """One submission while it runs. `done`, `failed` and `waiting` count trials, canaries not."""
@@ -63,6 +65,8 @@ class Measuring:
         with closing(self._widths):
             self._drop_not_needed(list(self._waiting.values()))
             queues = self._by_machine(self._waiting.values())
+            if not queues:
+                self._talk.say(f"nothing to do: all is {KNOWN} (--again measures all once more)")
             self._talk.began(self._plan, {key: len(queue) for key, queue in queues.items()})
             while queues:
                 self._ledger.enqueue(self._submission, [a for q in queues.values() for a in q])
@@ -144,7 +148,7 @@ class Measuring:
         unwanted = self._drop_not_needed(waiting)
         for machine_id, queue in self._by_machine(unwanted).items():
             self._dispatcher.drop(machine_id, [a.trial.trial_id for a in queue])
-            self._talk.not_needed(machine_id, len(queue), "known closely enough")
+            self._talk.not_needed(machine_id, len(queue), KNOWN)
 
     def _drop_not_needed(self, attempts: Iterable[Attempt]) -> list[Attempt]:
         """Takes what the stop rule no longer wants out of the queue; the store decides.
@@ -167,7 +171,7 @@ class Measuring:
         birds = [a.trial for a in self._waiting.values() if a.trial.role == "canary"]
         idle = canaries.past_the_end(birds, self._work(), self._begun)
         unwanted += [self._waiting.pop(trial_id) for trial_id in idle]
-        self._ledger.not_needed(ids | idle, "known closely enough")
+        self._ledger.not_needed(ids | idle, KNOWN)
         return unwanted
 
     def _work(self) -> list[Trial]:

@@ -91,6 +91,9 @@ def test_what_is_known_closely_enough_is_not_measured_further(tmp_path: Path) ->
     assert states["not needed"]["reason"] == "known closely enough"
     assert fleet.rows("select count(*) as n from trials") == [{"n": states["done"]["trials"]}]
     assert "not needed" in fleet("status").out
+    again = fleet("submit", "configs/demo.yaml")
+    assert "nothing to do: all is known closely enough" in again.err
+    assert fleet.rows("select count(*) as n from trials") == [{"n": states["done"]["trials"]}]
 
 
 def test_a_plan_touches_nothing(tmp_path: Path) -> None:
