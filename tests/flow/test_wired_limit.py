@@ -49,6 +49,13 @@ def limit_file(fleet: Fleet) -> Path:
     return path
 
 
+def limits_set(fleet: Fleet) -> list[str]:
+    """None before the first was set."""
+    return [
+        path.read_text() for path in (fleet.folder / "home").rglob("simulated/*/wired_limit_mb")
+    ]
+
+
 def open_entries(fleet: Fleet) -> list[Path]:
     return [*(fleet.folder / "home").rglob("settings/*.open.json")]
 
@@ -130,7 +137,7 @@ def test_a_worker_killed_while_it_measures_is_put_right(fleet: Fleet) -> None:
     only = {"num_ctx": 1024, "wired_limit_mb": 81_920}
     fleet.write(limits({"alpha": mac(models=slow)}, models=["fits"], settings=only, repeats=1))
     running = fleet.start("submit", "configs/demo.yaml")
-    until(lambda: open_entries(fleet) and limit_file(fleet).read_text() == "81920\n")
+    until(lambda: open_entries(fleet) and limits_set(fleet) == ["81920\n"])
     worker = min(fleet.processes("fleet.worker"))  # a child of it has its name until it runs
     busy = fleet("plan", "configs/demo.yaml", code=3).err
     assert "a trial runs here now, and has changed what this machine is" in busy
