@@ -62,6 +62,11 @@ class Output:
     def ok(self) -> bool:
         return self.code == 0
 
+    @property
+    def late(self) -> bool:
+        """It ran past its deadline."""
+        return self.code is None and "timed out" in self.stderr
+
 
 class Commands(Protocol):
     """Runs read-only commands and reads files that the kernel makes."""

@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.builders_flow import Fleet
 
 settings.register_profile("steady", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("steady")
@@ -25,3 +29,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if WORKER:
         shutil.rmtree(tempfile.gettempdir(), ignore_errors=True)
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    """A home of its own, empty; whatever was started in it ends with the test."""
+    fleet = Fleet(tmp_path)
+    yield fleet
+    fleet.clear()

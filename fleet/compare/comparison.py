@@ -20,7 +20,7 @@ from fleet.compare.estimates import SAME_WITHIN
 from fleet.compare.explanations import explanation
 from fleet.compare.naming import check_apart, is_called, of_sides, side_names
 from fleet.compare.outcome import Comparison, Group, Line
-from fleet.compare.reader import has_reason, rows
+from fleet.compare.reader import has, rows
 from fleet.compare.sides import Bout, Side, bouts, is_across
 from fleet.compare.variants import TOO_SHORT, Variant, read_variants
 from fleet.compare.verdict import show_percent, verdict
@@ -105,7 +105,7 @@ def _did_not_fit(
     con: duckdb.DuckDBPyConnection, axis: str, experiment: str | None
 ) -> Iterator[str]:
     """Of two machines: the models that have no speed on one, because they are too large for it."""
-    if axis not in HARDWARE_AXES or not has_reason(con, OutOfMemory.reason):
+    if axis not in HARDWARE_AXES or not has(con, "reason", OutOfMemory.reason):
         return
     for row in rows(con, question("did_not_fit"), [experiment]):
         ended = show_count(int(str(row["trials"])), "trial")

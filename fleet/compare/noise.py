@@ -15,7 +15,7 @@ import duckdb
 
 from fleet.compare.designs import FloorKey
 from fleet.compare.estimates import CONFIDENCE, Estimate, holm, paired, t_quantile, welch
-from fleet.compare.reader import Row, add_views, has_role, rows
+from fleet.compare.reader import Row, add_views, has, rows
 from fleet.compare.views import question
 
 Key = TypeVar("Key", bound=tuple[str, ...])
@@ -111,7 +111,7 @@ def noise_runs(
     con: duckdb.DuckDBPyConnection, experiment: str | None = None, session: int | None = None
 ) -> list[NoiseRun]:
     """All of them, or those of one experiment and session; the latest last."""
-    if not has_role(con, "noise"):
+    if not has(con, "role", "noise"):
         return []
     add_views(con, "noise_trials")
     runs: dict[tuple[object, ...], NoiseRun] = {}

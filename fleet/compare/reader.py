@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 import duckdb
 
@@ -77,14 +77,9 @@ def rows(
         _raise_unusable(roots, problem)
 
 
-def has_role(con: duckdb.DuckDBPyConnection, role: str) -> bool:
-    """Whether any attempt was made as this; the files' own statistics tell it in no time."""
-    return bool(rows(con, "select 1 from raw_trials where role = ? limit 1", [role]))
-
-
-def has_reason(con: duckdb.DuckDBPyConnection, reason: str) -> bool:
-    """Whether any attempt failed for this; told as fast."""
-    return bool(rows(con, "select 1 from raw_trials where reason = ? limit 1", [reason]))
+def has(con: duckdb.DuckDBPyConnection, column: Literal["role", "reason"], value: str) -> bool:
+    """Whether any attempt has this value; the files' own statistics tell it in no time."""
+    return bool(rows(con, f"select 1 from raw_trials where {column} = ? limit 1", [value]))
 
 
 def add_views(con: duckdb.DuckDBPyConnection, *views: str, **sources: str) -> None:

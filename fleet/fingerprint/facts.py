@@ -89,6 +89,6 @@ def _why(program: str, output: Output, deadline_s: float) -> str:
     if output.ok:
         return ""
     if output.code is None:
-        return late(deadline_s) if "timed out" in output.stderr else f"{program} is not installed"
+        return late(deadline_s) if output.late else f"{program} is not installed"
     first = next(iter(output.stderr.strip().splitlines()), "")[:120]
     return f"{program} failed: {first}" if first else f"{program} ended with {output.code}"

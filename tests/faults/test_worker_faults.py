@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,13 +11,6 @@ import pytest
 from tests.builders_flow import REQUESTS_PER_TRIAL, Fleet, experiment, machine, model, until
 
 TRIALS = "select machine, model, block, fence, outcome, reason from trials order by all"
-
-
-@pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    fleet = Fleet(tmp_path)
-    yield fleet
-    fleet.clear()
 
 
 def test_a_stream_that_breaks_is_a_failed_row_and_the_next_trial_goes_on(fleet: Fleet) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,13 +9,6 @@ import pytest
 from tests.builders_flow import Fleet, experiment, machine, model
 
 ROLES = "select role, block, job, outcome from trials order by zero_unix_ns"
-
-
-@pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    fleet = Fleet(tmp_path)
-    yield fleet
-    fleet.clear()
 
 
 def test_canaries_stand_around_the_blocks_and_are_no_work(fleet: Fleet) -> None:

@@ -3,8 +3,6 @@ scripted truth."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,13 +14,6 @@ pytestmark = pytest.mark.faults
 STUDY_S = 400.0
 """A minute or two where nothing else runs."""
 FITS, LARGE = "gpt-oss:120b", "qwen3-coder-next:q8_0"
-
-
-@pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    fleet = Fleet(tmp_path)
-    yield fleet
-    fleet.clear()
 
 
 def submitted(fleet: Fleet, name: str) -> Done:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,6 @@ from tests.builders_flow import Fleet, experiment, machine, model, names, until
 
 FITS_BOTH, FITS_HIGHER = 65_369_818_941, 80_000_000_000
 """Bytes: below 73728 MiB, and between that and 81920 MiB."""
-
-
-@pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    fleet = Fleet(tmp_path)
-    yield fleet
-    fleet.clear()
 
 
 def mac(**changes: Any) -> dict[str, Any]:

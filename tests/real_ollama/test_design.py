@@ -61,13 +61,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list
             os.kill(json.loads((folder / "server.json").read_text())["pid"], signal.SIGTERM)
 
 
-@pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    fleet = Fleet(tmp_path)
-    yield fleet
-    fleet.clear()
-
-
 def asked(engine: dict[str, Any], **changes: Any) -> dict[str, Any]:
     plain: dict[str, Any] = {
         "version": 1,

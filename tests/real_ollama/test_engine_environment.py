@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -147,13 +146,6 @@ def test_a_model_that_the_owner_uses_is_waited_for(
     finally:
         owner.unload("tiny-llama")
     host.wait_until_free(NEVER)
-
-
-@pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    fleet = Fleet(tmp_path)
-    yield fleet
-    fleet.clear()
 
 
 def test_a_cache_type_is_an_axis(real_ollama: RealOllama, fleet: Fleet) -> None:

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tests.builders_flow import Done, Fleet
 from tests.ollama_server import RealOllama
 
 pytestmark = pytest.mark.real_ollama
-
-
-@pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    made = Fleet(tmp_path)
-    yield made
-    made.clear()
 
 
 EXPERIMENT = {

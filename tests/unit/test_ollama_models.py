@@ -92,7 +92,7 @@ def test_what_is_in_memory_and_when_it_goes() -> None:
     ]
     moment_ns = 1_795_654_923 * 10**9
     assert [(model.name, model.expires_unix_ns) for model in residents(told)] == [
-        ("a:latest", moment_ns + 123_456_000),
+        ("a:latest", moment_ns + 123_456_789),
         ("b:1", moment_ns + 500_000_000),
         ("c:1", None),
         ("d:1", None),

@@ -163,6 +163,7 @@ def test_server_time_is_exact(moment: datetime) -> None:
         ("1970-01-01T02:00:01.000000001+02:00", 1_000_000_001),
         ("1969-12-31T19:00:01-05:00", 10**9),
         ("yesterday", None),
+        ("2026-13-41T00:00:01Z", None),
         (None, None),
         (7, None),
     ],

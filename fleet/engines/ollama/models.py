@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from fleet.engines.ollama.stream import unix_ns
 from fleet.model.gates import Resident
 from fleet.model.job import Think
 from fleet.model.machine import ModelFacts
-from fleet.units import NS_PER_US
 
 if TYPE_CHECKING:
     from ollama import ListResponse
@@ -51,8 +50,6 @@ BLOCKS: dict[str, tuple[int, int]] = {
     "NVFP4": (64, 36),
 }
 """Tensor type to (elements, bytes) of one block, as ggml stores it."""
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 SAME_ARCHITECTURE = {"gptoss": "gpt-oss"}
 SAME_QUANTIZATION = {"MXFP4_MOE": "MXFP4"}
@@ -115,22 +112,11 @@ def residents(models: object) -> list[Resident]:
     return [
         Resident(
             name=str(model.get("model") or model.get("name") or ""),
-            expires_unix_ns=_unix_ns(model.get("expires_at")),
+            expires_unix_ns=unix_ns(model.get("expires_at")),
         )
         for model in told
         if isinstance(model, dict)
     ]
-
-
-def _unix_ns(moment: object) -> int | None:
-    """Of RFC 3339 with up to nine digits of a second, to the microsecond."""
-    if not isinstance(moment, str):
-        return None
-    cut = re.sub(r"(\.\d{6})\d+", r"\1", moment)
-    try:
-        return round((datetime.fromisoformat(cut) - EPOCH) / timedelta(microseconds=1)) * NS_PER_US
-    except (ValueError, TypeError):  # no moment at all, or one without a zone
-        return None
 
 
 def listed(model: ListResponse.Model) -> ModelFacts:

@@ -30,9 +30,7 @@ COUNTERS = {
 }
 """Reply field to Ollama's. Ollama leaves out zeros, so on a final record missing means 0."""
 
-_CREATED_AT = re.compile(
-    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))"
-)
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +145,16 @@ def _text(record: Mapping[str, object] | None, key: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def unix_ns(created_at: object) -> int | None:
+def unix_ns(moment: object) -> int | None:
     """Exact nanoseconds of an RFC 3339 time; None where it is none."""
-    match = _CREATED_AT.fullmatch(created_at) if isinstance(created_at, str) else None
+    match = _MOMENT.fullmatch(moment) if isinstance(moment, str) else None
     if match is None:
         return None
     whole, fraction, sign, hours, minutes = match.groups()
-    seconds = calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S"))
+    try:
+        seconds = calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S"))
+    except ValueError:  # no day has it
+        return None
     if sign:
         seconds -= (int(hours) * 3600 + int(minutes) * 60) * (1 if sign == "+" else -1)
     return seconds * NS_PER_S + int((fraction or "").ljust(9, "0"))
