@@ -191,11 +191,20 @@ def machines(
     here: Annotated[
         bool, typer.Option("--here", help="Look at this machine now: every fact, its source.")
     ] = False,
+    joined: Annotated[
+        bool, typer.Option("--joined", help="Ask the head which machines are joined now.")
+    ] = False,
+    head: options.Head = None,
     json: options.Json = False,
 ) -> None:
     """Show every machine as last seen."""
     if here:
         _look_here(json)
+        return
+    if joined:
+        from fleet.cli.joined import show_joined
+
+        show_joined(head, json)
         return
     from fleet.app import reading as app
 

@@ -8,7 +8,9 @@ import shutil
 import socket
 import sys
 from pathlib import Path
+from typing import Literal
 
+from fleet import installation
 from fleet.dispatch.launch import Ports
 from fleet.errors import FleetUnreachable, UserError
 
@@ -51,13 +53,16 @@ def host_label() -> str:
     return kept.strip("-") or "machine"
 
 
-def ray_program() -> str:
-    """Ray's program beside this Python; raises UserError where Ray is not installed."""
+def ray_program(extra: Literal["head", "node"]) -> str:
+    """Ray's program beside this Python; raises UserError where Ray is not installed.
+
+    `extra`: the part of fleet that brings it.
+    """
     path = Path(sys.executable).parent / "ray"
     if path.exists():
         return str(path)
-    mend = "uv tool install 'ollama-fleet[node]' (a machine that joins) or '[head]' (the head)"
-    raise UserError(f"Ray is not installed beside {sys.executable}", mend)
+    what = f"several machines need Ray, which is not installed beside {sys.executable}"
+    raise UserError(what, installation.add_extra(extra))
 
 
 def fresh_folder(state: Path, role: str) -> Path:
@@ -95,7 +100,12 @@ def require_free(ports: Ports) -> None:
     """Raises UserError: Ray itself would give up only after half a minute, and not say why."""
     if (port := busy_port(ports)) is not None:
         what = f"port {port} of this machine is in use, and Ray needs it"
-        raise UserError(what, f"see who has it: lsof -i :{port}")
+        raise UserError(what, f"see who has it: {who_has(port)}")
+
+
+def who_has(port: int) -> str:
+    """The command that names the process at a port."""
+    return f"lsof -i :{port}" if sys.platform == "darwin" else f"ss -ltnp 'sport = :{port}'"
 
 
 def busy_port(ports: Ports) -> int | None:
