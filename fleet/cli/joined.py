@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 from fleet.cli import options
 from fleet.cli.view import say
 from fleet.compare.tables import aligned
-from fleet.units import show_count, show_span
+from fleet.units import show_count
 
 if TYPE_CHECKING:
     from fleet.dispatch.members import Member
 
-TITLES = ("machine", "address", "joined", "for", "measures")
+TITLES = ("machine", "address", "joined", "measures")
+WIDEST_NAME = 26
+WIDEST_EXPERIMENT = 17
+"""With both, an address and a time, a line has 80 columns; --json has every name whole."""
 
 
 def show_joined(destination: str | None, json: bool) -> None:
@@ -26,35 +29,37 @@ def show_joined(destination: str | None, json: bool) -> None:
     if json:
         options.print_json([asdict(each) for each in members])
         return
-    for line in table(members, time.time()):
+    for line in table(members):
         print(line)
     if not any(each.gone_unix_s is None for each in members):
         there = f"ssh {destination} " if destination else ""
         say(f"no machine is joined; what to paste on one:  {there}fleet head --show-join")
 
 
-def table(members: Sequence[Member], now_unix_s: float) -> list[str]:
+def table(members: Sequence[Member]) -> list[str]:
     """Joined machines as a table, then a line for each that is gone."""
     joined = [each for each in members if each.gone_unix_s is None]
-    rows = [_row(each, now_unix_s) for each in joined]
     gone = [each for each in members if each.gone_unix_s is not None]
     heading = [f"{show_count(len(joined), 'machine')} joined"] if joined else []
-    return [*heading, *aligned(TITLES, rows), *map(_gone, gone)]
+    return [*heading, *aligned(TITLES, list(map(_row, joined))), *map(_gone, gone)]
 
 
-def _row(member: Member, now_unix_s: float) -> tuple[str, ...]:
+def _row(member: Member) -> tuple[str, ...]:
     return (
-        member.name,
+        _cut(member.name, WIDEST_NAME),
         member.address,
         _day_and_time(member.joined_unix_s),
-        show_span(max(now_unix_s - member.joined_unix_s, 0)),
-        member.experiment or "nothing",
+        _cut(member.experiment or "nothing", WIDEST_EXPERIMENT),
     )
 
 
 def _gone(member: Member) -> str:
     since = _day_and_time(member.gone_unix_s or 0)
-    return f"not joined any more: {member.name} ({member.address}), since {since}"
+    return f"left at {since}: {_cut(member.name, WIDEST_NAME)}, {member.address}"
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def _day_and_time(unix_s: int) -> str:

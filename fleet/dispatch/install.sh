@@ -98,7 +98,8 @@ in_use() {  # ENVIRONMENT: a process runs from it
 }
 
 switch_to_it() {
-    ln -sfn "$environment/bin" "$home/bin"
+    mkdir -p "$home/bin"
+    ln -sfn "$environment/bin/fleet" "$home/bin/fleet"
     for old in "$home"/env-*; do
         [ "$old" = "$environment" ] || in_use "$old" || rm -rf "$old"
     done

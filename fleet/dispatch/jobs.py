@@ -100,14 +100,15 @@ class Jobs:
 
     def cluster_state(self, kind: Literal["nodes", "actors"]) -> list[dict[str, Any]]:
         """Every node or actor that Ray's state interface lists, ended ones too."""
-        url = f"{self._url}/api/v0/{kind}"
+        path = f"/api/v0/{kind}"
+        detail = "true" if kind == "nodes" else "false"  # of actors: their whole environment
+        params = {"detail": detail, "limit": LISTED}
+        reply = self._call("GET", f"{self._url}{path}", params=params)
         try:
-            detail = "true" if kind == "nodes" else "false"  # of actors: their whole environment
-            reply = self._call("GET", url, params={"detail": detail, "limit": LISTED})
             rows = reply["data"]["result"]["result"]
             return [row for row in rows if isinstance(row, dict)]
         except (KeyError, TypeError):
-            raise FleetUnreachable(f"{url}: an answer that is not Ray's", HEAD_MEND) from None
+            raise self._not_rays(path) from None
 
     def stop(self, submission_id: str) -> None:
         """Ask the job to end (SIGTERM, SIGKILL 3 s later); one that ended is no error."""
@@ -141,8 +142,14 @@ class Jobs:
             raise UserError(f"{self._url}: the head refuses this token", TOKEN_MEND)
         if reply.status_code >= 400:
             raise self._complaint(reply, path)
-        told = reply.json()
+        try:
+            told = reply.json()
+        except ValueError:
+            raise self._not_rays(path.removeprefix(self._url)) from None
         return told if isinstance(told, dict) else {}
+
+    def _not_rays(self, path: str) -> FleetUnreachable:
+        return FleetUnreachable(f"{self._url}: what it says of {path} is not Ray's", HEAD_MEND)
 
     def _complaint(self, reply: httpx.Response, path: str) -> UserError | FleetUnreachable:
         text = " ".join(reply.text.split()[-40:])

@@ -27,6 +27,7 @@ from fleet.dispatch.cluster import Head, join, running_head  # noqa: E402
 from fleet.dispatch.driver import connect  # noqa: E402
 from fleet.dispatch.jobs import Jobs  # noqa: E402
 from fleet.dispatch.launch import Ports  # noqa: E402
+from fleet.dispatch.members import members  # noqa: E402
 from fleet.dispatch.practice import practice_cluster  # noqa: E402
 from fleet.dispatch.processes import in_session  # noqa: E402
 from fleet.dispatch.seats import Seat  # noqa: E402
@@ -282,6 +283,22 @@ def _jobs(cluster: tuple[Head, Path]) -> Jobs:
     head, state = cluster
     url = f"http://127.0.0.1:{head.record.dashboard_port}"
     return Jobs(url, read_token(token_file(state)))
+
+
+def test_the_head_tells_who_is_joined_and_what_measures_there(
+    cluster: tuple[Head, Path], dispatching: Dispatching
+) -> None:
+    head, _ = cluster
+    with _jobs(cluster) as jobs:
+
+        def joined() -> dict[str, str | None]:
+            return {each.name: each.experiment for each in members(jobs) if not each.gone_unix_s}
+
+        assert joined() == {"a": None, "b": None}
+        assert {each.address for each in members(jobs)} == {head.record.own_ip}
+        assert all(0 < time.time() - each.joined_unix_s < 600 for each in members(jobs))
+        dispatching(names=("b",)).machines()
+        assert joined() == {"a": None, "b": "demo"}
 
 
 def test_a_job_runs_on_the_head_and_its_log_is_followed(cluster: tuple[Head, Path]) -> None:

@@ -215,12 +215,14 @@ def test_an_install_that_fails_leaves_the_earlier_one(
 ) -> None:
     earlier = machine.home / ".fleet/env-earlier/bin"
     earlier.mkdir(parents=True)
-    (machine.home / ".fleet/bin").symlink_to(earlier)
+    program = machine.home / ".fleet/bin/fleet"
+    program.parent.mkdir()
+    program.symlink_to(earlier / "fleet")
     uv(machine, fails="--require-hashes")
     done = machine.types(installer(server).line)
     assert done.returncode == 1
     assert "fleet was not installed: the lines above say why" in done.stderr
-    assert (machine.home / ".fleet/bin").readlink() == earlier
+    assert program.readlink() == earlier / "fleet"
     assert [path.name for path in (machine.home / ".fleet").glob("env-*")] == ["env-earlier"]
 
 
