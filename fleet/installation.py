@@ -10,6 +10,7 @@ import importlib.util
 import json
 import re
 import shlex
+import shutil
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -33,7 +34,12 @@ def add_extra(extra: str) -> str:
     if not requirements:
         checkout = Path(fleet.__file__).parents[1]
         requirements = ["-e", f"{checkout}[{extra}]"]
-    return shlex.join([*_pip(), "install", *_into(), *requirements])
+    wanted, python = shlex.join(requirements), shlex.quote(sys.executable)
+    if importlib.util.find_spec("pip") is not None:
+        return f"{python} -m pip install {wanted}"
+    if shutil.which("uv"):  # what made this environment, most likely: it has no pip of its own
+        return f"uv pip install --python {python} {wanted}"
+    return f"{python} -m ensurepip && {python} -m pip install {wanted}"
 
 
 def git_address() -> str | None:
@@ -42,7 +48,8 @@ def git_address() -> str | None:
     text = installed.read_text("direct_url.json") if installed else None
     try:
         direct = json.loads(text or "{}")
-        return f"git+{direct['url']}@{direct['vcs_info']['commit_id']}"
+        url = re.sub(r"^(https?://)[^/@]*@", r"\1", direct["url"])  # a password, or a token
+        return f"git+{url}@{direct['vcs_info']['commit_id']}"
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -52,16 +59,3 @@ def _requirements(extra: str) -> list[str]:
     marker = re.compile(rf"extra == ['\"]{re.escape(extra)}['\"]")
     lines = (line.partition(";") for line in (installed.requires if installed else None) or ())
     return [name.strip() for name, _, condition in lines if marker.search(condition)]
-
-
-def _pip() -> list[str]:
-    """An environment made by uv has no pip of its own."""
-    return [sys.executable, "-m", "pip"] if _has_pip() else ["uv", "pip"]
-
-
-def _into() -> list[str]:
-    return [] if _has_pip() else ["--python", sys.executable]
-
-
-def _has_pip() -> bool:
-    return importlib.util.find_spec("pip") is not None

@@ -176,10 +176,10 @@ def _coordinators_world() -> dict[str, str]:
     return world | {"FLEET_STATE": str(wiring.state_folder())}
 
 
-def greet_head(address: str, say: Say) -> None:
+def greet_head(address: str, name: str | None, say: Say) -> None:
     """Raises what would keep this machine out, before its user looks for the token."""
     say(f"asking for the head at {address} ...")
-    require_joinable(address, wiring.state_folder())
+    require_joinable(address, wiring.state_folder(), name)
 
 
 def serve_node(

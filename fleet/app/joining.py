@@ -28,10 +28,12 @@ def for_new_machines(head: Record) -> list[str]:
         head.install,
         f"~/.fleet/bin/fleet join {address_to_type(head.address)}",
         "",
-        f"The first installs what this head runs. It needs curl, and uv or Python {minor};",
-        "where both are missing, first:  curl -LsSf https://astral.sh/uv/install.sh | sh",
-        "The second asks for the token, which this prints here:  fleet head --show-token",
-        f"Between the machines, a firewall lets TCP ports {Ports().shown()} through.",
+        "That is two commands and one token on a Mac and on a GPU box alike. The first",
+        "installs what this head runs; the second asks for the token of the fleet, which",
+        "this prints here:  fleet head --show-token",
+        f"The first needs curl, and uv or Python {minor}. Where both are missing, paste before:",
+        "curl -LsSf https://astral.sh/uv/install.sh | sh",
+        f"Firewalls must let TCP ports {Ports().shown()} in.",
         *_from_git(minor),
     ]
 
@@ -43,7 +45,7 @@ def _from_git(python: str) -> list[str]:
         return []
     wanted = shlex.quote(f"{installation.NAME}[node,nvidia,apple] @ {address}")
     return [
-        "Instead of the first line, this installs the same from its Git address:",
+        "In place of the first line, from the Git address that this head came from:",
         f"uv tool install --force --python {python} {wanted}",
-        "and `fleet join` then stands in ~/.local/bin.",
+        "which puts the program into ~/.local/bin in place of ~/.fleet/bin.",
     ]

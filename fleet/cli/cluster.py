@@ -99,7 +99,7 @@ def join(
         if not allow and hours is None:
             raise UserError("fleet join: which head?", "fleet join 192.168.1.10")
         return
-    cluster.greet_head(address, say)
+    cluster.greet_head(address, name, say)
     token = read_token()
     with until_told() as stop:
         cluster.serve_node(address, name=name, token=token, own_ip=ip, say=say, stop=stop)

@@ -175,7 +175,7 @@ def join(
     ip = resolved(host)
     secret = token.strip() if token is not None else read_token(token_file(state))
     answer = ask_head(ip, port - 1, secret, deadline_s)
-    if problem := check_versions(installed(), answer.versions, _install_anew(answer.install)):
+    if problem := check_versions(installed(), answer.versions, _anew(answer.install, head)):
         raise problem
     _end_earlier(path, _joined_already)
     if ports is None:
@@ -241,8 +241,12 @@ def address_to_type(head: str) -> str:
     return host if port == launch.Ports().gcs else head
 
 
-def require_joinable(head: str, state: Path, deadline_s: float = 20.0) -> None:
+def require_joinable(
+    head: str, state: Path, name: str | None = None, deadline_s: float = 20.0
+) -> None:
     """Raises what would keep this machine out, as far as it is known before the token is."""
+    if name is not None:
+        launch.checked_name(name)
     if record := running_node(state):
         raise _joined_already(record)
     ray_program("node")
@@ -260,10 +264,10 @@ def _joined_already(record: Record) -> UserError:
     return UserError(f"{what} (process {record.command.pid})", "fleet leave    ends that")
 
 
-def _install_anew(line: str) -> str:
-    if not line:
+def _anew(install: str, head: str) -> str:
+    if not install:
         return "install here what runs there: the first line that fleet head prints"
-    return f"fleet leave, if it is joined; then paste this, and join again:\n  {line}"
+    return f"paste this, then join again with ~/.fleet/bin/fleet join {head}\n  {install}"
 
 
 def start_node(

@@ -13,6 +13,7 @@ lock=@LOCK@
 lock_sha256=@LOCK_SHA256@
 
 home=$HOME/.fleet
+own=
 environment=$home/env-$(printf %.12s "$wheel_sha256")
 
 say() { printf '%s\n' "$@" >&2; }
@@ -47,8 +48,14 @@ for name in sys.argv[1:]: __import__(name)
 sys.exit('%d.%d' % sys.version_info[:2] != '$python')" "$@" >/dev/null 2>&1
 }
 
+is_a_stub() {  # PROGRAM: a Mac's /usr/bin/python3 may only ask for Apple's developer tools
+    [ "$(uname -s)" = Darwin ] && [ "$(command -v "$1")" = /usr/bin/python3 ] &&
+        ! xcode-select -p >/dev/null 2>&1
+}
+
 find_python() {  # MODULE...
     for each in "python$python" python3 python "/opt/homebrew/bin/python$python"; do
+        if is_a_stub "$each"; then continue; fi
         if is_right "$each" "$@"; then echo "$each"; return; fi
     done
 }
@@ -78,7 +85,7 @@ with_pip() {
 
 install() {
     uv=$(find_uv)
-    own=$(find_python venv ensurepip)
+    [ -n "$uv" ] || own=$(find_python venv ensurepip)
     [ -n "$uv$own" ] || without_python
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT

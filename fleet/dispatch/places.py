@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import shutil
 import socket
@@ -14,6 +15,8 @@ from fleet import installation
 from fleet.dispatch.launch import Ports
 from fleet.errors import FleetUnreachable, UserError
 
+OF_THE_DASHBOARD = "aiohttp_cors"
+"""A package that only `ray[default]` brings."""
 LONGEST_FOLDER = 40
 """Ray's sockets lie some 60 characters deeper; a Mac allows 104."""
 
@@ -59,10 +62,14 @@ def ray_program(extra: Literal["head", "node"]) -> str:
     `extra`: the part of fleet that brings it.
     """
     path = Path(sys.executable).parent / "ray"
-    if path.exists():
-        return str(path)
-    what = f"several machines need Ray, which is not installed beside {sys.executable}"
-    raise UserError(what, installation.add_extra(extra))
+    what = ""
+    if not path.exists():
+        what = f"several machines need Ray, which is not installed beside {sys.executable}"
+    elif extra == "head" and importlib.util.find_spec(OF_THE_DASHBOARD) is None:
+        what = "a head needs Ray's dashboard, and here is Ray without it, as for a joined machine"
+    if what:
+        raise UserError(what, installation.add_extra(extra))
+    return str(path)
 
 
 def fresh_folder(state: Path, role: str) -> Path:
@@ -93,7 +100,8 @@ def resolved(host: str) -> str:
     try:
         return socket.gethostbyname(host)
     except OSError as problem:
-        raise FleetUnreachable(f"{host}: {problem.strerror}", "give its IP address") from None
+        mend = "give its IP address: fleet join 192.168.1.10"
+        raise FleetUnreachable(f"{host}: {problem.strerror}", mend) from None
 
 
 def require_free(ports: Ports) -> None:

@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import json
 import platform
+import re
 import secrets
 import threading
 import time
@@ -209,7 +210,8 @@ def _fetch(head: str, nonce: str, deadline_s: float) -> dict[str, object]:
                 return content if isinstance(content, dict) else {}
             except httpx.TransportError as problem:
                 if time.monotonic() + RETRY_S > until:
-                    raise _not_a_head(head, str(problem) or type(problem).__name__) from None
+                    why = re.sub(r"^\[Errno -?\d+\] ", "", str(problem))
+                    raise _not_a_head(head, why or type(problem).__name__) from None
             except (httpx.HTTPStatusError, ValueError):
                 raise _not_a_head(head, "something else answers there") from None
             time.sleep(RETRY_S)

@@ -287,6 +287,33 @@ def test_who_has_joined_already_is_told_before_the_token_is_asked_for(tmp_path: 
     assert caught.value.mend.startswith("fleet leave")
 
 
+def test_a_name_that_cannot_be_one_is_told_before_the_token_is_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="'a b' cannot name a machine"):
+        cluster.require_joinable("127.0.0.1", tmp_path, "a b", deadline_s=0.2)
+
+
+def test_without_ray_it_says_what_adds_it_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(UserError, match="Ray, which is not installed") as caught:
+        places.ray_program("node")
+    assert caught.value.mend == f"{tmp_path}/python -m pip install ray==2.60.0"
+    (tmp_path / "ray").touch()
+    assert places.ray_program("node") == str(tmp_path / "ray")
+
+
+def test_a_joined_machines_ray_makes_no_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its head would come up and never take an experiment."""
+    monkeypatch.setattr(places, "OF_THE_DASHBOARD", "no_such_package")
+    with pytest.raises(UserError, match="needs Ray's dashboard") as caught:
+        places.ray_program("head")
+    assert "'ray[default]==2.60.0'" in caught.value.mend
+    places.ray_program("node")
+
+
 def test_a_head_that_is_not_there_is_told_before_the_token_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(FleetUnreachable, match=r"127\.0\.0\.1:9: no head of a fleet answers"):
         cluster.require_joinable("127.0.0.1:10", tmp_path, deadline_s=0.2)
