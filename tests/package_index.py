@@ -27,11 +27,11 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))) / "f
 
 
 @contextmanager
-def package_index(ip: str) -> Iterator[Mapping[str, str]]:
+def package_index(ip: str, packages: Path) -> Iterator[Mapping[str, str]]:
     """The environment of a machine that uses the index; it is served while the block lasts."""
     folder = tempfile.mkdtemp(prefix="index-")
     try:
-        _lay_out(wheels(), Path(folder))
+        _lay_out(packages, Path(folder))
         server = ThreadingHTTPServer((ip, 0), partial(_Quiet, directory=folder))
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://{ip}:{server.server_address[1]}/simple"
@@ -43,7 +43,10 @@ def package_index(ip: str) -> Iterator[Mapping[str, str]]:
 
 
 def wheels() -> Path:
-    """The folder of the packages, fetched where it is not there yet; some 150 MB."""
+    """The folder of the packages, fetched where it is not there yet; some 190 MB.
+
+    Raises subprocess.CalledProcessError where they cannot be had.
+    """
     key = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()[:12]
     folder = CACHE / f"packages-{key}"
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -61,7 +64,7 @@ def _fetch(folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=CACHE, prefix="fetching-") as fresh:
         argv = [sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", "--no-deps"]
         argv += ["--only-binary", ":all:", "--dest", f"{fresh}/packages", "-r", str(REQUIREMENTS)]
-        subprocess.run(argv, check=True)
+        subprocess.run(argv, check=True, capture_output=True, text=True)
         (Path(fresh) / "packages").rename(folder)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from fleet.cli import options
 from fleet.cli.view import say
 from fleet.compare.tables import aligned
+from fleet.errors import UserError
 from fleet.units import show_count
 
 if TYPE_CHECKING:
@@ -34,6 +36,16 @@ def show_joined(destination: str | None, json: bool) -> None:
     if not any(each.gone_unix_s is None for each in members):
         there = f"ssh {destination} " if destination else ""
         say(f"no machine is joined; what to paste on one:  {there}fleet head --show-join")
+
+
+def require_one_question(*, joined: bool, head: str | None, others: bool) -> None:
+    """`others`: --here or --store was given. A head that only the environment names is no word."""
+    if joined and others:
+        what = "--joined asks a head, and neither --here nor --store goes with it"
+        raise UserError(what, "fleet machines --joined")
+    if head and not joined and head != os.environ.get("FLEET_HEAD"):
+        what = "--head goes with --joined; what was measured lies on the head itself"
+        raise UserError(what, f"ssh {head} fleet machines")
 
 
 def table(members: Sequence[Member]) -> list[str]:

@@ -198,13 +198,15 @@ def machines(
     json: options.Json = False,
 ) -> None:
     """Show every machine as last seen."""
+    if joined or head:
+        from fleet.cli.joined import require_one_question, show_joined
+
+        require_one_question(joined=joined, head=head, others=bool(here or store))
+    if joined:
+        show_joined(head, json)
+        return
     if here:
         _look_here(json)
-        return
-    if joined:
-        from fleet.cli.joined import show_joined
-
-        show_joined(head, json)
         return
     from fleet.app import reading as app
 

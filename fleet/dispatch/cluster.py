@@ -8,12 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-import httpx
-
-from fleet import installation
 from fleet.dispatch import launch
 from fleet.dispatch.access import make_token, read_token, save_token, token_file
 from fleet.dispatch.installer import make_installer
@@ -28,73 +23,15 @@ from fleet.dispatch.places import (
 )
 from fleet.dispatch.processes import GRACE_S, RayProcess, mark
 from fleet.dispatch.records import HEAD, NODE, Record, end_recorded, read_record, write_record
+from fleet.dispatch.running import HEAD_UP_S, Head, Running, wait
 from fleet.dispatch.versions import VersionsServer, answers, ask_head, check_versions, installed
 from fleet.dispatch.wheel import Wheel
-from fleet.errors import FleetUnreachable, UserError
-from fleet.ports import Stop
+from fleet.errors import UserError
 
-HEAD_UP_S = 90.0
 NODE_UP_S = 60.0
-WATCH_S = 2.0
 LEAVE_S = 15.0
 BESIDE_HEAD = 100
 """Shift of the ports of a node on the head's own machine."""
-
-
-class Running:
-    """A started head or node: ends with the block it is used in, with its record."""
-
-    def __init__(self, record: Record, path: Path, process: RayProcess) -> None:
-        self.record = record
-        self._path = path
-        self._process = process
-
-    @property
-    def address(self) -> str:
-        return self.record.address
-
-    def watch(self, stop: Stop) -> None:
-        """Until `stop` is set; raises FleetUnreachable when Ray ends by itself."""
-        while not stop.wait(WATCH_S):
-            if not self._process.running():
-                last = self._process.log_text().strip().rpartition("\n")[2]
-                raise FleetUnreachable(f"Ray ended on this machine: {last[:300]}", self._again())
-
-    def stop(self) -> None:
-        self._process.stop()
-        self._path.unlink(missing_ok=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def _again(self) -> str:
-        return f"fleet join {self.address}" if self.record.name else "fleet head"
-
-
-class Head(Running):
-    """The head: Ray without work of its own, and the versions endpoint beside it."""
-
-    def __init__(
-        self, record: Record, path: Path, process: RayProcess, versions: VersionsServer
-    ) -> None:
-        super().__init__(record, path, process)
-        self._versions = versions
-
-    def wait_for_jobs(self) -> None:
-        """Until the Jobs interface answers; raises FleetUnreachable."""
-        port, token = self.record.dashboard_port, read_token(self._path.with_name("token"))
-        if not _wait(lambda: _jobs_answer(port, token), HEAD_UP_S):
-            what = f"127.0.0.1:{port}: Ray's dashboard does not answer"
-            raise FleetUnreachable(what, installation.add_extra("head"))
-
-    def stop(self) -> None:
-        self._versions.close()
-        super().stop()
 
 
 def start_head(
@@ -213,7 +150,7 @@ def leave(state: Path, grace_s: float = GRACE_S) -> bool:
             continue
         if record.command.alive() and record.command.pid != os.getpid():
             os.kill(record.command.pid, signal.SIGTERM)
-            _wait(lambda record=record: not record.command.alive(), LEAVE_S)  # type: ignore[misc]
+            wait(lambda record=record: not record.command.alive(), LEAVE_S)  # type: ignore[misc]
         end_recorded(record, grace_s)
         path.unlink(missing_ok=True)
         found = True
@@ -298,22 +235,3 @@ def _end_earlier(path: Path, refusal: Callable[[Record], UserError]) -> None:
         raise refusal(record)
     end_recorded(record)
     path.unlink(missing_ok=True)
-
-
-def _jobs_answer(port: int, token: str) -> bool:
-    headers = {"Authorization": f"Bearer {token}"}
-    try:
-        url = f"http://127.0.0.1:{port}/api/jobs/"
-        reply = httpx.get(url, headers=headers, trust_env=False, timeout=5)
-    except httpx.TransportError:
-        return False
-    return reply.status_code == 200
-
-
-def _wait(condition: Callable[[], bool], deadline_s: float) -> bool:
-    until = time.monotonic() + deadline_s
-    while not condition():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.1)
-    return True

@@ -22,8 +22,8 @@ import pytest
 from fleet.config.shipped import shipped_folder
 from fleet.dispatch.wheel import build_wheel
 from tests.builders_flow import JOB, experiment, machine
-from tests.namespaces import Host, Network, require, until
-from tests.package_index import package_index
+from tests.namespaces import REQUIRED, Host, Network, require, until
+from tests.package_index import package_index, wheels
 
 pytestmark = pytest.mark.namespaces
 
@@ -63,7 +63,12 @@ def head(network: Network) -> Iterator[tuple[Host, tuple[str, str]]]:
 
 @pytest.fixture(scope="module")
 def index(network: Network) -> Iterator[Mapping[str, str]]:
-    with package_index(network.outside) as environment:
+    try:
+        packages = wheels()
+    except subprocess.CalledProcessError as problem:
+        why = f"the packages of a joined machine cannot be had: {problem.stderr.strip()[-300:]}"
+        (pytest.fail if os.environ.get(REQUIRED) == "1" else pytest.skip)(why)
+    with package_index(network.outside, packages) as environment:
         yield environment
 
 

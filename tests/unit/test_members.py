@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from fleet.cli.joined import table
+from fleet.app.cluster import Target, require_head
+from fleet.cli.joined import require_one_question, table
 from fleet.dispatch.jobs import Jobs
 from fleet.dispatch.members import Member, members
-from fleet.errors import FleetUnreachable
+from fleet.dispatch.processes import mark
+from fleet.dispatch.records import HEAD, NODE, Record, write_record
+from fleet.dispatch.versions import Versions
+from fleet.errors import FleetUnreachable, UserError
 
 
 def node(name: str | None, node_id: str, **changes: Any) -> dict[str, Any]:
@@ -143,6 +150,43 @@ def test_the_table_fits_80_columns_whatever_the_names() -> None:
     assert lines[3].split()[-1] == "nothing"
     assert lines[4].startswith("left at 2026-")
     assert len(lines) == 5
+
+
+def test_a_head_is_asked_one_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FLEET_HEAD", raising=False)
+    require_one_question(joined=True, head="me@head", others=False)
+    with pytest.raises(UserError, match="--here nor --store"):
+        require_one_question(joined=True, head=None, others=True)
+    with pytest.raises(UserError, match="--head goes with --joined") as caught:
+        require_one_question(joined=False, head="me@head", others=False)
+    assert caught.value.mend == "ssh me@head fleet machines"
+    monkeypatch.setenv("FLEET_HEAD", "me@head")
+    require_one_question(joined=False, head="me@head", others=True)
+
+
+def test_where_no_head_runs_it_is_told_where_to_ask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLEET_STATE", str(tmp_path))
+    with pytest.raises(UserError, match="no head runs on this machine") as caught:
+        require_head(None)
+    assert "fleet machines --joined --head USER@HEAD" in caught.value.mend
+    here = mark(os.getpid())
+    record = Record(
+        address="10.0.0.1:6379",
+        dashboard_port=0,
+        versions=Versions(python="3.12.4", ray="2.60.0", fleet="0.1.0"),
+        own_ip="10.0.0.2",
+        name="studio-96",
+        command=here,
+        ray=(here,),
+    )
+    write_record(tmp_path / NODE, record)
+    with pytest.raises(UserError, match=r"joined as studio-96; the head at 10\.0\.0\.1:6379"):
+        require_head(None)
+    write_record(tmp_path / HEAD, replace(record, name="", dashboard_port=8265))
+    assert require_head(None) == Target(None, 8265)
+    assert require_head("me@head") == Target("me@head")
 
 
 def test_no_machine_is_no_table() -> None:

@@ -73,6 +73,8 @@ def test_it_says_what_installers_ask(wheel: Wheel) -> None:
 def test_the_same_files_give_the_same_bytes(wheel: Wheel) -> None:
     again = build_wheel({"configs": shipped_folder("configs"), "jobs": shipped_folder("jobs")})
     assert again == wheel
+    with zipfile.ZipFile(io.BytesIO(wheel.content)) as archive:
+        assert {each.date_time for each in archive.infolist()} == {(2020, 2, 2, 0, 0, 0)}
 
 
 def test_an_executable_file_stays_one() -> None:
