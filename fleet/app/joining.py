@@ -14,8 +14,10 @@ from fleet.errors import UserError
 def join_lines() -> list[str]:
     """What to do on a new machine, by the head that runs here; UserError where none does."""
     record = running_head(wiring.state_folder())
-    if record is None or not record.install:
+    if record is None:
         raise UserError("no head runs on this machine", "fleet head")
+    if not record.install:
+        raise UserError("a practice fleet takes no further machine", "fleet leave; fleet head")
     return for_new_machines(record)
 
 

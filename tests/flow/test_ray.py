@@ -219,7 +219,7 @@ def test_the_join_name_reaches_the_seat_and_a_dead_node_is_lost(
     third = tmp_path / "third"
     token = read_token(token_file(state))
     with join(
-        head.address, third, name="c", token=token, ports=Ports().shifted(13_000), deadline_s=5
+        head.address, third, name="c", token=token, ports=Ports().shifted(12_500), deadline_s=5
     ) as node:
         dispatcher = dispatching(("c",), c={"trial_s": 60.0})
         assert [machine.name for machine in dispatcher.machines()] == ["c"]

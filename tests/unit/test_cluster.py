@@ -19,7 +19,7 @@ from unittest import mock
 import httpx
 import pytest
 
-from fleet.app.joining import for_new_machines
+from fleet.app.joining import for_new_machines, join_lines
 from fleet.dispatch import cluster, launch, places, versions
 from fleet.dispatch.access import make_token, read_token, save_token
 from fleet.dispatch.processes import end_sessions, in_session, mark, started_at
@@ -278,6 +278,21 @@ def test_what_to_do_on_a_new_machine_names_no_index_and_can_be_pasted() -> None:
     assert "6378 to 6388 and 20000 to 20099" in " ".join(lines)
     assert "uv or Python 3.12" in " ".join(lines)
     assert "ollama-fleet" not in " ".join(lines)
+
+
+def test_the_lines_are_shown_again_while_a_head_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLEET_STATE", str(tmp_path))
+    with pytest.raises(UserError, match="no head runs on this machine"):
+        join_lines()
+    practice = _record(os.getpid(), os.getpid())
+    write_record(tmp_path / HEAD, practice)
+    with pytest.raises(UserError, match="a practice fleet takes no further machine"):
+        join_lines()
+    head = replace(practice, install="sh -c 'the line'")
+    write_record(tmp_path / HEAD, head)
+    assert join_lines() == for_new_machines(head)
 
 
 def test_who_has_joined_already_is_told_before_the_token_is_asked_for(tmp_path: Path) -> None:
