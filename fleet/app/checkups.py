@@ -53,6 +53,8 @@ class RayFound:
     """`role`: head, node or empty; `reaches`: the head answers; `busy_port`: taken by another."""
 
     version: str = ""
+    install: str = ""
+    """The command that installs it; for where there is none."""
     role: str = ""
     address: str = ""
     reaches: bool | None = None

@@ -24,6 +24,7 @@ from fleet.app.surroundings import CHECKS as AROUND
 from fleet.clock import SystemClock
 from fleet.commands import SystemCommands
 from fleet.errors import StoreUnusable, TrialError
+from fleet.installation import add_extra
 from fleet.model.experiment import OllamaEngine
 from fleet.model.machine import Fingerprint
 
@@ -217,8 +218,6 @@ def _ray(state: Path) -> tuple[RayFound, str, str | None]:
     from fleet.dispatch.versions import installed
 
     version, ports = installed().ray, Ports()
-    shown = f"{ports.versions} to {ports.dashboard_metrics}, {ports.first_worker} to "
-    listed = f"{shown}{ports.last_worker}"
     for file, role in ((NODE, "joined as a node"), (HEAD, "the head")):
         record = read_record(state / file)
         if record is not None and record.alive():
@@ -227,12 +226,18 @@ def _ray(state: Path) -> tuple[RayFound, str, str | None]:
                 role=role,
                 address=record.address,
                 reaches=_reaches(record.address),
-                ports=listed,
+                ports=ports.shown(),
             )
             named = record.name if record.name not in ("", host_label()) else None
             return found, named or wiring.host_name(), named
     busy = busy_port(ports) if version else None
-    return RayFound(version=version, busy_port=busy, ports=listed), wiring.host_name(), None
+    found = RayFound(
+        version=version,
+        install=add_extra("head"),
+        busy_port=busy,
+        ports=ports.shown(),
+    )
+    return found, wiring.host_name(), None
 
 
 def _reaches(address: str) -> bool:

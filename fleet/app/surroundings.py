@@ -73,7 +73,7 @@ def ray(found: Findings) -> Iterator[Check]:
     """
     there = found.ray
     if not there.version:
-        mend = "for several machines: uv tool install 'ollama-fleet[node]' (or [head])"
+        mend = f"to be the head of several machines: {there.install}"
         yield Check(
             name="ray", state="ok", found="not installed: one machine needs none", mend=mend
         )

@@ -191,9 +191,20 @@ def machines(
     here: Annotated[
         bool, typer.Option("--here", help="Look at this machine now: every fact, its source.")
     ] = False,
+    joined: Annotated[
+        bool, typer.Option("--joined", help="Ask the head which machines are joined now.")
+    ] = False,
+    head: options.Head = None,
     json: options.Json = False,
 ) -> None:
     """Show every machine as last seen."""
+    if joined or head:
+        from fleet.cli.joined import require_one_question, show_joined
+
+        require_one_question(joined=joined, head=head, others=bool(here or store))
+    if joined:
+        show_joined(head, json)
+        return
     if here:
         _look_here(json)
         return

@@ -27,6 +27,7 @@ from fleet.dispatch.cluster import Head, join, running_head  # noqa: E402
 from fleet.dispatch.driver import connect  # noqa: E402
 from fleet.dispatch.jobs import Jobs  # noqa: E402
 from fleet.dispatch.launch import Ports  # noqa: E402
+from fleet.dispatch.members import members  # noqa: E402
 from fleet.dispatch.practice import practice_cluster  # noqa: E402
 from fleet.dispatch.processes import in_session  # noqa: E402
 from fleet.dispatch.seats import Seat  # noqa: E402
@@ -218,7 +219,7 @@ def test_the_join_name_reaches_the_seat_and_a_dead_node_is_lost(
     third = tmp_path / "third"
     token = read_token(token_file(state))
     with join(
-        head.address, third, name="c", token=token, ports=Ports().shifted(13_000), deadline_s=5
+        head.address, third, name="c", token=token, ports=Ports().shifted(12_500), deadline_s=5
     ) as node:
         dispatcher = dispatching(("c",), c={"trial_s": 60.0})
         assert [machine.name for machine in dispatcher.machines()] == ["c"]
@@ -282,6 +283,23 @@ def _jobs(cluster: tuple[Head, Path]) -> Jobs:
     head, state = cluster
     url = f"http://127.0.0.1:{head.record.dashboard_port}"
     return Jobs(url, read_token(token_file(state)))
+
+
+def test_the_head_tells_who_is_joined_and_what_measures_there(
+    cluster: tuple[Head, Path], dispatching: Dispatching
+) -> None:
+    head, _ = cluster
+    with _jobs(cluster) as jobs:
+
+        def measured() -> dict[str, str | None]:
+            """By machine; of another test's machine, Ray may not know yet that it is gone."""
+            return {each.name: each.experiment for each in members(jobs) if each.name in MACHINES}
+
+        assert measured() == {"a": None, "b": None}
+        assert {each.address for each in members(jobs)} == {head.record.own_ip}
+        assert all(0 < time.time() - each.joined_unix_s < 600 for each in members(jobs))
+        dispatching(names=("b",)).machines()
+        assert measured() == {"a": None, "b": "demo"}
 
 
 def test_a_job_runs_on_the_head_and_its_log_is_followed(cluster: tuple[Head, Path]) -> None:
