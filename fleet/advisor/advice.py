@@ -95,8 +95,15 @@ def advise(
         candidate = judge_box(wish, box)
         if candidate.answer is not Answer.NO:
             found.append(_priced(candidate, prices or {}, api_price, _baseline(wish, upgrade)))
-    found.sort(key=lambda c: (_ORDER[c.answer], c.price or 0.0, c.box.memory_gb * c.box.devices))
+    found.sort(key=_place)
     return found
+
+
+def _place(candidate: Candidate) -> tuple[bool, int, float, float]:
+    """Machines with a price first, then the surest, the cheapest and the smallest."""
+    size = candidate.box.memory_gb * candidate.box.devices
+    price = candidate.price
+    return price is None, _ORDER[candidate.answer], price or 0.0, size
 
 
 def boxes(kinds: Iterable[MachineKind]) -> Iterator[Box]:

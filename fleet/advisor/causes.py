@@ -27,6 +27,9 @@ class Facts:
     signs: tuple[Sign, ...]
     limit: Limit
     fit: Fit
+    """With flash attention, under the limit in force."""
+    fit_by_default: Fit
+    """The same under the limit that nobody set."""
     fit_without_flash: Fit
 
     @property

@@ -110,7 +110,8 @@ def _limit_lowered(facts: Facts, evidence: Weighing) -> None:
     if seen.wired_limit_mib:
         below = seen.wired_limit_mib < usual
         words = f"iogpu.wired_limit_mb is {seen.wired_limit_mib}, the default {usual:.0f}"
-        evidence.speaks_for(below, 2 if facts.fit.runs else 3, words)
+        decides = facts.fit_by_default.runs and not facts.fit.runs
+        evidence.speaks_for(below, 6 if decides else 2, words)
         evidence.speaks_against(not below, 3, words)
     evidence.speaks_against(seen.wired_limit_mib == 0, 4, "the limit is the default")
     unread = seen.wired_limit_mib is None and facts.far_below

@@ -21,7 +21,7 @@ def _low_power(facts: Facts, evidence: Weighing) -> None:
 def _old_engine(facts: Facts, evidence: Weighing) -> None:
     seen = facts.seen
     old = f"{seen.engine_version}: versions differ by up to a factor of two on one machine"
-    evidence.speaks_for(seen.before_fit and facts.mild, 1.5, old)
+    evidence.speaks_for(seen.before_fit and facts.mild, 2.5, old)
     unknown = seen.before_fit is None and facts.mild
     evidence.speaks_for(unknown, 0.5, "the version of the engine is not known")
     current = seen.before_fit is False and bool(seen.engine_version)

@@ -21,6 +21,8 @@ F32, F16 = 4, 2
 CURRENT_MASK, OLD_MASK = 2, 6
 """Bytes of the attention mask for each pair of token and cell: F16 now; F32 and a copy in F16 in
 older engines."""
+USUAL_ERROR, SMALL_ERROR, SMALL_CELLS = 0.04, 0.1, 8192
+"""Half width of the interval; without flash attention short contexts miss by more."""
 UNKNOWN_ARCHITECTURE_ERROR = 0.5
 PIPELINE_COPIES = 4
 """Several CUDA devices work on parts of one batch side by side and hold so many copies."""
@@ -38,7 +40,8 @@ def compute_bytes(shape: ModelShape, setup: Setup) -> Amount:
         for current, full in _builds(setup)
     ]
     expected = ways[0]
-    error = 0.05 if setup.flash_attention else 0.1
+    small = setup.flash_attention is False and setup.cells < SMALL_CELLS
+    error = SMALL_ERROR if small else USUAL_ERROR
     if shape.notes:
         error = UNKNOWN_ARCHITECTURE_ERROR
     high = max(ways) * (1 + error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fleet.advisor import causes_memory, causes_speed
 from fleet.advisor.causes import FAR_BELOW, SLOW, Cause, Facts, Judged, Rule, percent
@@ -70,19 +70,23 @@ def _facts(
         signs=signs(seen),
         limit=limit,
         fit=_fit(seen, limit, flash=True),
+        fit_by_default=_fit(seen, _usual_limit(seen), flash=True),
         fit_without_flash=_fit(seen, limit, flash=False),
     )
 
 
 def _limit(seen: Observation) -> Limit:
-    """The lowest limit that the machine may have had."""
-    if seen.wired_limit_mib:
-        return as_set(seen.wired_limit_mib)
+    """The limit that was set, else the lowest that the machine may have had."""
+    return as_set(seen.wired_limit_mib) if seen.wired_limit_mib else _usual_limit(seen)
+
+
+def _usual_limit(seen: Observation) -> Limit:
     return min(seen.box.limits(), key=lambda limit: limit.bytes.low)
 
 
 def _fit(seen: Observation, limit: Limit, *, flash: bool) -> Fit:
-    wanted = need(seen.shape, seen.setup(flash=flash), seen.box.kind.backend)
+    setup = replace(seen.setup(), flash_attention=flash)
+    wanted = need(seen.shape, setup, seen.box.kind.backend)
     return judge(wanted, limit, seen.box.ram_bytes)
 
 

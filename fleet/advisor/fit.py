@@ -52,7 +52,7 @@ def judge(need: Need, limit: Limit | None, ram_bytes: float | None = None) -> Fi
     spare = modelled(given.value - wanted.value, given.low - wanted.high, given.high - wanted.low)
     margin, comfort = _margins(need)
     if ram_bytes is not None and not _leaves_room(need, ram_bytes):
-        return Fit(verdict=Verdict.NO, spare=spare, decides="the memory of the whole machine")
+        return Fit(verdict=Verdict.NO, spare=spare, decides=WHOLE_MEMORY)
     if spare.low >= comfort:
         grown = need.later.value
         if grown and spare.low - grown < margin:
@@ -65,6 +65,7 @@ def judge(need: Need, limit: Limit | None, ram_bytes: float | None = None) -> Fi
     return Fit(verdict=Verdict.NO, spare=spare, decides=_largest(need))
 
 
+WHOLE_MEMORY = "the memory of the whole machine"
 PREFIX_CACHE_DECIDES = "the prefix cache, which grows to 8 GiB while the model is used"
 
 
@@ -95,7 +96,7 @@ def _what_decides(need: Need, limit: Limit) -> str:
     if reasons:
         return ", ".join(reasons)
     widest = max(need.parts, key=lambda part: part.bytes.high - part.bytes.low)
-    return f"the size of the {widest.name}"
+    return f"how large the {widest.name} is"
 
 
 def _largest(need: Need) -> str:
@@ -105,5 +106,5 @@ def _largest(need: Need) -> str:
 
 def smallest_limit_mib(need: Need) -> int:
     """The smallest wired limit under which the engine moves nothing to the CPU."""
-    driver = need.part("driver").value
+    driver = need.part("driver's memory").value
     return -(-int(need.gpu.value - driver) // MIB) + ENGINE_MARGIN_MIB

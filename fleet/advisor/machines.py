@@ -63,7 +63,7 @@ def _notes(kind: MachineKind, kinds: Sequence[MachineKind]) -> tuple[str, ...]:
     if len(cores) < 2:
         return ()
     others = " or ".join(f"{count}-core" for count in cores if count != kind.gpu_cores)
-    return (f"taken to have the {kind.gpu_cores}-core GPU; there is a {others} one",)
+    return (f"taken to have the {kind.gpu_cores}-core GPU; it is also sold as {others}",)
 
 
 def _words(text: str) -> _Words:
@@ -127,10 +127,10 @@ def _listed(sizes: Sequence[int]) -> str:
 
 def _unknown(text: str, name: str, kinds: Sequence[MachineKind]) -> UnknownName:
     known = nearest(name, [kind.name for kind in kinds])
-    hint = f"did you mean {known}?" if known else "fleet fit --machines   lists the catalogue"
+    near = f"did you mean {known}? " if known else ""
     return UnknownName(
         f"{text[:60]!r}: not in the catalogue of machines",
-        f"{hint} Else give --limit-mib, --ram-gb and --bandwidth",
+        f"{near}fleet fit --machines lists it; --limit-mib, --ram-gb, --bandwidth work too",
     )
 
 

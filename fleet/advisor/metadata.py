@@ -133,7 +133,8 @@ def _experts(keys: Keys, width: int, tensors: Sequence[Tensor]) -> Experts | Non
     if not shapes:
         return None
     first = shapes[0]
-    count = min(first[0], first[-1])
+    ends = [size for size in (first[0], first[-1]) if size != width] or [first[0]]
+    count = min(ends)
     others = [size for size in first if size not in (width, count)]
     return Experts(count=count, used=_usual(keys, count), width=min(others, default=width))
 

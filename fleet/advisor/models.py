@@ -50,10 +50,10 @@ def look_up(name: str) -> ModelShape:
     if shape is not None:
         return shape
     known = nearest(plain_name(name), [entry.name for entry in CATALOGUE])
-    hint = f"did you mean {known}?" if known else "fleet fit --models   lists the catalogue"
+    near = f"did you mean {known}? " if known else ""
     raise UnknownName(
-        f"{name}: not in the catalogue of models",
-        f"{hint} A GGUF or safetensors file, its address, or an engine that has it work too",
+        f"{name[:80]}: not in the catalogue of models",
+        f"{near}fleet fit --models lists it; a GGUF file or its address works too",
     )
 
 

@@ -103,7 +103,7 @@ def _llama_need(shape: ModelShape, setup: Setup, backend: Backend, offset: Amoun
         Part("recurrent states", "gpu", exact(state_bytes(shape, setup))),
         Part("compute buffer", "gpu", compute.times(setup.devices)),
         Part("picture reader", "gpu", _projector(shape, setup)),
-        Part("driver", "gpu", offset or CONTEXT_BYTES[backend].times(setup.devices)),
+        Part("driver's memory", "gpu", offset or CONTEXT_BYTES[backend].times(setup.devices)),
         Part("token table", "host", _weighed(shape, shape.weights.table_bytes)),
         Part("host buffers", "host", exact(host_compute_bytes(shape, setup))),
     ]

@@ -65,7 +65,7 @@ class Observation:
         """Tokens that stand before the middle of the answer."""
         return (self.prompt_tokens or 0) + (self.output_tokens or 0) // 2
 
-    def setup(self, *, flash: bool | None = True) -> Setup:
+    def setup(self) -> Setup:
         """The setup in which it ran, as far as it is known."""
         runner = Runner.MLX if self.shape.format == "safetensors" else Runner.LLAMA_SERVER
         current = None if self.before_fit is None else not self.before_fit
@@ -76,7 +76,7 @@ class Observation:
             context=context,
             slots=self.slots,
             cache_type=self.cache_type,
-            flash_attention=self.flash_attention if self.flash_attention is not None else flash,
+            flash_attention=True if self.flash_attention is None else self.flash_attention,
             runner=runner,
             current=current,
             devices=self.box.devices,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fleet.advisor.fit import Fit, Verdict
+from fleet.advisor.fit import WHOLE_MEMORY, Fit, Verdict
 from fleet.advisor.need import Backend
 from fleet.advisor.remedies import Split
 from fleet.advisor.setup import Runner, Setup
@@ -31,7 +31,7 @@ def outcome(fit: Fit, setup: Setup, backend: Backend, parts: Split | None = None
             what="runs; the engine may move a few percent to the CPU to keep 1024 MiB free",
             signal="ollama ps shows less than 100% GPU",
         )
-    if fit.decides == "the memory of the whole machine":
+    if fit.decides == WHOLE_MEMORY:
         return Outcome(
             what="the system swaps, or the load ends with an error",
             signal="swap grows, and the first token takes minutes",

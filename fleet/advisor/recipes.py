@@ -152,12 +152,25 @@ def scaled_to_file(
     text = max(file_bytes - head_bytes - other_bytes, 1)
     ratio = text / weights.text_bytes if weights.text_bytes else 1.0
     if not 0.5 < ratio < 2:
-        return replace(weights, text_bytes=text, error=max(weights.error, 0.1))
+        return _all_scaled(weights, ratio)
     return replace(
         weights,
+        certainty=Certainty.REPORTED,
         text_bytes=text,
         expert_bytes=round(weights.expert_bytes * ratio),
         error=min(weights.error, FILE_ERROR),
+    )
+
+
+def _all_scaled(weights: Weights, ratio: float) -> Weights:
+    """Every part by the same ratio: the file and the quantization do not go together."""
+    return replace(
+        weights,
+        text_bytes=round(weights.text_bytes * ratio),
+        table_bytes=round(weights.table_bytes * ratio),
+        tied_bytes=round(weights.tied_bytes * ratio),
+        expert_bytes=round(weights.expert_bytes * ratio),
+        error=UNKNOWN_RECIPE.error,
     )
 
 

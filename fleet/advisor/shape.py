@@ -84,7 +84,7 @@ class Weights:
     @property
     def gpu_bytes(self) -> int:
         """The text weights that a fully offloaded llama.cpp holds on the GPU."""
-        return self.text_bytes - self.table_bytes + self.tied_bytes
+        return max(self.text_bytes - self.table_bytes + self.tied_bytes, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,12 +114,13 @@ class ModelShape:
 
     @property
     def active_bytes(self) -> float | None:
-        """The weights that one token reads; None where the experts used are unknown."""
+        """The weights that one token reads; None where the experts used, or all, are unknown."""
         share = 1.0 if self.experts is None else self.experts.share
         if share is None:
             return None
         weights = self.weights
-        return weights.gpu_bytes - weights.expert_bytes * (1 - share)
+        active = weights.gpu_bytes - weights.expert_bytes * (1 - share)
+        return active if active > 0 else None
 
     @property
     def active_parameters(self) -> float | None:
@@ -129,7 +130,8 @@ class ModelShape:
             return None
         weights = self.weights
         table = 0 if weights.tied else weights.table_parameters
-        return max(weights.parameters - table - weights.expert_parameters * (1 - share), 0)
+        active = weights.parameters - table - weights.expert_parameters * (1 - share)
+        return active if active > 0 else None
 
     def has(self, kind: LayerKind) -> bool:
         return any(group.kind == kind for group in self.layers)

@@ -42,7 +42,7 @@ def decode_rate(
     if work is None:
         return None
     rate = rate_of(work, muscle)
-    expected = _widened(rate.expected) if shape.notes else rate.expected
+    expected = _widened(rate.expected, rate.ceiling) if shape.notes else rate.expected
     drafts = None
     if shape.weights.draft_bytes:
         drafts = modelled(expected.value, 0.9 * expected.low, DRAFTS_MOST * expected.high)
@@ -73,7 +73,7 @@ def prefill_rate(
     rate = prefill_rate_of(work, muscle)
     if not shape.notes:
         return rate
-    return Rate(expected=_widened(rate.expected), ceiling=rate.ceiling)
+    return Rate(expected=_widened(rate.expected, math.inf), ceiling=rate.ceiling)
 
 
 def prefill_rate_of(work: PrefillWork, muscle: Muscle) -> Rate:
@@ -90,5 +90,6 @@ def _interval(rate: float, low: float, high: float, ceiling: float) -> Amount:
     return modelled(rate, rate * math.exp(-high), fast)
 
 
-def _widened(rate: Amount) -> Amount:
-    return modelled(rate.value, rate.low / UNSURE_SHAPE, rate.high * UNSURE_SHAPE)
+def _widened(rate: Amount, ceiling: float) -> Amount:
+    high = min(rate.high * UNSURE_SHAPE, max(ceiling, rate.value))
+    return modelled(rate.value, rate.low / UNSURE_SHAPE, high)

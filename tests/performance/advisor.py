@@ -22,7 +22,7 @@ import _advisor_memory as memory
 import numpy as np
 from _advisor_header import header_of_a_large_file
 from _advisor_rows import Shapes, Speed, speeds
-from _table import Table
+from _table import Table, note
 
 from fleet.advisor import machines, models
 from fleet.advisor.amounts import Amount
@@ -46,19 +46,24 @@ MODELS, MACHINES, CONTEXTS = 50, 20, 8
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with the measured rows")
+    parser.add_argument("--data", type=Path, help="folder with the measured rows")
     parser.add_argument("--brief", action="store_true", help="leave out the fits without a group")
     arguments = parser.parse_args()
-    if not arguments.data.is_dir():
-        print(f"{arguments.data}: there is no such folder", file=sys.stderr)
+    goals, folder = Table("The advisor against its goals"), arguments.data
+    if folder is not None and not folder.is_dir():
+        print(f"{folder}: there is no such folder", file=sys.stderr)
         return 2
-    shapes = Shapes(arguments.data)
-    goals = Table("The advisor against its goals")
-    memory_goals(goals, arguments.data, shapes)
-    speed_goals(goals, arguments.data, shapes)
-    answer_goals(goals)
-    print(goals.show())
-    print(by_class(arguments.data, shapes, brief=arguments.brief).show())
+    if folder is None:
+        note("without --data only the speed of the answers is measured")
+        answer_goals(goals)
+        print(goals.show())
+    else:
+        shapes = Shapes(folder)
+        memory_goals(goals, folder, shapes)
+        speed_goals(goals, folder, shapes)
+        answer_goals(goals)
+        print(goals.show())
+        print(by_class(folder, shapes, brief=arguments.brief).show())
     missed = [row[0] for row in goals.rows if row[3] == "no"]
     for what in missed:
         print(f"missed: {what}")
