@@ -34,16 +34,16 @@ def dense(architecture: str = "llama", **more: object) -> dict[str, object]:
     return {**made, "general.parameter_count": 8_030_261_248}
 
 
-def shown(
+def show_answer(
     model_info: Mapping[str, object],
     tensors: Tensors = (),
     form: str = "gguf",
     quantization: str = "Q4_K_M",
 ) -> dict[str, object]:
     """An answer of `/api/show`."""
-    listed = [{"name": n, "type": t, "shape": list(s)} for n, t, s in tensors]
+    tensor_bytes = [{"name": n, "type": t, "shape": list(s)} for n, t, s in tensors]
     details = {"format": form, "quantization_level": quantization}
-    return {"model_info": dict(model_info), "tensors": listed or None, "details": details}
+    return {"model_info": dict(model_info), "tensors": tensor_bytes or None, "details": details}
 
 
 def dense_tensors(blocks: int, width: int = 64, kv: int = 16, vocabulary: int = 1000) -> Tensors:
@@ -66,14 +66,14 @@ def dense_tensors(blocks: int, width: int = 64, kv: int = 16, vocabulary: int = 
 def gguf_bytes(metadata: Mapping[str, object], tensors: Tensors = ()) -> bytes:
     """The head of a GGUF file, version 3."""
     entries = b"".join(_text(key) + _value(value) for key, value in metadata.items())
-    listed = b"".join(
+    tensor_bytes = b"".join(
         _text(name)
         + struct.pack("<I", len(shape))
         + struct.pack(f"<{len(shape)}Q", *shape)
         + struct.pack("<IQ", TYPES[kind], 0)
         for name, kind, shape in tensors
     )
-    return b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(metadata)) + entries + listed
+    return b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(metadata)) + entries + tensor_bytes
 
 
 def safetensors_bytes(tensors: Tensors) -> bytes:

@@ -90,13 +90,13 @@ def advise(
     `prices` are by the name of a box (`M3 Ultra 60-core 96 GB`) or of its kind; `api_price` is for
     a million output tokens.
     """
-    found = []
+    candidates = []
     for box in boxes(kinds):
         candidate = judge_box(wish, box)
         if candidate.answer is not Answer.NO:
-            found.append(_priced(candidate, prices or {}, api_price, _baseline(wish, upgrade)))
-    found.sort(key=_place)
-    return found
+            candidates.append(_priced(candidate, prices or {}, api_price, _baseline(wish, upgrade)))
+    candidates.sort(key=_place)
+    return candidates
 
 
 def _place(candidate: Candidate) -> tuple[bool, int, float, float]:
@@ -121,7 +121,7 @@ def boxes(kinds: Iterable[MachineKind]) -> Iterator[Box]:
 def judge_box(wish: Wish, box: Box) -> Candidate:
     """Whether one machine would do, under the lowest limit that it may have."""
     setup = _setup_on(wish.setup, box)
-    limit = min(box.limits(), key=lambda one: one.bytes.value)
+    limit = min(box.limits(), key=lambda limit: limit.bytes.value)
     fit = judge(need(wish.shape, setup, box.kind.backend), limit, box.ram_bytes)
     if fit.verdict is Verdict.NO:
         return Candidate(box=box, answer=Answer.NO, fit=fit, rate=None, decides=fit.decides)
@@ -140,12 +140,12 @@ def _setup_on(setup: Setup, box: Box) -> Setup:
     return replace(setup, devices=box.devices)
 
 
-def _answer(rate: Amount, wanted: float, fit: Fit) -> Answer:
-    if rate.high < wanted:
+def _answer(rate: Amount, target: float, fit: Fit) -> Answer:
+    if rate.high < target:
         return Answer.NO
-    if rate.value < wanted or fit.verdict in (Verdict.MAYBE, Verdict.UNKNOWN):
+    if rate.value < target or fit.verdict in (Verdict.MAYBE, Verdict.UNKNOWN):
         return Answer.MAYBE
-    return Answer.YES if rate.low >= wanted and fit.runs else Answer.LIKELY
+    return Answer.YES if rate.low >= target and fit.runs else Answer.LIKELY
 
 
 def _decides(answer: Answer, fit: Fit) -> str:
@@ -201,9 +201,9 @@ def distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
     best: dict[tuple[str, Answer], Candidate] = {}
     for candidate in candidates:
         key = candidate.box.kind.label, candidate.answer
-        known = best.get(key)
+        smallest = best.get(key)
         size = candidate.box.memory_gb * candidate.box.devices
-        if known is None or size < known.box.memory_gb * known.box.devices:
+        if smallest is None or size < smallest.box.memory_gb * smallest.box.devices:
             best[key] = candidate
     return [c for c in candidates if best[c.box.kind.label, c.answer] is c]
 

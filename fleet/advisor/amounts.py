@@ -24,9 +24,9 @@ class Certainty(StrEnum):
 _ORDER = {certainty: place for place, certainty in enumerate(Certainty)}
 
 
-def _weaker(one: Certainty, other: Certainty) -> Certainty:
+def _weaker(first: Certainty, other: Certainty) -> Certainty:
     """A sum is known no better than its worst known part."""
-    return one if _ORDER[one] >= _ORDER[other] else other
+    return first if _ORDER[first] >= _ORDER[other] else other
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,8 +73,8 @@ def host_compute_bytes(shape: ModelShape, setup: Setup) -> int:
     )
 
 
-def _both(known: bool | None) -> tuple[bool, ...]:
-    return (True, False) if known is None else (known,)
+def _both(value: bool | None) -> tuple[bool, ...]:
+    return (True, False) if value is None else (value,)
 
 
 def _builds(setup: Setup) -> list[tuple[bool, bool]]:

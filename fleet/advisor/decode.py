@@ -44,24 +44,24 @@ def decode_seconds(
     work: DecodeWork, muscle: Muscle, constants: DecodeConstants | None = None
 ) -> float:
     """The expected time of one token."""
-    known = constants or DECODE[muscle.speed_class]
+    fitted = constants or DECODE[muscle.speed_class]
     read = work.weight_bytes / muscle.bandwidth
     cache = work.cache_bytes / muscle.bandwidth
     arithmetic = 2 * work.parameters / muscle.flops
-    seconds = known.weights * read + known.cache * cache
-    seconds += known.cores * work.weight_bytes / muscle.flops
-    layers = known.layers
+    seconds = fitted.weights * read + fitted.cache * cache
+    seconds += fitted.cores * work.weight_bytes / muscle.flops
+    layers = fitted.layers
     if muscle.age is not EngineAge.CURRENT:
-        layers += known.layers_before
-    seconds += work.layers * (layers * LAYER_S + known.experts * work.experts_used * EXPERT_S)
+        layers += fitted.layers_before
+    seconds += work.layers * (layers * LAYER_S + fitted.experts * work.experts_used * EXPERT_S)
     if work.latent:
-        seconds += known.latent * cache
+        seconds += fitted.latent * cache
     if work.k_quants:
-        seconds += known.k_quants * arithmetic
+        seconds += fitted.k_quants * arithmetic
     if muscle.age is EngineAge.OLD:
-        seconds += known.old * arithmetic
+        seconds += fitted.old * arithmetic
     if work.bf16 and work.experts_used:
-        seconds += known.bf16_experts * read
+        seconds += fitted.bf16_experts * read
     return seconds
 
 

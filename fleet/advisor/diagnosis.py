@@ -42,19 +42,19 @@ def diagnose(seen: Observation) -> Diagnosis:
         share = expected.share_of_ceiling(seen.decode)
         moved = seen.decode * expected.per_token_bytes
     facts = _facts(seen, ratio, share, moved)
-    judged = [cause.judge(facts) for cause in CAUSES]
+    entries = [cause.judge(facts) for cause in CAUSES]
     ordinary = ratio is not None and ratio >= SLOW and share is not None and share <= 1
     quiet = ordinary and not facts.signs
-    shown = () if quiet else _ranked(judged)
+    causes = () if quiet else _ranked(entries)
     return Diagnosis(
         ratio=ratio,
         share_of_ceiling=share,
         bytes_per_s=moved,
         expected=expected,
         signs=facts.signs,
-        causes=shown,
-        ruled_out=() if quiet else _ruled_out(judged),
-        sentence=_sentence(ratio, share, shown, facts),
+        causes=causes,
+        ruled_out=() if quiet else _ruled_out(entries),
+        sentence=_sentence(ratio, share, causes, facts),
     )
 
 
@@ -86,18 +86,18 @@ def _usual_limit(seen: Observation) -> Limit:
 
 def _fit(seen: Observation, limit: Limit, *, flash: bool) -> Fit:
     setup = replace(seen.setup(), flash_attention=flash)
-    wanted = need(seen.shape, setup, seen.box.kind.backend)
-    return judge(wanted, limit, seen.box.ram_bytes)
+    demand = need(seen.shape, setup, seen.box.kind.backend)
+    return judge(demand, limit, seen.box.ram_bytes)
 
 
-def _ranked(judged: list[Judged]) -> tuple[Cause, ...]:
-    possible = [entry for entry in judged if entry.score > 0]
+def _ranked(entries: list[Judged]) -> tuple[Cause, ...]:
+    possible = [entry for entry in entries if entry.score > 0]
     possible.sort(key=lambda entry: -entry.score)
     return tuple(entry.cause for entry in possible)
 
 
-def _ruled_out(judged: list[Judged]) -> tuple[Cause, ...]:
-    against = [entry for entry in judged if entry.score < 0]
+def _ruled_out(entries: list[Judged]) -> tuple[Cause, ...]:
+    against = [entry for entry in entries if entry.score < 0]
     against.sort(key=lambda entry: entry.score)
     return tuple(entry.cause for entry in against)
 

@@ -48,8 +48,10 @@ def judge(need: Need, limit: Limit | None, ram_bytes: float | None = None) -> Fi
     """The verdict; `ram_bytes` is the memory of a machine whose GPU shares it."""
     if limit is None:
         return Fit(verdict=Verdict.UNKNOWN, spare=None, decides="the GPU's memory is not known")
-    wanted, given = need.gpu, limit.bytes
-    spare = modelled(given.value - wanted.value, given.low - wanted.high, given.high - wanted.low)
+    demand, allowance = need.gpu, limit.bytes
+    spare = modelled(
+        allowance.value - demand.value, allowance.low - demand.high, allowance.high - demand.low
+    )
     margin, comfort = _margins(need)
     if ram_bytes is not None and not _leaves_room(need, ram_bytes):
         return Fit(verdict=Verdict.NO, spare=spare, decides=WHOLE_MEMORY)

@@ -44,11 +44,11 @@ def grid(
             work = decode_work(shape, context // 2, setup.cache_type)
             for box, limit, muscle in zip(boxes, limits, muscles, strict=True):
                 key = box.kind.backend, box.devices, context
-                wanted = needs.get(key)
-                if wanted is None:
-                    asked = replace(setup, context=context, runner=runner, devices=box.devices)
-                    wanted = needs[key] = need(shape, asked, box.kind.backend)
-                fit = judge(wanted, limit, box.ram_bytes)
+                demand = needs.get(key)
+                if demand is None:
+                    own_setup = replace(setup, context=context, runner=runner, devices=box.devices)
+                    demand = needs[key] = need(shape, own_setup, box.kind.backend)
+                fit = judge(demand, limit, box.ram_bytes)
                 runs = work is not None and fit.verdict is not Verdict.NO
                 rate = rate_of(work, muscle) if work is not None and runs else None
-                yield Cell(shape=shape, box=box, context=context, need=wanted, fit=fit, rate=rate)
+                yield Cell(shape=shape, box=box, context=context, need=demand, fit=fit, rate=rate)

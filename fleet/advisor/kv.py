@@ -49,8 +49,8 @@ def state_traffic(shape: ModelShape) -> int:
 def windowed_cells(group: Layers, setup: Setup) -> int:
     """Cells of one windowed layer of one stream: the window and one batch more, padded."""
     share = setup.slots if setup.unified else 1
-    wanted = min(setup.cells * share, group.window * share + setup.micro_batch())
-    return -(-wanted // CONTEXT_STEP) * CONTEXT_STEP
+    cells = min(setup.cells * share, group.window * share + setup.micro_batch())
+    return -(-cells // CONTEXT_STEP) * CONTEXT_STEP
 
 
 def _cells(group: Layers, setup: Setup) -> int:

@@ -126,13 +126,13 @@ class _Describer:
         return Layers(kind="latent", count=1, kv_heads=1, key_size=rank + rope, value_size=rank)
 
     def _head_size(self, key: str, width: int) -> int:
-        told = self._keys.integer(key)
-        return told or (width // self.heads if self.heads else 0)
+        value = self._keys.integer(key)
+        return value or (width // self.heads if self.heads else 0)
 
     def _heads_of_layers(self) -> list[int]:
-        told = self._keys.each("attention.head_count_kv", self._blocks)
-        if told is not None:
-            return told
+        value = self._keys.each("attention.head_count_kv", self._blocks)
+        if value is not None:
+            return value
         if not self.heads or self._rows_known():
             return [0 if not self.heads else self.heads] * self._blocks
         if not self._is_hybrid_by_interval():
@@ -143,23 +143,23 @@ class _Describer:
         return self._keys.architecture in FULL_ATTENTION_INTERVAL
 
     def _window_size(self) -> int:
-        told = self._keys.integer("attention.sliding_window")
+        value = self._keys.integer("attention.sliding_window")
         rule = WINDOWS.get(self._keys.architecture)
-        if told is None and rule is not None:
+        if value is None and rule is not None:
             chunk = self._keys.integer("attention.chunk_size")
             return chunk or rule.default_window
-        return told or 0
+        return value or 0
 
     def _window_pattern(self) -> list[bool]:
         """For each layer whether it looks back through the window only."""
         if not self._window:
             return [False] * self._blocks
         key = "attention.sliding_window_pattern"
-        told = self._keys.each(key, self._blocks)
-        if told is not None and len(set(told)) > 1:
-            return [bool(entry) for entry in told]
-        if told is not None and told[0] > 1:
-            return [(number + 1) % told[0] != 0 for number in range(self._blocks)]
+        value = self._keys.each(key, self._blocks)
+        if value is not None and len(set(value)) > 1:
+            return [bool(entry) for entry in value]
+        if value is not None and value[0] > 1:
+            return [(number + 1) % value[0] != 0 for number in range(self._blocks)]
         rule = WINDOWS.get(self._keys.architecture)
         if rule is not None:
             return [not rule.is_full(number) for number in range(self._blocks)]

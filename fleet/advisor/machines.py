@@ -54,12 +54,12 @@ def read(text: str, extra: Sequence[MachineKind] = ()) -> Box:
             )
         kinds = chosen
     memory_gb, kinds = _with_memory(kinds, words.memory_gb)
-    kind = min(kinds, key=lambda one: (one.bandwidth_gb_s, one.tflops))
+    kind = min(kinds, key=lambda kind: (kind.bandwidth_gb_s, kind.tflops))
     return Box(kind=kind, memory_gb=memory_gb, devices=words.devices, notes=_notes(kind, kinds))
 
 
 def _notes(kind: MachineKind, kinds: Sequence[MachineKind]) -> tuple[str, ...]:
-    cores = sorted({one.gpu_cores for one in kinds if one.gpu_cores})
+    cores = sorted({kind.gpu_cores for kind in kinds if kind.gpu_cores})
     if len(cores) < 2:
         return ()
     others = " or ".join(f"{count}-core" for count in cores if count != kind.gpu_cores)
@@ -126,8 +126,8 @@ def _listed(sizes: Sequence[int]) -> str:
 
 
 def _unknown(text: str, name: str, kinds: Sequence[MachineKind]) -> UnknownName:
-    known = nearest(name, [kind.name for kind in kinds])
-    near = f"did you mean {known}? " if known else ""
+    suggestion = nearest(name, [kind.name for kind in kinds])
+    near = f"did you mean {suggestion}? " if suggestion else ""
     return UnknownName(
         f"{text[:60]!r}: not in the catalogue of machines",
         f"{near}fleet fit --machines lists it; --limit-mib, --ram-gb, --bandwidth work too",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -84,9 +84,13 @@ class Box:
     """The GPU limit in force, where somebody read or set it."""
     notes: tuple[str, ...] = ()
     """What was assumed of it, in sentences."""
+    called: str = ""
+    """The name that its owner gave it."""
 
     @property
     def name(self) -> str:
+        if self.called:
+            return f"{self.called}, {replace(self, called='').name}"
         count = f"{self.devices}x " if self.devices > 1 else ""
         return f"{count}{self.kind.label} {self.memory_gb:g} GB"
 
@@ -99,8 +103,8 @@ class Box:
         """The GPU limit; of a Mac that nobody asked one for each generation of macOS."""
         if self.limit_mib is not None:
             size = self.limit_mib * MIB
-            known = Amount(size, size, size, Certainty.EXACT)
-            return (Limit(bytes=known, label="limit of this machine"),)
+            limit = Amount(size, size, size, Certainty.EXACT)
+            return (Limit(bytes=limit, label="limit of this machine"),)
         if self.kind.is_apple:
             return tuple(mac_default(round(self.memory_gb), macos) for macos in (15, 26))
         if not self.kind.shares_memory:

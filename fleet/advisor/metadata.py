@@ -20,32 +20,32 @@ UNKNOWN_ARCHITECTURE = (
 )
 
 
-def from_show(name: str, shown: Mapping[str, object], file_bytes: int | None = None) -> ModelShape:
+def from_show(name: str, answer: Mapping[str, object], file_bytes: int | None = None) -> ModelShape:
     """The shape of a model from the answer of `/api/show`; `file_bytes` is its size on disk."""
-    info = shown.get("model_info")
+    info = answer.get("model_info")
     if not isinstance(info, Mapping) or not info:
         raise UserError(
             f"{name}: the engine tells no metadata of this model",
             "name a model of the catalogue, or the model's GGUF file",
         )
-    details = shown.get("details")
+    details = answer.get("details")
     details = details if isinstance(details, Mapping) else {}
     form: WeightFormat = "safetensors" if details.get("format") == "safetensors" else "gguf"
     return from_metadata(
         name,
         info,
-        tensors_of(shown.get("tensors")),
+        tensors_of(answer.get("tensors")),
         form=form,
         quantization=_word(details.get("quantization_level")),
         file_bytes=file_bytes,
     )
 
 
-def tensors_of(listed: object) -> tuple[Tensor, ...]:
+def tensors_of(entries: object) -> tuple[Tensor, ...]:
     """The tensors as `/api/show` lists them; an entry without name, type and shape is an error."""
-    if not isinstance(listed, Sequence) or isinstance(listed, str):
+    if not isinstance(entries, Sequence) or isinstance(entries, str):
         return ()
-    return tuple(_tensor(entry) for entry in listed)
+    return tuple(_tensor(entry) for entry in entries)
 
 
 def _tensor(entry: object) -> Tensor:
@@ -76,10 +76,10 @@ def from_metadata(
     blocks = keys.needed("block_count")
     blocks -= min(keys.integer("nextn_predict_layers") or 0, blocks - 1)
     width = keys.needed("embedding_length")
-    described = describe_layers(keys, blocks, width, tensors)
-    notes = list(described.notes)
+    description = describe_layers(keys, blocks, width, tensors)
+    notes = list(description.notes)
     if keys.architecture not in KNOWN:
-        notes.insert(0, UNKNOWN_ARCHITECTURE.format(name=keys.name[:40]))
+        notes.insert(0, UNKNOWN_ARCHITECTURE.format(name=_printable(keys.name)))
     experts = _experts(keys, width, tensors)
     if experts and experts.used is None:
         notes.append("the metadata does not say how many experts a token uses")
@@ -90,11 +90,11 @@ def from_metadata(
         blocks=blocks,
         width=width,
         feed_forward=_feed_forward(keys, experts),
-        heads=described.heads,
-        attention_width=described.attention_width,
+        heads=description.heads,
+        attention_width=description.attention_width,
         vocabulary=_vocabulary(keys, width, tensors),
         trained_context=keys.integer("context_length") or None,
-        layers=described.layers,
+        layers=description.layers,
         weights=Weights(text_bytes=0, table_bytes=0, tied=False),
         experts=experts,
         latent=_latent(keys),
@@ -169,9 +169,14 @@ def _vocabulary(keys: Keys, width: int, tensors: Sequence[Tensor]) -> int:
             first, second = tensor.shape
             return first if second == width else second
     count = keys.general("tokenizer.ggml.token_count")
-    told = keys.integer("vocab_size") or (count if isinstance(count, int) else 0)
+    number = keys.integer("vocab_size") or (count if isinstance(count, int) else 0)
     tokens = keys.general("tokenizer.ggml.tokens")
-    return told or (len(tokens) if isinstance(tokens, list) else 0)
+    return number or (len(tokens) if isinstance(tokens, list) else 0)
+
+
+def _printable(text: str) -> str:
+    """Text of a file, without what a terminal would obey."""
+    return "".join(letter for letter in text[:40] if letter.isprintable())
 
 
 def _word(value: object) -> str:

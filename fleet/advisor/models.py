@@ -31,17 +31,17 @@ def find(name: str) -> ModelShape | None:
 
     `qwen3:14b`, `qwen3:14b-q8_0`, `gemma4:26b-mlx`, `library/qwen3:14b` and `qwen3-14b` are read.
     """
-    wanted = plain_name(name)
+    plain = plain_name(name)
     index = names()
-    if wanted in index:
-        entry, tag = index[wanted]
+    if plain in index:
+        entry, tag = index[plain]
         return entry.shape(tag)
-    stem, quantization = _split(wanted)
+    stem, quantization = _split(plain)
     if quantization is None or stem not in index:
         return None
     entry = index[stem][0]
     sizes = [file.bytes for file in entry.files if file.quantization == quantization]
-    return entry.quantized(quantization, next((size for size in sizes if size), None), name=wanted)
+    return entry.quantized(quantization, next((size for size in sizes if size), None), name=plain)
 
 
 def look_up(name: str) -> ModelShape:
@@ -49,8 +49,8 @@ def look_up(name: str) -> ModelShape:
     shape = find(name)
     if shape is not None:
         return shape
-    known = nearest(plain_name(name), [entry.name for entry in CATALOGUE])
-    near = f"did you mean {known}? " if known else ""
+    suggestion = nearest(plain_name(name), [entry.name for entry in CATALOGUE])
+    near = f"did you mean {suggestion}? " if suggestion else ""
     raise UnknownName(
         f"{name[:80]}: not in the catalogue of models",
         f"{near}fleet fit --models lists it; a GGUF file or its address works too",
@@ -80,10 +80,10 @@ def names() -> dict[str, tuple[Entry, str]]:
 
 def variants(name: str) -> list[ModelShape]:
     """The other published tags of the same model, in the order of the catalogue."""
-    found = names().get(plain_name(name)) or names().get(_split(plain_name(name))[0])
-    if found is None:
+    match = names().get(plain_name(name)) or names().get(_split(plain_name(name))[0])
+    if match is None:
         return []
-    entry = found[0]
+    entry = match[0]
     return [entry.quantized(f.quantization, f.bytes, name=_tag(entry, f.tag)) for f in entry.files]
 
 

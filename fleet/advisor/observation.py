@@ -112,8 +112,8 @@ def signs(seen: Observation) -> tuple[Sign, ...]:
     """The signs that this run shows; the last one alone proves nothing, since a short prompt pays
     for the first read of the weights."""
     result = []
-    known = seen.size_bytes is not None and seen.gpu_bytes is not None
-    if known and (seen.gpu_bytes or 0) < NOT_WHOLE * (seen.size_bytes or 0):
+    placed = seen.size_bytes is not None and seen.gpu_bytes is not None
+    if placed and (seen.gpu_bytes or 0) < NOT_WHOLE * (seen.size_bytes or 0):
         result.append(Sign.PARTLY_ON_CPU)
     expected = seen.expected_decode()
     if seen.decode and expected and seen.gpu_percent is not None:

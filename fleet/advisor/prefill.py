@@ -47,13 +47,13 @@ def prefill_seconds(
     work: PrefillWork, muscle: Muscle, constants: PrefillConstants | None = None
 ) -> float:
     """The expected time of the whole prompt."""
-    known = constants or PREFILL[muscle.speed_class]
+    fitted = constants or PREFILL[muscle.speed_class]
     terms = prefill_terms(work, muscle)
-    seconds = known.dense * terms["dense"] + known.mixture * terms["mixture"]
-    seconds += known.k_quants * terms["k_quants"] + known.bf16 * terms["bf16"]
-    seconds += known.old * terms["old"] + known.attention * terms["attention"]
-    seconds += known.cache * terms["cache"] + known.weights * terms["weights"]
-    return seconds + known.layers * terms["layers"]
+    seconds = fitted.dense * terms["dense"] + fitted.mixture * terms["mixture"]
+    seconds += fitted.k_quants * terms["k_quants"] + fitted.bf16 * terms["bf16"]
+    seconds += fitted.old * terms["old"] + fitted.attention * terms["attention"]
+    seconds += fitted.cache * terms["cache"] + fitted.weights * terms["weights"]
+    return seconds + fitted.layers * terms["layers"]
 
 
 def prefill_ceiling_seconds(work: PrefillWork, muscle: Muscle) -> float:

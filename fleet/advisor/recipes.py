@@ -176,18 +176,18 @@ def _all_scaled(weights: Weights, ratio: float) -> Weights:
 
 def in_quantization(shape: ModelShape, quantization: str) -> ModelShape:
     """The same model in another quantization, by its recipe; projector and drafts stay."""
-    known = shape.weights
-    output = 0 if known.tied else shape.vocabulary * shape.width
+    weights_now = shape.weights
+    output = 0 if weights_now.tied else shape.vocabulary * shape.width
     parts = Parts(
-        total=known.parameters,
-        table=min(shape.vocabulary * shape.width, known.table_parameters),
-        layer_table=max(known.table_parameters - shape.vocabulary * shape.width, 0),
-        output=min(output, known.parameters),
-        experts=known.expert_parameters,
+        total=weights_now.parameters,
+        table=min(shape.vocabulary * shape.width, weights_now.table_parameters),
+        layer_table=max(weights_now.table_parameters - shape.vocabulary * shape.width, 0),
+        output=min(output, weights_now.parameters),
+        experts=weights_now.expert_parameters,
     )
     weights = replace(
-        weights_of(parts, quantization, tied=known.tied),
-        projector_bytes=known.projector_bytes,
-        draft_bytes=known.draft_bytes,
+        weights_of(parts, quantization, tied=weights_now.tied),
+        projector_bytes=weights_now.projector_bytes,
+        draft_bytes=weights_now.draft_bytes,
     )
     return replace(shape, weights=weights, quantization=quantization)

@@ -30,8 +30,8 @@ def largest_context(
     most = min(shape.trained_context or MOST_CONTEXT, MOST_CONTEXT)
 
     def fits(context: int) -> bool:
-        wanted = need(shape, replace(setup, context=context), backend)
-        return judge(wanted, limit, ram_bytes).runs
+        demand = need(shape, replace(setup, context=context), backend)
+        return judge(demand, limit, ram_bytes).runs
 
     if fits(most):
         return most
@@ -57,9 +57,9 @@ class WiredLimit:
         return self.mib <= self.highest_mib
 
 
-def wired_limit(wanted: Need, ram_gb: float) -> WiredLimit:
+def wired_limit(demand: Need, ram_gb: float) -> WiredLimit:
     """The smallest limit under which the model runs on the GPU alone."""
-    return WiredLimit(mib=smallest_limit_mib(wanted), highest_mib=highest_wired_mib(ram_gb))
+    return WiredLimit(mib=smallest_limit_mib(demand), highest_mib=highest_wired_mib(ram_gb))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +81,11 @@ def split(shape: ModelShape, setup: Setup, limit: Limit, backend: Backend) -> Sp
     llama.cpp since the autumn of 2025 keeps all dense parts and the cache, and then as many
     experts as fit; before, and for dense models, whole layers stay from the last to the first.
     """
-    wanted = need(shape, setup, backend)
+    demand = need(shape, setup, backend)
     room = limit.bytes.low - ENGINE_MARGIN_MIB * MIB * setup.devices
-    weights = wanted.part("weights").value
-    fixed = wanted.gpu.value - weights
-    cache = wanted.part("KV cache").value + wanted.part("recurrent states").value
+    weights = demand.part("weights").value
+    fixed = demand.gpu.value - weights
+    cache = demand.part("KV cache").value + demand.part("recurrent states").value
     experts = float(shape.weights.expert_bytes)
     dense = weights - experts
     if setup.current is not False and experts and room >= fixed + dense:

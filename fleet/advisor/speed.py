@@ -14,7 +14,8 @@ from fleet.advisor.shape import ModelShape
 from fleet.advisor.work import DecodeWork, Muscle, PrefillWork, decode_work, prefill_work
 
 UNSURE_SHAPE = 1.5
-"""The interval of a model whose shape is partly guessed is so much wider, as a factor."""
+"""The interval of a model whose shape is partly guessed is so much wider, as a factor; and of one
+that MLX runs, since llama.cpp and Ollama's GGUF engine fitted the constants."""
 DRAFTS_MOST = 3.0
 """Tokens that one pass writes at most on average with a draft head, as reports have it."""
 
@@ -42,7 +43,9 @@ def decode_rate(
     if work is None:
         return None
     rate = rate_of(work, muscle)
-    expected = _widened(rate.expected, rate.ceiling) if shape.notes else rate.expected
+    expected = rate.expected
+    if shape.notes or shape.format == "safetensors":
+        expected = _widened(expected, rate.ceiling)
     drafts = None
     if shape.weights.draft_bytes:
         drafts = modelled(expected.value, 0.9 * expected.low, DRAFTS_MOST * expected.high)
@@ -71,7 +74,7 @@ def prefill_rate(
     if work is None or not work.parameters:
         return None
     rate = prefill_rate_of(work, muscle)
-    if not shape.notes:
+    if not shape.notes and shape.format == "gguf":
         return rate
     return Rate(expected=_widened(rate.expected, math.inf), ceiling=rate.ceiling)
 

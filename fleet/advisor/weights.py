@@ -136,19 +136,22 @@ _RECURRENT = ("ssm_", "shortconv", "linear_attn", "mamba", "conv.conv")
 
 def rows_by_block(tensors: Iterable[Tensor], width: int) -> dict[int, BlockRows]:
     """The attention of every block whose tensors are listed; `width` is that of the model."""
-    found: dict[int, dict[str, int]] = {}
+    rows_of_block: dict[int, dict[str, int]] = {}
     recurrent: set[int] = set()
     for tensor in tensors:
         block = block_of(tensor.name)
         if block is None or role_of(tensor.name) is not Role.DENSE:
             continue
-        rows = found.setdefault(block, {})
+        rows = rows_of_block.setdefault(block, {})
         if any(word in tensor.name for word in _RECURRENT):
             recurrent.add(block)
         for ending, field in _ATTENTION.items():
             if tensor.name.endswith(ending) and len(tensor.shape) == 2:
                 rows[field] = _output_rows(tensor.shape, width)
-    return {block: BlockRows(**rows, recurrent=block in recurrent) for block, rows in found.items()}
+    return {
+        block: BlockRows(**rows, recurrent=block in recurrent)
+        for block, rows in rows_of_block.items()
+    }
 
 
 def _output_rows(shape: tuple[int, ...], width: int) -> int:

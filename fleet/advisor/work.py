@@ -32,8 +32,8 @@ def age_of(kind: str, version: str) -> EngineAge:
         return EngineAge.OLD
     numbers = [int(part) for part in words.split(".") if part.isdigit() and len(part) < 7]
     if kind == "ollama":
-        known = len(numbers) >= 2 and tuple(numbers[:2]) != (0, 0)
-        if known and tuple(numbers[:2]) < FIRST_CURRENT_OLLAMA:
+        has_version = len(numbers) >= 2 and tuple(numbers[:2]) != (0, 0)
+        if has_version and tuple(numbers[:2]) < FIRST_CURRENT_OLLAMA:
             return EngineAge.MIDDLE
         return EngineAge.CURRENT
     if not numbers or not numbers[0]:
@@ -170,5 +170,5 @@ def touched_bytes(shape: ModelShape, batch: int) -> float:
     dense = float(weights.gpu_bytes - weights.expert_bytes)
     if shape.experts is None or shape.experts.share is None:
         return dense + weights.expert_bytes
-    missed: float = (1 - shape.experts.share) ** batch
-    return dense + weights.expert_bytes * (1 - missed)
+    untouched: float = (1 - shape.experts.share) ** batch
+    return dense + weights.expert_bytes * (1 - untouched)

@@ -43,13 +43,13 @@ def shape_of(name: str, engine: str | None = None) -> ModelShape:
 
         return from_path(Path(name))
     if engine is not None:
-        shown = _shown(name, engine)
-        if shown is None:
+        answer = _shown(name, engine)
+        if answer is None:
             raise UnknownName(f"{name}: the engine at {engine} does not have it")
-        return shown
-    known = models.find(name)
-    if known is not None:
-        return known
+        return answer
+    shape = models.find(name)
+    if shape is not None:
+        return shape
     return _shown(name, _ollama_here()) or models.look_up(name)
 
 
@@ -69,14 +69,14 @@ def _shown(name: str, address: str) -> ModelShape | None:
     try:
         with httpx.Client(timeout=ASK_S, trust_env=False) as client:
             reply = client.post(f"{address.rstrip('/')}/api/show", json=body)
-        shown = reply.json() if reply.status_code == httpx.codes.OK else None
+        answer = reply.json() if reply.status_code == httpx.codes.OK else None
     except (httpx.HTTPError, httpx.InvalidURL, ValueError):
         return None
-    return from_show(name, shown) if isinstance(shown, dict) else None
+    return from_show(name, answer) if isinstance(answer, dict) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KnownMachine:
+class StoreMachine:
     """A machine of the store with what was measured on it."""
 
     box: Box
@@ -85,22 +85,22 @@ class KnownMachine:
     notes: tuple[str, ...] = ()
 
 
-def known_machine(homes: Sequence[Path], name: str) -> KnownMachine:
+def machine_of_store(homes: Sequence[Path], name: str) -> StoreMachine:
     """The machine with this name as it was last seen; UnknownName where the store has none."""
     from fleet.app.reading import read_machines, read_results
 
     rows = read_machines(homes)
-    row = next((one for one in rows if one.get("machine") == name), None)
+    row = next((entry for entry in rows if entry.get("machine") == name), None)
     if row is None:
-        known = nearest(name, [str(one.get("machine")) for one in rows])
-        hint = f"did you mean {known}?" if known else "fleet machines   lists those measured"
+        suggestion = nearest(name, [str(entry.get("machine")) for entry in rows])
+        hint = f"did you mean {suggestion}?" if suggestion else "fleet machines   lists them"
         raise UnknownName(f"{name}: no such machine in the store", hint)
     rates: dict[str, float] = {}
     for result in read_results(homes, None):
         rate = result.decode_tokens_per_s
         if result.machine == name and rate is not None:
             rates[result.model] = max(rate, rates.get(result.model, 0.0))
-    return KnownMachine(box=_box_of(row), rates=rates)
+    return StoreMachine(box=replace(_box_of(row), called=name), rates=rates)
 
 
 def _box_of(row: Row) -> Box:
@@ -129,10 +129,10 @@ def _unlisted(chip: str, memory_gb: float | None, bandwidth: float | None) -> Bo
             "known",
             "give --limit-mib, --ram-gb and --bandwidth",
         )
-    return given(None, memory_gb, bandwidth)
+    return box_from_numbers(None, memory_gb, bandwidth)
 
 
-def given(limit_mib: float | None, ram_gb: float | None, bandwidth: float | None) -> Box:
+def box_from_numbers(limit_mib: float | None, ram_gb: float | None, bandwidth: float | None) -> Box:
     """A machine of which only these numbers are known: taken to have one memory, as Macs have."""
     _check("--limit-mib", limit_mib, 1e9)
     _check("--ram-gb", ram_gb, 1e6)
@@ -160,12 +160,12 @@ def _check(option: str, value: float | None, most: float) -> None:
         raise UserError(f"{option} {value:g} is no possible value", hint)
 
 
-def anchors_of(known: KnownMachine) -> tuple[tuple[Anchor, ...], tuple[str, ...]]:
+def anchors_of(machine: StoreMachine) -> tuple[tuple[Anchor, ...], tuple[str, ...]]:
     """(what was measured beside what is expected, why some of it was not used)."""
     anchors, notes = [], []
-    for model, rate in known.rates.items():
+    for model, rate in machine.rates.items():
         shape = models.find(model)
-        expected = None if shape is None else decode_rate(shape, muscle_of(known.box), 256)
+        expected = None if shape is None else decode_rate(shape, muscle_of(machine.box), 256)
         if shape is None or expected is None:
             continue
         if rate > expected.ceiling:

@@ -83,16 +83,16 @@ def report(
     """The whole answer for one model on one machine; `limits` in place of the machine's own."""
     if shape.format == "safetensors":
         setup = replace(setup, runner=Runner.MLX)
-    asked = contexts or usual_contexts(shape)
-    found = tuple(limits) or (box.limits() if box else ())
+    chosen = contexts or usual_contexts(shape)
+    bounds = tuple(limits) or (box.limits() if box else ())
     devices = 1 if box is None else box.devices
     setup = replace(setup, devices=devices)
-    lines = tuple(_line(shape, box, replace(setup, context=n), found) for n in asked)
+    lines = tuple(_line(shape, box, replace(setup, context=n), bounds) for n in chosen)
     empty = Report(
         shape=shape,
         setup=setup,
         box=box,
-        limits=found,
+        limits=bounds,
         lines=lines,
         short=None,
         prefill=None,
@@ -117,13 +117,13 @@ def usual_contexts(shape: ModelShape) -> list[int]:
 
 def _line(shape: ModelShape, box: Box | None, setup: Setup, limits: Sequence[Limit]) -> Line:
     backend = "metal" if box is None else box.kind.backend
-    wanted = need(shape, setup, backend)
+    demand = need(shape, setup, backend)
     ram = None if box is None else box.ram_bytes
-    fits = tuple(judge(wanted, limit, ram) for limit in limits)
+    fits = tuple(judge(demand, limit, ram) for limit in limits)
     rate = None
     if box is not None and speaks_of_speed(box):
-        rate = decode_rate(shape, _muscle(box, setup), wanted.setup.context // 2)
-    return Line(context=wanted.setup.context, need=wanted, fits=fits, rate=rate)
+        rate = decode_rate(shape, _muscle(box, setup), demand.setup.context // 2)
+    return Line(context=demand.setup.context, need=demand, fits=fits, rate=rate)
 
 
 def _muscle(box: Box, setup: Setup) -> Muscle:
@@ -142,11 +142,11 @@ def _on_machine(bare: Report, box: Box) -> Report:
     last = bare.lines[-1]
     lowest = min(limits, key=lambda limit: limit.bytes.value)
     worst = next((line for line in bare.lines if _fails(line, limits, lowest)), None)
-    known = speaks_of_speed(box)
+    has_bandwidth = speaks_of_speed(box)
     whole = replace(
         bare,
-        short=decode_rate(shape, _muscle(box, setup)) if known else None,
-        prefill=_prefill(shape, box, setup) if known else None,
+        short=decode_rate(shape, _muscle(box, setup)) if has_bandwidth else None,
+        prefill=_prefill(shape, box, setup) if has_bandwidth else None,
         largest=tuple(largest_context(shape, setup, limit, backend, ram) for limit in limits),
         wired=wired_limit(last.need, box.memory_gb) if box.kind.is_apple else None,
     )
@@ -166,7 +166,7 @@ def _what_then(bare: Report, box: Box, worst: Line, lowest: Limit) -> Report:
     """With what happens at the smallest context that does not fit, and what would fit there."""
     shape, setup = bare.shape, worst.need.setup
     fit = worst.fits[bare.limits.index(lowest)]
-    tags = [one for one in models.variants(shape.name) if one.format == shape.format]
+    tags = [variant for variant in models.variants(shape.name) if variant.format == shape.format]
     smaller = smaller_that_fits(shape, setup, lowest, box.kind.backend, tags)
     if setup.runner is Runner.MLX:
         refused = refused_by_mlx(shape, lowest)

@@ -45,26 +45,26 @@ class Source:
 
     def parsed(self, parse: Callable[[bytes], T]) -> T:
         """What `parse` makes of the first bytes; twice as many each time it wants more."""
-        data, wanted = b"", FIRST_BYTES
+        data, target = b"", FIRST_BYTES
         while True:
-            wanted = min(wanted, self.most)
-            piece = self.read(len(data), wanted)
+            target = min(target, self.most)
+            piece = self.read(len(data), target)
             self.transferred += len(piece)
             data += piece
             try:
                 return parse(data)
             except Incomplete as problem:
-                if len(data) < wanted:
+                if len(data) < target:
                     raise UserError(
                         f"{self.name}: the file ends inside its head, after {len(data)} bytes",
                         "it is cut off: download it again",
                     ) from problem
-                if wanted >= self.most:
+                if target >= self.most:
                     raise UserError(
                         f"{self.name}: the head is longer than {self.most // 2**20} MiB",
                         "download the file and name its path",
                     ) from problem
-                wanted = max(2 * wanted, problem.needed)
+                target = max(2 * target, problem.needed)
 
 
 def from_path(path: Path) -> ModelShape:

@@ -66,23 +66,27 @@ def advise(
     wish = advice.Wish(shape=shape, setup=setup, decode=decode)
     upgrade, notes = _upgrade(from_, model, store)
     prices = _prices(price or ())
-    found = advice.advise(
+    candidates = advice.advise(
         wish, machines.CATALOGUE, prices=prices, api_price=api_price, upgrade=upgrade
     )
-    shown = found if every else _shortened(found, set(prices))
+    selection = candidates if every else _shortened(candidates, set(prices))
     if json:
-        options.print_json([_data(candidate) for candidate in shown])
+        options.print_json([_data(candidate) for candidate in selection])
     else:
-        print("\n".join(_lines(wish, shown, upgrade, notes)))
-    raise typer.Exit(0 if found else 1)
+        print("\n".join(_lines(wish, selection, upgrade, notes)))
+    raise typer.Exit(0 if candidates else 1)
 
 
-def _shortened(found: Sequence[Candidate], priced: set[str]) -> list[Candidate]:
+def _shortened(candidates: Sequence[Candidate], priced: set[str]) -> list[Candidate]:
     """The smallest of each kind, and all that have a price."""
     from fleet.advisor import advice
 
-    kept = advice.distinct(found)
-    return [one for one in found if one in kept or (priced and one.price is not None)]
+    kept = advice.distinct(candidates)
+    return [
+        candidate
+        for candidate in candidates
+        if candidate in kept or (priced and candidate.price is not None)
+    ]
 
 
 def _upgrade(
@@ -94,13 +98,13 @@ def _upgrade(
 
     if name is None:
         return None, ()
-    known = advising.known_machine(options.folders(store), name)
-    anchors, notes = advising.anchors_of(known)
-    wanted = full_model_name(model)
-    rates = [rate for key, rate in known.rates.items() if full_model_name(key) == wanted]
+    machine = advising.machine_of_store(options.folders(store), name)
+    anchors, notes = advising.anchors_of(machine)
+    name_in_full = full_model_name(model)
+    rates = [rate for key, rate in machine.rates.items() if full_model_name(key) == name_in_full]
     usable = {anchor.measured for anchor in anchors}
     rate = next((rate for rate in rates if rate in usable), None)
-    return Upgrade(box=known.box, rate=rate, anchors=anchors), notes
+    return Upgrade(box=machine.box, rate=rate, anchors=anchors), notes
 
 
 def _prices(words: Sequence[str]) -> dict[str, float]:
@@ -122,28 +126,32 @@ def _prices(words: Sequence[str]) -> dict[str, float]:
 
 
 def _lines(
-    wish: Wish, found: Sequence[Candidate], upgrade: Upgrade | None, notes: Sequence[str]
+    wish: Wish, candidates: Sequence[Candidate], upgrade: Upgrade | None, notes: Sequence[str]
 ) -> Iterator[str]:
+    from fleet.cli.fit_text import wrapped
     from fleet.compare.tables import aligned
 
     yield (
         f"{wish.shape.name}: {wish.decode:g} tokens/s with a context of {wish.setup.context}, "
         f"{wish.depth} tokens deep"
     )
-    yield from (f"  {note}" for note in notes)
+    for note in notes:
+        yield from wrapped(note)
     if upgrade is not None:
         yield f"  {_baseline(wish, upgrade)}"
-    if not found:
+    if not candidates:
         yield "no machine of the catalogue would do"
         return
     titles = ["machine", "does", "fit", "tokens/s", "times", "price", "pays after"]
-    rows = [_row(candidate) for candidate in found[:SHOWN]]
+    rows = [_row(candidate) for candidate in candidates[:SHOWN]]
     yield ""
     yield from aligned(titles, rows, right=("times", "price"), indent="  ")
-    if len(found) > SHOWN:
-        yield f"  and {len(found) - SHOWN} more: --json has them all"
+    if len(candidates) > SHOWN:
+        yield f"  and {len(candidates) - SHOWN} more: --json has them all"
     yield ""
-    decides = dict.fromkeys(f"{one.answer}: {one.decides}" for one in found if one.decides)
+    decides = dict.fromkeys(
+        f"{candidate.answer}: {candidate.decides}" for candidate in candidates if candidate.decides
+    )
     yield from (f"  what decides, {line}" for line in decides)
     yield "  modelled, from fitted constants; yes: the slow end of the interval reaches it"
 
@@ -171,7 +179,7 @@ def _row(candidate: Candidate) -> list[str]:
 
 
 def _data(candidate: Candidate) -> dict[str, object]:
-    from fleet.cli.fit_text import amount
+    from fleet.cli.fit_data import amount
 
     return {
         "machine": candidate.box.name,

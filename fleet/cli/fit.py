@@ -76,7 +76,6 @@ def fit(
     Nothing is loaded, and no machine is touched.
     """
     from fleet.app import advising, fitting
-    from fleet.cli import fit_text
 
     if models or machines:
         _list_catalogue(models=models, json=json)
@@ -92,12 +91,18 @@ def fit(
         for shape in [advising.shape_of(name, engine) for name in model]
         for box in boxes
     ]
+    _print(reports, chart=chart, json=json)
+    on_machines = [report for report in reports if report.box is not None]
+    raise typer.Exit(1 if any(not report.fits_somewhere for report in on_machines) else 0)
+
+
+def _print(reports: Sequence[Report], *, chart: bool, json: bool) -> None:
+    from fleet.cli import fit_data
+
     if json:
-        options.print_json([fit_text.as_data(report) for report in reports])
+        options.print_json([fit_data.as_data(report) for report in reports])
     else:
         print("\n".join(_text(reports, chart=chart)))
-    judged = [report for report in reports if report.box is not None]
-    raise typer.Exit(1 if any(not report.fits_somewhere for report in judged) else 0)
 
 
 def _text(reports: Sequence[Report], *, chart: bool) -> list[str]:
@@ -114,7 +119,7 @@ def _text(reports: Sequence[Report], *, chart: bool) -> list[str]:
 def _boxes(
     names: list[str] | None,
     on: list[str] | None,
-    given: tuple[float | None, float | None, float | None],
+    numbers: tuple[float | None, float | None, float | None],
     store: list[str] | None,
 ) -> list[Box | None]:
     """The machines asked about; None stands for none."""
@@ -124,9 +129,9 @@ def _boxes(
     boxes: list[Box | None] = [machines.read(text) for text in on or ()]
     if names:
         homes = options.folders(store)
-        boxes += [advising.known_machine(homes, name).box for name in names]
-    if not boxes and any(number is not None for number in given):
-        boxes.append(advising.given(*given))
+        boxes += [advising.machine_of_store(homes, name).box for name in names]
+    if not boxes and any(number is not None for number in numbers):
+        boxes.append(advising.box_from_numbers(*numbers))
     return boxes or [None]
 
 
@@ -143,10 +148,10 @@ def _setup(slots: int, cache_type: str, flash: str, version: str | None) -> Setu
     from fleet.advisor.setup import Setup, of_version
     from fleet.errors import UserError
 
-    known: dict[str, bool | None] = {"on": True, "off": False, "unknown": None}
-    if flash not in known:
+    states: dict[str, bool | None] = {"on": True, "off": False, "unknown": None}
+    if flash not in states:
         raise UserError(f"--flash {flash}", "on, off or unknown")
-    setup = Setup(context=8192, slots=slots, cache_type=cache_type, flash_attention=known[flash])
+    setup = Setup(context=8192, slots=slots, cache_type=cache_type, flash_attention=states[flash])
     return setup if version is None else of_version(setup, "ollama", version)
 
 

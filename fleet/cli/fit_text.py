@@ -1,4 +1,4 @@
-"""The advisor's answers as text of 80 columns, and as data for --json."""
+"""The advisor's answers as text of 80 columns."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def _table(report: Report) -> list[str]:
 
 
 def _row(line: Line) -> list[str]:
-    wanted = line.need
-    weights, cache = wanted.part("weights"), wanted.part("KV cache")
-    rest = wanted.gpu.value - weights.value - cache.value
+    demand = line.need
+    weights, cache = demand.part("weights"), demand.part("KV cache")
+    rest = demand.gpu.value - weights.value - cache.value
     cells = [str(line.context), *(_gib(part.value) for part in (weights, cache)), _gib(rest)]
-    return [*cells, gib(wanted.gpu), *map(_verdict, line.fits), _at(line)]
+    return [*cells, gib(demand.gpu), *map(_verdict, line.fits), _at(line)]
 
 
 def _at(line: Line) -> str:
@@ -218,7 +218,10 @@ def _then(report: Report) -> Iterator[str]:
 
 def _assumed(setup: Setup, report: Report) -> str:
     if setup.runner is Runner.MLX:
-        return "assumed: MLX, one slot, the whole context used; prefix cache later: 8 GiB"
+        return (
+            "assumed: MLX, one slot, the whole context used, no draft head; the prefix cache adds "
+            "up to 8 GiB later; speed by the constants of llama.cpp, so the interval is wider"
+        )
     flash = {True: "flash attention on", False: "flash attention off", None: "flash unknown"}
     engine = {True: "a current engine", False: "an old engine", None: "an unknown engine"}
     slots = "1 slot" if setup.slots == 1 else f"{setup.slots} slots"
@@ -238,73 +241,10 @@ def grid_lines(reports: Sequence[Report]) -> list[str]:
 
 def _cell(report: Report, line: Line) -> list[str]:
     lowest = min(line.fits, key=lambda fit: fit.spare.value if fit.spare else 0.0, default=None)
-    machine = report.box.name if report.box else ""
+    machine = (report.box.called or report.box.name) if report.box else ""
     rate = "" if line.rate is None or lowest is None else f"{line.rate.expected.value:.0f}"
     if lowest is not None and lowest.verdict is Verdict.NO:
         rate = ""
     verdict = _verdict(lowest) if lowest else ""
     need = _gib(line.need.gpu.value)
     return [report.shape.name[:24], machine[:24], str(line.context), need, verdict, rate]
-
-
-def as_data(report: Report) -> dict[str, object]:
-    """The whole answer for --json; sizes in bytes, rates in tokens per second."""
-    return {
-        "model": report.shape.name,
-        "architecture": report.shape.architecture,
-        "quantization": report.shape.quantization or None,
-        "machine": report.box.name if report.box else None,
-        "notes": [*report.shape.notes, *(report.box.notes if report.box else ())],
-        "setup": {
-            "runner": report.setup.runner.value,
-            "slots": report.setup.slots,
-            "cache_type": report.setup.cache_type,
-            "flash_attention": report.setup.flash_attention,
-        },
-        "limits": [{"label": one.label, "bytes": amount(one.bytes)} for one in report.limits],
-        "contexts": [_line_data(line, report.limits) for line in report.lines],
-        "largest_context": dict(
-            zip([limit.label for limit in report.limits], report.largest, strict=False)
-        ),
-        "smallest_wired_limit_mib": report.wired.mib if report.wired else None,
-        "wired_limit_allowed": report.wired.allowed if report.wired else None,
-        "decode": rate_data(report.short),
-        "prefill": rate_data(report.prefill),
-        "where_it_does_not_fit": report.outcome.what if report.outcome else None,
-        "partly_on_cpu": rate_data(report.partly),
-        "would_fit": report.smaller.quantization if report.smaller else None,
-    }
-
-
-def _line_data(line: Line, limits: Sequence[Limit]) -> dict[str, object]:
-    return {
-        "context": line.context,
-        "need": amount(line.need.gpu),
-        "host": amount(line.need.host),
-        "parts": {part.name: amount(part.bytes) for part in line.need.parts},
-        "verdicts": [
-            {
-                "limit": limit.label,
-                "verdict": fit.verdict.value,
-                "spare": amount(fit.spare) if fit.spare else None,
-                "decides": fit.decides or None,
-            }
-            for limit, fit in zip(limits, line.fits, strict=True)
-        ],
-        "decode": rate_data(line.rate),
-    }
-
-
-def amount(known: Amount) -> dict[str, object]:
-    return {
-        "value": round(known.value, 3),
-        "low": round(known.low, 3),
-        "high": round(known.high, 3),
-        "certainty": known.certainty.value,
-    }
-
-
-def rate_data(rate: Rate | None) -> dict[str, object] | None:
-    if rate is None:
-        return None
-    return {**amount(rate.expected), "ceiling": round(rate.ceiling, 3)}

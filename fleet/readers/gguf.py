@@ -86,8 +86,8 @@ def parse_head(data: bytes) -> GgufHead:
     for _ in range(entries):
         name = reader.text()
         metadata[name] = reader.value(int(reader.number("<I")))
-    listed = tuple(reader.tensor() for _ in range(tensors))
-    return GgufHead(metadata=metadata, tensors=listed, head_bytes=reader.at)
+    tensor_list = tuple(reader.tensor() for _ in range(tensors))
+    return GgufHead(metadata=metadata, tensors=tensor_list, head_bytes=reader.at)
 
 
 def as_model_info(head: GgufHead) -> dict[str, object]:

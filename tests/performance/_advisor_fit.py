@@ -33,6 +33,10 @@ DECODE_USUAL: Constants = {
 DECODE_OF: dict[SpeedClass, Constants] = {
     SpeedClass.METAL: {"weights": 0.9, "cores": 6.0, "layers_before": 0.5, "k_quants": 2.0,
                        "old": 1.0},
+    SpeedClass.METAL_M5: {
+        "weights": 0.9, "cores": 6.0, "cache": 1.7, "layers": 1.1, "experts": 2.0, "k_quants": 5.0,
+        "layers_before": 0.3,
+    },
     SpeedClass.CUDA: {"layers_before": 0.1, "old": 5.0},
     SpeedClass.VULKAN_SHARED: {"bf16_experts": 1.5},
 }  # fmt: skip
@@ -45,6 +49,7 @@ PREFILL_USUAL: Constants = {
 }
 PREFILL_OF: dict[SpeedClass, Constants] = {
     SpeedClass.METAL: {"k_quants": 0.2, "old": 0.1},
+    SpeedClass.METAL_M5: {"dense": 0.5, "mixture": 0.6, "k_quants": 0.4, "weights": 0.4},
     SpeedClass.CUDA: {"mixture": 8.0, "k_quants": 1.0},
     SpeedClass.GB10: {"k_quants": 1.0, "mixture": 2.0},
     SpeedClass.ROCM_SHARED: {"bf16": 1.0, "cache": 1.5, "attention": 7.0},
@@ -72,11 +77,11 @@ def fit(speeds: Sequence[Speed], towards: Constants) -> Constants:
     centre = np.log([towards[name] for name in names])
     if not speeds:
         return dict(towards)
-    known = [terms(speed) for speed in speeds]
-    matrix = np.array([[row[name] for name in names] for row in known])
+    rows = [terms(speed) for speed in speeds]
+    matrix = np.array([[row[name] for name in names] for row in rows])
     seconds = np.array([speed.seconds for speed in speeds])
-    found = _descend(matrix, seconds, centre)
-    return dict(zip(names, np.exp(found).tolist(), strict=True))
+    logs = _descend(matrix, seconds, centre)
+    return dict(zip(names, np.exp(logs).tolist(), strict=True))
 
 
 def _descend(matrix: np.ndarray, seconds: np.ndarray, centre: np.ndarray) -> np.ndarray:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from _advisor_rows import Row, Shapes, number, rows
 
-from fleet.advisor.amounts import ZERO, exact
+from fleet.advisor.amounts import ZERO
 from fleet.advisor.compute import compute_bytes
-from fleet.advisor.fit import Verdict, judge
 from fleet.advisor.kv import cache_bytes, state_bytes
-from fleet.advisor.limits import as_set
-from fleet.advisor.need import CONTEXT_BYTES, Backend, Need, Part, need
+from fleet.advisor.learning import Load, learned_offset
+from fleet.advisor.need import CONTEXT_BYTES, Backend, Need, need
 from fleet.advisor.recipes import scaled_to_file
 from fleet.advisor.setup import CACHE_BYTES, Runner, Setup, of_version
 from fleet.advisor.shape import ModelShape
@@ -146,22 +144,24 @@ def ground_truth(
 
 def logged_caches(folder: Path, shapes: Shapes) -> list[Compared]:
     """Caches and states that engines printed."""
-    found = []
+    results = []
     for row, shape, setup in ground_truth(folder, shapes, MEASURED_KINDS):
         step = STEP_BYTES.get(row["precision"], 0.0)
         cache, states = number(row, "kv_bytes"), number(row, "recurrent_bytes")
         if cache:
-            found.append(Compared(f"{row['model']} cache", cache_bytes(shape, setup), cache, step))
+            results.append(
+                Compared(f"{row['model']} cache", cache_bytes(shape, setup), cache, step)
+            )
         if states:
-            found.append(
+            results.append(
                 Compared(f"{row['model']} states", state_bytes(shape, setup), states, step)
             )
-    return found
+    return results
 
 
 def logged_buffers(folder: Path, shapes: Shapes) -> list[Compared]:
     """Compute buffers that engines printed on one device, wholly offloaded, since 2024."""
-    found = []
+    results = []
     for row, shape, setup in ground_truth(folder, shapes, ("load_log", "engine_log")):
         measured = number(row, "compute_gpu_bytes")
         if not measured or setup.devices > 1 or number(row, "weights_cpu_bytes") is None:
@@ -169,154 +169,67 @@ def logged_buffers(folder: Path, shapes: Shapes) -> list[Compared]:
         if (number(row, "weights_cpu_bytes") or 0) > 0.2 * shape.weights.text_bytes:
             continue
         predicted = compute_bytes(shape, setup).value
-        found.append(
+        results.append(
             Compared(f"{row['model']} {row['num_ctx']}", predicted, measured, 0.0, row["backend"])
         )
-    return found
+    return results
 
 
 def logged_weights(folder: Path, shapes: Shapes) -> list[Compared]:
     """Weights on the GPU that engines printed of models wholly offloaded."""
-    found = []
+    results = []
     for row, shape, _ in ground_truth(folder, shapes, ("load_log",)):
         measured = number(row, "weights_gpu_bytes")
         if measured and number(row, "weights_cpu_bytes"):
-            found.append(Compared(row["model"], float(shape.weights.gpu_bytes), measured))
-    return found
+            results.append(Compared(row["model"], float(shape.weights.gpu_bytes), measured))
+    return results
 
 
 def process_needs(folder: Path, shapes: Shapes) -> list[tuple[Row, Need, float]]:
     """Whole processes on cards: (row, need without the driver's part, measured)."""
-    found = []
+    results = []
     for row, shape, setup in ground_truth(folder, shapes, ("process_vram",)):
         measured = number(row, "gpu_total_bytes")
         if measured:
-            wanted = need(shape, setup, BACKENDS.get(row["backend"], "cuda"), offset=ZERO)
-            found.append((row, wanted, measured))
-    return found
+            demand = need(shape, setup, BACKENDS.get(row["backend"], "cuda"), offset=ZERO)
+            results.append((row, demand, measured))
+    return results
 
 
 def processes(folder: Path, shapes: Shapes, *, learned: bool) -> list[Compared]:
     """Process totals: with the driver's usual part, or with what the other rows of the same card
     say that this card adds."""
-    known = process_needs(folder, shapes)
+    needs = process_needs(folder, shapes)
     usual = CONTEXT_BYTES["cuda"].value
     result = []
-    for at, (row, wanted, measured) in enumerate(known):
+    for at, (row, demand, measured) in enumerate(needs):
         offset = usual
         if learned:
             others = [
-                other_measured - other.gpu.value
-                for place, (other_row, other, other_measured) in enumerate(known)
+                Load(other.gpu.value, other_measured)
+                for place, (other_row, other, other_measured) in enumerate(needs)
                 if place != at and other_row["device"] == row["device"]
             ]
-            if not others:
+            own = learned_offset(others)
+            if own is None:
                 continue
-            offset = statistics.median(others)
+            offset = own.value
         result.append(
             Compared(
-                f"{row['model']} {row['num_ctx']}", wanted.gpu.value + offset, measured, 0.0,
+                f"{row['model']} {row['num_ctx']}", demand.gpu.value + offset, measured, 0.0,
                 row["device"],
             )
         )  # fmt: skip
     return result
 
 
-def listed(folder: Path, shapes: Shapes) -> list[Compared]:
+def ps_sizes(folder: Path, shapes: Shapes) -> list[Compared]:
     """What `ollama ps` printed as SIZE, within its printed digits."""
-    found = []
+    results = []
     for row, shape, setup in ground_truth(folder, shapes, ("ollama_ps",)):
         measured = number(row, "total_bytes")
         if measured:
-            wanted = need(shape, setup, "metal", offset=ZERO)
+            demand = need(shape, setup, "metal", offset=ZERO)
             step = STEP_BYTES.get(row["precision"], 0.0)
-            found.append(Compared(row["model"], wanted.gpu.value, measured, step))
-    return found
-
-
-@dataclass(frozen=True)
-class Verdicts:
-    """How often the verdict agreed with what happened."""
-
-    right: int = 0
-    false_fits: int = 0
-    refused: int = 0
-    """Ran, although the verdict said that it does not fit."""
-    undecided: int = 0
-    cases: tuple[str, ...] = ()
-
-    @property
-    def rows(self) -> int:
-        return self.right + self.wrong + self.undecided
-
-    @property
-    def wrong(self) -> int:
-        return self.false_fits + self.refused
-
-
-def outcomes(folder: Path) -> list[Row]:
-    """Loads with a known end; an estimate and a user's opinion are none."""
-    return [
-        row
-        for row in rows(folder, "fit_outcomes.csv")
-        if not row["outcome"].startswith(("user", "partial 10"))
-    ]
-
-
-def verdicts_of_rule(folder: Path) -> Verdicts:
-    """The rule alone: the need as the row gives it, under the row's limit."""
-    result = Verdicts()
-    for row in outcomes(folder):
-        required, limit = number(row, "required_bytes"), number(row, "limit_bytes")
-        if required is None or limit is None:
-            continue
-        setup = Setup(context=256, devices=int(number(row, "n_devices") or 1))
-        wanted = Need.of([Part("measured", "gpu", exact(required))], setup)
-        result = _count(result, row, judge(wanted, as_set(limit / MIB)).verdict)
-    return result
-
-
-def verdicts_of_advisor(folder: Path, shapes: Shapes) -> Verdicts:
-    """From the name of the model to the verdict, as a user gets it; rows that leave the context
-    or the model open are undecided."""
-    result = Verdicts()
-    for row in outcomes(folder):
-        limit = number(row, "limit_bytes")
-        shape = shapes.find(row["model"].replace(" ", "-").lower(), quantization=row["quant"])
-        context = number(row, "num_ctx")
-        if shape is None or limit is None or context is None:
-            result = _count(result, row, Verdict.UNKNOWN)
-            continue
-        verdict = judge(_need_of_outcome(row, shape, int(context)), as_set(limit / MIB)).verdict
-        result = _count(result, row, verdict)
-    return result
-
-
-def _need_of_outcome(row: Row, shape: ModelShape, context: int) -> Need:
-    """Rows from before 2025 ran without flash attention; those with a measured need had it on."""
-    old = row["required_basis"].startswith(("formula, flash", "buffers"))
-    metal = row["machine"].startswith(("M1", "M2", "M3", "M4", "M5", "Mac"))
-    setup = Setup(
-        context=context,
-        flash_attention=not old,
-        batch=512,
-        devices=int(number(row, "n_devices") or 1),
-        current=False,
-        logits="batch" if old else "slots",
-        runner=Runner.LLAMA_SERVER if old else Runner.OLLAMA_ENGINE,
-    )
-    return need(shape, setup, "metal" if metal else "cuda")
-
-
-def _count(counts: Verdicts, row: Row, verdict: Verdict) -> Verdicts:
-    ran = row["outcome"] == "gpu"
-    case = (*counts.cases, f"{row['machine']} {row['model']} {row['quant']} {row['num_ctx']}: "
-            f"{verdict.value}, was {row['outcome']}")  # fmt: skip
-    if verdict in (Verdict.MAYBE, Verdict.UNKNOWN):
-        return replace(counts, undecided=counts.undecided + 1, cases=case)
-    says = verdict in (Verdict.FITS, Verdict.TIGHT)
-    if says is ran:
-        return replace(counts, right=counts.right + 1)
-    if says:
-        return replace(counts, false_fits=counts.false_fits + 1, cases=case)
-    return replace(counts, refused=counts.refused + 1, cases=case)
+            results.append(Compared(row["model"], demand.gpu.value, measured, step))
+    return results

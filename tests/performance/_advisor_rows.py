@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,11 +31,8 @@ UNKNOWN_EXPERTS_USED = 8
 UNKNOWN_GROUP = 4
 """Query heads for each key head, where the shape of a model is unknown."""
 
-SWEEP_NAMES = {
-    "gptoss20-q8": "gpt-oss:20b",
-    "gptoss120-q8": "gpt-oss:120b",
-    "llama31-8b": "llama3.1:8b",
-}
+SUFFIX = re.compile(r"-(q8|q8_0|q4|q4_k_m|f16|bf16|ollama|ggml)$")
+"""What names of rows add to the name of a model."""
 
 
 def rows(folder: Path, name: str) -> list[dict[str, str]]:
@@ -61,6 +59,7 @@ class Shapes:
     def __init__(self, folder: Path) -> None:
         self._fixtures: dict[str, ModelShape] = {}
         self._memo: dict[tuple[str, ...], ModelShape | None] = {}
+        self._letters = {_letters(name): entry for name, entry in models.names().items()}
         path = folder / "model_info_fixtures.json"
         if path.is_file():
             for model in json.loads(path.read_text()).get("models", []):
@@ -79,14 +78,23 @@ class Shapes:
 
     def _find(self, names: tuple[str, ...], quantization: str) -> ModelShape | None:
         for name in filter(None, names):
-            plain = models.plain_name(SWEEP_NAMES.get(name, name))
-            entry = models.names().get(plain)
+            plain = models.plain_name(name)
+            entry = models.names().get(plain) or self._loosely(plain)
             if entry is not None and quantization:
                 return _in_quantization(entry[0], quantization)
-            found = models.find(plain) or self._fixtures.get(plain)
-            if found is not None:
-                return found
+            shape = self._fixtures.get(plain) if entry is None else entry[0].shape(entry[1])
+            if shape is not None:
+                return shape
         return None
+
+    def _loosely(self, name: str) -> tuple[models.Entry, str] | None:
+        """`llama31-8b` and `gptoss20-q8` for `llama3.1:8b` and `gpt-oss:20b`."""
+        letters = _letters(SUFFIX.sub("", name))
+        return self._letters.get(letters) or self._letters.get(f"{letters}b")
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _in_quantization(entry: models.Entry, quantization: str) -> ModelShape:

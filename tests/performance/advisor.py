@@ -19,9 +19,10 @@ from pathlib import Path
 
 import _advisor_fit as fitting
 import _advisor_memory as memory
+import _advisor_verdicts as verdicts
 import numpy as np
 from _advisor_header import header_of_a_large_file
-from _advisor_rows import Shapes, Speed, speeds
+from _advisor_rows import Shapes, Speed, rows, speeds
 from _table import Table, note
 
 from fleet.advisor import machines, models
@@ -61,13 +62,14 @@ def main() -> int:
         shapes = Shapes(folder)
         memory_goals(goals, folder, shapes)
         speed_goals(goals, folder, shapes)
+        left_out(goals, folder, shapes)
         answer_goals(goals)
         print(goals.show())
         print(by_class(folder, shapes, brief=arguments.brief).show())
-    missed = [row[0] for row in goals.rows if row[3] == "no"]
-    for what in missed:
+    misses = [row[0] for row in goals.rows if row[3] == "no"]
+    for what in misses:
         print(f"missed: {what}")
-    return 1 if missed else 0
+    return 1 if misses else 0
 
 
 def memory_goals(table: Table, folder: Path, shapes: Shapes) -> None:
@@ -83,28 +85,43 @@ def memory_goals(table: Table, folder: Path, shapes: Shapes) -> None:
     add(table, "process total, machine unknown: median", plain, 5.6, median)
     learned = [100 * c.error for c in memory.processes(folder, shapes, learned=True)]
     add(table, "process total, one learned offset: median", learned, 1.4, median)
-    listed = [100 * c.error for c in memory.listed(folder, shapes)]
-    beside(table, "`ollama ps` SIZE, flags and version unknown: median", listed)
+    sizes = [100 * c.error for c in memory.ps_sizes(folder, shapes)]
+    beside(table, "`ollama ps` SIZE, flags and version unknown: median", sizes)
     verdict_goals(table, folder, shapes)
 
 
 def verdict_goals(table: Table, folder: Path, shapes: Shapes) -> None:
-    for label, found in (
-        ("fit, from the model's name", memory.verdicts_of_advisor(folder, shapes)),
-        ("fit, from the row's own need", memory.verdicts_of_rule(folder)),
+    for label, count in (
+        ("fit, from the model's name", verdicts.verdicts_of_advisor(folder, shapes)),
+        ("fit, from the row's own need", verdicts.verdicts_of_rule(folder)),
     ):
-        if not found.rows:
+        if not count.rows:
             table.rows.append((label, "", "no rows", ""))
             continue
-        table.at_most(f"{label}: false `fits`", 0, found.false_fits, f"of {found.rows}")
-        table.at_most(f"{label}: wrong", 1.0, 100 * found.wrong / found.rows, "%")
-        table.at_most(f"{label}: undecided", 10.0, 100 * found.undecided / found.rows, "%")
+        table.at_most(f"{label}: false `fits`", 0, count.false_fits, f"of {count.rows}")
+        table.at_most(f"{label}: wrong", 1.0, 100 * count.wrong / count.rows, "%")
+        table.at_most(f"{label}: undecided", 10.0, 100 * count.undecided / count.rows, "%")
+
+
+def left_out(table: Table, folder: Path, shapes: Shapes) -> None:
+    """How many rows no goal looks at, since their model, backend or context is not known."""
+    sweep = len(rows(folder, "memory_engine_sweep.csv"))
+    placed = len(memory.sweep_caches(folder, shapes))
+    table.beside("sweep: rows of an unknown model", sweep - placed, f"of {sweep}")
+    kinds = ("load_log", "load_log_2023", "breakdown", "engine_log", "process_vram", "ollama_ps")
+    loads = [row for row in rows(folder, "memory_ground_truth.csv") if row["kind"] in kinds]
+    usable = len(list(memory.ground_truth(folder, shapes, kinds)))
+    what = "loads: rows of an unknown model or context"
+    table.beside(what, len(loads) - usable, f"of {len(loads)}")
+    rates = [row for row in rows(folder, "speed_ground_truth.csv") if row["fits"] != "0"]
+    used = sum(len(list(speeds(folder, metric, shapes))) for metric in ("decode", "prefill"))
+    table.beside("speed: rows that say too little", len(rates) - used, f"of {len(rates)}")
 
 
 def speed_goals(table: Table, folder: Path, shapes: Shapes) -> None:
-    rows = list(speeds(folder, "decode", shapes))
+    decodes = list(speeds(folder, "decode", shapes))
     for kind in SpeedClass:
-        own = [speed for speed in rows if speed.muscle.speed_class is kind]
+        own = [speed for speed in decodes if speed.muscle.speed_class is kind]
         if not own:
             continue
         errors = [100 * abs(error_of(speed)) for speed in own]
@@ -113,7 +130,7 @@ def speed_goals(table: Table, folder: Path, shapes: Shapes) -> None:
             beside(table, f"decode, {kind.value}, {len(own)} rows only: median", errors)
             continue
         add(table, f"decode, {kind.value}: median", errors, goal, median)
-    coverage(table, "decode: within the 90 % interval", rows)
+    coverage(table, "decode: within the 90 % interval", decodes)
     prompts = list(speeds(folder, "prefill", shapes))
     errors = [100 * abs(error_of(speed)) for speed in prompts]
     add(table, "prefill: median", errors, PREFILL_GOAL, median)
@@ -121,11 +138,11 @@ def speed_goals(table: Table, folder: Path, shapes: Shapes) -> None:
     table.beside("prefill: within the 90 % interval", share, "%")
 
 
-def coverage(table: Table, what: str, rows: Sequence[Speed]) -> None:
-    if not rows:
+def coverage(table: Table, what: str, measured: Sequence[Speed]) -> None:
+    if not measured:
         table.rows.append((what, "", "no rows", ""))
         return
-    share = 100 * statistics.fmean(within(speed) for speed in rows)
+    share = 100 * statistics.fmean(within(speed) for speed in measured)
     low, high = COVERED
     table.holds(what, f"{low:g} to {high:g} %", f"{share:.1f} %", low <= share <= high)
 
@@ -148,8 +165,8 @@ def answer_goals(table: Table) -> None:
 
 def predict(shape: ModelShape, box: Box, context: int) -> object:
     """Need, verdict and rate of one cell, as the grid shows them."""
-    wanted = need(shape, Setup(context=context, devices=box.devices), box.kind.backend)
-    verdict = judge(wanted, box.limits()[0], box.ram_bytes)
+    demand = need(shape, Setup(context=context, devices=box.devices), box.kind.backend)
+    verdict = judge(demand, box.limits()[0], box.ram_bytes)
     return verdict, decode_rate(shape, muscle_of(box), context // 2)
 
 
@@ -172,14 +189,14 @@ def by_class(folder: Path, shapes: Shapes, *, brief: bool) -> Table:
     """Shipped constants, and constants fitted without the row's model or machine."""
     table = Table("Error of speed by class: median / 90th percentile")
     for metric in ("decode", "prefill"):
-        rows = list(speeds(folder, metric, shapes))
+        measured = list(speeds(folder, metric, shapes))
         for kind in SpeedClass:
-            own = [speed for speed in rows if speed.muscle.speed_class is kind]
+            own = [speed for speed in measured if speed.muscle.speed_class is kind]
             if own:
                 class_rows(table, f"{metric}, {kind.value}", own, brief=brief)
-        if rows:
-            errors = [100 * abs(error_of(speed)) for speed in rows]
-            table.rows.append((f"{metric}, all {len(rows)} rows", "", spread(errors), ""))
+        if measured:
+            errors = [100 * abs(error_of(speed)) for speed in measured]
+            table.rows.append((f"{metric}, all {len(measured)} rows", "", spread(errors), ""))
     return table
 
 
@@ -195,8 +212,8 @@ def class_rows(table: Table, what: str, own: Sequence[Speed], *, brief: bool) ->
         if len({speed.row[column] for speed in own}) < 2:
             continue
         held = fitting.held_out(own, towards, lambda speed, c=column: speed.row[c])
-        missed = [100 * abs(speed.seconds / seconds - 1) for speed, seconds in held]
-        table.rows.append((f"{what}: {label} not seen", "", spread(missed), ""))
+        misses = [100 * abs(speed.seconds / seconds - 1) for speed, seconds in held]
+        table.rows.append((f"{what}: {label} not seen", "", spread(misses), ""))
 
 
 def error_of(speed: Speed) -> float:

@@ -24,43 +24,43 @@ SMALL = Observation(
 GOOD = replace(LARGE, decode=68.0, prefill=900.0, gpu_percent=97.0)
 
 
-def keys(found: Diagnosis) -> list[str]:
-    return [cause.key for cause in found.causes]
+def keys(outcome: Diagnosis) -> list[str]:
+    return [cause.key for cause in outcome.causes]
 
 
 def test_the_owners_large_model_did_fit() -> None:
-    found = diagnose(LARGE)
-    assert found.ratio == pytest.approx(0.063, abs=0.005)
-    assert found.bytes_per_s == pytest.approx(22e9, rel=0.05)
-    assert found.signs == (Sign.SLOW_AND_IDLE, Sign.PREFILL_BELOW_DECODE)
-    assert keys(found)[:2] == ["planned-on-cpu", "paged-out"]
-    assert "does-not-fit" not in keys(found)
-    ruled_out = {cause.key: cause for cause in found.ruled_out}
+    outcome = diagnose(LARGE)
+    assert outcome.ratio == pytest.approx(0.063, abs=0.005)
+    assert outcome.bytes_per_s == pytest.approx(22e9, rel=0.05)
+    assert outcome.signs == (Sign.SLOW_AND_IDLE, Sign.PREFILL_BELOW_DECODE)
+    assert keys(outcome)[:2] == ["planned-on-cpu", "paged-out"]
+    assert "does-not-fit" not in keys(outcome)
+    ruled_out = {cause.key: cause for cause in outcome.ruled_out}
     assert "to spare" in ruled_out["does-not-fit"].evidence_against[0]
-    assert all(cause.command and cause.remedy for cause in found.causes)
-    assert "planned onto the CPU" in found.sentence
+    assert all(cause.command and cause.remedy for cause in outcome.causes)
+    assert "planned onto the CPU" in outcome.sentence
 
 
 def test_the_owners_small_model_is_only_below_par() -> None:
-    found = diagnose(SMALL)
-    assert found.ratio == pytest.approx(0.41, abs=0.02)
-    assert found.signs == ()
-    assert "does-not-fit" not in keys(found)
-    assert {"low-power", "other-gpu-work"} <= set(keys(found))
+    outcome = diagnose(SMALL)
+    assert outcome.ratio == pytest.approx(0.41, abs=0.02)
+    assert outcome.signs == ()
+    assert "does-not-fit" not in keys(outcome)
+    assert {"low-power", "other-gpu-work"} <= set(keys(outcome))
 
 
 def test_what_is_as_expected_has_no_cause() -> None:
-    found = diagnose(GOOD)
-    assert (found.causes, found.ruled_out, found.signs) == ((), (), ())
-    assert "as expected" in found.sentence
-    assert found.share_of_ceiling is not None
-    assert 0.3 < found.share_of_ceiling < 1
+    outcome = diagnose(GOOD)
+    assert (outcome.causes, outcome.ruled_out, outcome.signs) == ((), (), ())
+    assert "as expected" in outcome.sentence
+    assert outcome.share_of_ceiling is not None
+    assert 0.3 < outcome.share_of_ceiling < 1
 
 
 def test_with_nothing_known_little_is_said() -> None:
-    found = diagnose(Observation(shape=LARGE.shape, box=MAC))
-    assert (found.ratio, found.share_of_ceiling) == (None, None)
-    assert "too little" in found.sentence
+    outcome = diagnose(Observation(shape=LARGE.shape, box=MAC))
+    assert (outcome.ratio, outcome.share_of_ceiling) == (None, None)
+    assert "too little" in outcome.sentence
 
 
 def test_too_large_a_model_does_not_fit() -> None:
@@ -69,9 +69,9 @@ def test_too_large_a_model_does_not_fit() -> None:
         output_tokens=100, decode=3.1, gpu_percent=20, context=8192, engine_version="0.32.1",
         size_bytes=46e9, gpu_bytes=22e9,
     )  # fmt: skip
-    found = diagnose(card)
-    assert keys(found)[0] == "does-not-fit"
-    assert Sign.PARTLY_ON_CPU in found.signs
+    outcome = diagnose(card)
+    assert keys(outcome)[0] == "does-not-fit"
+    assert Sign.PARTLY_ON_CPU in outcome.signs
 
 
 @pytest.mark.parametrize(
@@ -104,9 +104,9 @@ def test_mild_slowness_has_mild_causes(change: dict[str, object], first: str) ->
 
 
 def test_faster_than_the_memory_is_no_result() -> None:
-    found = diagnose(replace(GOOD, decode=400.0))
-    assert keys(found)[0] == "not-this-model"
-    assert "what the memory can deliver" in found.sentence
+    outcome = diagnose(replace(GOOD, decode=400.0))
+    assert keys(outcome)[0] == "not-this-model"
+    assert "what the memory can deliver" in outcome.sentence
 
 
 def test_signs_one_by_one() -> None:

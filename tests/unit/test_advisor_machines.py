@@ -47,8 +47,8 @@ def test_a_mac_has_a_limit_for_each_generation_of_its_system() -> None:
     assert machines.read("RTX 4090").limits()[0].bytes.value < 24 * 1024 * MIB
     shared = machines.read("Strix Halo 128 GB").limits()[0].bytes
     assert shared.certainty is Certainty.MODELLED
-    known = replace(machines.read("M3 Ultra 96 GB"), limit_mib=81920).limits()
-    assert [limit.bytes.value / MIB for limit in known] == [81920]
+    own_limits = replace(machines.read("M3 Ultra 96 GB"), limit_mib=81920).limits()
+    assert [limit.bytes.value / MIB for limit in own_limits] == [81920]
 
 
 def test_where_cores_are_not_named_the_smaller_are_taken_and_told() -> None:
@@ -73,7 +73,7 @@ def test_machines_that_were_never_sold(words: str, what: str) -> None:
         machines.read(words)
 
 
-def test_an_unknown_machine_has_the_nearest_name() -> None:
+def test_an_unmachine_of_store_has_the_nearest_name() -> None:
     with pytest.raises(UnknownName, match="RTX 4090"):
         machines.read("RTX 4091")
     with pytest.raises(UnknownName, match="--limit-mib"):
@@ -110,23 +110,23 @@ def test_every_kind_is_whole_and_agrees_with_the_facts_of_machines() -> None:
         assert kind.source
         assert 10 < kind.bandwidth_gb_s < 20_000
         assert 1 < kind.tflops < 10_000
-        told, _ = look_up(f"Apple {kind.name}" if kind.is_apple else kind.name, kind.gpu_cores)
-        if told is not None:
-            assert kind.bandwidth_gb_s == pytest.approx(told.gb_s, rel=0.03), kind.label
+        entry, _ = look_up(f"Apple {kind.name}" if kind.is_apple else kind.name, kind.gpu_cores)
+        if entry is not None:
+            assert kind.bandwidth_gb_s == pytest.approx(entry.gb_s, rel=0.03), kind.label
 
 
 WISH = Wish(shape=models.look_up("gpt-oss:120b"), setup=Setup(context=32768), decode=40)
 
 
 def test_which_machines_run_gpt_oss_120b_at_40_tokens_per_second() -> None:
-    found = advise(WISH, machines.CATALOGUE)
-    names = {one.box.name: one.answer for one in found}
+    candidates = advise(WISH, machines.CATALOGUE)
+    names = {candidate.box.name: candidate.answer for candidate in candidates}
     assert names["M3 Ultra 60-core 96 GB"] is Answer.YES
     assert names["M4 Max 40-core 128 GB"] in (Answer.YES, Answer.LIKELY)
     assert names["RTX PRO 6000 96 GB"] is Answer.YES
     assert "M4 Pro 20-core 64 GB" not in names
     assert "RTX 4090 24 GB" not in names
-    order = [one.answer for one in found]
+    order = [candidate.answer for candidate in candidates]
     assert order == sorted(order, key=list(Answer).index)
 
 
@@ -142,13 +142,19 @@ def test_prices_and_break_even() -> None:
 def test_upgrade_ratios_are_against_what_was_measured() -> None:
     box = machines.read("M4 Max 128 GB")
     measured = Upgrade(box=box, rate=50.0)
-    found = {one.box.name: one for one in advise(WISH, machines.CATALOGUE, upgrade=measured)}
-    same = found["M4 Max 40-core 128 GB"]
+    candidates = {
+        candidate.box.name: candidate
+        for candidate in advise(WISH, machines.CATALOGUE, upgrade=measured)
+    }
+    same = candidates["M4 Max 40-core 128 GB"]
     assert same.rate is not None
     assert same.upgrade == pytest.approx(same.rate.value / 50)
     anchors = tuple(Anchor(measured=30, expected=60, mixture=mixture) for mixture in (True, False))
     slow = Upgrade(box=box, rate=None, anchors=anchors)
-    halved = {one.box.name: one for one in advise(WISH, machines.CATALOGUE, upgrade=slow)}
+    halved = {
+        candidate.box.name: candidate
+        for candidate in advise(WISH, machines.CATALOGUE, upgrade=slow)
+    }
     assert halved["M4 Max 40-core 128 GB"].upgrade == pytest.approx(2)
 
 
@@ -159,7 +165,7 @@ def test_a_tight_fit_is_never_a_plain_yes_of_a_slow_machine() -> None:
 
 
 def test_of_each_kind_the_smallest_is_shown() -> None:
-    found = distinct(advise(WISH, machines.CATALOGUE))
-    labels = [(one.box.kind.label, one.answer) for one in found]
+    candidates = distinct(advise(WISH, machines.CATALOGUE))
+    labels = [(candidate.box.kind.label, candidate.answer) for candidate in candidates]
     assert len(labels) == len(set(labels))
     assert sum(1 for _ in boxes(machines.CATALOGUE)) > len(machines.CATALOGUE)

@@ -33,38 +33,38 @@ GPT_OSS_120B = models.look_up("gpt-oss:120b")
 
 
 def rate(model: str, machine: str, depth: int = 0) -> float:
-    found = decode_rate(models.look_up(model), muscle_of(machines.read(machine)), depth)
-    assert found is not None
-    return found.expected.value
+    forecast = decode_rate(models.look_up(model), muscle_of(machines.read(machine)), depth)
+    assert forecast is not None
+    return forecast.expected.value
 
 
 def test_gpt_oss_on_the_96_gb_mac() -> None:
-    found = decode_rate(GPT_OSS_120B, muscle_of(M3_ULTRA))
-    assert found is not None
-    assert found.expected.value == pytest.approx(69, rel=0.05)
-    assert found.expected.low < 69 < found.expected.high
-    assert found.expected.certainty is Certainty.MODELLED
+    forecast = decode_rate(GPT_OSS_120B, muscle_of(M3_ULTRA))
+    assert forecast is not None
+    assert forecast.expected.value == pytest.approx(69, rel=0.05)
+    assert forecast.expected.low < 69 < forecast.expected.high
+    assert forecast.expected.certainty is Certainty.MODELLED
     assert rate("gpt-oss:20b", "M3 Ultra 96 GB") == pytest.approx(98, rel=0.08)
     assert rate("gpt-oss:20b", "M3 Ultra 80-core 96 GB") == pytest.approx(115, rel=0.1)
 
 
 def test_a_mixture_reads_its_active_bytes_only() -> None:
     """At 256 GB/s formulas that read all bytes say 15.8 tokens/s; 50.2 were measured."""
-    found = decode_rate(
+    forecast = decode_rate(
         models.look_up("gpt-oss:120b-ggml"), muscle_of(machines.read("Strix Halo Vulkan 128 GB"))
     )
-    assert found is not None
-    assert found.expected.value == pytest.approx(50.2, rel=0.15)
-    assert found.expected.low <= 50.2 <= found.expected.high
+    assert forecast is not None
+    assert forecast.expected.value == pytest.approx(50.2, rel=0.15)
+    assert forecast.expected.low <= 50.2 <= forecast.expected.high
 
 
 def test_no_rate_is_above_what_the_memory_allows() -> None:
     for entry in models.CATALOGUE:
         for name in ("M1 8 GB", "RTX 4090", "GB10", "Strix Halo 128 GB", "H200"):
-            found = decode_rate(entry.shape(), muscle_of(machines.read(name)))
-            assert found is not None
-            assert found.expected.value <= found.ceiling, (entry.name, name)
-            assert found.expected.high <= found.ceiling
+            forecast = decode_rate(entry.shape(), muscle_of(machines.read(name)))
+            assert forecast is not None
+            assert forecast.expected.value <= forecast.ceiling, (entry.name, name)
+            assert forecast.expected.high <= forecast.ceiling
 
 
 @given(
@@ -128,8 +128,8 @@ def test_cards_read_prompts_side_by_side() -> None:
     assert pipelined(5, 4) == 2
     work = PrefillWork(tokens=2048, batch=512, parameters=8e9, attention_flops=0.0,
                        touched_bytes=5e9, cache_bytes=0.0, layers=32)  # fmt: skip
-    one = Muscle(speed_class=SpeedClass.CUDA, bandwidth=9e11, flops=1.4e14)
-    assert prefill_seconds(work, replace(one, devices=4)) < prefill_seconds(work, one)
+    single = Muscle(speed_class=SpeedClass.CUDA, bandwidth=9e11, flops=1.4e14)
+    assert prefill_seconds(work, replace(single, devices=4)) < prefill_seconds(work, single)
 
 
 def test_a_batch_touches_more_experts_than_a_token() -> None:
@@ -143,8 +143,8 @@ def test_partly_on_the_cpu() -> None:
     work = decode_work(models.look_up("ministral-3:14b"), 128)
     assert work is not None
     muscle = muscle_of(machines.read("RTX 5070 Ti"))
-    found = partly_on_cpu(work, muscle, 0.76)
-    assert found.low <= 22 <= found.high
+    forecast = partly_on_cpu(work, muscle, 0.76)
+    assert forecast.low <= 22 <= forecast.high
     whole = partly_on_cpu(work, muscle, 1.0).value
     assert whole == pytest.approx(1 / decode_seconds(work, muscle))
     mixture = decode_work(GPT_OSS_120B, 128)
@@ -174,8 +174,8 @@ def test_the_order_of_trust() -> None:
 def test_one_anchor_calibrates_nothing() -> None:
     """An anchor of the other class makes it worse than none."""
     for mixture in (True, False):
-        found = believe(MODELLED, Evidence(anchors=[DENSE]), mixture=mixture)
-        assert found.origin is Origin.MODELLED
+        forecast = believe(MODELLED, Evidence(anchors=[DENSE]), mixture=mixture)
+        assert forecast.origin is Origin.MODELLED
 
 
 def test_impossible_measurements_are_no_evidence() -> None:

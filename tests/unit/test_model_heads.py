@@ -126,7 +126,9 @@ def test_a_reader_of_pictures_is_no_model(tmp_path: Path) -> None:
 
 
 @contextmanager
-def served(content: bytes, *, ranges: bool = True, status: int = 206) -> Iterator[tuple[str, list]]:
+def server_of(
+    content: bytes, *, ranges: bool = True, status: int = 206
+) -> Iterator[tuple[str, list]]:
     """(address, the lengths that were sent) of a server on this machine."""
     sent: list[int] = []
 
@@ -161,7 +163,7 @@ def served(content: bytes, *, ranges: bool = True, status: int = 206) -> Iterato
 
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_head_by_http(ranges: bool) -> None:
-    with served(HEAD + bytes(3 * 2**20), ranges=ranges) as (address, sent):
+    with server_of(HEAD + bytes(3 * 2**20), ranges=ranges) as (address, sent):
         shape, transferred = from_url(address)
     assert shape.blocks == 2
     assert transferred == 2**20
@@ -173,14 +175,17 @@ def test_no_more_than_32_mib_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> N
     tokens = ["long token"] * 100_000
     content = gguf_bytes({**METADATA, "tokenizer.ggml.tokens": tokens}, TENSORS)
     assert len(content) > 2**20
-    with served(content) as (address, sent), pytest.raises(UserError, match="longer than 1 MiB"):
+    with server_of(content) as (address, sent), pytest.raises(UserError, match="longer than 1 MiB"):
         from_url(address)
     assert sum(sent) == 2**20
 
 
 @pytest.mark.parametrize("status", [401, 404, 500])
 def test_an_address_that_gives_nothing(status: int) -> None:
-    with served(HEAD, status=status) as (address, _), pytest.raises(UserError, match=str(status)):
+    with (
+        server_of(HEAD, status=status) as (address, _),
+        pytest.raises(UserError, match=str(status)),
+    ):
         from_url(address)
 
 
