@@ -171,6 +171,8 @@ class Machine:
     engine: EngineFacts | None
     """None: no engine answers there; `engine_error` says why."""
     engine_error: str = ""
+    wrong_address: bool = False
+    """No engine was asked, since the address set for it there is another machine's, or none."""
     models: tuple[ModelFacts, ...] = ()
     free_disk_bytes: int | None = None
     settable: Mapping[str, str] = field(default_factory=dict)
