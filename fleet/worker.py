@@ -341,7 +341,7 @@ def main() -> None:
         spec = connection.recv()
     except EOFError:
         return  # who asked for it has gone already
-    serve(connection, NodeWorker(spec))
+    serve(connection, partial(NodeWorker, spec), wiring.state_folder() / "faults.log")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fleet.engines.ollama.models import active_bytes, described, read_for_each_token, residents
+from fleet.engines.ollama.models import active_bytes, described, loaded, read_for_each_token
 from fleet.model.job import Think
 from fleet.model.machine import ModelFacts
 
@@ -91,14 +91,14 @@ def test_what_is_in_memory_and_when_it_goes() -> None:
         "f",
     ]
     moment_ns = 1_795_654_923 * 10**9
-    assert [(model.name, model.expires_unix_ns) for model in residents(told)] == [
+    assert [(each.name, each.resident.expires_unix_ns) for each in loaded(told)] == [
         ("a:latest", moment_ns + 123_456_789),
         ("b:1", moment_ns + 500_000_000),
         ("c:1", None),
         ("d:1", None),
         ("e:1", None),
     ]
-    assert residents(None) == []
+    assert loaded(None) == []
 
 
 @pytest.mark.parametrize(
