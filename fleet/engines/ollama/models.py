@@ -181,7 +181,8 @@ def unmeasurable(entry: Entry) -> str:
         return "runs in the cloud, not on this machine"
     capabilities = [word for word in _list(entry.get("capabilities")) if isinstance(word, str)]
     if capabilities and "completion" not in capabilities:
-        return f"writes no text, it is for {text(', '.join(capabilities))}"
+        purpose = text(", ".join(capabilities), 60) or "something else"
+        return f"writes no text, it is for {purpose}"
     return ""
 
 
