@@ -271,7 +271,7 @@ def test_no_variable_of_the_environment_has_a_say(
         assert engine.pull("m", print, NEVER).name == "m:latest"
         assert engine.ask(ASK, NEVER).error is None
     encrypted = Ollama("https://127.0.0.1:9", clock=SystemClock())
-    with pytest.raises(EngineUnreachable, match="https://127.0.0.1:9"):
+    with pytest.raises(EngineUnreachable, match=r"https://127\.0\.0\.1:9"):
         encrypted.facts()
 
 
