@@ -8,6 +8,7 @@
     |   `-- StoreUnusable                  the results folder cannot be read or written
     |-- FleetUnreachable          exit 3   the head, or every machine, does not answer
     |-- Fault                     exit 1   fleet itself is wrong; what happened is in a file
+    |-- Unstorable                exit 1   a result that the store's files cannot hold
     |-- Interrupted               exit 130 the user stopped it; what was finished is kept
     `-- TrialError                         one trial went wrong; becomes a row, never a number
         |-- RequestFailed                  carries the reason of the reply that failed
@@ -108,6 +109,11 @@ class FleetUnreachable(FleetError):
 
 class Fault(FleetError):
     pass
+
+
+class Unstorable(FleetError):
+    reason = "unstorable"
+    """The word of a trial whose result was set aside for this."""
 
 
 class Interrupted(FleetError):

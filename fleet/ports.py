@@ -258,7 +258,10 @@ class PastAttempt:
 
 class Store(Protocol):
     def write(self, result: TrialResult) -> None:
-        """Durable on return; writing the same attempt again changes nothing."""
+        """Durable on return; writing the same attempt again changes nothing.
+
+        Raises Unstorable for a result that it can never hold.
+        """
         ...
 
     def attempts(self, experiment: str) -> Sequence[PastAttempt]:

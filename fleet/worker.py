@@ -41,7 +41,7 @@ from fleet.runner.cooling import cooling
 from fleet.runner.course import not_begun
 from fleet.runner.gates import Gatekeeper, LeftBehind, Visit
 from fleet.settings.hours import held, minute_of_day, turn
-from fleet.spool import Spool
+from fleet.spool import node_spool
 from fleet.units import NS_PER_S
 
 
@@ -53,7 +53,7 @@ class NodeWorker:
         state = wiring.home_folder(spec.state or None)
         self._node = wiring.node(spec, state)
         self._engine: Engine | None = None
-        self._spool = Spool(state / "spool" / self._node.machine_id)
+        self._spool = node_spool(state, self._node.machine_id)
         self._clock = clock or SystemClock()
         self._stop = threading.Event()
         self._sampler = wiring.sampler(self._node, self._clock, self._stop)
@@ -110,7 +110,7 @@ class NodeWorker:
 
     def run(self, attempts: Sequence[Attempt]) -> Iterator[Event]:
         recovered = set()
-        for result in self._spool.waiting():
+        for result in self._spool.waiting(self._news.append):
             recovered.add(result.attempt_id)
             yield Finished(machine_id=self._node.machine_id, result=result)
         for told in self._news:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from fleet.errors import StoreUnusable
+from fleet.errors import StoreUnusable, Unstorable
 from fleet.model.measure import TrialResult
 from fleet.ports import PastAttempt
 from fleet.store import codec, generation, history, pack
@@ -34,8 +34,15 @@ class ParquetStore:
             self._open(views_sql)
 
     def write(self, result: TrialResult) -> None:
-        """Durable on return; writing the same attempt again changes nothing."""
-        self.write_rows(result.attempt_id, rows_of(result))
+        """Durable on return; writing the same attempt again changes nothing.
+
+        Raises Unstorable for a result with a value that no column can hold.
+        """
+        try:
+            rows = rows_of(result)
+        except (ArithmeticError, TypeError, ValueError) as problem:
+            raise Unstorable(f"the result has no form as rows: {problem}") from None
+        self.write_rows(result.attempt_id, rows)
 
     def write_rows(self, attempt_id: str, rows: Rows) -> bool:
         """As `write`, for rows made elsewhere; False where this attempt was there already."""
