@@ -278,7 +278,8 @@ class Worker(Protocol):
     def look(self) -> Machine: ...
 
     def prepare(self, models: Sequence[str]) -> Iterator[Event]:
-        """Pull what is absent; ends with Prepared or Failed."""
+        """Pull what is absent; ends with Prepared or Failed. A ModelRefused before it leaves out
+        one model alone."""
         ...
 
     def run(self, attempts: Sequence[Attempt]) -> Iterator[Event]:

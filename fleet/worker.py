@@ -30,8 +30,17 @@ from fleet.errors import (
     TrialError,
 )
 from fleet.exclusive import MachineLock, awake
-from fleet.model.event import Event, Failed, Finished, Held, Prepared, Said, Started
-from fleet.model.machine import EngineFacts, EngineRestart, Machine, ModelFacts
+from fleet.model.event import (
+    Event,
+    Failed,
+    Finished,
+    Held,
+    ModelRefused,
+    Prepared,
+    Said,
+    Started,
+)
+from fleet.model.machine import EngineFacts, EngineRestart, Machine, ModelFacts, same_model
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt
 from fleet.plan.stopping import cut
@@ -100,12 +109,19 @@ class NodeWorker:
 
     def prepare(self, models: Sequence[str]) -> Iterator[Event]:
         ready: list[ModelFacts] = []
-        try:
-            for model in models:
+        refused: list[ModelRefused] = []
+        for model in models:
+            try:
                 yield from self._pulling(model, ready)
-        except (TrialError, Interrupted) as problem:
-            yield Failed(machine_id=self._node.machine_id, what=problem.what, mend=problem.mend)
+            except (EngineUnreachable, Interrupted) as problem:
+                yield self._failed(problem.what, problem.mend)
+                return
+            except TrialError as problem:
+                refused.append(self._refused(model, problem))
+        if refused and len(models) == 1:  # without its only model the machine has nothing to do
+            yield self._failed(refused[0].what, refused[0].mend)
             return
+        yield from refused
         yield Prepared(machine_id=self._node.machine_id, models=tuple(ready))
 
     def run(self, attempts: Sequence[Attempt]) -> Iterator[Event]:
@@ -243,7 +259,7 @@ class NodeWorker:
         if not visit.own_engine:
             lock.note(f"{self._clock.unix_ns()} {attempt.trial.model}")
         result = run_trial(attempt, self._place(visit))
-        if result.outcome != "cancelled":
+        if result.outcome == "ok" or (result.outcome == "failed" and not _is_held(visit)):
             lock.note("")
         return result
 
@@ -309,6 +325,14 @@ class NodeWorker:
                 yield self._said(text)
             ready.append(pulled.result())
 
+    def _failed(self, what: str, mend: str) -> Failed:
+        return Failed(machine_id=self._node.machine_id, what=what, mend=mend)
+
+    def _refused(self, model: str, problem: TrialError) -> ModelRefused:
+        return ModelRefused(
+            machine_id=self._node.machine_id, model=model, what=problem.what, mend=problem.mend
+        )
+
     def _said(self, text: str) -> Said:
         return Said(machine_id=self._node.machine_id, text=text)
 
@@ -319,6 +343,15 @@ class NodeWorker:
         if self._engine is None:
             self._engine = self._node.make_engine()
         return self._engine
+
+
+def _is_held(visit: Visit) -> bool:
+    """Whether the model of a trial that failed may still be in memory, where it is fleet's own."""
+    try:
+        held = visit.engine.resident()
+    except TrialError:
+        return True
+    return any(same_model(model.name, visit.trial.model) for model in held)
 
 
 def free_bytes(folder: Path) -> int | None:

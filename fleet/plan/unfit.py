@@ -25,6 +25,8 @@ class LeftOut:
     """`wired_limit_mb=65536` where only that combination is meant; empty: all of them."""
     job: str = ""
     point: str = ""
+    unmeasurable: bool = False
+    """No machine, setting or job would help: that model cannot be measured there."""
 
     @property
     def cell(self) -> str:
@@ -118,6 +120,20 @@ def no_engine(machines: Sequence[Machine]) -> FleetError:
     if all(machine.wrong_address for machine in machines):
         return UserError(errors)
     return FleetUnreachable(f"no engine answers: {errors}")
+
+
+def unmeasurable_models(
+    machines: Sequence[Machine], models: Sequence[str]
+) -> dict[tuple[str, str], LeftOut]:
+    """By machine id and model, the models that no engine of the machine can be measured with."""
+    asked = ((machine, model, machine.model(model)) for machine in machines for model in models)
+    return {
+        (machine.machine_id, model): LeftOut(
+            machine=machine.name, model=model, clause=facts.unmeasurable, unmeasurable=True
+        )
+        for machine, model, facts in asked
+        if facts is not None and facts.unmeasurable
+    }
 
 
 def known_sizes(models: Sequence[str], machines: Sequence[Machine]) -> dict[str, int]:

@@ -87,6 +87,18 @@ class ParquetStore:
         """Median seconds of a trial that went well, by `Trial.cell()`."""
         return history.seconds_per_cell(self._rows(experiment))
 
+    def models(self, experiment: str) -> Sequence[str]:
+        """Names of the models of an experiment's attempts, as they were typed."""
+        return sorted({row["model"] for row in self._rows(experiment)})
+
+    def models_by_experiment(self) -> Mapping[str, Sequence[str]]:
+        """The same of every experiment; imported ones left out."""
+        with usable(self.folder):
+            try:
+                return history.models_by_experiment(self._files(self._current()))
+            except FileNotFoundError:  # a packer elsewhere has removed this generation
+                return history.models_by_experiment(self._files(self._current()))
+
     def last_session(self, experiment: str) -> int | None:
         """None where the experiment has no attempt yet."""
         sessions = (row["session"] or 0 for row in self._rows(experiment))
@@ -163,11 +175,14 @@ class ParquetStore:
             except FileNotFoundError:
                 return self._rows_of(self._current(), experiment)
 
-    def _rows_of(self, now: Path, experiment: str) -> list[history.Past]:
+    def _files(self, now: Path) -> list[Path]:
         if not now.is_dir():
             return []
-        files = [*generation.packs(now)]
-        files += [now / "trials" / f"{attempt}.parquet" for attempt in generation.waiting(now)]
+        waiting = (now / "trials" / f"{attempt}.parquet" for attempt in generation.waiting(now))
+        return [*generation.packs(now), *waiting]
+
+    def _rows_of(self, now: Path, experiment: str) -> list[history.Past]:
+        files = self._files(now)
         for path in files:
             if (path.name, experiment) not in self._past:
                 self._past[path.name, experiment] = history.read_past(path, experiment)

@@ -101,3 +101,22 @@ def test_where_every_machine_was_told_to_ask_another_the_words_are_the_users() -
     mixed = no_engine([wrong, silent])
     assert mixed.exit_code == 3
     assert str(mixed) == "no engine answers: b: OLLAMA_HOST names c\nd: no Ollama answers"
+
+
+def test_a_model_that_cannot_be_measured_leaves_out_itself_there() -> None:
+    cloud = replace(model("Big"), unmeasurable="runs in the cloud, not on this machine")
+    machines = [
+        machine("a", models=[cloud, model("tiny")]),
+        machine("b", models=[model("big"), model("tiny")]),
+    ]
+    plan = expand(request(models=["big", "tiny"], repeats=1, canary="on"), machines)
+    (left,) = plan.left_out
+    assert str(left) == "a big: runs in the cloud, not on this machine"
+    assert left.unmeasurable
+    cells = {(trial.machine, trial.model, trial.role) for trial in plan.trials()}
+    assert cells == {
+        *(("a", "tiny", "canary"), ("a", "tiny", "measure")),
+        *(("b", "big", "canary"), ("b", "big", "measure"), ("b", "tiny", "measure")),
+    }
+    alone = expand(request(models=["big"]), machines[:1])
+    assert alone.refusals == ("nothing is left to run: every cell is left out",)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fleet.engines.incoming import SIZE_BYTES, text, whole
 from fleet.engines.ollama.calls import Call, Calls
 from fleet.engines.ollama.connection import Watch, Wire
-from fleet.errors import Interrupted, TransientError
+from fleet.errors import Interrupted, ModelMissing, TransientError
 from fleet.ports import Say, Stop
 from fleet.units import NS_PER_S, show_bytes
 
@@ -30,6 +30,10 @@ class Pull:
         with Watch(wire, stop, self._waited_s, silence_s) as watch:
             try:
                 self._report(self.calls.lines(self._call(), wire))
+            except ModelMissing as problem:
+                raise ModelMissing(
+                    problem.what, "see the names of those here: ollama list"
+                ) from None
             except TransientError as problem:
                 if stop.is_set():
                     raise Interrupted(f"stopped while {self._doing}") from problem
