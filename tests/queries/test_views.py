@@ -46,6 +46,7 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnectio
         "impossible_output": {"output_duration_ns": 1_999_999},
         "impossible_prompt": {"prompt_duration_ns": 99_899},
         "one_token": {"output_tokens": 1, "output_tokens_asked": 1, "output_duration_ns": 1000},
+        "out_of_a_buffer": {"chunk_gaps_us": [30_000] * 134 + [9] * 66},
         "possible_prompt": {"prompt_duration_ns": 99_901},
         "uncached": {"cached_tokens": 0, "nonce": None},
         "unknown_cache": {"nonce": ""},
@@ -271,6 +272,12 @@ def test_a_rate_that_no_machine_has_is_none(
 ) -> None:
     found = one(golden, "requests_flagged", trial)
     assert {name for name in RATES if found[name] is None} == without
+
+
+def test_chunks_out_of_a_buffer_have_no_rate(golden: duckdb.DuckDBPyConnection) -> None:
+    found = one(golden, "requests_flagged", "out_of_a_buffer")
+    assert found["burst_decode_tokens_per_s"] == pytest.approx(1000 / 30)
+    assert found["sustained_decode_tokens_per_s"] is None
 
 
 def test_a_decode_rate_needs_128_tokens(golden: duckdb.DuckDBPyConnection) -> None:

@@ -8,7 +8,14 @@ from math import isfinite
 from typing import Any
 
 from fleet.engines.heard import Failure, Heard
-from fleet.engines.incoming import DURATION_NS, TOKENS, refusal, whole
+from fleet.engines.incoming import (
+    DURATION_NS,
+    LONGEST_MESSAGE,
+    TOKENS,
+    refusal,
+    text,
+    whole,
+)
 from fleet.errors import CounterImpossible, OutOfMemory, RequestRefused, StreamBroken
 from fleet.model.measure import Reply
 from fleet.ports import Stop
@@ -101,10 +108,10 @@ def _take(seen: _Reading, stamp: int, chunk: Chunk) -> None:
 def _failure(error: object) -> Failure:
     """What is wrong with the request is 400; memory is what llama.cpp runs out of."""
     details = error if isinstance(error, Mapping) else {"message": error}
-    text = str(details.get("message", ""))
-    if "memory" in text.lower():
-        return OutOfMemory, text
-    return (RequestRefused if details.get("code") == 400 else StreamBroken), text
+    message = text(str(details.get("message", "")), LONGEST_MESSAGE)
+    if "memory" in message.lower():
+        return OutOfMemory, message
+    return (RequestRefused if details.get("code") == 400 else StreamBroken), message
 
 
 def _counters(timings: Mapping[str, object]) -> tuple[dict[str, int], str]:
