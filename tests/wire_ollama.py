@@ -51,7 +51,7 @@ class WireOllama(ThreadingHTTPServer):
         self.pullable: dict[str, WireModel] = {}
         self.loaded: dict[str, int] = {}
         """Context length of each model in memory."""
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.ps_fails = False
         """Whether what is in memory cannot be asked."""
 
@@ -59,8 +59,8 @@ class WireOllama(ThreadingHTTPServer):
     def host(self) -> str:
         return f"{self.server_address[0]!s}:{self.server_port}"
 
-    def name_of(self, asked: str) -> str | None:
-        name = asked.lower() if ":" in asked else f"{asked.lower()}:latest"
+    def name_of(self, model: str) -> str | None:
+        name = model.lower() if ":" in model else f"{model.lower()}:latest"
         return next((each for each in self.models if each.lower() == name), None)
 
 
@@ -91,11 +91,11 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        self.server.asked.append(self.path)
+        self.server.requests.append(self.path)
         if self.path == "/api/ps" and self.server.ps_fails:
-            self._say({"models": "none of your business"}, 500)
+            self._send_json({"models": "none of your business"}, 500)
             return
-        self._say(
+        self._send_json(
             {"/api/version": self._version, "/api/tags": self._tags, "/api/ps": self._ps}[
                 self.path
             ]()
@@ -103,14 +103,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
-        self.server.asked.append(self.path)
+        self.server.requests.append(self.path)
         name = self.server.name_of(str(body["model"]))
         if self.path == "/api/pull":
             self._pull(str(body["model"]))
         elif name is None:
-            self._say({"error": f"model '{body['model']}' not found"}, 404)
+            self._send_json({"error": f"model '{body['model']}' not found"}, 404)
         elif self.path == "/api/show":
-            self._say(self._shown(name))
+            self._send_json(self._shown(name))
         else:
             self._generate(name, body)
 
@@ -137,10 +137,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _pull(self, name: str) -> None:
         model = self.server.pullable.get(name)
         if model is None:
-            self._say({"error": "pull model manifest: file does not exist"}, 500)
+            self._send_json({"error": "pull model manifest: file does not exist"}, 500)
             return
         self.server.models[f"{name}:latest"] = model
-        self._say({"status": "success"})
+        self._send_json({"status": "success"})
 
     def _generate(self, name: str, body: Fields) -> None:
         options, chat = body.get("options") or {}, self.path == "/api/chat"
@@ -183,7 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.loaded.pop(name, None)
         else:
             self.server.loaded[name] = body["options"]["num_ctx"]
-        self._say({"done": True, "done_reason": "load"})
+        self._send_json({"done": True, "done_reason": "load"})
 
     def _begin(self) -> None:
         self.send_response(200)
@@ -195,7 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
         line = json.dumps(record).encode() + b"\n"
         self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
 
-    def _say(self, content: Fields, status: int = 200) -> None:
+    def _send_json(self, content: Fields, status: int = 200) -> None:
         data = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))

@@ -177,7 +177,7 @@ def _ollama() -> OllamaFound:
     folder = _model_folder()
     free = shutil.disk_usage(folder).free if folder else None
     url, wrong_address = wiring.ollama_address(OllamaEngine(kind="ollama"))
-    seen = OllamaFound(
+    ollama = OllamaFound(
         address=url, wrong_address=bool(wrong_address), folder=folder, free_bytes=free
     )
     try:
@@ -186,8 +186,8 @@ def _ollama() -> OllamaFound:
         engine = Ollama(url, clock=SystemClock())
         version = engine.facts().version
     except (TrialError, UserError) as problem:
-        return replace(seen, problem=problem.what, mend=problem.mend or "ollama serve")
-    return replace(seen, version=version, resident=_resident(engine))
+        return replace(ollama, problem=problem.what, mend=problem.mend or "ollama serve")
+    return replace(ollama, version=version, resident=_resident(engine))
 
 
 def _resident(engine: Engine) -> tuple[str, ...] | None:

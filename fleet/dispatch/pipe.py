@@ -36,7 +36,7 @@ def serve(connection: Connection, make: Callable[[], Worker], faults: Path) -> N
     traceback of a fault of fleet itself is added.
     """
     calls: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
-    worker, problem = _made(make, faults)
+    worker, problem = _make_worker(make, faults)
     threading.Thread(target=_read, args=(connection, worker, calls), daemon=True).start()
     try:
         while (call := calls.get()) is not None:
@@ -51,7 +51,9 @@ def serve(connection: Connection, make: Callable[[], Worker], faults: Path) -> N
             worker.close()
 
 
-def _made(make: Callable[[], Worker], faults: Path) -> tuple[Worker | None, FleetError | None]:
+def _make_worker(
+    make: Callable[[], Worker], faults: Path
+) -> tuple[Worker | None, FleetError | None]:
     try:
         return make(), None
     except Exception as problem:  # noqa: BLE001
@@ -97,11 +99,11 @@ def _as_message(problem: Exception, faults: Path) -> FleetError:
     if isinstance(problem, FleetError):
         return problem
     what = " ".join(f"{type(problem).__name__}: {problem}".split())
-    told = traceback.format_exception(problem)
+    lines = traceback.format_exception(problem)
     try:
         faults.parent.mkdir(parents=True, exist_ok=True)
         with faults.open("a") as file:
-            print(time.strftime("%Y-%m-%dT%H:%M:%S%z"), *told, sep="\n", file=file)
-    except OSError as closed:
-        return Fault(f"fleet itself is at fault: {what}", f"{faults}: {closed.strerror}")
+            print(time.strftime("%Y-%m-%dT%H:%M:%S%z"), *lines, sep="\n", file=file)
+    except OSError as unwritable:
+        return Fault(f"fleet itself is at fault: {what}", f"{faults}: {unwritable.strerror}")
     return Fault(f"fleet itself is at fault: {what}", f"where it happened stands in {faults}")

@@ -85,8 +85,8 @@ def text(value: object, longest: int = LONGEST_WORD) -> str:
     """
     if not isinstance(value, str):
         return ""
-    kept = value[: 4 * longest]
-    line = " ".join("".join(" " if _is_control(c) else c for c in kept).split())
+    start = value[: 4 * longest]
+    line = " ".join("".join(" " if _is_control(c) else c for c in start).split())
     return line if len(line) <= longest else f"{line[: longest - 3]}..."
 
 

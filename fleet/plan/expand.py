@@ -182,8 +182,8 @@ def expand(
     unmeasurable = unmeasurable_models(ready, wanted.models)
 
     def fits(machine: Machine, shape: Shape) -> bool:
-        asked = machine.machine_id, shape.model
-        return asked not in unmeasurable and spill_of(machine, shape) not in skipped
+        key = machine.machine_id, shape.model
+        return key not in unmeasurable and spill_of(machine, shape) not in skipped
 
     plans = [_machine_plan(schedule, m, [s for s in shapes if fits(m, s)]) for m in ready]
     plans = [plan for plan in plans if plan.trials]

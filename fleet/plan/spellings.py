@@ -43,12 +43,12 @@ def _known_name(request: Request, known: Known) -> str:
     if f"-{_folded(experiment.models[0])}-" not in f"-{_folded(experiment.name)}-":
         return experiment.name
     alike = (name for name in known if _folded(name) == _folded(experiment.name))
-    return next((name for name in alike if _are_asked(request, known[name])), experiment.name)
+    return next((name for name in alike if _has_all(request, known[name])), experiment.name)
 
 
-def _are_asked(request: Request, stored: Sequence[str]) -> bool:
-    asked = request.experiment.models
-    return all(any(same_model(model, name) for model in asked) for name in stored)
+def _has_all(request: Request, stored: Sequence[str]) -> bool:
+    models = request.experiment.models
+    return all(any(same_model(model, name) for model in models) for name in stored)
 
 
 def _folded(name: str) -> str:

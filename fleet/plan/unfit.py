@@ -126,12 +126,12 @@ def unmeasurable_models(
     machines: Sequence[Machine], models: Sequence[str]
 ) -> dict[tuple[str, str], LeftOut]:
     """By machine id and model, the models that no engine of the machine can be measured with."""
-    asked = ((machine, model, machine.model(model)) for machine in machines for model in models)
+    pairs = ((machine, model, machine.model(model)) for machine in machines for model in models)
     return {
         (machine.machine_id, model): LeftOut(
             machine=machine.name, model=model, clause=facts.unmeasurable, unmeasurable=True
         )
-        for machine, model, facts in asked
+        for machine, model, facts in pairs
         if facts is not None and facts.unmeasurable
     }
 

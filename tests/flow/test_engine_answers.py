@@ -35,24 +35,24 @@ MODELS = {
 IMPOSSIBLE = "a duration is from 0 to 2592000000000000 ns"
 
 
-def asked(models: list[str], **changes: Any) -> dict[str, Any]:
+def experiment_of(models: list[str], **changes: Any) -> dict[str, Any]:
     """The load is that of the machine which runs the tests."""
     plain = {"engine": {"kind": "ollama"}, "gates": "record", "repeats": 1, "models": models}
     return experiment({}, **{**plain, **changes})
 
 
-def here(server: WireOllama) -> dict[str, str]:
+def environment(server: WireOllama) -> dict[str, str]:
     return {"OLLAMA_HOST": server.host}
 
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
-    """The experiment of all kinds, submitted; what it said is kept beside it."""
+    """The experiment of all kinds, submitted; its output is kept beside it."""
     fleet = Fleet(tmp_path_factory.mktemp("answers"))
-    fleet.write(asked([name.removesuffix(":latest") for name in MODELS]))
+    fleet.write(experiment_of([name.removesuffix(":latest") for name in MODELS]))
     with wire_ollama(MODELS) as server:
-        done = fleet("submit", "configs/demo.yaml", code=1, env=here(server))
-    (fleet.folder / "said").write_text(done.out + done.err)
+        done = fleet("submit", "configs/demo.yaml", code=1, env=environment(server))
+    (fleet.folder / "output.txt").write_text(done.out + done.err)
     return fleet
 
 
@@ -98,8 +98,8 @@ def test_a_rate_that_no_machine_has_is_printed_nowhere(answers: Fleet) -> None:
         assert "above_ceiling" in row["invalid"]
         rates = [value for name, value in row.items() if name.endswith("_tokens_per_s")]
         assert [rate for rate in rates if rate and rate > 100_000] == []
-    said = (answers.folder / "said").read_text()
-    rates = [line.split("tokens/s")[0].split("  ")[-1] for line in said.splitlines()]
+    output = (answers.folder / "output.txt").read_text()
+    rates = [line.split("tokens/s")[0].split("  ")[-1] for line in output.splitlines()]
     shown = [float(rate.replace(" ", "")) for rate in rates if rate.replace(" ", "").isdecimal()]
     assert [rate for rate in shown if rate > 100_000] == []
 
@@ -108,9 +108,9 @@ def test_a_rate_that_no_machine_has_is_printed_nowhere(answers: Fleet) -> None:
 def test_a_counter_that_cannot_be_fails_its_trial_by_name(
     answers: Fleet, model: str, number: str
 ) -> None:
-    said = (answers.folder / "said").read_text()
+    output = (answers.folder / "output.txt").read_text()
     words = f"failed: impossible_counter eval_duration is {number}, and {IMPOSSIBLE}"
-    assert said.count(words) == 3, "it is tried three times, since the next time may go well"
+    assert output.count(words) == 3, "it is tried three times, since the next time may go well"
     trials = answers.rows(f"select outcome, reason, transient from trials where model = '{model}'")
     assert trials == [{"outcome": "failed", "reason": "impossible_counter", "transient": True}] * 3
     [request] = answers.rows(
@@ -135,12 +135,12 @@ def test_a_model_that_cannot_be_measured_leaves_out_itself(fleet: Fleet) -> None
         "vectors:latest": WireModel(tag={"capabilities": ["embedding"]}),
         "old-vectors:latest": WireModel(shown={"capabilities": ["embedding"]}),
     }
-    fleet.write(asked(["cloud", "plain", "vectors", "old-vectors", "nosuch"]))
+    fleet.write(experiment_of(["cloud", "plain", "vectors", "old-vectors", "nosuch"]))
     with wire_ollama(models) as server:
-        planned = fleet("plan", "configs/demo.yaml", env=here(server)).out
-        done = fleet("submit", "configs/demo.yaml", code=1, env=here(server))
-        again = fleet("submit", "configs/demo.yaml", code=1, env=here(server))
-        alone = fleet("submit", "cloud", code=2, env=here(server))
+        planned = fleet("plan", "configs/demo.yaml", env=environment(server)).out
+        done = fleet("submit", "configs/demo.yaml", code=1, env=environment(server))
+        again = fleet("submit", "configs/demo.yaml", code=1, env=environment(server))
+        alone = fleet("submit", "cloud", code=2, env=environment(server))
     for words in (
         "cloud: runs in the cloud, not on this machine",
         "vectors: writes no text, it is for embedding",
@@ -166,14 +166,14 @@ def test_a_model_is_one_whatever_its_spelling(fleet: Fleet) -> None:
     """On the command line the experiment has its name from the model, in a file of its own."""
     with wire_ollama({"Llama3.1:latest": PLAIN}) as server:
         words = ("--job", "exact", "--repeats", "1", "--gates", "record")
-        first = fleet("submit", "llama3.1", *words, env=here(server))
+        first = fleet("submit", "llama3.1", *words, env=environment(server))
         assert "is left out" not in first.err
         for spelling in ("LLAMA3.1", "llama3.1:latest", "registry.ollama.ai/library/Llama3.1"):
-            again = fleet("submit", spelling, *words, env=here(server))
+            again = fleet("submit", spelling, *words, env=environment(server))
             assert "1 trials are finished already, 0 to go" in again.err
         for number, spelling in enumerate(("llama3.1", "Llama3.1:Latest", "llama3.1")):
-            fleet.write(asked([spelling], repeats=number + 1))
-            done = fleet("submit", "configs/demo.yaml", env=here(server))
+            fleet.write(experiment_of([spelling], repeats=number + 1))
+            done = fleet("submit", "configs/demo.yaml", env=environment(server))
             assert f"{number} trials are finished" in done.err or not number
     trials = fleet.rows(
         "select experiment, model, count(*) as n from trials group by all order by 1"
@@ -187,41 +187,41 @@ def test_a_model_is_one_whatever_its_spelling(fleet: Fleet) -> None:
 def test_a_pulled_model_is_found_under_the_spelling_asked_for(fleet: Fleet) -> None:
     with wire_ollama({"plain:latest": PLAIN}) as server:
         server.pullable["New"] = PLAIN
-        fleet.write(asked(["New"]))
-        assert "pulls New" in fleet("plan", "configs/demo.yaml", env=here(server)).out
-        fleet("submit", "configs/demo.yaml", env=here(server))
+        fleet.write(experiment_of(["New"]))
+        assert "pulls New" in fleet("plan", "configs/demo.yaml", env=environment(server)).out
+        fleet("submit", "configs/demo.yaml", env=environment(server))
     assert [row["model"] for row in fleet.rows("select model from trials")] == ["New"]
 
 
 def test_a_model_that_could_not_be_unloaded_is_still_fleets_own(fleet: Fleet) -> None:
     """What is in memory cannot be asked while the first trial ends."""
-    fleet.write(asked(["plain"], gates={"policy": "wait", "at_most": "1s"}))
+    fleet.write(experiment_of(["plain"], gates={"policy": "wait", "at_most": "1s"}))
     with wire_ollama({"plain:latest": PLAIN}) as server:
         server.ps_fails = True
-        failed = fleet("submit", "configs/demo.yaml", code=1, env=here(server))
+        failed = fleet("submit", "configs/demo.yaml", code=1, env=environment(server))
         assert "failed: " in failed.err
         server.ps_fails = False
         server.loaded["plain:latest"] = 1024
-        fleet("submit", "configs/demo.yaml", env=here(server))
+        fleet("submit", "configs/demo.yaml", env=environment(server))
     outcomes = [row["outcome"] for row in fleet.rows("from trials order by fence")]
     assert outcomes[-1] == "ok"
 
 
 def test_a_poisoned_spool_stops_no_submit(fleet: Fleet) -> None:
     """A result of an earlier version, with a number that no column holds."""
-    fleet.write(asked(["plain"]))
+    fleet.write(experiment_of(["plain"]))
     with wire_ollama({"plain:latest": PLAIN}) as server:
-        told = fleet("machines", "--here", "--json", env=here(server)).json()
-        trial = replace(builders.trial(), machine_id=told["machine_id"])
+        facts = fleet("machines", "--here", "--json", env=environment(server)).json()
+        trial = replace(builders.trial(), machine_id=facts["machine_id"])
         attempt = builders.attempt()
         result = builders.result(replace(attempt, trial=trial), suspended_ns=2**63)
-        spool = node_spool(fleet.store, told["machine_id"])
+        spool = node_spool(fleet.store, facts["machine_id"])
         spool.folder.mkdir(parents=True)
         file = spool.folder / f"{result.attempt_id}.json"
         file.write_bytes(to_json(result))
         (spool.folder / "torn.json").write_bytes(b"{")
-        done = fleet("submit", "configs/demo.yaml", env=here(server))
-        again = fleet("submit", "configs/demo.yaml", env=here(server))
+        done = fleet("submit", "configs/demo.yaml", env=environment(server))
+        again = fleet("submit", "configs/demo.yaml", env=environment(server))
     aside = spool.folder / SET_ASIDE / file.name
     assert f"a result cannot be stored; it is kept in {aside}" in done.err
     assert "a spooled result cannot be read and is put aside as" in done.err
@@ -234,8 +234,8 @@ def test_a_poisoned_spool_stops_no_submit(fleet: Fleet) -> None:
 
 def test_an_ollama_on_an_own_interface_is_measured(fleet: Fleet) -> None:
     with wire_ollama({"plain:latest": PLAIN}, own_interface()) as server:
-        fleet.write(asked(["plain"]))
-        fleet("submit", "configs/demo.yaml", env=here(server))
+        fleet.write(experiment_of(["plain"]))
+        fleet("submit", "configs/demo.yaml", env=environment(server))
     assert [row["outcome"] for row in fleet.rows("select outcome from trials")] == ["ok"]
 
 
@@ -246,8 +246,8 @@ def test_the_environment_has_no_say_in_what_a_local_engine_answers(fleet: Fleet)
         "SSL_CERT_FILE": "/nonexistent.pem",
         "SSLKEYLOGFILE": "/nonexistent/keys",
     }
-    fleet.write(asked(["plain"]))
+    fleet.write(experiment_of(["plain"]))
     with wire_ollama({"plain:latest": PLAIN}) as server:
-        env = {**here(server), **variables}
+        env = {**environment(server), **variables}
         assert "1 trials" in fleet("plan", "configs/demo.yaml", env=env).out
         assert "0.34.4 at http://127.0.0.1" in fleet("doctor", code=None, env=env).out

@@ -32,7 +32,7 @@ from fleet.engines.incoming import (
 )
 from fleet.engines.ollama import Ollama
 from fleet.engines.ollama.connection import Wire
-from fleet.engines.ollama.models import Loaded, described, listed, loaded
+from fleet.engines.ollama.models import LoadedModel, described, listed_models, loaded_models
 from fleet.engines.ollama.stream import Arrivals, read_reply
 from fleet.errors import FleetError
 from fleet.model.machine import ModelFacts
@@ -195,7 +195,7 @@ def facts_are_sound(facts: ModelFacts) -> bool:
     )
 
 
-def loaded_is_sound(each: Loaded) -> bool:
+def loaded_is_sound(each: LoadedModel) -> bool:
     placed = each.placement
     return (
         within(placed.size_bytes, SIZE_BYTES)
@@ -228,11 +228,11 @@ def chunk_is_read(data: bytes) -> bool:
 
 
 def ps_is_read(data: bytes) -> bool:
-    return all(map(loaded_is_sound, loaded(object_of(data).get("models"))))
+    return all(map(loaded_is_sound, loaded_models(object_of(data).get("models"))))
 
 
 def tags_are_read(data: bytes) -> bool:
-    return all(map(facts_are_sound, listed(object_of(data).get("models"))))
+    return all(map(facts_are_sound, listed_models(object_of(data).get("models"))))
 
 
 def show_is_read(data: bytes) -> bool:
@@ -274,10 +274,10 @@ def test_answers_as_they_are_give_what_they_say() -> None:
     reply = reply_of(json.dumps(FINAL).encode(), json.dumps(CHUNK).encode())
     assert reply.error is None
     assert (reply.prompt_tokens, reply.cached_tokens, reply.output_tokens) == (512, 1, 3)
-    (found,) = loaded(PS["models"])
+    (found,) = loaded_models(PS["models"])
     assert (found.placement.size_bytes, found.placement.context_length) == (1_200_000_000, 4096)
     assert found.resident.expires_unix_ns == 10_981_785_600 * 10**9
-    (listed_one,) = listed(TAGS["models"])
+    (listed_one,) = listed_models(TAGS["models"])
     assert (listed_one.name, listed_one.size_bytes) == ("m:latest", 10**9)
     shown = described(listed_one, SHOW)
     assert (shown.parameters, shown.context_length) == (10**9, 131_072)
@@ -299,7 +299,7 @@ def test_what_is_read_from_damaged_answers_can_be_spooled_and_stored() -> None:
     for _ in range(SOME):
         data, chunk = damaged(FINAL, chance), damaged(CHUNK, chance)
         record = builders.record(reply=reply_of(data, chunk))
-        (found, *_) = [*loaded(_models_of(damaged(PS, chance))), None]
+        (found, *_) = [*loaded_models(_models_of(damaged(PS, chance))), None]
         placement = found.placement if found else None
         result = builders.result(builders.attempt(), requests=(record,), placement=placement)
         assert from_json(to_json(result)) == result

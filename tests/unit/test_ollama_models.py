@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from fleet.engines.ollama.models import active_bytes, described, listed, loaded, read_for_each_token
+from fleet.engines.ollama.models import (
+    active_bytes,
+    described,
+    listed_models,
+    loaded_models,
+    read_for_each_token,
+)
 from fleet.model.job import Think
 from fleet.model.machine import ModelFacts
 
@@ -91,14 +97,14 @@ def test_what_is_in_memory_and_when_it_goes() -> None:
         "f",
     ]
     moment_ns = 1_795_654_923 * 10**9
-    assert [(each.name, each.resident.expires_unix_ns) for each in loaded(told)] == [
+    assert [(each.name, each.resident.expires_unix_ns) for each in loaded_models(told)] == [
         ("a:latest", moment_ns + 123_456_789),
         ("b:1", moment_ns + 500_000_000),
         ("c:1", None),
         ("d:1", None),
         ("e:1", None),
     ]
-    assert loaded(None) == []
+    assert loaded_models(None) == []
 
 
 @pytest.mark.parametrize(
@@ -142,7 +148,7 @@ def test_numbers_that_cannot_be_are_unknown() -> None:
 
 
 def test_what_is_in_memory_with_a_size_that_cannot_be_is_of_unknown_size() -> None:
-    (found,) = loaded([{"model": "m", "size": 5, "size_vram": -5, "context_length": 0}])
+    (found,) = loaded_models([{"model": "m", "size": 5, "size_vram": -5, "context_length": 0}])
     placed = found.placement
     assert (placed.size_bytes, placed.gpu_bytes, placed.context_length) == (5, None, None)
 
@@ -154,9 +160,9 @@ def test_the_list_of_models_leaves_out_what_has_no_name() -> None:
         {"size": 5},
         None,
     ]
-    found = [(m.name, m.size_bytes, m.digest, m.architecture) for m in listed(entries)]
+    found = [(m.name, m.size_bytes, m.digest, m.architecture) for m in listed_models(entries)]
     assert found == [("a:latest", 10**9, "d" * 64, None), ("b [31m", 0, "", None)]
-    assert listed({"a": 1}) == []
+    assert listed_models({"a": 1}) == []
 
 
 @pytest.mark.parametrize(
@@ -171,6 +177,6 @@ def test_the_list_of_models_leaves_out_what_has_no_name() -> None:
     ],
 )
 def test_what_cannot_be_measured_says_why(entry: dict[str, object], why: str) -> None:
-    (facts,) = listed([{"name": "m", **entry}])
+    (facts,) = listed_models([{"name": "m", **entry}])
     assert facts.unmeasurable == why
     assert described(BARE, entry).unmeasurable == why

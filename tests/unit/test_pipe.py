@@ -50,7 +50,7 @@ def served(make: Callable[[], Worker], faults: Path) -> Iterator[Connection]:
         theirs.close()
 
 
-def asked(connection: Connection, name: str, *arguments: Any) -> tuple[str, Any]:
+def call(connection: Connection, name: str, *arguments: Any) -> tuple[str, Any]:
     connection.send((name, arguments))
     kind, value = connection.recv()
     return kind, value
@@ -59,12 +59,12 @@ def asked(connection: Connection, name: str, *arguments: Any) -> tuple[str, Any]
 def test_a_worker_that_cannot_be_made_answers_each_call_with_the_reason(tmp_path: Path) -> None:
     make = partial(FakeWorker, Spec("x", "id", breaks="begin"))
     with served(make, tmp_path / "faults.log") as connection:
-        for call, *arguments in (("look",), ("prepare", []), ("run", [])):
-            kind, problem = asked(connection, call, *arguments)
+        for name, *arguments in (("look",), ("prepare", []), ("run", [])):
+            kind, problem = call(connection, name, *arguments)
             assert (kind, type(problem)) == ("raised", UserError)
             assert problem.what == "no scripted machine is called 'x'"
         connection.send(("stop", ()))
-        assert asked(connection, "look")[0] == "raised"
+        assert call(connection, "look")[0] == "raised"
     assert not (tmp_path / "faults.log").exists()
 
 
@@ -80,7 +80,7 @@ def test_a_fault_of_fleet_is_one_line_and_its_traceback_in_a_file(
 ) -> None:
     file = tmp_path / "state" / "faults.log"
     with served(make, file) as connection:
-        kind, problem = asked(connection, "look")
+        kind, problem = call(connection, "look")
     assert (kind, type(problem)) == ("raised", Fault)
     assert problem.what == f"fleet itself is at fault: {words}"
     assert problem.mend == f"where it happened stands in {file}"
@@ -90,7 +90,7 @@ def test_a_fault_of_fleet_is_one_line_and_its_traceback_in_a_file(
 def test_where_the_file_cannot_be_written_the_fault_is_told_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     with served(broken, tmp_path / "taken" / "faults.log") as connection:
-        _, problem = asked(connection, "look")
+        _, problem = call(connection, "look")
     assert "KeyError" in problem.what
     assert "taken" in problem.mend
 
@@ -98,7 +98,7 @@ def test_where_the_file_cannot_be_written_the_fault_is_told_all_the_same(tmp_pat
 def test_a_spool_that_cannot_be_cleared_ends_nothing(tmp_path: Path) -> None:
     with served(partial(Wrong, Spec("x", "id")), tmp_path / "faults.log") as connection:
         connection.send(("acknowledge", ("attempt",)))
-        assert asked(connection, "prepare", ["m"])[0] == "event"
+        assert call(connection, "prepare", ["m"])[0] == "event"
         assert connection.recv()[0] == "event"
         assert connection.recv() == ("done", None)
 

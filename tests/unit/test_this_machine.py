@@ -10,7 +10,7 @@ import pytest
 
 from fleet.engines.ollama import local_address, this_machine
 from fleet.engines.ollama.address import parse
-from fleet.engines.ollama.this_machine import is_own, refuse_another_machine, resolved
+from fleet.engines.ollama.this_machine import is_own, refuse_another_machine, resolve_host
 from fleet.errors import UserError
 
 ANOTHER, ANOTHER_6 = "240.0.0.1", "100::1"
@@ -120,4 +120,4 @@ def test_a_name_service_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyP
 def test_a_link_local_address_keeps_its_zone(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("fe80::7", 0, 0, 2))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-    assert resolved("studio") == ["fe80::7%2"]
+    assert resolve_host("studio") == ["fe80::7%2"]

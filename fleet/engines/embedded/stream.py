@@ -119,7 +119,7 @@ def _counters(timings: Mapping[str, object]) -> tuple[dict[str, int], str]:
 
     It counts the first output token in predicted_n, and times it in prompt_ms.
     """
-    told = {
+    counters = {
         "cached_tokens": (timings.get("cache_n"), TOKENS),
         "prompt_tokens": (timings.get("prompt_n"), TOKENS),
         "prompt_ns": (_ns(timings.get("prompt_ms")), DURATION_NS),
@@ -127,7 +127,7 @@ def _counters(timings: Mapping[str, object]) -> tuple[dict[str, int], str]:
         "output_ns": (_ns(timings.get("predicted_ms")), DURATION_NS),
     }
     values, wrong = {}, []
-    for name, (value, quantity) in told.items():
+    for name, (value, quantity) in counters.items():
         number = whole(value, quantity)
         if number is None:
             wrong.append(refusal(name, value, quantity))

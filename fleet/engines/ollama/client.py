@@ -13,7 +13,13 @@ from collections.abc import Mapping, Sequence
 from fleet.engines.incoming import text
 from fleet.engines.ollama.calls import Call, Calls
 from fleet.engines.ollama.connection import Patience, tls_of
-from fleet.engines.ollama.models import Loaded, described, listed, loaded, unmeasurable
+from fleet.engines.ollama.models import (
+    LoadedModel,
+    described,
+    listed_models,
+    loaded_models,
+    unmeasurable,
+)
 from fleet.engines.ollama.pulling import Pull
 from fleet.engines.ollama.timed import TimedPath
 from fleet.errors import EngineBusy, ModelMissing, RequestRefused
@@ -58,7 +64,7 @@ class Ollama:
 
     def models(self) -> Sequence[ModelFacts]:
         call = Call(path="/api/tags", doing="listing models")
-        return listed(self._calls.answer(call).get("models"))
+        return listed_models(self._calls.answer(call).get("models"))
 
     def describe(self, model: str) -> ModelFacts:
         facts = self._find(model)
@@ -109,8 +115,8 @@ class Ollama:
 
     def placement(self, model: str) -> Placement | None:
         """As Ollama reports it; None if the model is not loaded."""
-        found = self._loaded(model)
-        return None if found is None else found.placement
+        in_memory = self._loaded(model)
+        return None if in_memory is None else in_memory.placement
 
     def resident(self) -> Sequence[Resident]:
         return [each.resident for each in self._in_memory()]
@@ -141,12 +147,12 @@ class Ollama:
     def _find(self, model: str) -> ModelFacts | None:
         return next((facts for facts in self.models() if same_model(facts.name, model)), None)
 
-    def _loaded(self, model: str) -> Loaded | None:
+    def _loaded(self, model: str) -> LoadedModel | None:
         return next((each for each in self._in_memory() if same_model(each.name, model)), None)
 
-    def _in_memory(self) -> list[Loaded]:
+    def _in_memory(self) -> list[LoadedModel]:
         call = Call(path="/api/ps", doing="asking what is in memory")
-        return loaded(self._calls.answer(call).get("models"))
+        return loaded_models(self._calls.answer(call).get("models"))
 
 
 def request_body(ask: Ask) -> dict[str, object]:

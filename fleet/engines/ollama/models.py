@@ -77,7 +77,7 @@ Entry = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class LoadedModel:
     """One model in memory."""
 
     name: str
@@ -140,10 +140,10 @@ def _size(tensor: Entry) -> int | None:
     return whole(math.prod(dimensions) // elements * size_bytes, SIZE_BYTES)
 
 
-def loaded(models: object) -> list[Loaded]:
+def loaded_models(models: object) -> list[LoadedModel]:
     """Of the list in the answer of `/api/ps`."""
     return [
-        Loaded(
+        LoadedModel(
             name=name,
             placement=Placement(
                 size_bytes=whole(entry.get("size"), SIZE_BYTES),
@@ -156,7 +156,7 @@ def loaded(models: object) -> list[Loaded]:
     ]
 
 
-def listed(models: object) -> list[ModelFacts]:
+def listed_models(models: object) -> list[ModelFacts]:
     """Of the list in the answer of `/api/tags`."""
     return [_listed(name, entry) for name, entry in _named(models)]
 

@@ -182,8 +182,8 @@ class OwnServers:
     def _last_line(self) -> str:
         with suppress(OSError):
             lines = self.log.read_text(errors="replace").split("\n")
-            said = (text(line, LONGEST_MESSAGE) for line in reversed(lines))
-            return next(filter(None, said), "it said nothing")
+            words = (text(line, LONGEST_MESSAGE) for line in reversed(lines))
+            return next(filter(None, words), "it said nothing")
         return "it said nothing"
 
     def _see(self) -> str:

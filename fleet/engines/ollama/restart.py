@@ -93,6 +93,6 @@ def _hung_up(connection: socket.socket) -> bool:
 
 
 def _why(code: int | None, stderr: str) -> str:
-    said = text(stderr.strip().rpartition("\n")[2])
+    line = text(stderr.strip().rpartition("\n")[2])
     how = "could not be started, or did not end" if code is None else f"exit code {code}"
-    return f"{how}: {said}" if said else how
+    return f"{how}: {line}" if line else how

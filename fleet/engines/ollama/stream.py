@@ -133,7 +133,7 @@ def _take_text(seen: _Reading, stamp: int, record: Mapping[str, object], api: st
         return
     thinking = holder.get("thinking")
     answer = holder.get("content" if api == "chat" else "response")
-    if not all(said is None or isinstance(said, str) for said in (thinking, answer)):
+    if not all(words is None or isinstance(words, str) for words in (thinking, answer)):
         seen.failure = (StreamBroken, "a chunk of the answer is no text")
         seen.final_ns = stamp
         return
@@ -161,11 +161,13 @@ def _reply(seen: _Reading, sent_ns: int, ended_ns: int, keep_text: bool) -> Repl
 
 def _counters(final: Mapping[str, object]) -> tuple[dict[str, int], str]:
     """What a final record counts, and why the numbers that are left out of it cannot be."""
-    told = {name: (key, final.get(key, 0), quantity) for name, (key, quantity) in COUNTERS.items()}
-    told["cached_tokens"] = (CACHED, final.get(CACHED), TOKENS)
+    counters = {
+        name: (key, final.get(key, 0), quantity) for name, (key, quantity) in COUNTERS.items()
+    }
+    counters["cached_tokens"] = (CACHED, final.get(CACHED), TOKENS)
     values: dict[str, int] = {}
     wrong: list[str] = []
-    for name, (key, value, quantity) in told.items():
+    for name, (key, value, quantity) in counters.items():
         number = whole(value, quantity)
         if number is not None:
             values[name] = number
@@ -183,7 +185,7 @@ def stamp_unix_ns(moment: object) -> int | None:
 
 
 def expiry_unix_ns(moment: object) -> int | None:
-    """When a model leaves memory; None where that is not said, or is no time."""
+    """When a model leaves memory; None where the server does not say it, or says no time."""
     return whole(unix_ns(moment), EXPIRY_UNIX_NS)
 
 

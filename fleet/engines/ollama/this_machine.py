@@ -21,7 +21,6 @@ RESOLVE_S = 3.0
 NOBODY = {socket.AF_INET: "240.0.0.1", socket.AF_INET6: "100::1"}
 """No machine has these: of a reserved range, and of one that is always discarded (RFC 6666)."""
 
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str], Sequence[str]]
 """Every IP address of a host name; raises OSError."""
 
@@ -41,7 +40,7 @@ def refuse_another_machine(place: Address, resolve: Resolve | None = None) -> No
     if place.host == "localhost":
         return
     try:
-        addresses = (resolve or resolved)(place.host)
+        addresses = (resolve or resolve_host)(place.host)
     except OSError as problem:
         raise UserError(
             f"{place.source} names the host {place.host}, which cannot be found: "
@@ -73,7 +72,7 @@ def is_own(text: str) -> bool:
     return not _binds(NOBODY[family]) or _sends_from(str(address)) == str(address)
 
 
-def resolved(host: str) -> Sequence[str]:
+def resolve_host(host: str) -> Sequence[str]:
     """Every IP address of a host, by the system's name service, which has three seconds."""
     if _is_ip(host):
         return [host]
@@ -81,13 +80,13 @@ def resolved(host: str) -> Sequence[str]:
 
     def ask() -> None:
         try:
-            found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+            entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except UnicodeError:  # a label that is empty or too long
             answers.put(OSError(0, "it is no host name"))
         except OSError as problem:
             answers.put(problem)
         else:
-            answers.put([_with_zone(*entry[4]) for entry in found])
+            answers.put([_with_zone(*entry[4]) for entry in entries])
 
     threading.Thread(target=ask, name="resolve", daemon=True).start()
     try:
@@ -135,12 +134,12 @@ def _sends_from(text: str) -> str | None:
 
 def _socket_address(text: str, port: int) -> tuple[int, int, int, str, tuple[object, ...]]:
     numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
-    found = socket.getaddrinfo(text, port, type=socket.SOCK_STREAM, flags=numeric)
-    return found[0]
+    entries = socket.getaddrinfo(text, port, type=socket.SOCK_STREAM, flags=numeric)
+    return entries[0]
 
 
 def _hint(place: Address) -> str:
-    there = f"to measure {place.host}: run fleet on it, or join it there with fleet join"
+    elsewhere = f"to measure {place.host}: run fleet on it, or join it there with fleet join HEAD"
     if place.source == "engine.host":
-        return f"to measure this machine: leave out engine.host in the file; {there}"
-    return f"to measure this machine: unset OLLAMA_HOST; {there}"
+        return f"to measure this machine: leave out engine.host in the file; {elsewhere}"
+    return f"to measure this machine: unset OLLAMA_HOST; {elsewhere}"
