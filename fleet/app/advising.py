@@ -21,7 +21,6 @@ from fleet.advisor.speed import decode_rate
 from fleet.advisor.work import muscle_of
 from fleet.errors import FleetError, UnknownName, UserError, nearest
 
-OLLAMA = "http://127.0.0.1:11434"
 ASK_S = 2.0
 MODEL_FILES = (".gguf", ".safetensors")
 
@@ -50,25 +49,23 @@ def shape_of(name: str, engine: str | None = None) -> ModelShape:
     shape = models.find(name)
     if shape is not None:
         return shape
-    return _shown(name, _ollama_here()) or models.look_up(name)
+    return _shown(name, None) or models.look_up(name)
 
 
-def _ollama_here() -> str:
-    host = os.environ.get("OLLAMA_HOST", "")
-    if not host:
-        return OLLAMA
-    address = host if "://" in host else f"http://{host}"
-    return address if re.search(r":\d+$", address) else f"{address}:11434"
+def _shown(name: str, engine: str | None) -> ModelShape | None:
+    """Return the shape from an Ollama that has the model; None where none answers or has it.
 
-
-def _shown(name: str, address: str) -> ModelShape | None:
-    """The shape from an Ollama that has the model; None where none answers or has it."""
+    `engine`: its address as OLLAMA_HOST is written; None: OLLAMA_HOST, else this machine's own.
+    """
     import httpx
 
+    from fleet.engines.ollama.address import address
+
+    url = address(engine, os.environ)
     body = {"model": name, "verbose": True}
     try:
-        with httpx.Client(timeout=ASK_S, trust_env=False) as client:
-            reply = client.post(f"{address.rstrip('/')}/api/show", json=body)
+        with httpx.Client(timeout=ASK_S, trust_env=False, verify=False) as client:
+            reply = client.post(f"{url}/api/show", json=body)
         answer = reply.json() if reply.status_code == httpx.codes.OK else None
     except (httpx.HTTPError, httpx.InvalidURL, ValueError):
         return None

@@ -15,22 +15,25 @@ from fleet.app.interrupts import sigterm_is_an_interrupt
 from fleet.app.measuring import Measuring
 from fleet.app.noise import read_report, report_lines
 from fleet.app.talking import Talk
-from fleet.errors import FleetUnreachable, Interrupted, PlanRefused, StoreUnusable
+from fleet.errors import Interrupted, PlanRefused, StoreUnusable
 from fleet.ledger.journal import Ledger, LeftOutRow
-from fleet.model.event import Event, Failed, Lost, Prepared
+from fleet.model.event import Failed, Lost, ModelRefused, Prepared
 from fleet.model.experiment import Request, SimulatedEngine
 from fleet.model.machine import Machine, ModelFacts
 from fleet.model.trial import Attempt
 from fleet.plan.expand import LeftOut, Plan, expand
-from fleet.plan.resume import Remaining, digests, remaining, with_digests, within
+from fleet.plan.resume import Remaining, digests, remaining, with_digests, within, without
 from fleet.plan.selection import select
 from fleet.plan.stopping import axis
+from fleet.plan.unfit import no_engine
 from fleet.plan.unlike import unlike
 from fleet.ports import Dispatcher
 from fleet.units import show_count, show_span
 from fleet.wiring import WorkerSpec, home_folder, host_name
 
 Queues = Mapping[str, tuple[Attempt, ...]]
+Refusal = Failed | Lost | ModelRefused
+"""What cannot be made ready: a machine, or one model on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,7 @@ class Options:
 def plan(request: Request, options: Options) -> Plan:
     """What would run, from what the machines are now; touches nothing."""
     home = Home(options.home, read_only=True)
+    request = home.as_before(request)
     with closing(open_dispatcher(request, options)) as dispatcher:
         return make_plan(request, options, home, dispatcher.machines())
 
@@ -70,8 +74,8 @@ def plan(request: Request, options: Options) -> Plan:
 def submit(request: Request, options: Options, talk: Talk) -> int:
     """Measure what is missing, then compare; exit code 1 where trials failed or were lost."""
     planned, failed = measured(request, options, talk)
-    if failed and not Home(options.home, read_only=True).attempts(request):
-        name = request.experiment.name
+    if failed and not Home(options.home, read_only=True).attempts(planned.request):
+        name = planned.request.experiment.name
         talk.say(f"nothing was measured: what failed stands above, and in: fleet status {name}")
         return 1
     if request.role == "noise":
@@ -86,6 +90,7 @@ def measured(request: Request, options: Options, talk: Talk) -> tuple[Plan, int]
     """The plan, and how many of its trials failed or were lost."""
     talk.home(options.home)
     home = Home(options.home)
+    request = home.as_before(request)
     with closing(open_dispatcher(request, options)) as dispatcher:
         sigterm_is_an_interrupt()
         machines = dispatcher.machines()
@@ -102,8 +107,7 @@ def measured(request: Request, options: Options, talk: Talk) -> tuple[Plan, int]
 def make_plan(request: Request, options: Options, home: Home, machines: Sequence[Machine]) -> Plan:
     chosen = select(request.experiment.machines, machines)
     if all(machine.engine is None for machine in chosen):
-        errors = "\n".join(f"{machine.name}: {machine.engine_error}" for machine in chosen)
-        raise FleetUnreachable(f"no engine answers: {errors}")
+        raise no_engine(chosen)
     planned = expand(
         request,
         chosen,
@@ -163,11 +167,16 @@ def _measure(
     talk: Talk,
 ) -> int:
     """Number of trials that failed or were lost with their machine."""
+    unmeasurable = sum(each.unmeasurable for each in planned.left_out)
     if not left.attempts:
         talk.say("nothing to do: every trial is finished (--again measures all once more)")
-        return 0
+        return unmeasurable
     ready, refused = _prepared(planned, left.attempts, dispatcher, talk)
+    if not ready:
+        _refuse_unready(planned, left, refused, home)
+        return len(refused) + unmeasurable
     agreed = with_digests(planned, digests(ready, _names(planned), _models(planned)))
+    agreed = without(agreed, _refused_models(refused))
     queues = _bounded(agreed, _queues(agreed, left, ready), options, talk)
     with closing(home.ledger()) as ledger:
         submission = ledger.begin(planned.request, planned.session)
@@ -175,7 +184,7 @@ def _measure(
         measuring = Measuring(agreed, queues, dispatcher, home, ledger, submission, talk)
         with _ended_in_the_ledger(ledger, submission, measuring, planned.request.experiment.name):
             measuring.run()
-    return measuring.failed + len(refused)
+    return measuring.failed + len(refused) + unmeasurable
 
 
 @contextmanager
@@ -202,39 +211,59 @@ def _ended_in_the_ledger(
 
 def _prepared(
     planned: Plan, queues: Queues, dispatcher: Dispatcher, talk: Talk
-) -> tuple[dict[str, tuple[ModelFacts, ...]], list[Failed | Lost]]:
+) -> tuple[dict[str, tuple[ModelFacts, ...]], list[Refusal]]:
     """Every model is on every machine, its digest read back, before anything is timed."""
     wanted = {
         machine_id: list(dict.fromkeys(attempt.trial.model for attempt in attempts))
         for machine_id, attempts in queues.items()
     }
     ready: dict[str, tuple[ModelFacts, ...]] = {}
-    refused: list[Failed | Lost] = []
+    refused: list[Refusal] = []
     for event in dispatcher.prepare(wanted):
         if isinstance(event, Prepared):
-            ready[event.machine_id] = event.models
-        elif isinstance(event, (Failed, Lost)):
+            ready |= {event.machine_id: event.models} if event.models else {}
+        elif isinstance(event, (Failed, Lost, ModelRefused)):
             refused.append(event)
             _tell(event, _names(planned), talk)
         else:
             talk.event(event)
-    if not ready:
-        first = refused[0] if refused else None
-        mend = first.mend if isinstance(first, Failed) else ""
-        raise PlanRefused("no machine could be made ready; nothing was measured", mend)
     return ready, refused
 
 
-def _tell(event: Event, names: Mapping[str, str], talk: Talk) -> None:
-    if isinstance(event, (Failed, Lost)):
-        talk.say(f"{names[event.machine_id]} is left out: {event.what}")
+def _refuse_unready(planned: Plan, left: Remaining, refused: Sequence[Refusal], home: Home) -> None:
+    """Raises PlanRefused, unless the rest of the plan was measured before: then the ledger is told
+    what was not."""
+    if not left.finished:
+        first = refused[0] if refused else None
+        mend = first.mend if isinstance(first, Failed) else ""
+        raise PlanRefused("no machine could be made ready; nothing was measured", mend)
+    with closing(home.ledger()) as ledger:
+        submission = ledger.begin(planned.request, planned.session)
+        ledger.leave_out(submission, planned.request.experiment.name, _left_out(planned, refused))
+        ledger.end(submission, "failed")
+
+
+def _tell(event: Refusal, names: Mapping[str, str], talk: Talk) -> None:
+    who, why = names[event.machine_id], event.what
+    if isinstance(event, ModelRefused):
+        who = f"{who}: {event.model}"
+        why = f"{why}; {event.mend}" if event.mend else why
+    talk.say(f"{who} is left out: {why}")
+
+
+def _refused_models(refused: Sequence[Refusal]) -> set[tuple[str, str]]:
+    return {(each.machine_id, each.model) for each in refused if isinstance(each, ModelRefused)}
 
 
 def _queues(agreed: Plan, left: Remaining, ready: Mapping[str, object]) -> Queues:
     """The attempts that remain, each with the trial that knows its model's digest."""
     trials = {trial.trial_id: trial for trial in agreed.trials()}
     return {
-        machine_id: tuple(replace(a, trial=trials[a.trial.trial_id]) for a in attempts)
+        machine_id: tuple(
+            replace(a, trial=trials[a.trial.trial_id])
+            for a in attempts
+            if a.trial.trial_id in trials
+        )
         for machine_id, attempts in left.attempts.items()
         if machine_id in ready
     }
@@ -261,7 +290,7 @@ def _bounded(agreed: Plan, queues: Queues, options: Options, talk: Talk) -> Queu
     return bounded.kept
 
 
-def _left_out(agreed: Plan, refused: list[Failed | Lost]) -> Iterator[LeftOutRow]:
+def _left_out(agreed: Plan, refused: Sequence[Refusal]) -> Iterator[LeftOutRow]:
     names = _names(agreed)
     for left in agreed.left_out:
         yield LeftOutRow(
@@ -271,10 +300,9 @@ def _left_out(agreed: Plan, refused: list[Failed | Lost]) -> Iterator[LeftOutRow
             mend="",
         )
     for event in refused:
-        mend = event.mend if isinstance(event, Failed) else ""
-        yield LeftOutRow(
-            machine=names[event.machine_id], what="everything", clause=event.what, mend=mend
-        )
+        mend = "" if isinstance(event, Lost) else event.mend
+        what = event.model if isinstance(event, ModelRefused) else "everything"
+        yield LeftOutRow(machine=names[event.machine_id], what=what, clause=event.what, mend=mend)
 
 
 def _what(left: LeftOut) -> str:

@@ -31,6 +31,7 @@ from fleet.plan.unfit import (
     skipped_for,
     spill_of,
     spilling,
+    unmeasurable_models,
 )
 from fleet.units import show_bytes
 
@@ -178,17 +179,23 @@ def expand(
     shapes, too_long = fitting_shapes(wanted)
     spills = spilling(ready, schedule.sizes, wanted.combinations)
     skipped = spills if skip_unfit else {}
-    plans = [
-        _machine_plan(schedule, machine, [s for s in shapes if spill_of(machine, s) not in skipped])
-        for machine in ready
-    ]
+    unmeasurable = unmeasurable_models(ready, wanted.models)
+
+    def fits(machine: Machine, shape: Shape) -> bool:
+        key = machine.machine_id, shape.model
+        return key not in unmeasurable and spill_of(machine, shape) not in skipped
+
+    plans = [_machine_plan(schedule, m, [s for s in shapes if fits(m, s)]) for m in ready]
     plans = [plan for plan in plans if plan.trials]
     return Plan(
         request=request,
         repeats=schedule.repeats,
         session=session,
         machines=tuple(plans),
-        left_out=(*silent, *too_long, *map(skipped_for, skipped.values())),
+        left_out=(
+            *(*silent, *unmeasurable.values(), *too_long),
+            *map(skipped_for, skipped.values()),
+        ),
         warnings=(*(() if skip_unfit else spills.values()), *_full_disks(plans)),
         refusals=(
             *refused_settings(wanted.combinations, ready, request.experiment.below_default),

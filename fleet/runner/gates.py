@@ -18,7 +18,7 @@ from fleet.model.gates import (
     unverified,
     with_resident,
 )
-from fleet.model.machine import Fingerprint, full_model_name
+from fleet.model.machine import Fingerprint, same_model
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Trial
 from fleet.ports import Clock, Engine, Stop
@@ -117,7 +117,7 @@ class LeftBehind:
     def is_it(self, resident: Resident, now_unix_ns: int) -> bool:
         """Whoever has used it since, has with it set another time at which it goes."""
         expires_ns = resident.expires_unix_ns
-        if full_model_name(resident.name) != full_model_name(self.model) or expires_ns is None:
+        if not same_model(resident.name, self.model) or expires_ns is None:
             return False
         kept_ns = round(KEPT_S * NS_PER_S)
         return self.unix_ns + kept_ns <= expires_ns <= now_unix_ns + kept_ns

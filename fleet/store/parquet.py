@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from fleet.errors import StoreUnusable
+from fleet.errors import StoreUnusable, Unstorable
 from fleet.model.measure import TrialResult
 from fleet.ports import PastAttempt
 from fleet.store import codec, generation, history, pack
@@ -34,8 +34,15 @@ class ParquetStore:
             self._open(views_sql)
 
     def write(self, result: TrialResult) -> None:
-        """Durable on return; writing the same attempt again changes nothing."""
-        self.write_rows(result.attempt_id, rows_of(result))
+        """Durable on return; writing the same attempt again changes nothing.
+
+        Raises Unstorable for a result with a value that no column can hold.
+        """
+        try:
+            rows = rows_of(result)
+        except (ArithmeticError, TypeError, ValueError) as problem:
+            raise Unstorable(f"the result has no form as rows: {problem}") from None
+        self.write_rows(result.attempt_id, rows)
 
     def write_rows(self, attempt_id: str, rows: Rows) -> bool:
         """As `write`, for rows made elsewhere; False where this attempt was there already."""
@@ -79,6 +86,18 @@ class ParquetStore:
     def past_seconds(self, experiment: str) -> Mapping[history.Cell, float]:
         """Median seconds of a trial that went well, by `Trial.cell()`."""
         return history.seconds_per_cell(self._rows(experiment))
+
+    def models(self, experiment: str) -> Sequence[str]:
+        """Names of the models of an experiment's attempts, as they were typed."""
+        return sorted({row["model"] for row in self._rows(experiment)})
+
+    def models_by_experiment(self) -> Mapping[str, Sequence[str]]:
+        """The same of every experiment; imported ones left out."""
+        with usable(self.folder):
+            try:
+                return history.models_by_experiment(self._files(self._current()))
+            except FileNotFoundError:  # a packer elsewhere has removed this generation
+                return history.models_by_experiment(self._files(self._current()))
 
     def last_session(self, experiment: str) -> int | None:
         """None where the experiment has no attempt yet."""
@@ -156,11 +175,14 @@ class ParquetStore:
             except FileNotFoundError:
                 return self._rows_of(self._current(), experiment)
 
-    def _rows_of(self, now: Path, experiment: str) -> list[history.Past]:
+    def _files(self, now: Path) -> list[Path]:
         if not now.is_dir():
             return []
-        files = [*generation.packs(now)]
-        files += [now / "trials" / f"{attempt}.parquet" for attempt in generation.waiting(now)]
+        waiting = (now / "trials" / f"{attempt}.parquet" for attempt in generation.waiting(now))
+        return [*generation.packs(now), *waiting]
+
+    def _rows_of(self, now: Path, experiment: str) -> list[history.Past]:
+        files = self._files(now)
         for path in files:
             if (path.name, experiment) not in self._past:
                 self._past[path.name, experiment] = history.read_past(path, experiment)
