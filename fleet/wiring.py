@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -172,7 +172,7 @@ def _real_node(spec: WorkerSpec, state: Path) -> Node:
     permission = permission_file(own_id)
     allowed, refusal = ownership.permitted(permission)
     owners = ownership.OwnersOllama(_ollama_address(spec.engine), commands, permission)
-    probes = [*host_probes(seen), _engine_probe(seen, spec.engine, owners)]
+    probes = [*host_probes(seen, owners.servers), _engine_probe(seen, spec.engine, owners)]
     restart, words = _restart_of(spec.engine, commands, owners)
     news: list[str] = []
     return Node(
@@ -269,19 +269,26 @@ def _restart_of(
     return owners.restart, owners.restart_words
 
 
-def host_probes(commands: Commands) -> list[FactProbe]:
-    """All that can look at a machine of any kind; each knows whether it has something to see."""
+def host_probes(
+    commands: Commands, servers: Callable[[], Collection[int]] = tuple
+) -> list[FactProbe]:
+    """All that can look at a machine of any kind; each knows whether it has something to see.
+
+    `servers`: processes of the engine that is measured, where that can be told.
+    """
     from fleet.fingerprint.amd import AmdProbe
     from fleet.fingerprint.apple import AppleProbe
+    from fleet.fingerprint.gpu_holders import OwnProcesses
     from fleet.fingerprint.host import HostProbe
     from fleet.fingerprint.load import LoadProbe
     from fleet.fingerprint.nvidia import NvidiaProbe
 
+    processes = OwnProcesses(commands, os.getpid(), servers)
     return [
         HostProbe(commands),
         AppleProbe(commands),
-        NvidiaProbe(commands),
-        AmdProbe(commands),
+        NvidiaProbe(commands, processes),
+        AmdProbe(commands, processes),
         LoadProbe(commands, os.getpid(), time.sleep),
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -65,6 +65,7 @@ HEADLINES = (
     ("machine", ("machine", "chip", "gpu", "gpu_cores", "memory_gb", "gpu_limit_mb")),
     ("system", ("os", "os_version", "os_build", "kernel", "gpu_driver")),
     ("condition", ("power_source", "power_mode", "thermal_class", "gpu_slowdowns")),
+    ("conflict", ("gpu_limit_conflict",)),
     ("model", ("model", "digest")),
     ("engine", ("engine", "engine_version", "context_length")),
     ("settings", ("settings", "think")),
@@ -111,6 +112,8 @@ def _told(name: str, value: object) -> str:
     units = {"memory_gb": " GB", "gpu_limit_mb": " MiB GPU limit", "gpu_cores": " GPU cores"}
     if name in units:
         return f"{value}{units[name]}"
+    if name == "gpu_limit_conflict":
+        return f"wired limit {value}"
     if name == "gpu_slowdowns":
         return f"the GPU slowed itself down: {value}"
     return f"{name} {value}" if name in ("session", "block", "context_length") else str(value)
@@ -223,9 +226,15 @@ def _look_here(json: bool) -> None:
         "allowed": ", ".join(found["allowed"]) or "nothing of yours is restarted or changed",
         "hours": found["hours"] or "any",
     }
-    rows = [(name, _text(fact["value"]), fact["source"]) for name, fact in facts.items()]
+    rows = [(name, _fact_text(fact), fact["source"]) for name, fact in facts.items()]
     print("\n".join([*(f"{name}: {value}" for name, value in found.items()), ""]))
     print("\n".join(aligned(("fact", "value", "source, and why unknown"), rows)))
+
+
+def _fact_text(fact: Mapping[str, object]) -> str:
+    """What the machine has not is another thing than what cannot be read."""
+    without = {"absent": "(none)", "unknown": "(unknown)"}
+    return without.get(str(fact["state"]), _text(fact["value"]))
 
 
 def _machine_cells(row: Row) -> tuple[str, ...]:

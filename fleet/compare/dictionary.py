@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-VERSION = 4
+VERSION = 5
 """As `flags_version` in the views; its history stands at the top of `views.sql`."""
 
 
@@ -234,6 +234,12 @@ FLAGS = (
         name="model_resident",
         kind="qualified",
         rule="a model that somebody else had loaded was in memory before or after the trial",
+    ),
+    Flag(
+        name="gpu_users",
+        kind="qualified",
+        rule="programs that are neither fleet's nor the engine's held more than 1 GiB of the GPU's "
+        "memory before or after the trial, or so much that the model did not fit beside them",
     ),
     Flag(
         name="clock_stepped",

@@ -10,15 +10,18 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from fleet.model.machine import Fact, FactValue, Fingerprint
+from fleet.model.machine import GPU_SIZES, Fact, FactValue, Fingerprint
 from fleet.model.noun import Noun, Span
-from fleet.units import NS_PER_S, show_ns, span_s
+from fleet.model.quantities import fact_problem
+from fleet.units import GIB, MIB, NS_PER_S, show_ns, span_s
 
 Policy = Literal["wait", "strict", "record"]
 POLICIES: tuple[Policy, ...] = get_args(Policy)
 
 BUSY_PERCENT = 20.0
 """Others may keep so much of all cores, or of the GPU, busy; `views.sql` has the same bound."""
+MOST_OTHERS_MB = 1024
+"""Others may hold so many MiB of the GPU's memory; `views.sql` has the same bound."""
 MOST_STEP_NS = NS_PER_S
 """The wall clock may move against the steady ones so far in a trial; a step moves it further."""
 LEAST_SLEEP_NS = NS_PER_S // 10
@@ -56,6 +59,9 @@ class Resident:
 POWER, LOW_POWER, HEAT = "power source", "low-power mode", "thermal level"
 PRESSURE, CPU, GPU = "memory pressure", "load of others", "GPU load of others"
 OTHER_MODELS = "other models in memory"
+GPU_USERS = "GPU memory of others"
+FOREIGN_MEMORY, MEMORY_IN_USE = "foreign_gpu_memory_mb", "gpu_memory_in_use_mb"
+WANTED_MODEL = "wanted_model_mb"
 
 
 def closed(found: Fingerprint, but: Collection[str] = ()) -> dict[str, str]:
@@ -75,6 +81,33 @@ def with_resident(
     names = None if resident is None else ", ".join(sorted(model.name for model in resident))
     fact = Fact(name="resident_models", value=names, source=source)
     return replace(found, facts=(*found.facts, fact))
+
+
+def with_wanted(found: Fingerprint, size_bytes: int | None) -> Fingerprint:
+    """The same look with `wanted_model_mb`, the model that is to be measured; None: not known."""
+    size_mb = None if size_bytes is None else size_bytes // MIB
+    fact = Fact(name=WANTED_MODEL, value=size_mb, source="engine")
+    return replace(found, facts=(*found.facts, fact))
+
+
+def others_gpu_mb(found: Fingerprint) -> int | None:
+    """MiB of the GPU's memory that others hold; None where this look does not tell.
+
+    By the list of programs; else all that is in use, where the engine holds no model: then
+    nothing of it is the engine's. As much as a gate lets pass is no question of whose it is.
+    """
+    listed, in_use = _size_mb(found, FOREIGN_MEMORY), _size_mb(found, MEMORY_IN_USE)
+    if listed is not None or in_use is None:
+        return listed
+    at_rest = found.get("resident_models") == ""
+    return in_use if at_rest or in_use <= MOST_OTHERS_MB else None
+
+
+def _size_mb(found: Fingerprint, name: str) -> int | None:
+    value = found.get(name)
+    if not isinstance(value, (int, float)) or fact_problem(name, value):
+        return None
+    return int(value)
 
 
 def clocks_moved(step_ns: int, slept_ns: int) -> dict[str, str]:
@@ -127,9 +160,37 @@ def _cpu(found: Fingerprint) -> str | None:
     return _busy(found.get("foreign_cpu_percent"), "CPU")
 
 
-def _gpu(found: Fingerprint) -> str:
-    """A machine without a GPU, or with one that nobody can look into, lacks nothing."""
-    return _busy(found.get("foreign_gpu_percent"), "GPU") or ""
+def _gpu(found: Fingerprint) -> str | None:
+    told = _busy(found.get("foreign_gpu_percent"), "GPU")
+    return _unless_nothing_to_tell(found, "foreign_gpu_percent") if told is None else told
+
+
+def _unless_nothing_to_tell(found: Fingerprint, name: str) -> str | None:
+    """Open on a machine without a GPU, which has no such fact; unverified where it was looked for
+    on a machine that has one, or may have."""
+    fact = found.fact(name)
+    return "" if fact is None or fact.absent or found.fact("gpu") is None else None
+
+
+def _gpu_users(found: Fingerprint) -> str | None:
+    others_mb = others_gpu_mb(found)
+    if others_mb is None:
+        return _unless_nothing_to_tell(found, FOREIGN_MEMORY)
+    programs = found.get("foreign_gpu_programs")
+    who = f": {programs}" if isinstance(programs, str) else ""
+    held = f"others hold {others_mb * MIB / GIB:.1f} GiB of the GPU's memory{who}"
+    if others_mb > MOST_OTHERS_MB:
+        return held
+    wanted_mb, whole_mb = _size_mb(found, WANTED_MODEL), _gpu_may_use_mb(found)
+    if wanted_mb is None or whole_mb is None or wanted_mb > whole_mb:
+        return ""
+    return f"{held}; the model does not fit beside them" if wanted_mb + others_mb > whole_mb else ""
+
+
+def _gpu_may_use_mb(found: Fingerprint) -> int | None:
+    """What is usual on such machines is too little to close a gate by."""
+    sizes = (_size_mb(found, name) for name in GPU_SIZES if name != "gpu_limit_expected_mb")
+    return next((size for size in sizes if size is not None), None)
 
 
 def _busy(percent: FactValue, what: str) -> str | None:
@@ -155,4 +216,5 @@ GATES: Mapping[str, Judge] = {
     CPU: _cpu,
     GPU: _gpu,
     OTHER_MODELS: _other_models,
+    GPU_USERS: _gpu_users,
 }
