@@ -300,12 +300,13 @@ def _engine_probe(commands: Commands, engine: EngineSpec, owners: OwnersOllama) 
     def told() -> EngineFacts:
         return _real_engine(engine).facts()
 
+    mac = commands.run(["uname", "-s"]).stdout.strip() == "Darwin"
     return EngineProbe(
         commands,
         told,
         is_its=owners.is_its,
         home=Path.home(),
-        system=sys.platform,
+        system="darwin" if mac else sys.platform,
         run_as=cache(owners.run_as),
     )
 

@@ -103,6 +103,12 @@ def others_gpu_mb(found: Fingerprint) -> int | None:
     return in_use if at_rest or in_use <= MOST_OTHERS_MB else None
 
 
+def model_size_matters(found: Fingerprint) -> bool:
+    """Whether the gate of the GPU's memory goes by what room others leave."""
+    others_mb = others_gpu_mb(found) or 0
+    return 0 < others_mb <= MOST_OTHERS_MB and _gpu_may_use_mb(found) is not None
+
+
 def _size_mb(found: Fingerprint, name: str) -> int | None:
     value = found.get(name)
     if not isinstance(value, (int, float)) or fact_problem(name, value):

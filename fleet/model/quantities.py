@@ -150,6 +150,13 @@ FIELDS: Mapping[str, Quantity] = {
     **_each("cpu_millijoules gpu_millijoules ane_millijoules", MILLIJOULES),
     **_each("mhz gpu_mhz", MHZ),
     "fans_rpm": RPM,
+    **dict.fromkeys(
+        ("Device Utilization %", "Renderer Utilization %", "Tiler Utilization %"), PERCENT
+    ),
+    **dict.fromkeys(
+        ("In use system memory", "In use system memory (driver)", "Alloc system memory"),
+        MEMORY_BYTES,
+    ),
     "metal_version": METAL,
     "default_num_ctx": TOKENS,
     "unix_s": UNIX_S,

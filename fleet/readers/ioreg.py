@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 
-from fleet.model.quantities import COUNT, MEMORY_BYTES, PERCENT
+from fleet.model.quantities import FIELDS
 from fleet.readers.bounds import Record, bounded
 from fleet.readers.text import one_space, whole
 
@@ -49,7 +49,7 @@ def parse_platform_uuid(text: str) -> str | None:
 
 def _accelerator(properties: dict[str, str]) -> Accelerator:
     printed = _statistics(properties.get("PerformanceStatistics", ""))
-    reasons = {key: why for key, value in printed.items() if (why := _problem(key, value))}
+    reasons = {key: why for key, value in printed.items() if (why := FIELDS[key].problem(value))}
     gpu = Accelerator(
         model=one_space(properties.get("model")),
         gpu_cores=whole(properties.get("gpu-core-count")),
@@ -60,13 +60,12 @@ def _accelerator(properties: dict[str, str]) -> Accelerator:
 
 
 def _statistics(text: str) -> dict[str, int]:
-    """Whole keys only: `In use system memory (driver)` is another than `In use system memory`."""
-    return {match["key"]: int(match["value"]) for match in _STATISTIC.finditer(text)}
+    """Those with a line in the table of quantities.
 
-
-def _problem(key: str, value: int) -> str:
-    quantity = PERCENT if key.endswith("%") else MEMORY_BYTES if "memory" in key else COUNT
-    return quantity.problem(value)
+    Whole keys only: `In use system memory (driver)` is another than `In use system memory`.
+    """
+    found = {match["key"]: int(match["value"]) for match in _STATISTIC.finditer(text)}
+    return {key: value for key, value in found.items() if key in FIELDS}
 
 
 def _unquoted(value: str) -> str:

@@ -14,7 +14,7 @@ from fleet.model.gates import (
     Resident,
     clocks_moved,
     closed,
-    others_gpu_mb,
+    model_size_matters,
     unverified,
     with_wanted,
 )
@@ -90,7 +90,7 @@ class Visit:
 
     def _beside_others(self, found: Fingerprint) -> Fingerprint:
         """Where others hold some of the GPU's memory, the size of the trial's model matters."""
-        if not others_gpu_mb(found):
+        if not model_size_matters(found):
             return found
         if self.wanted_bytes is None:
             self.wanted_bytes = _size_bytes(self.engine, self.trial.model)
