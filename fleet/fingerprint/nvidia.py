@@ -150,8 +150,6 @@ def gpu_facts(
         "gpu_compute_capability": _each(gpu.compute_capability for gpu in gpus),
         "gpu_vbios": _each(gpu.vbios for gpu in gpus),
         "gpu_power_limit_w": _sum([gpu.power_limit_w for gpu in gpus]),
-        "gpu_ecc": _any([gpu.ecc for gpu in gpus]),
-        "gpu_mig": _any([gpu.mig for gpu in gpus]),
         "gpu_pcie": _each(gpu.pcie for gpu in gpus),
         "gpu_device": _each(gpu.device for gpu in gpus),
         "gpu_slowed": _any([gpu.slowed for gpu in gpus]),
@@ -159,10 +157,13 @@ def gpu_facts(
         "display_attached": _any([gpu.display for gpu in gpus]),
         "gpu_users": _users(gpus),
     }
+    features = {"gpu_ecc": _any([g.ecc for g in gpus]), "gpu_mig": _any([g.mig for g in gpus])}
+    described = all(gpu.described for gpu in gpus)
     busy = {"foreign_gpu_percent": busiest([gpu.busy_percent for gpu in gpus])}
     outside = outside_of(gpus, FIELDS)
     return [
         *facts("nvidia-smi", values, outside=outside),
+        *facts("nvidia-smi", features, absent="no such feature" if described else ""),
         *facts("nvidia-smi, the engine at rest", busy, outside=outside),
         *_parts(gpus),
         *_memory(gpus, system_memory_gb, usable_mb),
@@ -180,7 +181,8 @@ def _parts(gpus: Sequence[Gpu]) -> list[Fact]:
     cut = [gpu.mig for gpu in gpus]
     whole = True not in cut and all(gpu.described or gpu.mig is False for gpu in gpus)
     why = "" if whole else "whether it is cut into parts is not told"
-    absent = "not cut into parts: the limit is the card's memory"
+    shared = any(map(_shares_memory, gpus))
+    absent = f"not cut into parts: the limit is the {'machine' if shared else 'card'}'s memory"
     return facts("nvidia-smi", values, why, absent=absent, outside=outside_of(gpus, FIELDS))
 
 

@@ -40,6 +40,11 @@ def test_a_name_in_small_letters_ends_the_value_before_it() -> None:
     assert parse_environment(text) == {"OLLAMA_SCHED_SPREAD": "false"}
 
 
+def test_a_path_ends_where_the_next_name_begins() -> None:
+    text = go_map(("OLLAMA_MODELS", "/Volumes/My Disk/models"), ("http_proxy", PROXY))
+    assert parse_environment(text) == {"OLLAMA_MODELS": "/Volumes/My Disk/models"}
+
+
 def test_brackets_and_paths_may_hold_spaces_and_colons() -> None:
     text = go_map(
         ("OLLAMA_MODELS", "/Volumes/My Disk/models"),

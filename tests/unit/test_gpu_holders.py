@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import pytest
@@ -26,6 +27,7 @@ from fleet.fingerprint.load import STATS
 from fleet.fingerprint.nvidia import NvidiaProbe
 from fleet.model.gates import MOST_OTHERS_MB
 from fleet.model.machine import Fact
+from fleet.wiring import host_probes
 from tests.builders_commands import Recorded
 from tests.unit.test_fingerprint_here import stat
 from tests.unit.test_readers import TABLE
@@ -297,3 +299,21 @@ def test_a_mac_tells_how_much_is_in_use_and_not_by_whom() -> None:
     facts = {fact.name: fact for fact in AppleProbe(machine).collect()}
     assert facts[IN_USE].value == 3072
     assert (facts[FOREIGN].value, facts[FOREIGN].state) == (None, "unknown")
+
+
+def test_the_probes_of_a_machine_know_fleets_own_processes_and_the_engines() -> None:
+    """Wired: a program of the very process that looks is not others'."""
+    tree = "cpu 1 0 0 1 0 0 0 0\n" + "".join(
+        stat(pid, 1, "python3", 5) for pid in (os.getpid(), 91, 92)
+    )
+    listed = "".join(
+        f"<process_info><pid>{pid}</pid><process_name>x</process_name>"
+        f"<used_memory>2000 MiB</used_memory></process_info>"
+        for pid in (os.getpid(), 91, 92)
+    )
+    xml = "<nvidia_smi_log><gpu><product_name>X</product_name><processes>{}</processes></gpu>"
+    outputs = {"nvidia-smi -L": "GPU 0\n", " ".join(STATS): tree}
+    outputs["nvidia-smi -q -x"] = xml.format(listed) + "</nvidia_smi_log>"
+    probes = host_probes(Recorded(outputs), lambda: [92])
+    [nvidia] = [probe for probe in probes if probe.name == "nvidia"]
+    assert values(nvidia.collect())[FOREIGN] == 2000
