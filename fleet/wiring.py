@@ -164,6 +164,7 @@ def _real_node(spec: WorkerSpec, state: Path) -> Node:
     from fleet import ownership
     from fleet.commands import Remembering, SystemCommands
     from fleet.fingerprint import assemble
+    from fleet.model.experiment import OllamaEngine
 
     commands = SystemCommands()
     seen = Remembering(commands)
@@ -172,7 +173,8 @@ def _real_node(spec: WorkerSpec, state: Path) -> Node:
     permission = permission_file(own_id)
     allowed, refusal = ownership.permitted(permission)
     owners = ownership.OwnersOllama(_ollama_address(spec.engine), commands, permission)
-    probes = [*host_probes(seen, owners.servers), _engine_probe(seen, spec.engine, owners)]
+    servers = owners.servers if isinstance(spec.engine, OllamaEngine) else lambda: None
+    probes = [*host_probes(seen, servers), _engine_probe(seen, spec.engine, owners)]
     restart, words = _restart_of(spec.engine, commands, owners)
     news: list[str] = []
     return Node(
@@ -270,11 +272,11 @@ def _restart_of(
 
 
 def host_probes(
-    commands: Commands, servers: Callable[[], Collection[int]] = tuple
+    commands: Commands, servers: Callable[[], Collection[int] | None] = tuple
 ) -> list[FactProbe]:
     """All that can look at a machine of any kind; each knows whether it has something to see.
 
-    `servers`: processes of the engine that is measured, where that can be told.
+    `servers`: processes of the engine that is measured, as for `OwnProcesses`.
     """
     from fleet.fingerprint.amd import AmdProbe
     from fleet.fingerprint.apple import AppleProbe

@@ -37,10 +37,10 @@ def sleep(found: Findings) -> Iterator[Check]:
         yield Check(name="sleep", state="cannot tell", found=what, mend=mend)
 
 
-def _mac_sleep(found: Findings) -> Check:
+def _mac_sleep(findings: Findings) -> Check:
     held = "held awake while it measures (caffeinate)"
-    source = parse_power_source(found.answers.get("source", ""))
-    minutes = parse_custom(found.answers.get("sleep", "")).get(source or "", {}).get("sleep", "")
+    source = parse_power_source(findings.answers.get("source", ""))
+    minutes = parse_custom(findings.answers.get("sleep", "")).get(source or "", {}).get("sleep", "")
     if not minutes.isdecimal():
         what = f"when it sleeps by itself is not told; {held}"
         mend = "pmset -g custom    must print a line sleep under the power source in use"

@@ -65,7 +65,6 @@ HEADLINES = (
     ("machine", ("machine", "chip", "gpu", "gpu_cores", "memory_gb", "gpu_limit_mb")),
     ("system", ("os", "os_version", "os_build", "kernel", "gpu_driver")),
     ("condition", ("power_source", "power_mode", "thermal_class", "gpu_slowdowns")),
-    ("conflict", ("gpu_limit_conflict",)),
     ("model", ("model", "digest")),
     ("engine", ("engine", "engine_version", "context_length")),
     ("settings", ("settings", "think")),
@@ -82,6 +81,7 @@ def shown_lines(found: Shown) -> list[str]:
         told = [_told(name, trial[name]) for name in names if trial.get(name) not in (None, "")]
         if told:
             lines.append(f"  {title:<11}{'  '.join(told)}")
+    lines += [f"  {'limit':<11}{conflict}" for conflict in _limit_conflict(trial)]
     lines += [f"  {'gates':<11}{told}" for told in _gates(trial)]
     lines += ["", *(f"  {line}" for line in _request_lines(found.requests))]
     if found.readings:
@@ -89,6 +89,12 @@ def shown_lines(found: Shown) -> list[str]:
     if found.energy:
         lines += ["", *(f"  {line}" for line in map(_energy_line, found.energy))]
     return [*lines, "", *_reproduce(trial)]
+
+
+def _limit_conflict(trial: Row) -> Iterator[str]:
+    """An engine that fleet started for the trial has said itself what it works with."""
+    if trial.get("gpu_limit_conflict") and trial.get("gpu_limit_effective_mb") is None:
+        yield f"wired limit {trial['gpu_limit_conflict']}"
 
 
 def _gates(trial: Row) -> Iterator[str]:
@@ -112,8 +118,6 @@ def _told(name: str, value: object) -> str:
     units = {"memory_gb": " GB", "gpu_limit_mb": " MiB GPU limit", "gpu_cores": " GPU cores"}
     if name in units:
         return f"{value}{units[name]}"
-    if name == "gpu_limit_conflict":
-        return f"wired limit {value}"
     if name == "gpu_slowdowns":
         return f"the GPU slowed itself down: {value}"
     return f"{name} {value}" if name in ("session", "block", "context_length") else str(value)

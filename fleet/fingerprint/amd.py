@@ -80,8 +80,7 @@ class AmdProbe:
         """ROCm's programs by the kernel's list; what it does not list shows in the sum in use."""
         counted = [gpu for gpu in gpus if not is_integrated(gpu)] or gpus
         holders = [
-            Holder(pid=pid, name=f"process {pid}", used_mb=used_mb)
-            for pid, used_mb in parse_kfd(listed.text).items()
+            Holder(pid=pid, used_mb=used_mb) for pid, used_mb in parse_kfd(listed.text).items()
         ]
         held = Held(holders=holders if listed.ok else None, in_use_mb=_in_use_mb(counted))
         return holder_facts("amdgpu", [held], self._processes)

@@ -75,12 +75,12 @@ class AppleProbe:
 
     def collect(self) -> Sequence[Fact]:
         answers = ask_all(self._commands, QUESTIONS)
-        told = answers["sysctl"]
-        values = parse_sysctl(told.text)
+        sysctl = answers["sysctl"]
+        values = parse_sysctl(sysctl.text)
         return [
-            *_cores(values, told.why),
+            *_cores(values, sysctl.why),
             *self._gpu(values, answers["gpu"]),
-            *_limits(values, told.why),
+            *_limits(values, sysctl.why),
             *_power(answers["source"], answers["mode"]),
             *_heat(answers["heat"], answers["coarse heat"]),
         ]
@@ -103,29 +103,29 @@ class AppleProbe:
         return _gpu_facts("system_profiler", gpu, self._profiled.why)
 
 
-def _power(source_told: Answer, mode_told: Answer) -> list[Fact]:
-    source = parse_power_source(source_told.text)
-    settings = parse_custom(mode_told.text)
+def _power(source_answer: Answer, mode_answer: Answer) -> list[Fact]:
+    source = parse_power_source(source_answer.text)
+    settings = parse_custom(mode_answer.text)
     mode, any_mode = power_mode(settings, source), has_power_modes(settings)
-    told = {"power_mode": mode, "low_power_mode": None if mode is None else mode == "low"}
-    why = mode_told.why or ("" if any_mode is False else mode_not_understood(settings, source))
+    modes = {"power_mode": mode, "low_power_mode": None if mode is None else mode == "low"}
+    why = mode_answer.why or ("" if any_mode is False else mode_not_understood(settings, source))
     kind = {"power_source": POWER_SOURCES.get(source or "")}
     return [
-        *facts("pmset", kind, source_told.why or not_understood(source or source_told.text)),
-        *facts("pmset", told, why, absent="this Mac has no power modes"),
+        *facts("pmset", kind, source_answer.why or not_understood(source or source_answer.text)),
+        *facts("pmset", modes, why, absent="this Mac has no power modes"),
         *facts(
             "pmset",
             {"power_modes_present": any_mode},
-            mode_told.why or not_understood(mode_told.text),
+            mode_answer.why or not_understood(mode_answer.text),
         ),
     ]
 
 
-def _heat(told: Answer, coarse: Answer) -> list[Fact]:
-    fine, rough = parse_thermal_class(told.text), coarse_class(parse_therm(coarse.text))
+def _heat(answer: Answer, coarse: Answer) -> list[Fact]:
+    fine, rough = parse_thermal_class(answer.text), coarse_class(parse_therm(coarse.text))
     if fine is None and rough is not None:
         return facts("pmset -g therm, which is coarse", {"thermal_class": rough})
-    return facts("notifyutil", {"thermal_class": fine}, told.why or not_understood(told.text))
+    return facts("notifyutil", {"thermal_class": fine}, answer.why or not_understood(answer.text))
 
 
 def _gpu_facts(source: str, gpu: Accelerator, why: str) -> list[Fact]:

@@ -53,18 +53,20 @@ def _bandwidth(known: Mapping[str, Fact], values: Mapping[str, FactValue]) -> li
     chip, gpu = str(values.get("chip") or ""), str(values.get("gpu") or "")
     shares = values.get("gpu_unified_memory") is True or gpu in ("", chip)
     card = re.sub(r"^\d+x ", "", gpu)
-    found, why = _looked_up(card if gpu and gpu != chip else chip, values)
-    if found is None and shares and card and gpu != chip:
-        found, _ = _looked_up(chip, values)
+    variant, why = _looked_up(card if gpu and gpu != chip else chip, values)
+    if variant is None and shares and card and gpu != chip:
+        variant, _ = _looked_up(chip, values)
     measured = known.get("memory_bandwidth_gb_s")
-    if found is None and shares and measured is not None and measured.value is not None:
-        return []  # the sum over the modules, already told
-    if found is None:
+    if variant is None and shares and measured is not None and measured.value is not None:
+        return []  # the sum over the modules is known already
+    if variant is None:
         return facts("bandwidth table", {"memory_bandwidth_gb_s": None}, why)
-    told = facts(f"bandwidth table ({found.source})", {"memory_bandwidth_gb_s": found.gb_s})
-    if shares and found.memory_type:
-        told += facts("bandwidth table", {"memory_type": found.memory_type})
-    return told
+    bandwidth = facts(
+        f"bandwidth table ({variant.source})", {"memory_bandwidth_gb_s": variant.gb_s}
+    )
+    if shares and variant.memory_type:
+        bandwidth += facts("bandwidth table", {"memory_type": variant.memory_type})
+    return bandwidth
 
 
 def _looked_up(name: str, values: Mapping[str, FactValue]) -> tuple[Variant | None, str]:

@@ -64,10 +64,10 @@ def not_understood(text: str | None) -> str:
 
 def outside_of(records: Iterable[Record], fields: Mapping[str, str]) -> dict[str, str]:
     """By fact, why its field in one of the records is None although something was printed."""
-    found = [record.outside for record in records if record.outside]
+    known = [record.outside for record in records if record.outside]
     return {
         name: reasons[field]
-        for reasons in reversed(found)
+        for reasons in reversed(known)
         for name, field in fields.items()
         if field in reasons
     }

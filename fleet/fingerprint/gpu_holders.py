@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fleet.fingerprint.facts import ask, facts
 from fleet.fingerprint.load import NOBODY, STATS, fleets_own
@@ -12,7 +12,7 @@ from fleet.model.gates import MOST_OTHERS_MB
 from fleet.model.machine import Fact
 from fleet.model.plain_text import one_line
 from fleet.ports import Commands
-from fleet.readers.load import family, parse_proc
+from fleet.readers.load import Process, family, parse_proc
 
 FOREIGN, PROGRAMS, IN_USE = "foreign_gpu_memory_mb", "foreign_gpu_programs", "gpu_memory_in_use_mb"
 OLLAMA = re.compile(r"^ollama", re.IGNORECASE)
@@ -24,10 +24,10 @@ MOST_NAMED, MOST_NAME = 5, 40
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """One program on one GPU; `used_mb` None: not told."""
+    """One program on one GPU; `used_mb` None: not told; `name` empty: that of its process."""
 
     pid: int | None
-    name: str
+    name: str = ""
     used_mb: int | None
 
 
@@ -42,36 +42,49 @@ class Held:
 class OwnProcesses:
     """Tells fleet's and the engine's programs from those of others.
 
-    `own`: this process. `servers`: processes of the engine that is asked, empty where that is not
-    known; then everything that is called Ollama is the engine's.
+    `own`: this process. `servers`: processes of the engine that is asked; empty: not known, and
+    everything that is called Ollama is the engine's; None: it runs in fleet's own process.
     """
 
     def __init__(
         self,
         commands: Commands,
         own: int | None = None,
-        servers: Callable[[], Collection[int]] = tuple,
+        servers: Callable[[], Collection[int] | None] = tuple,
     ) -> None:
         self._commands, self._own, self._servers = commands, own, servers
 
     def apart(self, holders: Iterable[Holder]) -> list[Holder]:
-        """Those that are others', each with the name by which the kernel knows it."""
+        """Those that are others', each with its name."""
         every = list(holders)
         if not every:
             return []
         look = parse_proc(ask(self._commands, *STATS).text)
         processes = look.processes if look else ()
         names = {process.pid: process.name for process in processes}
-        servers = set(self._servers()) & names.keys()
-        own = family(processes, servers, NOBODY if servers else OLLAMA)
-        own |= fleets_own(processes, self._own)
-        return [each for each in every if not _is_own(each, own, names)]
+        servers = self._servers()
+        own = _engines_own(processes, servers) | fleets_own(processes, self._own)
+        programs = NOBODY if servers is None else OLLAMA_PROGRAM
+        return [
+            replace(holder, name=holder.name or names.get(holder.pid or 0, f"process {holder.pid}"))
+            for holder in every
+            if not _is_own(holder, own, names, programs)
+        ]
 
 
-def _is_own(holder: Holder, own: Collection[int], seen: Collection[int]) -> bool:
+def _engines_own(processes: Sequence[Process], servers: Collection[int] | None) -> set[int]:
+    if servers is None:
+        return set()
+    seen = set(servers) & {process.pid for process in processes}
+    return family(processes, seen, NOBODY if seen else OLLAMA)
+
+
+def _is_own(
+    holder: Holder, own: Collection[int], seen: Collection[int], programs: re.Pattern[str]
+) -> bool:
     if holder.pid in seen:
         return holder.pid in own
-    return OLLAMA_PROGRAM.search(holder.name) is not None
+    return programs.search(holder.name) is not None
 
 
 def holder_facts(source: str, gpus: Sequence[Held], processes: OwnProcesses) -> list[Fact]:

@@ -75,18 +75,18 @@ def _profile(printed: str | None) -> list[Fact]:
 
 def _governor(printed: str | None) -> list[Fact]:
     why = "" if printed is None else "its file is empty"
-    told = {"cpu_governor": one_space(printed)}
-    return facts(GOVERNOR, told, why, absent="no such file, as in guests")
+    governor = {"cpu_governor": one_space(printed)}
+    return facts(GOVERNOR, governor, why, absent="no such file, as in guests")
 
 
-def _heat(told: str) -> list[Fact]:
-    degrees = {"cpu_temperature_c": parse_heat(told)}
+def _heat(printed: str) -> list[Fact]:
+    degrees = {"cpu_temperature_c": parse_heat(printed)}
     return [
         *facts("Linux", {"thermal_class": None}, absent="it has no classes of heat"),
         *facts(
             "hwmon, thermal zones",
             degrees,
-            not_understood(told),
+            not_understood(printed),
             absent="no sensor of the processor, as in guests",
         ),
     ]
@@ -94,8 +94,8 @@ def _heat(told: str) -> list[Fact]:
 
 def _battery(supplies: Answer) -> list[Fact]:
     """A machine without one is on mains, if it is a machine at all and no guest."""
-    told = parse_has_battery(supplies.text) if supplies.ok else None
-    return facts("/sys/class/power_supply", {"battery_present": told}, supplies.why)
+    present = parse_has_battery(supplies.text) if supplies.ok else None
+    return facts("/sys/class/power_supply", {"battery_present": present}, supplies.why)
 
 
 def _memory(commands: Commands) -> list[Fact]:

@@ -51,13 +51,13 @@ ROSETTA_CHIP = "VirtualApple"
 
 def macos_facts(commands: Commands) -> list[Fact]:
     answers = ask_all(commands, QUESTIONS)
-    told = answers["sysctl"]
-    values = parse_sysctl(told.text)
+    sysctl = answers["sysctl"]
+    values = parse_sysctl(sysctl.text)
     return [
-        *_system(values, answers["uname"].text, answers["sw_vers"].text, told.why),
-        *facts("sysctl hw", _hardware(values), told.why),
-        *_guest(values, told.why),
-        *_condition(values, told.why),
+        *_system(values, answers["uname"].text, answers["sw_vers"].text, sysctl.why),
+        *facts("sysctl hw", _hardware(values), sysctl.why),
+        *_guest(values, sysctl.why),
+        *_condition(values, sysctl.why),
         *facts("vm_stat", _available(answers["vm_stat"].text), answers["vm_stat"].why),
         *facts("macOS", {"cpu_temperature_c": None}, "without root it tells a class of heat only"),
         *facts("macOS", {"container": False}),
@@ -73,7 +73,7 @@ def _system(values: Mapping[str, str], machine: str, sw_vers: str, why: str) -> 
         version, build = told.get("ProductVersion"), told.get("BuildVersion")
     # A Mac that cannot translate has no such key; one whose keys cannot be read tells nothing.
     rosetta = values.get("sysctl.proc_translated") == "1" if values else None
-    found = {
+    system = {
         "os": "darwin",
         "os_version": version,
         "os_build": build,
@@ -81,7 +81,7 @@ def _system(values: Mapping[str, str], machine: str, sw_vers: str, why: str) -> 
         "architecture": "arm64" if rosetta else machine.strip() or None,
         "rosetta": rosetta,
     }
-    return facts("sysctl kern", found, why)
+    return facts("sysctl kern", system, why)
 
 
 def _hardware(values: Mapping[str, str]) -> dict[str, str | int | None]:
@@ -123,7 +123,7 @@ def _is_guest(chip: str, model: str, present: str | None) -> bool | None:
 
 def _condition(values: Mapping[str, str], why: str) -> list[Fact]:
     """Each with its own reason: one key that is not understood says nothing of the others."""
-    told: dict[str, tuple[str, Callable[[str], FactValue]]] = {
+    keys: dict[str, tuple[str, Callable[[str], FactValue]]] = {
         "memory_pressure": ("kern.memorystatus_vm_pressure_level", PRESSURE.get),
         "swap_used_mb": ("vm.swapusage", parse_swap_used_mb),
         "load_1m": ("vm.loadavg", parse_load_1m),
@@ -131,7 +131,7 @@ def _condition(values: Mapping[str, str], why: str) -> list[Fact]:
     }
     return [
         fact
-        for name, (key, read) in told.items()
+        for name, (key, read) in keys.items()
         for fact in facts(
             "sysctl kern",
             {name: read(values.get(key, ""))},

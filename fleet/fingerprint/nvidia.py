@@ -83,19 +83,19 @@ class NvidiaProbe:
     def _silence(self) -> str:
         """Why nothing is known of a GPU that is there."""
         answer = ask(self._commands, PROGRAMS[0], "-L", deadline_s=DEADLINE_S)
-        said = answer.why or "what it prints is not understood"
-        return f"the machine has an NVIDIA GPU, and {said}"
+        reason = answer.why or "what it prints is not understood"
+        return f"the machine has an NVIDIA GPU, and {reason}"
 
     def _gpus(self, program: str) -> list[Gpu]:
         """Both ways at once; what one leaves open the other may tell."""
-        told = together(
+        answers = together(
             {
                 "query": lambda: self._queried(program),
                 "xml": lambda: parse_xml(self._run(program, "-q", "-x")),
             },
             DEADLINE_S + 1,
         )
-        joined = _joined(told.get("query", []), told.get("xml", []))
+        joined = _joined(answers.get("query", []), answers.get("xml", []))
         if joined and any(gpu.processes is not None for gpu in joined):
             return joined
         tabled = parse_table(self._run(program))

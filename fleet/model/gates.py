@@ -80,37 +80,38 @@ def with_resident(
     """The same look with `resident_models`, a fact outside the hashes; None: not to be had."""
     names = None if resident is None else ", ".join(sorted(model.name for model in resident))
     fact = Fact(name="resident_models", value=names, source=source)
-    return replace(found, facts=(*found.facts, fact))
+    others = (each for each in found.facts if each.name != fact.name)
+    return replace(found, facts=(*others, fact))
 
 
-def with_wanted(found: Fingerprint, size_bytes: int | None) -> Fingerprint:
+def with_wanted(look: Fingerprint, size_bytes: int | None) -> Fingerprint:
     """The same look with `wanted_model_mb`, the model that is to be measured; None: not known."""
     size_mb = None if size_bytes is None else size_bytes // MIB
     fact = Fact(name=WANTED_MODEL, value=size_mb, source="engine")
-    return replace(found, facts=(*found.facts, fact))
+    return replace(look, facts=(*look.facts, fact))
 
 
-def others_gpu_mb(found: Fingerprint) -> int | None:
+def others_gpu_mb(look: Fingerprint) -> int | None:
     """MiB of the GPU's memory that others hold; None where this look does not tell.
 
     By the list of programs; else all that is in use, where the engine holds no model: then
     nothing of it is the engine's. As much as a gate lets pass is no question of whose it is.
     """
-    listed, in_use = _size_mb(found, FOREIGN_MEMORY), _size_mb(found, MEMORY_IN_USE)
+    listed, in_use = _size_mb(look, FOREIGN_MEMORY), _size_mb(look, MEMORY_IN_USE)
     if listed is not None or in_use is None:
         return listed
-    at_rest = found.get("resident_models") == ""
+    at_rest = look.get("resident_models") == ""
     return in_use if at_rest or in_use <= MOST_OTHERS_MB else None
 
 
-def model_size_matters(found: Fingerprint) -> bool:
+def model_size_matters(look: Fingerprint) -> bool:
     """Whether the gate of the GPU's memory goes by what room others leave."""
-    others_mb = others_gpu_mb(found) or 0
-    return 0 < others_mb <= MOST_OTHERS_MB and _gpu_may_use_mb(found) is not None
+    others_mb = others_gpu_mb(look) or 0
+    return 0 < others_mb <= MOST_OTHERS_MB and _gpu_may_use_mb(look) is not None
 
 
-def _size_mb(found: Fingerprint, name: str) -> int | None:
-    value = found.get(name)
+def _size_mb(look: Fingerprint, name: str) -> int | None:
+    value = look.get(name)
     if not isinstance(value, (int, float)) or fact_problem(name, value):
         return None
     return int(value)
@@ -166,36 +167,36 @@ def _cpu(found: Fingerprint) -> str | None:
     return _busy(found.get("foreign_cpu_percent"), "CPU")
 
 
-def _gpu(found: Fingerprint) -> str | None:
-    told = _busy(found.get("foreign_gpu_percent"), "GPU")
-    return _unless_nothing_to_tell(found, "foreign_gpu_percent") if told is None else told
+def _gpu(look: Fingerprint) -> str | None:
+    why = _busy(look.get("foreign_gpu_percent"), "GPU")
+    return _unless_nothing_to_tell(look, "foreign_gpu_percent") if why is None else why
 
 
-def _unless_nothing_to_tell(found: Fingerprint, name: str) -> str | None:
+def _unless_nothing_to_tell(look: Fingerprint, name: str) -> str | None:
     """Open on a machine without a GPU, which has no such fact; unverified where it was looked for
     on a machine that has one, or may have."""
-    fact = found.fact(name)
-    return "" if fact is None or fact.absent or found.fact("gpu") is None else None
+    fact = look.fact(name)
+    return "" if fact is None or fact.absent or look.fact("gpu") is None else None
 
 
-def _gpu_users(found: Fingerprint) -> str | None:
-    others_mb = others_gpu_mb(found)
+def _gpu_users(look: Fingerprint) -> str | None:
+    others_mb = others_gpu_mb(look)
     if others_mb is None:
-        return _unless_nothing_to_tell(found, FOREIGN_MEMORY)
-    programs = found.get("foreign_gpu_programs")
+        return _unless_nothing_to_tell(look, FOREIGN_MEMORY)
+    programs = look.get("foreign_gpu_programs")
     who = f": {programs}" if isinstance(programs, str) else ""
     held = f"others hold {others_mb * MIB / GIB:.1f} GiB of the GPU's memory{who}"
     if others_mb > MOST_OTHERS_MB:
         return held
-    wanted_mb, whole_mb = _size_mb(found, WANTED_MODEL), _gpu_may_use_mb(found)
+    wanted_mb, whole_mb = _size_mb(look, WANTED_MODEL), _gpu_may_use_mb(look)
     if wanted_mb is None or whole_mb is None or wanted_mb > whole_mb:
         return ""
     return f"{held}; the model does not fit beside them" if wanted_mb + others_mb > whole_mb else ""
 
 
-def _gpu_may_use_mb(found: Fingerprint) -> int | None:
+def _gpu_may_use_mb(look: Fingerprint) -> int | None:
     """What is usual on such machines is too little to close a gate by."""
-    sizes = (_size_mb(found, name) for name in GPU_SIZES if name != "gpu_limit_expected_mb")
+    sizes = (_size_mb(look, name) for name in GPU_SIZES if name != "gpu_limit_expected_mb")
     return next((size for size in sizes if size is not None), None)
 
 

@@ -82,13 +82,13 @@ def parse_kfd(text: str) -> dict[int, int]:
 
     It lists the programs that compute by ROCm, those of other users too.
     """
-    found: dict[int, int] = {}
+    sizes_mb: dict[int, int] = {}
     for line in text.splitlines():
         match = _KFD.fullmatch(line)
         size_bytes = whole(match[2].strip()) if match else None
         if match and size_bytes is not None and not MEMORY_BYTES.problem(size_bytes):
-            found[int(match[1])] = found.get(int(match[1]), 0) + size_bytes // MIB
-    return found
+            sizes_mb[int(match[1])] = sizes_mb.get(int(match[1]), 0) + size_bytes // MIB
+    return sizes_mb
 
 
 def parse_displays(text: str) -> int | None:
@@ -101,24 +101,24 @@ def parse_displays(text: str) -> int | None:
 
 
 def _rocm(name: str, card: Mapping[str, object], driver: str | None) -> AmdGpu:
-    told = {key.lower().rstrip(":"): text_of(value) for key, value in card.items()}
+    printed = {key.lower().rstrip(":"): text_of(value) for key, value in card.items()}
     # Until 6.1 a series could be a bare number, and the device's name is in another key.
-    names = (told.get("card series"), told.get("device name"), told.get("card model"))
+    names = (printed.get("card series"), printed.get("device name"), printed.get("card model"))
     gpu = AmdGpu(
         card=name,
         name=next(filter(None, map(_present, names)), None),
-        device=_hex(told.get("device id") or told.get("gpu id")),
+        device=_hex(printed.get("device id") or printed.get("gpu id")),
         driver=_present(driver),
-        vbios=_present(told.get("vbios version")),
-        vram_mb=_mib(told.get("vram total memory (b)")),
-        gtt_mb=_mib(told.get("gtt total memory (b)")),
-        vram_used_mb=_mib(told.get("vram total used memory (b)")),
-        gtt_used_mb=_mib(told.get("gtt total used memory (b)")),
-        power_limit_w=real(told.get("max graphics package power (w)")),
-        power_w=_first_real(told, ("average graphics", "current socket graphics")),
-        celsius=_first_real(told, ("temperature (sensor edge", "temperature (sensor junction")),
-        busy_percent=real(told.get("gpu use (%)")),
-        pcie=_rocm_link(told),
+        vbios=_present(printed.get("vbios version")),
+        vram_mb=_mib(printed.get("vram total memory (b)")),
+        gtt_mb=_mib(printed.get("gtt total memory (b)")),
+        vram_used_mb=_mib(printed.get("vram total used memory (b)")),
+        gtt_used_mb=_mib(printed.get("gtt total used memory (b)")),
+        power_limit_w=real(printed.get("max graphics package power (w)")),
+        power_w=_first_real(printed, ("average graphics", "current socket graphics")),
+        celsius=_first_real(printed, ("temperature (sensor edge", "temperature (sensor junction")),
+        busy_percent=real(printed.get("gpu use (%)")),
+        pcie=_rocm_link(printed),
     )
     return bounded(gpu)
 
@@ -154,7 +154,7 @@ def _amd(gpu: Mapping[str, object]) -> AmdGpu:
         text_of(mapping(gpu.get("board")).get("product_name")),
     )
     size = mapping(vram.get("size"))
-    found = AmdGpu(
+    record = AmdGpu(
         card=f"gpu{gpu.get('gpu')}",
         name=next(filter(None, map(_present, names)), None),
         device=_hex(text_of(asic.get("device_id"))),
@@ -164,7 +164,7 @@ def _amd(gpu: Mapping[str, object]) -> AmdGpu:
         power_limit_w=_amount(limit.get("max_power")),
         pcie=_link(_amount(bus.get("max_pcie_speed")), _amount(bus.get("max_pcie_width"))),
     )
-    return bounded(found)
+    return bounded(record)
 
 
 def _drm(name: str, card: Mapping[str, str]) -> AmdGpu:

@@ -64,8 +64,8 @@ def _statistics(text: str) -> dict[str, int]:
 
     Whole keys only: `In use system memory (driver)` is another than `In use system memory`.
     """
-    found = {match["key"]: int(match["value"]) for match in _STATISTIC.finditer(text)}
-    return {key: value for key, value in found.items() if key in FIELDS}
+    printed = {match["key"]: int(match["value"]) for match in _STATISTIC.finditer(text)}
+    return {key: value for key, value in printed.items() if key in FIELDS}
 
 
 def _unquoted(value: str) -> str:

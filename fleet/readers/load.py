@@ -45,18 +45,18 @@ def parse_proc(text: str) -> Look | None:
     if ticks is None:
         return None
     total = sum(ticks)
-    found = tuple(process for process in map(_process, lines) if process is not None)
-    return Look(total=total, busy=total - ticks[3] - ticks[4], processes=found)
+    processes = tuple(process for process in map(_process, lines) if process is not None)
+    return Look(total=total, busy=total - ticks[3] - ticks[4], processes=processes)
 
 
 def parse_ps(text: str) -> tuple[Process, ...]:
     """`ps -A -o pid=,ppid=,%cpu=,comm=` of macOS; `ticks` is percent of one core."""
     lines = (line.split(None, 3) for line in text.splitlines())
-    found = (
+    processes = (
         _possible(whole(pid), whole(parent), path.rsplit("/", 1)[-1], real(share.replace(",", ".")))
         for pid, parent, share, path in (words for words in lines if len(words) == 4)
     )
-    return tuple(process for process in found if process is not None)
+    return tuple(process for process in processes if process is not None)
 
 
 def foreign_percent(before: Look, after: Look, own: Collection[int]) -> float | None:
@@ -88,9 +88,9 @@ def family(processes: Iterable[Process], pids: Collection[int], names: re.Patter
 
 def _ticks(line: str) -> list[int] | None:
     """None as soon as one cannot be: without it the others would stand in its place."""
-    found = [whole(word) for word in line.split()[1 : COUNTED + 1]]
-    known = [number for number in found if number is not None and not COUNT.problem(number)]
-    return known if len(known) == len(found) >= LEAST_COUNTED else None
+    numbers = [whole(word) for word in line.split()[1 : COUNTED + 1]]
+    known = [number for number in numbers if number is not None and not COUNT.problem(number)]
+    return known if len(known) == len(numbers) >= LEAST_COUNTED else None
 
 
 def _process(line: str) -> Process | None:

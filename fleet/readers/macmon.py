@@ -45,7 +45,7 @@ def parse_line(line: str) -> MacmonSample | None:
 
 def _sample(sample: Mapping[str, object]) -> MacmonSample:
     heat, memory = mapping(sample.get("temp")), mapping(sample.get("memory"))
-    told = MacmonSample(
+    record = MacmonSample(
         unix_s=_unix_s(text_of(sample.get("timestamp"))),
         cpu_watts=number(sample.get("cpu_power")),
         gpu_watts=number(sample.get("gpu_power")),
@@ -65,7 +65,7 @@ def _sample(sample: Mapping[str, object]) -> MacmonSample:
         swap_used_bytes=_whole(memory.get("swap_usage")),
         fans_rpm=_fans(sample),
     )
-    return bounded(told)
+    return bounded(record)
 
 
 def _old(sample: Mapping[str, object], name: str, place: int) -> object:

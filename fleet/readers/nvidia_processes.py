@@ -62,11 +62,11 @@ def listed_in_table(text: str) -> dict[int, tuple[GpuProcess, ...]] | None:
     matches = [match for match in map(_LINE.fullmatch, map(str.strip, lines)) if match]
     if len(matches) < len(lines) or not (matches or _NONE in text):
         return None
-    found: dict[int, tuple[GpuProcess, ...]] = {}
+    by_gpu: dict[int, tuple[GpuProcess, ...]] = {}
     for match in matches:
         process = _process(match[2], match[4], match[5], match[3])
-        found[int(match[1])] = (*found.get(int(match[1]), ()), process)
-    return found
+        by_gpu[int(match[1])] = (*by_gpu.get(int(match[1]), ()), process)
+    return by_gpu
 
 
 def _process(pid: str, name: str, used: str, kind: str) -> GpuProcess:

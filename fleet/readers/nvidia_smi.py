@@ -105,7 +105,7 @@ def _document(text: str) -> str:
 def parse_table(text: str) -> list[Gpu]:
     """What `nvidia-smi` alone prints: two lines per GPU; a long name is cut by the tool."""
     driver, cuda = (
-        present(found[1]) if (found := head.search(text)) else None for head in (_DRIVER, _CUDA)
+        present(match[1]) if (match := head.search(text)) else None for head in (_DRIVER, _CUDA)
     )
     rows = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]
     processes = listed_in_table(text)
@@ -160,7 +160,7 @@ def _described(gpu: ET.Element, driver: str | None, cuda: str | None) -> Gpu:
     )
     total = gpu.findtext("fb_memory_usage/total", "").strip()
     processes = listed_in_xml(gpu)
-    found = Gpu(
+    record = Gpu(
         name=_tag(gpu, "product_name"),
         memory_mb=rounded(present(total)),
         no_memory=_NO_MEMORY.fullmatch(total) is not None,
@@ -182,7 +182,7 @@ def _described(gpu: ET.Element, driver: str | None, cuda: str | None) -> Gpu:
         users=_users(processes),
         processes=processes,
     )
-    return bounded(found)
+    return bounded(record)
 
 
 def _parts_mb(gpu: ET.Element) -> tuple[int, ...]:
@@ -210,13 +210,13 @@ def _display(gpu: ET.Element) -> bool | None:
 
 
 def _slowed(gpu: ET.Element) -> bool | None:
-    """None where none is told, or one in a word that is not known."""
-    told = [
+    """None where none is states, or one in a word that is not known."""
+    states = [
         _tag(gpu, f"{group}/{group.removesuffix('s')}_{name}")
         for group in ("clocks_event_reasons", "clocks_throttle_reasons")
         for name in SLOWDOWNS
     ]
-    known = [_SLOWED.get(value) for value in told if value is not None]
+    known = [_SLOWED.get(value) for value in states if value is not None]
     if True in known:
         return True
     return False if known and None not in known else None

@@ -102,9 +102,9 @@ def _latest_start(lines: list[str]) -> list[str]:
 
 
 def _fields(line: str) -> dict[str, str]:
-    found = {_bare(key): _bare(value) for key, value in _PAIR.findall(line)}
-    plain = _PLAIN.search(line) if "msg" not in found else None
-    return {**found, "msg": plain[1]} if plain else found
+    fields = {_bare(key): _bare(value) for key, value in _PAIR.findall(line)}
+    plain = _PLAIN.search(line) if "msg" not in fields else None
+    return {**fields, "msg": plain[1]} if plain else fields
 
 
 def _bare(word: str) -> str:

@@ -19,7 +19,7 @@ def parse_graphics(text: str) -> frozenset[str]:
         if match := _LINE.fullmatch(line.strip()):
             devices.setdefault(match[1], {})[match[2]] = match[3]
     return frozenset(
-        told.get("vendor", "")
-        for told in devices.values()
-        if told.get("class", "").startswith(GRAPHICS)
+        device.get("vendor", "")
+        for device in devices.values()
+        if device.get("class", "").startswith(GRAPHICS)
     )

@@ -61,8 +61,8 @@ def mode_not_understood(sources: Mapping[str, Mapping[str, str]], source: str | 
     if settings is None:
         headings = ", ".join(sources) or "none"
         return f'no settings for "{source}" (headings: {headings})' if source else "no power source"
-    told = [f"{key} {settings[key]}" for key in MODE_KEYS if key in settings]
-    return f"not understood: {told[0]}" if told else f'no mode under "{source}"'
+    printed = [f"{key} {settings[key]}" for key in MODE_KEYS if key in settings]
+    return f"not understood: {printed[0]}" if printed else f'no mode under "{source}"'
 
 
 def power_mode(sources: Mapping[str, Mapping[str, str]], source: str | None) -> str | None:
@@ -76,14 +76,14 @@ def power_mode(sources: Mapping[str, Mapping[str, str]], source: str | None) -> 
     return {"0": "auto", "1": "low"}.get(settings.get("lowpowermode", ""))
 
 
-def coarse_class(told: Thermal) -> str | None:
+def coarse_class(thermal: Thermal) -> str | None:
     """As the finer levels are called; above nominal it does not say how far."""
-    if told.warning_recorded:
+    if thermal.warning_recorded:
         return "moderate"
-    nothing_told = told.warning_recorded is None and told.cpu_speed_limit_percent is None
-    if nothing_told or told.not_understood:
+    nothing_told = thermal.warning_recorded is None and thermal.cpu_speed_limit_percent is None
+    if nothing_told or thermal.not_understood:
         return None
-    limit = told.cpu_speed_limit_percent
+    limit = thermal.cpu_speed_limit_percent
     slowed = limit is not None and limit < FULL_SPEED_PERCENT
     return "moderate" if slowed else "nominal"
 
@@ -91,11 +91,11 @@ def coarse_class(told: Thermal) -> str | None:
 def parse_therm(text: str) -> Thermal:
     printed = dict(pairs(text, "=")).get(SPEED_LIMIT)
     warning = False if "No thermal warning level has been recorded" in text else None
-    told = bounded(
+    thermal = bounded(
         Thermal(
             warning_recorded=True if "Thermal Warning Level" in text else warning,
             cpu_speed_limit_percent=whole(printed),
         )
     )
-    lost = printed is not None and told.cpu_speed_limit_percent is None
-    return replace(told, not_understood=f"{SPEED_LIMIT} {printed}") if lost else told
+    lost = printed is not None and thermal.cpu_speed_limit_percent is None
+    return replace(thermal, not_understood=f"{SPEED_LIMIT} {printed}") if lost else thermal

@@ -107,13 +107,13 @@ def _sample(whole: Mapping[str, object]) -> PowerSample:
 def _cluster(cluster: Mapping[str, object]) -> Cluster:
     cores = [mapping(core) for core in items(cluster.get("cpus"))]
     busy = [one for one in map(_busy_percent, cores) if one is not None]
-    found = Cluster(
+    record = Cluster(
         name=text_of(cluster.get("name")),
         mhz=_mhz(cluster.get("freq_hz")),
         cores=len(cores) or None,
         busy_percent=sum(busy) / len(busy) if busy else None,
     )
-    return bounded(found)
+    return bounded(record)
 
 
 def _busy_percent(part: Mapping[str, object]) -> float | None:

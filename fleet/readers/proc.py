@@ -130,10 +130,10 @@ def is_no_limit(text: str) -> bool:
 
 def parse_cgroups(text: str) -> dict[str, str]:
     """Path by controller of /proc/PID/cgroup; that of cgroup version 2 under the empty name."""
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for line in text.splitlines():
         number, first, rest = line.partition(":")
         controllers, second, path = rest.partition(":")
         if first and second and number.isdecimal() and path.startswith("/"):
-            found |= dict.fromkeys(controllers.split(","), path)
-    return found
+            paths |= dict.fromkeys(controllers.split(","), path)
+    return paths

@@ -63,16 +63,16 @@ class Process:
 
 def parse_units(text: str) -> list[Unit]:
     """Running ones of `systemctl show UNIT ...`, by UNIT_PROPERTIES."""
-    found = []
+    units = []
     for block in text.split("\n\n"):
-        told = dict(pairs(block, "="))
-        name, pid = told.get("Id", ""), process_id(told.get("MainPID"))
-        if told.get("ActiveState") == "active" and pid and _UNIT.fullmatch(name):
-            environment = _variables(told.get("Environment", ""))
+        properties = dict(pairs(block, "="))
+        name, pid = properties.get("Id", ""), process_id(properties.get("MainPID"))
+        if properties.get("ActiveState") == "active" and pid and _UNIT.fullmatch(name):
+            environment = _variables(properties.get("Environment", ""))
             known = environment is not None
             unit = Unit(name=name, pid=pid, environment=environment or {}, environment_known=known)
-            found.append(unit)
-    return found
+            units.append(unit)
+    return units
 
 
 def process_id(text: str | None) -> int | None:
@@ -115,21 +115,21 @@ def parse_services(text: str) -> dict[int, str]:
 
 def parse_listeners(text: str) -> list[int]:
     """Process ids of `lsof ... -Fp`, each once."""
-    found = (process_id(line[1:]) for line in text.splitlines() if line.startswith("p"))
-    return list(dict.fromkeys(pid for pid in found if pid))
+    pids = (process_id(line[1:]) for line in text.splitlines() if line.startswith("p"))
+    return list(dict.fromkeys(pid for pid in pids if pid))
 
 
 def parse_processes(text: str) -> dict[int, Process]:
     """By process id, of `ps -axww -o pid=,ppid=,command=`."""
-    found = {}
+    processes = {}
     for line in text.splitlines():
         words = line.split(None, 2)
         if len(words) < 3:
             continue
         pid, parent = process_id(words[0]), whole(words[1])
         if pid and parent is not None and not PROCESS_ID.problem(parent):
-            found[pid] = Process(parent=parent, command=words[2].partition(" -")[0])
-    return found
+            processes[pid] = Process(parent=parent, command=words[2].partition(" -")[0])
+    return processes
 
 
 def on_mac(
@@ -155,7 +155,7 @@ def _variables(text: str) -> dict[str, str] | None:
         words = shlex.split(text)
     except ValueError:  # a quote that does not end
         return None
-    return kept((name, value) for name, found, value in (w.partition("=") for w in words) if found)
+    return kept((name, value) for name, sign, value in (w.partition("=") for w in words) if sign)
 
 
 def _command(processes: Mapping[int, Process], pid: int) -> str:

@@ -33,13 +33,13 @@ def _longest(text: str) -> object:
         if start < end:
             continue  # inside of a document
         try:
-            found, end = decoder.raw_decode(text, start)
+            value, end = decoder.raw_decode(text, start)
         except (ValueError, RecursionError) as problem:
             if _is_cut_off(problem):
                 break  # all that follows is inside of it
             continue
         if end - start > longest:
-            longest, document = end - start, found
+            longest, document = end - start, value
     return document
 
 

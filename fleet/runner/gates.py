@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 
 from fleet.errors import EngineInUse, GateClosed, Interrupted, TrialError
 from fleet.model.gates import GPU, GPU_USERS, HEAT, OTHER_MODELS, UNUSED_S, Resident, with_resident
@@ -85,13 +85,16 @@ class Gatekeeper:
         self._see(visit)
         self._take_out_own(visit)
         began_ns = self._clock.monotonic_ns()
-        waits = self._waits_for(visit)
-        if waits and waits.keys() <= SETTLING:
-            self._clock.sleep(SETTLES_S, self._stop)
-            self._see(visit)
+        self._settle(visit, self._waits_for(visit))
         yield from self._wait(visit, began_ns)
         if visit.shut:
             self._go_on(visit)
+
+    def _settle(self, visit: Visit, shut: Mapping[str, str]) -> None:
+        """Looks once more where nothing but a trace of what has just ended may be in the way."""
+        if shut and shut.keys() <= SETTLING:
+            self._clock.sleep(SETTLES_S, self._stop)
+            self._see(visit)
 
     def _see(self, visit: Visit) -> None:
         visit.see(self.look(visit.owners))
@@ -132,6 +135,7 @@ class Gatekeeper:
             self._make_room(visit)
         if strict:
             self._see(visit)
+            self._settle(visit, visit.shut)
             if visit.shut:
                 raise GateClosed(_not_opened(visit))
 

@@ -81,11 +81,13 @@ class Visit:
         return {OTHER_MODELS} if self.own_engine else ()
 
     def see(self, found: Fingerprint) -> None:
-        """Under strict a gate that cannot be told is a closed one."""
+        """Under strict a gate that cannot be told is a closed one; whose memory of the GPU is in
+        use may be told once the other models are out of it."""
         found = self._beside_others(found)
         self.found, self.shut = found, closed(found, self.unasked)
         if self.trial.gates.policy == "strict":
-            untold = unverified(found, self.unasked)
+            later = {GPU_USERS} if OTHER_MODELS in self.shut else set()
+            untold = unverified(found, {*later, *self.unasked})
             self.shut |= {name: f"{name} cannot be told" for name in untold}
 
     def _beside_others(self, found: Fingerprint) -> Fingerprint:
@@ -128,13 +130,13 @@ class Visit:
         )
 
 
-def _closed_after(found: Fingerprint | None, unasked: Collection[str]) -> dict[str, str]:
+def _closed_after(look: Fingerprint | None, unasked: Collection[str]) -> dict[str, str]:
     """Right after the trial the GPU's load is the trial's own, and so may be what is in use of its
     memory: only a list of programs tells whose it is."""
-    if found is None:
+    if look is None:
         return {}
-    listed = found.get(FOREIGN_MEMORY) is not None
-    return closed(found, {GPU, *unasked} if listed else {GPU, GPU_USERS, *unasked})
+    listed = look.get(FOREIGN_MEMORY) is not None
+    return closed(look, {GPU, *unasked} if listed else {GPU, GPU_USERS, *unasked})
 
 
 def _size_bytes(engine: Engine, model: str) -> int | None:

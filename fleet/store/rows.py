@@ -265,8 +265,8 @@ def _reading(attempt_id: str, reading: Reading) -> Row:
 def _fingerprint(result: TrialResult, found: Fingerprint) -> Row:
     facts: dict[str, object] = {}
     for fact in found.facts:  # the first of a name counts, as in Fingerprint.get
-        told = {"value": _finite(fact.value), "source": fact.source}
-        facts.setdefault(fact.name, told | ({"absent": True} if fact.absent else {}))
+        entry = {"value": _finite(fact.value), "source": fact.source}
+        facts.setdefault(fact.name, entry | ({"absent": True} if fact.absent else {}))
     return {
         "attempt_id": result.attempt_id,
         "machine_id": result.trial.machine_id,

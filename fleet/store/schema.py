@@ -128,7 +128,7 @@ TRIALS = _schema(
     foreign_gpu_memory_mb=_int,  # of the GPU's memory, held by others than the engine and fleet
     foreign_gpu_memory_after_mb=_int,  # by the list of programs alone
     gpu_usable_mb=_int,  # of the machine's memory, what a GPU without its own may use
-    gpu_limit_conflict=_text,  # a wired limit that was set and was not in effect in the engine
+    gpu_limit_conflict=_text,  # as found: a wired limit that is set and is not in effect in Ollama
 )
 
 REQUESTS = _schema(

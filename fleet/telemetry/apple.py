@@ -264,21 +264,21 @@ MACMON_STATE = {
 """Metrics by the field of a sample that they come from."""
 
 
-def _macmon_power(told: MacmonSample, at_ns: int) -> Iterable[Sample]:
-    return [_of(told, metric, field, at_ns) for metric, field in MACMON_POWER.items()]
+def _macmon_power(sample: MacmonSample, at_ns: int) -> Iterable[Sample]:
+    return [_of(sample, metric, field, at_ns) for metric, field in MACMON_POWER.items()]
 
 
-def _macmon_state(told: MacmonSample) -> Iterable[Sample]:
-    return [_of(told, metric, field) for metric, field in MACMON_STATE.items()]
+def _macmon_state(sample: MacmonSample) -> Iterable[Sample]:
+    return [_of(sample, metric, field) for metric, field in MACMON_STATE.items()]
 
 
-def _of(told: MacmonSample, metric: str, field: str, at_ns: int | None = None) -> Sample:
-    value = getattr(told, field)
+def _of(sample: MacmonSample, metric: str, field: str, at_ns: int | None = None) -> Sample:
+    value = getattr(sample, field)
     if isinstance(value, tuple):
         value = max(value, default=None)
     if value is not None and field.endswith("_bytes"):
         value = value / MIB
-    return _sample(metric, value, "macmon", at_ns, told.outside.get(field, ""))
+    return _sample(metric, value, "macmon", at_ns, sample.outside.get(field, ""))
 
 
 def _sample(

@@ -94,6 +94,19 @@ def test_a_process_that_cannot_be_seen_from_here_is_known_by_its_program(
     assert bool(others(nobody, holder(None, name=name))) is is_others
 
 
+def test_beside_an_engine_in_fleets_own_process_every_ollama_is_others() -> None:
+    embedded = OwnProcesses(Recorded(TREE), FLEET, lambda: None)
+    every = [holder(pid) for pid in (101, 201, 301)]
+    assert others(embedded, *every, holder(77777, name="/usr/bin/ollama")) == [201, 301, 77777]
+
+
+def test_a_program_without_a_name_of_its_own_goes_by_that_of_its_process() -> None:
+    nameless = [Holder(pid=pid, used_mb=1) for pid in (400, 401, 77777)]
+    assert [each.name for each in own().apart(nameless)] == [
+        *("llama-server", "Xorg", "process 77777"),
+    ]
+
+
 def told(*gpus: Held, processes: OwnProcesses | None = None) -> tuple[object, object, object, Fact]:
     facts = {fact.name: fact for fact in holder_facts("tool", gpus, processes or own())}
     return facts[FOREIGN].value, facts[PROGRAMS].value, facts[IN_USE].value, facts[FOREIGN]

@@ -28,7 +28,7 @@ from fleet.units import NS_PER_S
 from fleet.wiring import WorkerSpec
 from fleet.worker import NodeWorker
 from tests import builders
-from tests.builders_gates import ready
+from tests.builders_gates import found, ready
 
 MINUTE_NS = 60 * NS_PER_S
 BATTERY = ready(power_source="battery")
@@ -324,6 +324,21 @@ def test_each_time_that_a_model_is_there_it_is_waited_for() -> None:
         machine.memory.models["llama3:8b"] = forever(machine.clock)
         machine.hold(machine.visit())
         assert machine.clock.now_ns == times * 10 * MINUTE_NS
+
+
+def test_strict_makes_room_before_it_asks_whose_memory_of_the_gpu_is_in_use() -> None:
+    """A Mac's list of programs does not exist; once its engine rests, what is in use is others'."""
+    mac = ready(gpu="Apple M9", foreign_gpu_memory_mb=None, gpu_memory_in_use_mb=5000)
+    machine = Machine([*[mac] * 302, replace_fact(mac, gpu_memory_in_use_mb=400)])
+    machine.memory.models["llama3:8b"] = forever(machine.clock)
+    visit = machine.visit(trial("strict"))
+    machine.hold(visit)
+    assert (machine.memory.taken_out, visit.why()) == (["llama3:8b"], "")
+
+
+def replace_fact(look: Fingerprint, **facts: FactValue) -> Fingerprint:
+    kept = tuple(fact for fact in look.facts if fact.name not in facts)
+    return replace(look, facts=(*kept, *found(**facts).facts))
 
 
 @pytest.mark.parametrize("policy", ["wait", "strict"])
