@@ -56,19 +56,25 @@ def _fact(name: str, value: float | None, limit: Limit) -> list[Fact]:
 
 
 def _memory_texts(read: Read, places: Mapping[str, str]) -> Iterator[str | None]:
-    for folder in _levels([ROOT], places.get("", "/")):
-        yield read(f"{folder}/memory.max")
+    yield from _unified_texts(read, places, "memory.max")
     for folder in _levels(MEMORY_MOUNTS, places.get("memory", "/")):
         yield read(f"{folder}/memory.limit_in_bytes")
 
 
 def _cpu_texts(read: Read, places: Mapping[str, str]) -> Iterator[str | None]:
     """Version 1 keeps quota and period apart; side by side they read as version 2 writes them."""
-    for folder in _levels([ROOT], places.get("", "/")):
-        yield read(f"{folder}/cpu.max")
+    yield from _unified_texts(read, places, "cpu.max")
     for folder in _levels(CPU_MOUNTS, places.get("cpu", "/")):
         quota, period = read(f"{folder}/cpu.cfs_quota_us"), read(f"{folder}/cpu.cfs_period_us")
         yield None if quota is None or period is None else f"{quota.strip()} {period.strip()}"
+
+
+def _unified_texts(read: Read, places: Mapping[str, str], name: str) -> Iterator[str | None]:
+    """Of version 2, where a level without such a file has no such limit: the root never has one."""
+    mounted = read(f"{ROOT}/cgroup.controllers") is not None
+    for folder in _levels([ROOT], places.get("", "/")):
+        text = read(f"{folder}/{name}")
+        yield "max" if text is None and mounted else text
 
 
 def _levels(mounts: Sequence[str], place: str) -> Iterator[str]:

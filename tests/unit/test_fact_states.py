@@ -266,6 +266,7 @@ V1 = "/sys/fs/cgroup"
             },
             *("unknown", "unknown"),
         ),
+        ({f"{V1}/cgroup.controllers": "cpu memory\n"}, "absent", "absent"),  # of the root itself
         ({}, "unknown", "unknown"),
     ],
 )

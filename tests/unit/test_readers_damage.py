@@ -127,6 +127,7 @@ OTHERS = {
     "gpus": MEMORY_MB,
     "free_bytes": MEMORY_BYTES,
     "vm_stat": MEMORY_BYTES,
+    "kfd": MEMORY_MB,
     "listeners": PROCESS_ID,
     "cpu_list": Quantity(0, CPUS.most),
 }
