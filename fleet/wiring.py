@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -166,6 +166,7 @@ def _real_node(spec: WorkerSpec, state: Path) -> Node:
     from fleet import ownership
     from fleet.commands import Remembering, SystemCommands
     from fleet.fingerprint import assemble
+    from fleet.model.experiment import OllamaEngine
 
     commands = SystemCommands()
     seen = Remembering(commands)
@@ -175,7 +176,8 @@ def _real_node(spec: WorkerSpec, state: Path) -> Node:
     allowed, refusal = ownership.permitted(permission)
     url, wrong_address = ollama_address(spec.engine)
     owners = ownership.OwnersOllama(url, commands, permission)
-    probes = [*host_probes(seen), _engine_probe(seen, spec.engine, owners)]
+    servers = owners.servers if isinstance(spec.engine, OllamaEngine) else lambda: None
+    probes = [*host_probes(seen, servers), _engine_probe(seen, spec.engine, owners)]
     restart, words = _restart_of(spec.engine, commands, owners)
     news: list[str] = []
     return Node(
@@ -273,19 +275,26 @@ def _restart_of(
     return owners.restart, owners.restart_words
 
 
-def host_probes(commands: Commands) -> list[FactProbe]:
-    """All that can look at a machine of any kind; each knows whether it has something to see."""
+def host_probes(
+    commands: Commands, servers: Callable[[], Collection[int] | None] = tuple
+) -> list[FactProbe]:
+    """All that can look at a machine of any kind; each knows whether it has something to see.
+
+    `servers`: processes of the engine that is measured, as for `OwnProcesses`.
+    """
     from fleet.fingerprint.amd import AmdProbe
     from fleet.fingerprint.apple import AppleProbe
+    from fleet.fingerprint.gpu_holders import OwnProcesses
     from fleet.fingerprint.host import HostProbe
     from fleet.fingerprint.load import LoadProbe
     from fleet.fingerprint.nvidia import NvidiaProbe
 
+    processes = OwnProcesses(commands, os.getpid(), servers)
     return [
         HostProbe(commands),
         AppleProbe(commands),
-        NvidiaProbe(commands),
-        AmdProbe(commands),
+        NvidiaProbe(commands, processes),
+        AmdProbe(commands, processes),
         LoadProbe(commands, os.getpid(), time.sleep),
     ]
 
@@ -297,12 +306,13 @@ def _engine_probe(commands: Commands, engine: EngineSpec, owners: OwnersOllama) 
     def told() -> EngineFacts:
         return _real_engine(engine).facts()
 
+    mac = commands.run(["uname", "-s"]).stdout.strip() == "Darwin"
     return EngineProbe(
         commands,
         told,
         is_its=owners.is_its,
         home=Path.home(),
-        system=sys.platform,
+        system="darwin" if mac else sys.platform,
         run_as=cache(owners.run_as),
     )
 

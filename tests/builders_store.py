@@ -39,6 +39,9 @@ FACTS: dict[str, FactValue] = {
     "foreign_gpu_percent": 0.5,
     "gpu_slowed": False,
     "resident_models": "",
+    "foreign_gpu_memory_mb": 300,
+    "gpu_usable_mb": 90000,
+    "gpu_limit_conflict": "set to 90000 MiB, Ollama works with 73728 MiB",
 }
 SETTINGS: dict[str, Value] = {
     "num_ctx": 8192,

@@ -149,7 +149,9 @@ def shown(name: str, machine_id: str, found: Fingerprint, owners: Ownership) -> 
         "software_id": found.software_id,
         "condition_id": found.condition_id,
         "recipe": found.recipe,
-        "facts": {f.name: {"value": f.value, "source": f.source} for f in found.facts},
+        "facts": {
+            f.name: {"value": f.value, "source": f.source, "state": f.state} for f in found.facts
+        },
     }
 
 

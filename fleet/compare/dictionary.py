@@ -247,6 +247,12 @@ FLAGS = (
         rule="a model that somebody else had loaded was in memory before or after the trial",
     ),
     Flag(
+        name="gpu_users",
+        kind="qualified",
+        rule="programs that are neither fleet's nor the engine's held more than 1 GiB of the GPU's "
+        "memory before or after the trial, or so much that the model did not fit beside them",
+    ),
+    Flag(
         name="clock_stepped",
         kind="qualified",
         rule="the wall clock moved by more than a second against the steady ones meanwhile",

@@ -14,7 +14,7 @@
 --     by the GPU
 --   5 (2026-11) cached_prefix and not_reused by what an engine says of its cache, where the
 --     beginning that prompts share is no fault; above_ceiling, and no rate, also where no machine
---     is so fast; spilled: a mapped file that is counted twice is not
+--     is so fast; spilled: a mapped file that is counted twice is not; gpu_users
 
 set parquet_metadata_cache = true;
 
@@ -53,6 +53,15 @@ select
     greatest(foreign_cpu_percent, foreign_cpu_after_percent, foreign_gpu_percent) > 20, false
   ) as foreign_load,
   coalesce(resident_models, '') || coalesce(resident_models_after, '') <> '' as model_resident,
+  -- Held by others: more than 1 GiB, or so much that the model does not fit beside it, which
+  -- without them would.
+  coalesce(
+    greatest(foreign_gpu_memory_mb, foreign_gpu_memory_after_mb) > 1024
+      or model_size_bytes // 1048576 between
+        coalesce(gpu_limit_mb, gpu_usable_mb, gpu_memory_mb) - foreign_gpu_memory_mb + 1
+        and coalesce(gpu_limit_mb, gpu_usable_mb, gpu_memory_mb),
+    false
+  ) as gpu_users,
   coalesce(abs(clock_step_ns) > 1_000_000_000, false) as clock_stepped,
   coalesce(condition_after_id <> condition_id, false) as condition_changed,
   coalesce(gpu_slowdowns <> '', false) as gpu_slowed,
@@ -271,7 +280,8 @@ select
   t.trial_id, t.experiment, t.session, t.machine_id, t.machine, t.model, t.job, t.settings,
   t.block, t.role,
   t.imported, t.suspended, t.wrong_context, t.spilled, t.on_battery, t.low_power, t.hot,
-  t.under_pressure, t.foreign_load, t.model_resident, t.clock_stepped, t.condition_changed,
+  t.under_pressure, t.foreign_load, t.model_resident, t.gpu_users, t.clock_stepped,
+  t.condition_changed,
   t.gpu_slowed, t.cut,
   5 as flags_version
 from requests_judged r
@@ -406,6 +416,7 @@ select
     case when under_pressure then 'memory_pressure' end,
     case when foreign_load then 'foreign_load' end,
     case when model_resident then 'model_resident' end,
+    case when gpu_users then 'gpu_users' end,
     case when clock_stepped then 'clock_stepped' end,
     case when condition_changed then 'condition_changed' end,
     case when gpu_slowed then 'gpu_slowed' end,

@@ -85,6 +85,9 @@ CONDITION = frozenset(
 """Left out, since they are never twice the same: swap, uptime, boot time, load of others."""
 
 
+FactState = Literal["known", "absent", "unknown"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
     """One thing true of a machine; `value` None means: looked for, not to be had here."""
@@ -92,6 +95,15 @@ class Fact:
     name: str
     value: FactValue
     source: str
+    absent: bool = False
+    """The machine has no such thing, and `source` says by what that is known. A value None
+    without it could not be read, or what was read was not understood."""
+
+    @property
+    def state(self) -> FactState:
+        if self.value is not None:
+            return "known"
+        return "absent" if self.absent else "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +116,13 @@ class Fingerprint:
     condition_id: str
     recipe: int = FINGERPRINT_RECIPE
 
+    def fact(self, name: str) -> Fact | None:
+        """None: no probe of this machine looks for it."""
+        return next((fact for fact in self.facts if fact.name == name), None)
+
     def get(self, name: str) -> FactValue:
-        return next((fact.value for fact in self.facts if fact.name == name), None)
+        fact = self.fact(name)
+        return None if fact is None else fact.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,12 +214,16 @@ class Machine:
 
     def gpu_memory_bytes(self) -> int | None:
         """What the GPU may use: the effective limit, else the card's memory, else what is usual."""
-        for name in ("gpu_limit_mb", "gpu_memory_mb", "gpu_limit_expected_mb"):
+        for name in GPU_SIZES:
             value = self.fingerprint.get(name)
             if isinstance(value, (int, float)):
                 return int(value) * 2**20
         return None
 
+
+GPU_SIZES = ("gpu_limit_mb", "gpu_usable_mb", "gpu_memory_mb", "gpu_limit_expected_mb")
+"""Facts that say how much memory a GPU may use, in MiB; the first one known counts. A GPU that
+shares the machine's memory can use what the system has of it, which is less than was sold."""
 
 REGISTRY, LIBRARY, TAG = "registry.ollama.ai", "library", "latest"
 """What stands for the parts that a model's name leaves out."""

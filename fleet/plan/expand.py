@@ -18,7 +18,7 @@ from fleet.model.trial import Role, Trial, show_settings, trial_id
 from fleet.plan import canaries, controls
 from fleet.plan.estimate import idle_s, prior_s, rest_s
 from fleet.plan.gated import refused_gates
-from fleet.plan.limits import LimitChange, limit_changes, refused_settings
+from fleet.plan.limits import LimitChange, limit_changes, limit_conflicts, refused_settings
 from fleet.plan.restarts import refused_restarts, restarts
 from fleet.plan.selection import asked, narrow
 from fleet.plan.unfit import LeftOut as LeftOut
@@ -196,7 +196,14 @@ def expand(
             *(*silent, *unmeasurable.values(), *too_long),
             *map(skipped_for, skipped.values()),
         ),
-        warnings=(*(() if skip_unfit else spills.values()), *_full_disks(plans)),
+        warnings=(
+            *(() if skip_unfit else spills.values()),
+            *_full_disks(plans),
+            *(
+                PlanWarning(machine=name, model="", what=conflict)
+                for name, conflict in limit_conflicts(wanted.combinations, ready)
+            ),
+        ),
         refusals=(
             *refused_settings(wanted.combinations, ready, request.experiment.below_default),
             *refused_restarts(request.experiment, ready),

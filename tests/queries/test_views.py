@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from fleet.compare import dictionary
 from fleet.compare.reader import open_store, rows
 from fleet.compare.views import views_sql
 from tests.builders_compare import IMPORTED, GoldenStore, S, request, transcripts
@@ -111,6 +112,16 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnectio
     store.trial("shared", resident_models="llama3:8b", resident_models_after="")
     store.trial("shared_after", resident_models="", resident_models_after="llama3:8b")
     store.trial("alone", resident_models="", resident_models_after="")
+    store.trial("gpu_users", foreign_gpu_memory_mb=1025)
+    store.trial("gpu_users_after", foreign_gpu_memory_mb=0, foreign_gpu_memory_after_mb=70_000)
+    store.trial("gpu_users_few", foreign_gpu_memory_mb=1024, foreign_gpu_memory_after_mb=5)
+    beside = {"model_size_bytes": 72_000 * 2**20, "foreign_gpu_memory_mb": 900}
+    store.trial("not_beside", **beside, gpu_limit_mb=72_899)
+    store.trial("just_beside", **beside, gpu_limit_mb=72_900)
+    store.trial("never_fits", **beside, gpu_limit_mb=71_999)
+    store.trial(
+        "shared_memory", **beside, gpu_limit_mb=None, gpu_usable_mb=72_500, gpu_memory_mb=99_999
+    )
     store.trial("stepped", clock_step_ns=-2 * S)
     store.trial("slewed", clock_step_ns=S // 2)
     store.trial("changed", condition_after_id="condition-2")
@@ -316,6 +327,13 @@ def test_cold_load_jobs_take_the_load_of_each_request(golden: duckdb.DuckDBPyCon
         ("shared", "model_resident"),
         ("shared_after", "model_resident"),
         ("alone", ""),
+        ("gpu_users", "gpu_users"),
+        ("gpu_users_after", "gpu_users"),
+        ("gpu_users_few", ""),
+        ("not_beside", "gpu_users"),
+        ("just_beside", ""),
+        ("never_fits", ""),
+        ("shared_memory", "gpu_users"),
         ("stepped", "clock_stepped"),
         ("slewed", ""),
         ("changed", "condition_changed"),
@@ -332,7 +350,7 @@ def test_qualified_trials_stay_and_are_labelled(
         assert rows(golden, f"from speeds where trial_id = 'trial-{trial}'") == []
         return
     found = one(golden, "speeds", trial)
-    assert (found["flags"], found["flags_version"]) == (flags, 5)
+    assert (found["flags"], found["flags_version"]) == (flags, dictionary.VERSION)
 
 
 def test_a_machine_that_throttles_shows_its_burst_and_its_sustained_speed(
