@@ -15,9 +15,13 @@
 
 set parquet_metadata_cache = true;
 
+-- What the clock on the machine's wall showed when a trial began; UTC where its zone is not known.
+create or replace macro wall_clock(moment, offset_s) as
+  make_timestamp(epoch_us(moment) + 1_000_000::bigint * coalesce(offset_s, 0));
+
 -- One row per attempt, failed ones too. An attempt found in two folders counts once.
 create or replace view trials as
-select *
+select *, wall_clock(started_at, utc_offset_s) as started_local
 from {trials}
 qualify row_number() over (partition by attempt_id order by folder) = 1;
 
@@ -27,6 +31,7 @@ qualify row_number() over (partition by attempt_id order by folder) = 1;
 create or replace view attempts as
 select
   *,
+  wall_clock(started_at, utc_offset_s) as started_local,
   -- The two clocks that the sleep is read from are read one after the other: below 0.1 s is noise.
   coalesce(suspended_ns > 100_000_000, false) as suspended,
   coalesce(context_length <> num_ctx, false) as wrong_context,
@@ -92,7 +97,8 @@ with looked_at as (
       false
     ) as short,
     coalesce(prompt_tokens <> prompt_tokens_asked, false) as wrong_count,
-    coalesce(cached_tokens > coalesce(reused_tokens, 0), false)
+    -- In a conversation of others a cached beginning is as it should be.
+    coalesce(sent_ns is not null and cached_tokens > coalesce(reused_tokens, 0), false)
       -- Sent before since the load, and the engine does not say that it was not reused.
       or coalesce(repeats_before > 0 and cached_tokens is null, false)
       -- Four times faster than others of its length cannot be: it was not evaluated whole.
@@ -160,11 +166,12 @@ select
     when prompt_duration_ns > 0 then ''
     else 'not reported'
   end as prefill_note,
-  -- As `ollama run --verbose` prints them.
+  -- As `ollama run --verbose` prints them: since 0.33.3 without what was cached, and says so.
   case when not aborted and output_duration_ns > 0
     then output_tokens / (output_duration_ns / 1e9) end as naive_decode_tokens_per_s,
   case when not aborted and prompt_duration_ns > 0
-    then prompt_tokens / (prompt_duration_ns / 1e9) end as naive_prefill_tokens_per_s,
+    then (prompt_tokens - case when imported then coalesce(cached_tokens, 0) else 0 end)
+      / (prompt_duration_ns / 1e9) end as naive_prefill_tokens_per_s,
   -- Of the first and the last third of the answer.
   case when not aborted then tokens_of_a_third / (nullif(first_third_us, 0) / 1e6) end
     as burst_decode_tokens_per_s,
@@ -411,6 +418,7 @@ select
   max(decode_note) as decode_note,
   max(started_at) as last_started_at,
   arg_max(trial_id, (started_at, trial_id)) as last_trial_id,
+  arg_max(coalesce(utc_offset_s, 0), (started_at, trial_id)) as last_utc_offset_s,
   bool_or(imported) as imported,
   4 as flags_version
 from speeds

@@ -8,13 +8,14 @@ SCHEMA_VERSION is written into every file's metadata. History:
 3  what slowed a GPU down during a trial, and the kernel it ran under (2026-11)
 4  gates: the policy, what was closed before and after, how long that held the trial; models of
    others in memory, load of the GPU, steps of the clock (2026-11)
+5  how far a machine's local time was ahead of UTC when a trial began (2026-11)
 """
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 _text, _int, _real, _yes = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
@@ -123,6 +124,7 @@ TRIALS = _schema(
     models_unloaded=_text,  # those of them, long unused, taken out for this trial
     foreign_gpu_percent=_real,
     gpu_slowed_before=_yes,  # by heat or power, as the driver said when the trial began
+    utc_offset_s=_int,  # of the machine's local time at started_at; null: not known
 )
 
 REQUESTS = _schema(
