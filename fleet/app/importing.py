@@ -2,40 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from fleet import config
 from fleet.app.homes import Home
-from fleet.store.imported import import_file
+from fleet.clock import in_local_zone
+from fleet.store.imported import Imported, ImportedFile, Origin, answer_rows, read_file
+from fleet.store.imported_models import model_names
+from fleet.store.written_dates import check_date, read_date
 
 
-def import_transcripts(
-    home: Path,
-    file: Path,
-    *,
-    machine: str,
-    date: str,
-    source: str,
-    model: str | None,
-    experiment: str,
-) -> list[str]:
-    """One line per trial found, then what to type next; nothing is stored twice."""
-    found = import_file(
-        file,
-        machine=machine,
-        date=date,
-        source=source,
-        model=model,
-        experiment=experiment,
-        known_jobs=config.shipped_prompts(),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Importing:
+    """What `fleet import` was asked, in the words of the command line."""
+
+    file: Path
+    machine: str
+    date: str
+    source: str
+    models: Sequence[str] = ()
+    experiment: str = "imported"
+    keep_text: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """One turn of the file in the store."""
+
+    trial: Imported
+    new: bool
+    """False where its figures were there already."""
+    kept_text: bool
+    """Its answer was added by this import."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportReport:
+    """What became of each figure that the file holds."""
+
+    stored: tuple[Stored, ...]
+    file: ImportedFile
+    asked: Importing
+
+    @property
+    def complete(self) -> bool:
+        """Every figure that was printed is in the store."""
+        return not self.file.contents.unread and not self.file.contents.refused
+
+
+def import_transcripts(home: Path, asked: Importing) -> ImportReport:
+    """Nothing is stored twice, and nothing at all where the file raises UserError."""
+    written, now = read_date(asked.date), datetime.now().astimezone()
+    check_date(written, now, "--date")
+    origin = Origin(
+        machine=asked.machine,
+        source=asked.source,
+        date=in_local_zone(written),
+        now=now,
+        experiment=asked.experiment,
+        models=model_names(asked.models),
     )
+    file = read_file(asked.file, origin, config.shipped_prompts())
     store = Home(home).store
-    lines = []
-    for each in found:
-        new = store.write_rows(each.attempt_id, each.rows)
-        words = "stored" if new else "there already"
-        count = each.transcript.output_tokens
-        tokens = f"{count} output tokens" if count else ""
-        lines.append(f"{words}: {each.model}  {each.job}  {tokens}".rstrip())
-    lines.append(f"next:  fleet results {experiment}    fleet compare {experiment} --by model")
-    return lines
+    stored = []
+    for trial in file.trials:
+        new = store.write_rows(trial.attempt_id, trial.rows)
+        texts = answer_rows(trial) if asked.keep_text else []
+        kept = bool(texts) and store.add_answers(trial.attempt_id, texts)
+        stored.append(Stored(trial=trial, new=new, kept_text=kept))
+    return ImportReport(stored=tuple(stored), file=file, asked=asked)
