@@ -154,7 +154,7 @@ def _log(file: Path, zoned: Zoned) -> MeterLog:
         shown = [_mistake(file, *fault) for fault in log.faults[:MOST_FAULTS]]
         if (more := len(log.faults) - MOST_FAULTS) > 0:
             line = log.faults[MOST_FAULTS][0]
-            shown.append(_mistake(file, line, "", f"and {show_count(more, 'line')} more from here"))
+            shown.append(_mistake(file, line, "", f"and {show_count(more, 'more line')} from here"))
         raise ConfigError(tuple(shown))
     if len(log.rows) < LEAST_ROWS:
         raise UserError(f"{file}: {show_count(len(log.rows), 'row')}: no log of a meter")

@@ -172,16 +172,21 @@ class _Reader:
 
     def _goes_on(self, before: _Figures, figure: Figure, at: int) -> bool:
         """The figure is one more of the same turn."""
-        if ORDER[figure.label] <= ORDER[before.figures[-1].label]:
+        if _stands_above(figure, before.figures[-1]):
             return False
-        if self._text.count("\n", at, figure.begin) > MOST_LINES_BETWEEN:
+        return self._is_near(figure, at, MOST_LINES_BETWEEN)
+
+    def _is_near(self, figure: Figure, at: int, lines: int) -> bool:
+        """So many lines at most stand between, and nothing that ends a session."""
+        if self._text.count("\n", at, figure.begin) > lines:
             return False
         return not self._sessions.ends_within(self._text, at, figure.begin)
 
     def _is_out_of_order(self, before: _Figures, figure: Figure, at: int) -> bool:
         """A turn that lacks some figures, and others directly below it that belong above."""
-        near = self._text[at : figure.begin].count("\n") <= 2
-        return near and figure.label != TOTAL and len(before.figures) < WHOLE
+        if figure.label == TOTAL or len(before.figures) >= WHOLE:
+            return False
+        return _stands_above(figure, before.figures[-1]) and self._is_near(figure, at, lines=2)
 
     def _close(self) -> None:
         closed, self._open = self._open, None
@@ -240,6 +245,11 @@ class _Reader:
             if not _LIKE_A_FIGURE.fullmatch(plain):
                 return
             yield Unread(number, show_text(plain), UNKNOWN)
+
+
+def _stands_above(figure: Figure, other: Figure) -> bool:
+    """As Ollama prints them; the same label twice stands above itself."""
+    return ORDER[figure.label] <= ORDER[other.label]
 
 
 def _with_digits(text: str, at: int, end: int, line: int) -> Iterator[Unread]:

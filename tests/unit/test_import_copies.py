@@ -122,6 +122,24 @@ def test_an_unknown_line_ends_nothing_and_is_named(odd: str, before: str) -> Non
     assert unread.line == line + 1
 
 
+@pytest.mark.parametrize(
+    "between", ["$ ollama run other --verbose\n", ">>> more\n", "# Another\n", "```\n"]
+)
+def test_figures_of_a_turn_that_was_cut_off_are_not_filled_up_by_the_next(between: str) -> None:
+    head, rest = FIGURES.split("prompt eval count", 1)
+    contents = read_contents(f"{ASKED}{head}{between}prompt eval count{rest}")
+    assert [turn.figures for turn in contents.transcripts] == [2]
+    assert [each.why for each in contents.unread] == [
+        "the `total duration:` of its turn is missing"
+    ] * 6
+
+
+def test_an_unknown_figure_between_two_turns_is_named() -> None:
+    contents = read_contents(f"{ASKED}{FIGURES}draft accept rate: 0.71\n\n{ASKED}{FIGURES}")
+    assert [(each.line, each.text) for each in contents.unread] == [(10, "draft accept rate: 0.71")]
+    assert len(contents.transcripts) == 2
+
+
 def test_a_figure_below_the_last_one_is_named_and_the_next_words_are_not() -> None:
     contents = read_contents(f"{ASKED}{FIGURES}draft accept rate: 0.71\n\nThe answer: 42\n")
     assert [(each.line, each.text) for each in contents.unread] == [(10, "draft accept rate: 0.71")]
@@ -295,3 +313,11 @@ def test_the_copies_of_public_reports(number: str) -> None:
     assert [
         (turn.model, turn.prompt_tokens, turn.cached_tokens, turn.output_tokens) for turn in turns
     ] == SHARED[number]
+
+
+@pytest.mark.parametrize(("lines", "read"), [(90, 8), (150, 2)])
+def test_figures_far_below_are_of_no_turn_above(lines: int, read: int) -> None:
+    head, rest = FIGURES.split("prompt eval count", 1)
+    contents = read_contents(ASKED + head + "some words\n" * lines + "prompt eval count" + rest)
+    assert [turn.figures for turn in contents.transcripts] == [read]
+    assert contents.printed == 8

@@ -94,6 +94,11 @@ def test_an_answer_ends_nothing(answer: str) -> None:
     assert turns(text) == [("a:1b", "hi", 1), ("a:1b", "more", 2)]
 
 
+def test_a_remark_in_code_is_no_heading() -> None:
+    fenced = f"```\n{A}# and once more, **slowly**\n**slowly**\n>>> hey\nno\n\n{OTHER_BLOCK}```\n"
+    assert turns(fenced) == [("a:1b", "hi", 1), ("a:1b", "hey", 2)]
+
+
 def test_an_answer_that_was_cut_off_does_not_reach_the_next_model() -> None:
     fenced = "```\n$ ollama run a:1b --verbose\n>>> hi\nyes, I\n```\n"
     assert turns(f"{fenced}# more\n```\n>>> hi\n{BLOCK}```\n") == [(None, "hi", 1)]
