@@ -39,6 +39,8 @@ MOST = {"wall_power_w": (100_000.0, "100000 W"), "wall_energy_joules": (1e14, "1
 LONGEST_CELL = 131_072
 """Letters: what the standard library reads as one."""
 LONGEST_SHOWN = 40
+MOST_COLUMNS = 1000
+"""Of which time and value are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ def parse_meter(text: str, zoned: Zoned = in_utc) -> MeterLog:
     """Every row of the log, and every line that is none, with the reason."""
     lines = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     separator = _separator(lines[0])
-    names = [show_text(name, LONGEST_SHOWN) for name in _cells(lines[0], separator) or ()]
+    head = (_cells(lines[0], separator) or [])[:MOST_COLUMNS]
+    names = [show_text(name, LONGEST_SHOWN) for name in head]
     time_at = _column(names, TIMES)
     energy_at, power_at = _column(names, ENERGIES), _column(names, POWERS)
     value_at = power_at if energy_at is None else energy_at
@@ -112,16 +115,14 @@ class _Columns:
 
     def value(self, text: str) -> float | str:
         """Watts or joules, or what is wrong."""
-        shown = repr(show_text(text, LONGEST_SHOWN))
         try:
             number = float(text.replace(",", ".") if self.decimal_comma else text)
         except ValueError:
-            return f"{shown} is no number"
-        value = number * self.scale
+            return f"{_shown(text)} is no number"
+        value, (most, in_words) = number * self.scale, self.most
         if not math.isfinite(value) or value < 0:
-            return f"{shown} cannot be"
-        most, in_words = self.most
-        return f"{shown} is more than {in_words}" if value > most else value
+            return f"{_shown(text)} cannot be"
+        return f"{_shown(text)} is more than {in_words}" if value > most else value
 
 
 class _Reader:
@@ -148,12 +149,11 @@ class _Reader:
 
     def _take_row(self, line: int, time: str, written: str) -> None:
         names, columns = self._columns.names, self._columns
-        shown = repr(show_text(time, LONGEST_SHOWN))
         unix_ns = self._unix_ns(time)
         if unix_ns is None:
-            self.faults.append((line, names[columns.time_at], f"{shown} is no time"))
+            self.faults.append((line, names[columns.time_at], f"{_shown(time)} is no time"))
         elif self.rows and unix_ns <= self.rows[-1].unix_ns:
-            what = f"{shown} is not after the row before"
+            what = f"{_shown(time)} is not after the row before"
             self.faults.append((line, names[columns.time_at], what))
         elif not written.strip():
             self.without_value.append(line)
@@ -191,6 +191,10 @@ def unix_ns_of(text: str, zoned: Zoned = in_utc) -> int | None:
     return round(seconds * NS_PER_S) if LEAST_UNIX_S <= seconds <= MOST_UNIX_S else None
 
 
+def _shown(text: str) -> str:
+    return repr(show_text(text, LONGEST_SHOWN))
+
+
 def _number(text: str) -> float | None:
     try:
         return float(text)
@@ -200,6 +204,8 @@ def _number(text: str) -> float | None:
 
 def _cells(line: str, separator: str) -> list[str] | None:
     """None where one of them is longer than any that a meter writes."""
+    if '"' not in line and len(line) <= LONGEST_CELL:
+        return line.split(separator)
     try:
         return next(csv.reader([line], delimiter=separator), [])
     except csv.Error:

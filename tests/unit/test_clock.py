@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -11,8 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fleet.cli.asking import seconds_until
-from fleet.clock import in_local_zone, utc_offset_s
+from fleet.clock import SystemClock, in_local_zone, utc_offset_s
+from fleet.errors import EngineBusy
+from fleet.model.trial import Attempt
+from fleet.runner.course import Course, not_begun
+from fleet.spool import from_json, to_json
+from fleet.store.rows import rows_of
 from fleet.units import NS_PER_S
+from tests.builders_store import result
 
 NEW_YORK = "EST5EDT,M3.2.0,M11.1.0"
 CAIRO = "EET-2EEST,M4.5.5/0,M10.5.4/24"
@@ -106,3 +113,24 @@ def test_the_next_time_of_day_is_as_far_as_the_night_is_long(
 ) -> None:
     zone(NEW_YORK)
     assert seconds_until("07:00", unix_s(now)) == pytest.approx(hours * 3600)
+
+
+def test_every_result_has_the_offset_of_the_machine_that_made_it(
+    zone: Callable[[str], None],
+) -> None:
+    zone(NIUE)
+    attempt = Attempt(trial=result().trial, fence=0)
+    course = Course.begun(SystemClock())
+    made = course.result(attempt, None, SystemClock())
+    not_made = not_begun(attempt, EngineBusy("busy", ""), SystemClock())
+    assert made.utc_offset_s == not_made.utc_offset_s == -11 * 3600
+    for each in (made, not_made):
+        [row] = rows_of(each)["trials"]
+        assert row["utc_offset_s"] == -11 * 3600
+        assert from_json(to_json(each)) == each
+
+
+def test_a_result_that_waited_since_before_offsets_were_known_is_read() -> None:
+    waiting = json.loads(to_json(result()))
+    del waiting["utc_offset_s"]
+    assert from_json(json.dumps(waiting).encode()).utc_offset_s is None

@@ -9,8 +9,7 @@ import pytest
 from fleet.store.transcript_figures import figures_in
 from fleet.store.transcripts import Contents, Transcript, read_contents
 
-ROOT = Path(__file__).parents[2]
-CASES = ROOT.parent / "shared" / "cases"
+CASES = Path(__file__).parents[3] / "shared" / "cases"
 FIGURES = """\
 total duration:       4.1s
 load duration:        50ms

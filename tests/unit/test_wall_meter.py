@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta, timezone
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from fleet.clock import in_local_zone
 from fleet.readers.wall_meter import in_utc, parse_meter, unix_ns_of
 
+CASES = Path(__file__).parents[3] / "shared" / "cases"
 NOV_S = 1_793_491_200
 """2026-11-01, 00:00 UTC."""
 
@@ -164,6 +166,18 @@ def test_the_hour_that_a_clock_shows_twice_goes_on(monkeypatch: pytest.MonkeyPat
     steps = [(row.unix_ns - log.rows[0].unix_ns) // (60 * 10**9) for row in log.rows]
     assert steps == [0, 30, 60, 90, 120, 150]
     assert skipped.rows[1].unix_ns - skipped.rows[0].unix_ns == 30 * 60 * 10**9
+
+
+@pytest.mark.parametrize(
+    ("number", "found"),
+    [("40", (60, [])), ("43", (0, [(2, "", "a cell of more than 131,072 characters")]))],
+)
+def test_the_logs_of_public_reports(number: str, found: tuple[int, list[object]]) -> None:
+    if not CASES.is_dir():
+        pytest.skip(f"no such folder here: {CASES}")
+    [file] = CASES.glob(f"{number}-*")
+    log = parse_meter(file.read_text())
+    assert (len(log.rows), list(log.faults)) == found
 
 
 @given(st.text())
