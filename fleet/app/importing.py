@@ -16,8 +16,8 @@ from fleet.store.written_dates import check_date, read_date
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Importing:
-    """What `fleet import` was asked, in the words of the command line."""
+class ImportRequest:
+    """What the user asks of `fleet import`, in the words of the command line."""
 
     file: Path
     machine: str
@@ -34,7 +34,7 @@ class Stored:
 
     trial: Imported
     new: bool
-    """False where its figures were there already."""
+    """False where the store has had its figures before."""
     kept_text: bool
     """Its answer was added by this import."""
 
@@ -45,32 +45,32 @@ class ImportReport:
 
     stored: tuple[Stored, ...]
     file: ImportedFile
-    asked: Importing
+    request: ImportRequest
 
     @property
     def complete(self) -> bool:
-        """Every figure that was printed is in the store."""
+        """True where the store has every figure that the file prints."""
         return not self.file.contents.unread and not self.file.contents.refused
 
 
-def import_transcripts(home: Path, asked: Importing) -> ImportReport:
-    """Nothing is stored twice, and nothing at all where the file raises UserError."""
-    written, now = read_date(asked.date), datetime.now().astimezone()
+def import_transcripts(home: Path, request: ImportRequest) -> ImportReport:
+    """Stores the turns of a file, none of them twice; raises UserError before it stores any."""
+    written, now = read_date(request.date), datetime.now().astimezone()
     check_date(written, now, "--date")
     origin = Origin(
-        machine=asked.machine,
-        source=asked.source,
+        machine=request.machine,
+        source=request.source,
         date=in_local_zone(written),
         now=now,
-        experiment=asked.experiment,
-        models=model_names(asked.models),
+        experiment=request.experiment,
+        models=model_names(request.models),
     )
-    file = read_file(asked.file, origin, config.shipped_prompts())
+    file = read_file(request.file, origin, config.shipped_prompts())
     store = Home(home).store
     stored = []
     for trial in file.trials:
         new = store.write_rows(trial.attempt_id, trial.rows)
-        texts = answer_rows(trial) if asked.keep_text else []
+        texts = answer_rows(trial) if request.keep_text else []
         kept = bool(texts) and store.add_answers(trial.attempt_id, texts)
         stored.append(Stored(trial=trial, new=new, kept_text=kept))
-    return ImportReport(stored=tuple(stored), file=file, asked=asked)
+    return ImportReport(stored=tuple(stored), file=file, request=request)

@@ -33,8 +33,8 @@ MOST_SHIFT_S = 10 * 366 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MeterImport:
-    """What `fleet energy import` was asked."""
+class MeterRequest:
+    """What the user asks of `fleet energy import`."""
 
     file: Path
     machine: str
@@ -56,7 +56,7 @@ def read_energy(homes: Sequence[Path], experiment: str | None) -> list[Row]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterReport:
-    """What became of each row of a log: `rows` is the sum of `stored` and the two after it."""
+    """What became of each row of a log: `rows` is `stored`, `outside` and `without_value`."""
 
     machine: str
     metric: str
@@ -75,24 +75,24 @@ class MeterReport:
     """Of the times that name none; empty where all name one."""
 
 
-def import_meter(home: Path, asked: MeterImport) -> MeterReport:
-    """The log of the same file again changes nothing.
+def import_meter(home: Path, request: MeterRequest) -> MeterReport:
+    """Stores the log beside the trials; the same log again changes nothing.
 
     Raises UserError where it covers no trial, or one that has the log of another meter.
     """
-    log = _log(asked.file, zone_of(asked.zone))
-    shift_ns = round(_seconds(asked.shift_s) * NS_PER_S)
+    log = _log(request.file, zone_of(request.zone))
+    shift_ns = round(_seconds(request.shift_s) * NS_PER_S)
     shifted = [replace(row, unix_ns=row.unix_ns + shift_ns) for row in log.rows]
     values = [[row.unix_ns, row.value] for row in shifted]
-    name = content_id("wall", [asked.machine, log.metric, values])
-    source = f"wall meter {asked.file.name} {name[-6:]}"
-    trials = _trials(home, asked.machine)
+    name = content_id("wall", [request.machine, log.metric, values])
+    source = f"wall meter {request.file.name} {name[-6:]}"
+    trials = _trials(home, request.machine)
     times = [row.unix_ns for row in shifted]
     within = [(trial, len(_within(trial, times))) for trial in trials]
     covered = [trial for trial, rows in within if rows >= LEAST_ROWS]
     if not covered:
-        raise _covers_none(asked, trials, times, log.names_no_zone)
-    _check_meters(covered, source, asked.file)
+        raise _covers_none(request, trials, times, log.names_no_zone)
+    _check_meters(covered, source, request.file)
     places = [(trial, _beside(trial, times)) for trial in covered]
     readings = [
         _reading(trial, shifted[place], log.metric, source)
@@ -102,7 +102,7 @@ def import_meter(home: Path, asked: MeterImport) -> MeterReport:
     Home(home).store.add_readings(name, readings)
     stored = set[int]().union(*(beside for _, beside in places))
     return MeterReport(
-        machine=asked.machine,
+        machine=request.machine,
         metric=log.metric,
         readings=len(readings),
         trials=len(covered),
@@ -111,12 +111,12 @@ def import_meter(home: Path, asked: MeterImport) -> MeterReport:
         outside=tuple(row.line for place, row in enumerate(shifted) if place not in stored),
         without_value=log.without_value,
         thin=tuple(str(trial["trial_id"]) for trial, rows in within if 0 < rows < LEAST_ROWS),
-        zone=asked.zone if log.names_no_zone else "",
+        zone=request.zone if log.names_no_zone else "",
     )
 
 
 def zone_of(text: str) -> Zoned:
-    """UTC, `local` for this computer's zone, `+02:00`, or a name as in Europe/Berlin.
+    """Reads UTC, `local` for this computer's zone, `+02:00`, or a name such as Europe/Berlin.
 
     Raises UserError.
     """
@@ -179,13 +179,13 @@ def _trials(home: Path, machine: str) -> list[Any]:
 
 
 def _within(trial: Any, times: Sequence[int]) -> range:
-    """Places of the rows that lie in it."""
+    """Returns the places of the rows that lie in the trial."""
     begin = bisect_left(times, int(trial["zero_unix_ns"]))
     return range(begin, bisect_right(times, int(trial["end_unix_ns"])))
 
 
 def _beside(trial: Any, times: Sequence[int]) -> range:
-    """The same, and the row before and the row after, which its edges lie between."""
+    """Returns them with the row before and the row after: the trial's edges lie between."""
     within = _within(trial, times)
     return range(max(within.start - 1, 0), min(within.stop + 1, len(times)))
 
@@ -211,25 +211,25 @@ def _check_meters(covered: Sequence[Any], source: str, file: Path) -> None:
 
 
 def _covers_none(
-    asked: MeterImport, trials: Sequence[Any], times: Sequence[int], names_no_zone: bool
+    request: MeterRequest, trials: Sequence[Any], times: Sequence[int], names_no_zone: bool
 ) -> UserError:
     span = f"{_time(times[0])} to {_time(times[-1])}"
     ran = f"{_time(trials[0]['zero_unix_ns'])} to {_time(trials[-1]['end_unix_ns'])}"
     what = (
-        f"the log covers {span}; no trial of {asked.machine} lies in it (they ran {ran}; all times "
-        "UTC)"
+        f"the log covers {span}; no trial of {request.machine} lies in it "
+        f"(they ran {ran}; all times UTC)"
     )
     clock = "where the meter's clock is off, move it: --shift SECONDS"
     if not names_no_zone:
         return UserError(what, clock)
     return UserError(
-        f"{what}; its own times name no zone and were read as {asked.zone}",
-        f"say their zone: --zone {_other_zone(asked.zone, trials[-1]['utc_offset_s'])}; {clock}",
+        f"{what}; its own times name no zone and were read as {request.zone}",
+        f"say their zone: --zone {_other_zone(request.zone, trials[-1]['utc_offset_s'])}; {clock}",
     )
 
 
 def _other_zone(zone: str, offset_s: object) -> str:
-    """That of the machine where it is known and was not taken, else this computer's."""
+    """Proposes the machine's zone where it is known and not UTC, else this computer's."""
     if isinstance(offset_s, int) and offset_s and zone.upper() == "UTC":
         hours, minutes = divmod(abs(offset_s) // 60, 60)
         return f"{'+' if offset_s > 0 else '-'}{hours:02d}:{minutes:02d}"

@@ -75,8 +75,8 @@ def import_meter(
     from fleet.app import metering as app
     from fleet.cli import asking
 
-    asked = app.MeterImport(file=file, machine=machine, shift_s=shift, zone=zone)
-    report = app.import_meter(asking.home(store), asked)
+    request = app.MeterRequest(file=file, machine=machine, shift_s=shift, zone=zone)
+    report = app.import_meter(asking.home(store), request)
     if json:
         options.print_json(dataclasses.asdict(report))
         return
@@ -105,16 +105,16 @@ def meter_lines(report: MeterReport) -> Iterator[str]:
 
 
 def spans(lines: Sequence[int]) -> str:
-    """`lines 2 to 9, 12`: numbers in order, those that follow one another together."""
+    """Writes numbers in order as `lines 2 to 9, 12`."""
     runs: list[list[int]] = []
     for line in lines:
         if runs and line == runs[-1][1] + 1:
             runs[-1][1] = line
         else:
             runs.append([line, line])
-    told = [f"{first} to {last}" if last > first else str(first) for first, last in runs]
-    more = [f"and {len(told) - MOST_SPANS} more spans"] if len(told) > MOST_SPANS else []
-    return f"{'line' if len(lines) == 1 else 'lines'} {', '.join([*told[:MOST_SPANS], *more])}"
+    words = [f"{first} to {last}" if last > first else str(first) for first, last in runs]
+    more = [f"and {len(words) - MOST_SPANS} more spans"] if len(words) > MOST_SPANS else []
+    return f"{'line' if len(lines) == 1 else 'lines'} {', '.join([*words[:MOST_SPANS], *more])}"
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -63,7 +63,7 @@ def import_file(
     from fleet.app import importing as app
     from fleet.cli import asking
 
-    asked = app.Importing(
+    request = app.ImportRequest(
         file=file,
         machine=machine,
         date=date,
@@ -72,7 +72,7 @@ def import_file(
         experiment=experiment,
         keep_text=keep_text,
     )
-    report = app.import_transcripts(asking.home(store), asked)
+    report = app.import_transcripts(asking.home(store), request)
     if json:
         options.print_json(report_data(report))
     else:
@@ -84,7 +84,7 @@ def import_file(
 def report_lines(report: ImportReport) -> Iterator[str]:
     contents = report.file.contents
     for stored in report.stored:
-        yield _stored_line(stored, report.asked.keep_text)
+        yield _stored_line(stored, report.request.keep_text)
     for turn, first in report.file.repeats:
         yield f"once only: line {turn.line} has the same figures as line {first.line}"
     refused = [
@@ -96,7 +96,7 @@ def report_lines(report: ImportReport) -> Iterator[str]:
     yield from _bounded([*refused, *unread])
     yield from _notes(report)
     yield _sum(report)
-    name = shlex.quote(report.asked.experiment)
+    name = shlex.quote(report.request.experiment)
     yield f"next:  fleet results {name}    fleet compare {name} --by model"
 
 
@@ -120,15 +120,15 @@ def _output(tokens: int | None) -> str:
 
 
 def _notes(report: ImportReport) -> Iterator[str]:
-    """What a reader must know of the rows that are stored."""
-    asked = report.asked
+    """Says what a reader must know of the rows that are stored."""
+    request = report.request
     for unclear in report.file.contents.unclear_dates:
         yield (
             f"line {unclear.line}: {show_text(unclear.text)} is not one day for sure, so the day "
-            f"is that of --date, {asked.date}"
+            f"is that of --date, {request.date}"
         )
-    if asked.models and not any(turn.model is None for turn in report.file.contents.transcripts):
-        yield f"--model {asked.models[0]} was not needed: commands in the file name every model"
+    if request.models and not any(turn.model is None for turn in report.file.contents.transcripts):
+        yield f"--model {request.models[0]} was not needed: commands in the file name every model"
     if any(not stored.new for stored in report.stored):
         yield "what was there already keeps the day and the source of its first import"
 
@@ -155,9 +155,9 @@ def _bounded(lines: list[str]) -> Iterator[str]:
 def report_data(report: ImportReport) -> dict[str, Any]:
     contents = report.file.contents
     return {
-        "file": str(report.asked.file),
-        "experiment": report.asked.experiment,
-        "machine": report.asked.machine,
+        "file": str(report.request.file),
+        "experiment": report.request.experiment,
+        "machine": report.request.machine,
         "stored": [_stored_data(stored) for stored in report.stored],
         "repeats": [
             {"line": turn.line, "same_as_line": first.line} for turn, first in report.file.repeats

@@ -74,14 +74,14 @@ def sheets(
     return [_sheet(key, answers.get(key, ()), compared.get(key, ()), asked) for key in every]
 
 
-def _by_question(found: Sequence[Row], job: str | None) -> dict[Question, list[Any]]:
+def _by_question(kept: Sequence[Row], job: str | None) -> dict[Question, list[Any]]:
     """An imported answer stands beside those that were measured with its prompt, of any job."""
     columns: dict[Question, list[Any]] = {}
-    for row in found:
+    for row in kept:
         if not row["imported"]:
             columns.setdefault(question_of(row), []).append(row)
     measured = list(columns)
-    for row in found:
+    for row in kept:
         if row["imported"]:
             same = [key for key in measured if key[2] and _words(key[2]) == _words(row["prompt"])]
             own = [question_of(row)] if job in (None, row["job"]) else []

@@ -1,4 +1,4 @@
-"""Which model a turn is of, where no command in the file names it: as the user says."""
+"""The model of a turn that no command in the file names: the user says it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _BY_LINE = re.compile(r"(\d{1,9})=(.*)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class ModelNames:
-    """What `--model` said: NAME for the whole file, `LINE=NAME` from that line on."""
+    """What `--model` says: NAME for the whole file, `LINE=NAME` from that line on."""
 
     whole_file: str | None = None
     from_line: tuple[tuple[int, str], ...] = ()
     """In the order of the lines."""
 
     def of(self, line: int) -> str | None:
-        """The one that stands for figures on this line."""
+        """Returns the name for figures on this line; None where nothing was said."""
         above = [name for first, name in self.from_line if first <= line]
         return above[-1] if above else self.whole_file
 
@@ -48,7 +48,7 @@ def model_names(words: Sequence[str]) -> ModelNames:
 
 
 def models_of(path: Path, turns: Sequence[Transcript], names: ModelNames) -> list[str]:
-    """One for each turn. Raises UserError where one is not known, or may be another."""
+    """Returns a name for each turn. Raises UserError where one is not known, or in doubt."""
     nameless = [turn for turn in turns if turn.model is None]
     unknown = [turn for turn in nameless if names.of(turn.line) is None]
     if unknown:
@@ -56,7 +56,7 @@ def models_of(path: Path, turns: Sequence[Transcript], names: ModelNames) -> lis
             f"{path}:{unknown[0].line}: no command names the model of "
             f"{show_count(len(unknown), 'turn')}: {_places(unknown)} "
             "(looked for `ollama run MODEL --verbose` in the same session)",
-            f"say it: {_asked_for(unknown)}",
+            f"say it: {_options(unknown)}",
         )
     _check_headings(path, nameless, names)
     _check_lines(path, nameless, names)
@@ -64,7 +64,7 @@ def models_of(path: Path, turns: Sequence[Transcript], names: ModelNames) -> lis
 
 
 def _check_headings(path: Path, nameless: Sequence[Transcript], names: ModelNames) -> None:
-    """One name for the whole file must not be given to what a heading says is another model."""
+    """Raises UserError where the name for the whole file is not the one in a heading."""
     chosen = {first for first, _ in names.from_line}
     others = [
         turn
@@ -76,7 +76,7 @@ def _check_headings(path: Path, nameless: Sequence[Transcript], names: ModelName
         raise UserError(
             f"{path}:{others[0].line}: --model {names.whole_file}, but the heading above it is "
             f'"{others[0].heading}"',
-            f"say it for each: {_asked_for(nameless)}",
+            f"say it for each: {_options(nameless)}",
         )
 
 
@@ -104,8 +104,8 @@ def _places(turns: Sequence[Transcript]) -> str:
     return ", ".join([*shown, *more])
 
 
-def _asked_for(turns: Sequence[Transcript]) -> str:
-    """The options to type, with the names that the file suggests."""
+def _options(turns: Sequence[Transcript]) -> str:
+    """Writes the options to type, with the names that the file suggests."""
     options, last = [], ""
     for turn in turns:
         name = turn.model_in_heading or "NAME"

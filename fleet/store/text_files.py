@@ -11,11 +11,11 @@ from fleet.units import MIB
 MOST_BYTES = 64 * MIB
 _LOOKED_AT = 4096
 _WIDE_SHARE = 0.4
-"""Of every other byte: text in UTF-16 has a zero there for each letter that ASCII has too."""
+"""In UTF-16, every other byte of a letter that ASCII has is zero: a text has many of them."""
 
 
 def read_text(path: Path, wanted: str, most_bytes: int = MOST_BYTES) -> str:
-    """UTF-8, the UTF-16 that PowerShell writes, or the one-byte encoding of Windows.
+    """Reads UTF-8, the UTF-16 that PowerShell writes, or the one-byte encoding of Windows.
 
     `wanted` names what the file should be. Raises UserError.
     """
@@ -52,7 +52,7 @@ def _decoded(path: Path, content: bytes, wanted: str) -> str:
 
 
 def _wide_encoding(begin: bytes) -> str:
-    """Empty where it is none: then some of its letters are such as no text has."""
+    """Names the kind of UTF-16; empty where some of its letters are such as no text has."""
     half = max(len(begin) // 2, 1)
     for encoding, zeros in (("UTF-16LE", begin[1::2]), ("UTF-16BE", begin[::2])):
         if zeros.count(0) >= _WIDE_SHARE * half:

@@ -10,13 +10,13 @@ from fleet.store.written_numbers import Number
 from fleet.units import NS_PER_MS, NS_PER_S
 
 SLACK_NS = 5 * NS_PER_MS
-"""Parts that were timed by two programs may be longer than the whole by so much."""
+"""The parts of a turn and the whole of it are timed by two programs, so they may differ."""
 SLACK = Decimal("0.001")
-"""The same of a rate, as a share of it."""
+"""The same for a rate, as a share of it."""
 
 
 def contradiction(figures: Mapping[str, Figure]) -> str:
-    """Why they cannot all be true, beyond what rounding explains; empty where they can."""
+    """Says why the figures cannot all be true; empty where rounding explains what differs."""
     for figure in figures.values():
         if figure.impossible:
             return f"{figure.text} (line {figure.line}): {figure.impossible}"
@@ -38,7 +38,7 @@ def _contradictions(figures: Mapping[str, Figure]) -> Iterator[str]:
 
 
 def _rates(figures: Mapping[str, Figure], name: str, tokens: Collection[int]) -> Iterator[str]:
-    """A rate that is not tokens over time for any of the counts that it may be of."""
+    """Names a rate that is not tokens over time for any of the counts that it may be of."""
     time, rate = figures.get(f"{name} duration"), figures.get(f"{name} rate")
     if time is None or rate is None or not time.value:
         return

@@ -11,17 +11,17 @@ from fleet.store.transcript_text import PREFIX, typed_plainly
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """`ollama run MODEL ...`, and where its words end."""
+    """An `ollama run MODEL ...`, and where its words end."""
 
     model: str
     prompt: str | None
-    """None where none stands on the command line."""
+    """The one on the command line; None where it has none."""
     sure: bool
-    """Nothing but a shell can have said it."""
+    """It has `--verbose`, so it was typed at a shell, and is no word of a sentence."""
     mentioned: bool = False
-    """It stands between the marks of code, as a sentence quotes it."""
+    """It stands between backticks, as a sentence quotes it."""
     fed: bool = False
-    """Its prompt comes through a pipe or out of a file, so no `>>>` will follow."""
+    """Its prompt comes through a pipe or from a file, so no `>>>` follows."""
     end: int
 
 
@@ -52,9 +52,9 @@ _COMPLETE = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.|[^'"\\]""", re.DOTALL)
 
 
 def typed_line(text: str, at: int, limit: int) -> TypedLine | None:
-    '''What the line at `at` holds behind `>>>`, or all lines up to the closing """.
+    '''Returns what the line at `at` holds behind `>>>`, with all lines up to a closing """.
 
-    None where it holds nothing there: the prompt of `ollama run`, still waiting.
+    None where nothing was typed there.
     '''
     match = _TYPED.match(text, at, _end_of_line(text, at, limit))
     if match is None:
@@ -72,7 +72,7 @@ def typed_line(text: str, at: int, limit: int) -> TypedLine | None:
 
 
 def command(text: str, at: int, limit: int) -> Command | None:
-    """The first command on the line at `at`."""
+    """Returns the first command on the line at `at`."""
     end = _end_of_line(text, at, limit)
     for _ in range(_MOST_COMMANDS):
         match = _RUN.search(text, at, end)
@@ -80,8 +80,8 @@ def command(text: str, at: int, limit: int) -> Command | None:
             return None
         before = _FOLDER.sub("", text[max(at, match.start() - _LONGEST_BEFORE) : match.start()])
         rest = text[match.end() : min(limit, match.end() + LONGEST_PROMPT)]
-        if found := _command(before, rest, match.end()):
-            return found
+        if (typed := _command(before, rest, match.end())) is not None:
+            return typed
         at = match.end()
     return None
 

@@ -47,7 +47,7 @@ ORDER = {label: place for place, label in enumerate(LABELS)}
 MOST_TOKENS = 100_000_000
 MOST_NS = 30 * 86_400 * NS_PER_S
 MOST = {"tokens": MOST_TOKENS, "ns": MOST_NS, "tokens/s": MOST_TOKENS}
-"""More than any answer has, or takes: what lies above was not printed by Ollama."""
+"""No answer has more tokens, or takes longer: a larger number was not printed by Ollama."""
 MOST_IN_WORDS = {
     "tokens": "100,000,000 tokens",
     "ns": "30 days",
@@ -92,7 +92,7 @@ _LONGEST_VALUE = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One label and what stands behind it."""
+    """A label and the value that stands behind it."""
 
     label: str
     line: int
@@ -119,7 +119,7 @@ class Figure:
 
 
 def figures_in(text: str) -> list[Figure]:
-    """Every label of Ollama's that has a value, or a place for one, in the order of the text."""
+    """Returns each label of Ollama's that has a value, or a place for one, in the text's order."""
     newlines = [match.start() for match in re.finditer("\n", text)]
     matches = sorted(
         [*_FIGURE.finditer(text), *_WITHOUT_COLON.finditer(text)],

@@ -38,11 +38,13 @@ _BOLD_LEVEL, _LABEL_LEVEL = 7, 8
 
 @dataclass(frozen=True, slots=True)
 class Heading:
+    """A line that begins a section of the document."""
+
     level: int
-    """From 1; 7 and 8 for lines that only serve as one: bold ones, and a model's bare name."""
+    """From 1; a bold line that serves as a heading is of level 7, a model's bare name of 8."""
     title: str
     firm: bool = True
-    """Nothing but a heading looks like it."""
+    """False for a line that may be something else: a bold one, or one with dashes below it."""
 
     @property
     def model(self) -> str | None:
@@ -52,8 +54,8 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What is known of the turn whose figures come next."""
+class TurnContext:
+    """What the text says of the turn whose figures come next."""
 
     model: str | None
     prompt: str | None
@@ -65,7 +67,7 @@ class Asked:
 
 
 class Sessions:
-    """Reads a text from one figure to the next."""
+    """Follows the sessions of a text, which it is given piece by piece from figure to figure."""
 
     def __init__(self) -> None:
         self._command: Command | None = None
@@ -74,14 +76,14 @@ class Sessions:
         self._turn = 0
         self._answer_at: int | None = None
         self._fence = ""
-        self._asked_in_fence = False
+        self._question_in_fence = False
         self._fence_of_answer = ""
         self._headings: list[Heading] = []
         self._dates: list[tuple[int, HeadingDate]] = []
         self.unclear_dates: list[HeadingDate] = []
 
     def read(self, text: str, begin: int, end: int, line: int) -> None:
-        """The lines between two figures; `line` is the number of the first."""
+        """Takes in the lines between two figures; `line` is the number of the first of them."""
         at, counted = begin, begin
         while at < end:
             line += text.count("\n", counted, at)
@@ -89,7 +91,7 @@ class Sessions:
             at = self._read_line(text, at, end, line)
 
     def ends_within(self, text: str, begin: int, end: int) -> bool:
-        """Whether figures behind these lines are those of another turn than before them."""
+        """Tells whether figures behind these lines belong to another turn than those before."""
         at = begin
         while at < end:
             if _FENCE.match(text, at, end) or typed_line(text, at, end) or command(text, at, end):
@@ -100,12 +102,12 @@ class Sessions:
             at = _next_line(text, at, end)
         return False
 
-    def answered(self) -> Asked:
-        """The turn whose figures begin here."""
+    def next_turn(self) -> TurnContext:
+        """Counts the turn whose figures begin here; its answer ends with them."""
         self._turn += 1
         if self._command is not None and (self._command.prompt or self._command.fed):
             self._turn = 1
-        asked = Asked(
+        context = TurnContext(
             model=self._command.model if self._command else None,
             prompt=self._prompt,
             turn=self._turn,
@@ -115,10 +117,10 @@ class Sessions:
         )
         self._prompt = self._other = self._answer_at = None
         self._fence_of_answer = ""
-        return asked
+        return context
 
     def _read_line(self, text: str, at: int, end: int, line: int) -> int:
-        """Returns where the text goes on."""
+        """Takes in the line at `at`, and returns where the text goes on."""
         if fence := _FENCE.match(text, at, end):
             self._fenced(fence["fence"], fence["info"].strip())
         elif self._fence_of_answer:
@@ -129,13 +131,13 @@ class Sessions:
         else:
             if heading := _heading(text, at, end):
                 self._headed(heading, line)
-            if found := command(text, at, end):
-                self._run(found)
-                return _next_line(text, found.end, end)
+            if new := command(text, at, end):
+                self._run(new)
+                return _next_line(text, new.end, end)
         return _next_line(text, at, end)
 
     def _fenced(self, fence: str, info: str) -> None:
-        """The mark at which a block of code begins or ends, in an answer or in the document."""
+        """A block of code begins or ends here, in an answer or in the document."""
         if self._fence_of_answer:
             if not info and fence.startswith(self._fence_of_answer):
                 self._fence_of_answer = ""
@@ -152,7 +154,7 @@ class Sessions:
     def _headed(self, heading: Heading, line: int) -> None:
         if self._answer_at is not None:
             other = heading.model not in (None, self._command and self._command.model)
-            if self._asked_in_fence or not (heading.firm and other):
+            if self._question_in_fence or not (heading.firm and other):
                 return  # a heading of the answer
         elif self._fence and heading.level != _LABEL_LEVEL:
             return  # a remark in code
@@ -165,24 +167,24 @@ class Sessions:
             else:
                 self._dates.append((heading.level, written))
 
-    def _run(self, found: Command) -> None:
-        typed = found.sure or (self._answer_at is None and not found.mentioned)
-        if typed or self._command is None or not self._command.sure:
-            self._start(found)
+    def _run(self, new: Command) -> None:
+        was_typed = new.sure or (self._answer_at is None and not new.mentioned)
+        if was_typed or self._command is None or not self._command.sure:
+            self._start(new)
         else:
-            self._other = found  # in an answer, or a new session: `/set verbose` will tell
+            self._other = new  # in an answer, or a new session: `/set verbose` will tell
 
-    def _start(self, found: Command) -> None:
+    def _start(self, new: Command) -> None:
         self._end()
-        self._command, self._prompt = found, found.prompt
-        if found.prompt or found.fed:
-            self._ask(found.end)
+        self._command, self._prompt = new, new.prompt
+        if new.prompt or new.fed:
+            self._ask(new.end)
 
     def _ask(self, end: int) -> None:
-        self._answer_at, self._asked_in_fence = end, bool(self._fence)
+        self._answer_at, self._question_in_fence = end, bool(self._fence)
 
     def _end(self) -> None:
-        """Whose figures come next is not known."""
+        """Ends the session: the model of the figures that come next is not known."""
         self._command = self._other = self._prompt = self._answer_at = None
         self._turn, self._fence_of_answer = 0, ""
 

@@ -7,9 +7,9 @@ import re
 LONGEST_ESCAPE = 4096
 
 _LINE_ERASED = "\x1b[2K"
-"""The whole line: what turns while Ollama loads a model goes so."""
+"""Ollama erases its spinner so, with the whole line."""
 _TAKEN_BACK = re.compile(r"\x1b\[(\d{1,3})D(?:\x1b\[[\d;]*m)*\x1b\[K")
-"""Back by so many letters, and away with what follows: as Ollama breaks a line in a word."""
+"""Ollama takes back the last letters so, where a word does not fit into its line."""
 _ESCAPE = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
     rf"|\x1b\][^\x07\x1b]{{0,{LONGEST_ESCAPE}}}(?:\x07|\x1b\\)"  # OSC: window titles, links
@@ -38,7 +38,7 @@ PREFIX = (
     r"|[\w.-]{1,40}@[\w.-]{1,60}: "  # user@host:
     r"|[\w-]{1,40} +\| )"  # a container's name
 )
-"""One of the things that chat programs, mail, lists and logs set before a line."""
+"""Matches what mail, lists, chat programs and logs set before a line."""
 
 _PREFIXES = re.compile(rf"{PREFIX}*+")
 _OF_EVERY_LINE = tuple(
@@ -53,7 +53,7 @@ _OF_EVERY_LINE = tuple(
 
 
 def as_on_a_terminal(text: str) -> str:
-    """The text a terminal would be left with: no escape sequences, backspaces carried out."""
+    """Returns what a terminal shows in the end: no escape sequences, backspaces carried out."""
     text = text.replace("\r\n", "\n")
     if _LINE_ERASED in text:
         text = "\n".join(line.rpartition(_LINE_ERASED)[2] for line in text.split("\n"))
@@ -65,24 +65,24 @@ def as_on_a_terminal(text: str) -> str:
 
 
 def evenly_spaced(text: str) -> str:
-    """The text, letter for letter, in which every space is a plain one."""
+    """Returns the text, letter for letter, with a plain space for every other kind of space."""
     return _BLANKS.sub(" ", text)
 
 
 def typed_plainly(words: str) -> str:
-    """A command's words without the dashes and quotation marks that a word processor sets."""
+    """Returns a command as it was typed, without a word processor's dashes and quotation marks."""
     straight = _DASHED_OPTION.sub("--", words)
     return _SMART_QUOTED.sub(_straight_quoted, straight)
 
 
 def without_prefix(line: str) -> str:
-    """The line without what programs set before it, and without marks around it."""
+    """Returns the line without what programs set before it, and without marks around it."""
     match = _PREFIXES.match(line)
     return line[match.end() if match else 0 :].strip(" *_`|\u2502\u2503")
 
 
 def unquoted(text: str) -> str:
-    """The text without the prefixes that each of its lines has."""
+    """Returns the text without the prefixes that all of its lines have."""
     for prefix in _OF_EVERY_LINE:
         lines = [line for line in text.split("\n") if line.strip()]
         while lines and all(prefix.match(line) for line in lines):
@@ -92,7 +92,7 @@ def unquoted(text: str) -> str:
 
 
 def _rubbed_out(line: str) -> str:
-    """Backspaces carried out."""
+    """Carries out the backspaces of a line."""
     kept: list[str] = []
     for letter in line:
         if letter != "\b":

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from fleet.store.transcript_checks import contradiction
 from fleet.store.transcript_figures import ORDER, TOTAL, Figure, figures_in
-from fleet.store.transcript_sessions import Asked, Sessions
+from fleet.store.transcript_sessions import Sessions, TurnContext
 from fleet.store.transcript_text import as_on_a_terminal, evenly_spaced, unquoted, without_prefix
 from fleet.store.written_dates import HeadingDate
 from fleet.units import show_text
@@ -75,13 +75,13 @@ class Unread:
 
     line: int
     text: str
-    """Fit for a terminal."""
+    """One line, harmless to a terminal."""
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A turn that cannot be, with all its figures."""
+    """A turn whose figures cannot all be true; none of them is stored."""
 
     line: int
     model: str | None
@@ -91,7 +91,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """All that was printed in a text: `printed` is the sum over the three."""
+    """Everything that a text prints: turns that were read, what was not read, turns refused."""
 
     transcripts: tuple[Transcript, ...]
     unread: tuple[Unread, ...]
@@ -101,6 +101,7 @@ class Contents:
 
     @property
     def printed(self) -> int:
+        """The number of figures in the text: each of them is in one of the three."""
         read = sum(turn.figures for turn in self.transcripts)
         return read + len(self.unread) + sum(turn.figures for turn in self.refused)
 
@@ -117,12 +118,12 @@ def read_contents(text: str) -> Contents:
 
 @dataclass(slots=True)
 class _Figures:
-    """Those that belong together; `asked` is None where no total duration begins them."""
+    """Figures that belong together; `context` is None where no total duration begins them."""
 
-    asked: Asked | None
+    context: TurnContext | None
     figures: list[Figure] = field(default_factory=list)
     in_order: bool = True
-    """Nothing directly below them should have stood above."""
+    """False where a figure directly below them should have stood above them."""
 
     def by_label(self) -> dict[str, Figure]:
         return {figure.label: figure for figure in self.figures if not figure.why}
@@ -165,7 +166,7 @@ class _Reader:
             self._unread += self._lines_below(at, figure.begin, line)
             self._sessions.read(self._text, at, figure.begin, line)
             begins = figure.label == TOTAL and not figure.why
-            self._open = _Figures(self._sessions.answered() if begins else None)
+            self._open = _Figures(self._sessions.next_turn() if begins else None)
         self._open.figures.append(figure)
         if figure.remark:
             self._unread.append(Unread(figure.line, show_text(figure.remark), "a remark"))
@@ -194,24 +195,24 @@ class _Reader:
             return
         read = closed.by_label()
         self._unread += [_unread(f, f.why) for f in closed.figures if f.why]
-        if closed.asked is None:
+        if closed.context is None:
             self._unread += [_unread(f, f.impossible or NO_TOTAL) for f in read.values()]
         elif not PROOF & set(read):
             self._unread += [_unread(f, f.impossible or ALONE) for f in read.values()]
         elif why := contradiction(read) if closed.in_order else OUT_OF_ORDER:
-            asked, line = closed.asked, read[TOTAL].line
-            self._refused.append(Refused(line, asked.model, why, len(read)))
+            model, line = closed.context.model, read[TOTAL].line
+            self._refused.append(Refused(line, model, why, len(read)))
         else:
-            self._transcripts.append(self._transcript(closed.asked, read))
+            self._transcripts.append(self._transcript(closed.context, read))
 
-    def _transcript(self, asked: Asked, read: Mapping[str, Figure]) -> Transcript:
-        answer, thinking = self._answer(asked, read[TOTAL].begin)
+    def _transcript(self, context: TurnContext, read: Mapping[str, Figure]) -> Transcript:
+        answer, thinking = self._answer(context, read[TOTAL].begin)
         values = {label: figure.value for label, figure in read.items()}
         return Transcript(
             line=read[TOTAL].line,
-            model=asked.model,
-            prompt=asked.prompt,
-            turn=asked.turn,
+            model=context.model,
+            prompt=context.prompt,
+            turn=context.turn,
             total_ns=values[TOTAL] or 0,
             load_ns=values.get("load duration"),
             prompt_tokens=values.get("prompt eval count"),
@@ -221,18 +222,18 @@ class _Reader:
             output_ns=values.get("eval duration"),
             answer=answer,
             thinking=thinking,
-            date=asked.date,
-            heading=show_text(asked.heading.title) if asked.heading else "",
-            model_in_heading=asked.heading.model if asked.heading else None,
+            date=context.date,
+            heading=show_text(context.heading.title) if context.heading else "",
+            model_in_heading=context.heading.model if context.heading else None,
             figures=len(read),
         )
 
-    def _answer(self, asked: Asked, begin: int) -> tuple[str | None, str | None]:
+    def _answer(self, context: TurnContext, begin: int) -> tuple[str | None, str | None]:
         """What was answered and what was thought before it, as Ollama marks that."""
-        if asked.answer_at is None:
+        if context.answer_at is None:
             return None, None
         line_begin = self._text.rfind("\n", 0, begin) + 1
-        text = unquoted(self._original[asked.answer_at : max(line_begin, asked.answer_at)])
+        text = unquoted(self._original[context.answer_at : max(line_begin, context.answer_at)])
         if not text:
             return None, None
         match = _THOUGHT.match(text)

@@ -13,7 +13,7 @@ from decimal import Decimal
 from fleet.units import GO_UNITS_NS
 
 LONGEST = 40
-"""Letters of a number; what is longer is none that a machine counts or measures."""
+"""Letters of a number: no machine counts or measures one that is longer."""
 NUMBER = r"\d++(?:[.,'\u2019_ ]\d++)*+"
 
 _PLAIN = re.compile(r"\d+(?:[.,]\d+)?")
@@ -24,14 +24,14 @@ DURATION = rf"(?:{NUMBER} ?(?:h|ms|m|s|µs|μs|us|ns)(?![a-zA-Zµμ]) ?)+"
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A value, and the worth of one in its last printed place."""
+    """A value, and how much one in its last printed place is worth."""
 
     value: Decimal
     place: Decimal
 
     @property
     def rounding(self) -> Decimal:
-        """How far from the value that was rounded to it."""
+        """How far the value may be from the one that was rounded to it."""
         return self.place / 2
 
     def times(self, factor: int) -> Number:
@@ -39,26 +39,26 @@ class Number:
 
 
 def numbers(text: str) -> tuple[Number, ...]:
-    """Every number that the text may mean; none where it is no number."""
+    """Returns every number that the text may mean; none where it is no number."""
     if len(text) > LONGEST:
         return ()
-    found = []
+    meanings = []
     if _PLAIN.fullmatch(text):
-        found.append(_number(text.replace(",", ".")))
+        meanings.append(_number(text.replace(",", ".")))
     grouped = _GROUPED.fullmatch(text)
     if grouped is not None and not (grouped[1] == "." and text.count(".") == 1 and "," not in text):
         whole, sign, fraction = _at_decimal_sign(text, grouped[1])
-        found.append(_number(re.sub(r"\D", "", whole) + (f".{fraction}" if sign else "")))
-    return tuple(found)
+        meanings.append(_number(re.sub(r"\D", "", whole) + (f".{fraction}" if sign else "")))
+    return tuple(meanings)
 
 
 def counts(text: str) -> tuple[Number, ...]:
-    """Those of them that are whole and have no fraction."""
+    """Returns the whole numbers among them."""
     return tuple(number for number in numbers(text) if number.place == 1)
 
 
 def durations_ns(text: str) -> tuple[Number, ...]:
-    """Nanoseconds of `1m2.202324708s`, `59.6 ms` or `59,6ms`, in every way it may be meant."""
+    """Returns the nanoseconds of `1m2.202324708s`, `59.6 ms` or `59,6ms`, as each may be meant."""
     parts = _PARTS.findall(text)
     if not parts or _PARTS.sub("", text).strip():
         return ()

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.app.metering import MeterImport, MeterReport, import_meter, zone_of
+from fleet.app.metering import MeterReport, MeterRequest, import_meter, zone_of
 from fleet.cli.energy import meter_lines, spans
 from fleet.compare.reader import open_store, rows
 from fleet.errors import ConfigError, UserError
@@ -49,7 +49,7 @@ def row(second: float, value: object = 5, note: str = "ok") -> str:
 
 def imported(home: Path, file: Path, **changes: object) -> MeterReport:
     asked = {"file": file, "machine": "studio-96", **changes}
-    return import_meter(home, MeterImport(**asked))  # type: ignore[arg-type]
+    return import_meter(home, MeterRequest(**asked))  # type: ignore[arg-type]
 
 
 def stored(home: Path) -> set[tuple[str, int]]:
