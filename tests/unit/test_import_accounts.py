@@ -58,6 +58,10 @@ def test_a_damaged_paste_loses_no_label_and_gives_no_value_that_cannot_be(
             assert 0 <= (getattr(turn, name) or 0) <= most
 
 
+EXACT = st.integers(S // 100, 10 * S).map(lambda tens: 10 * tens + 1)
+"""Nanoseconds to the last digit: of `1s` nobody knows what was rounded to it."""
+
+
 def block(total: int, prompt: tuple[int, int, float], output: tuple[int, int, float]) -> str:
     return "\n".join(
         (
@@ -74,8 +78,8 @@ def block(total: int, prompt: tuple[int, int, float], output: tuple[int, int, fl
 
 
 @given(
-    prompt=st.tuples(st.integers(100, 10**6), st.integers(S // 100, 100 * S)),
-    output=st.tuples(st.integers(100, 10**5), st.integers(S // 100, 100 * S)),
+    prompt=st.tuples(st.integers(100, 10**6), EXACT),
+    output=st.tuples(st.integers(100, 10**5), EXACT),
     factor=st.sampled_from([0.1, 0.5, 0.9, 1.1, 2, 10]),
     which=st.integers(0, 5),
 )
@@ -96,10 +100,6 @@ def test_a_figure_that_contradicts_the_others_refuses_its_turn_whole(
     assert [turn.figures for turn in contents.refused] == [7]
     assert ("prompt eval" if side == 0 else "eval rate") in contents.refused[0].why
     assert contents.printed == 7
-
-
-EXACT = st.integers(S // 100, 10 * S).map(lambda tens: 10 * tens + 1)
-"""Nanoseconds to the last digit: of `1s` nobody knows what was rounded to it."""
 
 
 @given(parts=st.tuples(EXACT, EXACT), share=st.floats(0.01, 0.95))
