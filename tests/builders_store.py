@@ -160,6 +160,7 @@ def result(
         transient=outcome != "ok",
         zero_ns=5,
         zero_unix_ns=unix_ns,
+        utc_offset_s=-14_400,
         duration_ns=duration_ns,
         suspended_ns=0,
         fleet_version="1",

@@ -18,9 +18,13 @@
 
 set parquet_metadata_cache = true;
 
+-- What the clock on the machine's wall showed when a trial began; UTC where its zone is not known.
+create or replace macro wall_clock(moment, offset_s) as
+  make_timestamp(epoch_us(moment) + 1_000_000::bigint * coalesce(offset_s, 0));
+
 -- One row per attempt, failed ones too. An attempt found in two folders counts once.
 create or replace view trials as
-select *
+select *, wall_clock(started_at, utc_offset_s) as started_local
 from {trials}
 qualify row_number() over (partition by attempt_id order by folder) = 1;
 
@@ -30,6 +34,7 @@ qualify row_number() over (partition by attempt_id order by folder) = 1;
 create or replace view attempts as
 select
   *,
+  wall_clock(started_at, utc_offset_s) as started_local,
   -- The two clocks that the sleep is read from are read one after the other: below 0.1 s is noise.
   coalesce(suspended_ns > 100_000_000, false) as suspended,
   coalesce(context_length <> num_ctx, false) as wrong_context,
@@ -105,6 +110,7 @@ with looked_at as (
     -- Only a request that we sent ourselves has a client's stamps.
     sent_ns is null as imported,
     prompt_tokens - coalesce(cached_tokens, reused_tokens, 0) as uncached_tokens,
+    prompt_tokens - if(sent_ns is null, coalesce(cached_tokens, 0), 0) as naive_prompt_tokens,
     -- The cache is known to hold nothing of this prompt, or just what was sent before on purpose:
     -- the engine says so, or the prompt begins with words no other request has, or it is the
     -- first of its kind since the model was loaded.
@@ -113,9 +119,10 @@ with looked_at as (
       as cache_known,
     -- A rate of a prompt needs 512 tokens that were evaluated, but for those that any prompt shares.
     uncached_tokens >= 512
-      or (
+      or coalesce(
         prompt_tokens - coalesce(reused_tokens, 0) >= 512
-          and uncached_tokens >= 512 - shared_tokens()
+          and cached_tokens - coalesce(reused_tokens, 0) <= shared_tokens(),
+        false
       ) as long_prompt,
     -- A chat's template stands before the nonce: its head may be cached from the request before.
     coalesce(api = 'generate' or prompt_tokens_asked is not null, false)
@@ -128,8 +135,9 @@ with looked_at as (
       false
     ) as short,
     coalesce(prompt_tokens <> prompt_tokens_asked, false) as wrong_count,
+    -- In a conversation of others a cached beginning is as it should be.
     coalesce(
-      cached_tokens > shared_tokens() + coalesce(
+      sent_ns is not null and cached_tokens > shared_tokens() + coalesce(
         reused_tokens,
         case when api = 'generate' or prompt_tokens_asked is not null then 0
           else template_tokens() end
@@ -201,8 +209,8 @@ with looked_at as (
 )
 select
   * exclude (
-    nothing_before_nonce, long_prompt, impossible_output, impossible_prompt, tokens_of_a_third,
-    each_token_seen
+    nothing_before_nonce, naive_prompt_tokens, long_prompt, impossible_output,
+    impossible_prompt, tokens_of_a_third, each_token_seen
   ),
   not (aborted or short or wrong_count or cached_prefix or not_reused or wrong_clock
     or above_ceiling or unasked_thinking) as valid,
@@ -222,12 +230,13 @@ select
     when prompt_duration_ns > 0 then ''
     else 'not reported'
   end as prefill_note,
-  -- As `ollama run --verbose` prints them; one token, timed with the prompt, has no rate.
+  -- As `ollama run --verbose` prints them; one token, timed with the prompt, has no rate. Since
+  -- 0.33.3 it prints the prompt's rate without what was cached, and says how much that was.
   case when not aborted and not impossible_output and output_tokens > 1 and output_duration_ns > 0
     then output_tokens / (output_duration_ns / 1e9) end as naive_decode_tokens_per_s,
   case when not aborted and prompt_duration_ns > 0
-      and prompt_duration_ns >= 100 * (prompt_tokens - 1)
-    then prompt_tokens / (prompt_duration_ns / 1e9) end as naive_prefill_tokens_per_s,
+      and prompt_duration_ns >= 100 * (naive_prompt_tokens - 1)
+    then naive_prompt_tokens / (prompt_duration_ns / 1e9) end as naive_prefill_tokens_per_s,
   -- Of the first and the last third of the answer; chunks that a busy client took out of a buffer
   -- came faster than any machine writes.
   case when not aborted and first_third_us >= 10 * tokens_of_a_third
@@ -477,6 +486,7 @@ select
   max(decode_note) as decode_note,
   max(started_at) as last_started_at,
   arg_max(trial_id, (started_at, trial_id)) as last_trial_id,
+  arg_max(coalesce(utc_offset_s, 0), (started_at, trial_id)) as last_utc_offset_s,
   bool_or(imported) as imported,
   5 as flags_version
 from speeds

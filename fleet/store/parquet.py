@@ -28,7 +28,7 @@ class ParquetStore:
         self._read_only = read_only
         self._staging = folder / "staging"
         self._past: dict[tuple[str, str], list[history.Past]] = {}
-        self._packed: dict[str, frozenset[str]] = {}
+        self._packed: dict[tuple[str, str], frozenset[str]] = {}
         self._pack_above = pack.MOST_WAITING
         if not read_only:
             self._open(views_sql)
@@ -68,6 +68,16 @@ class ParquetStore:
         with self._writing() as now:
             path = now / "readings" / f"{name}.parquet"
             publish({path: codec.encode_rows("readings", rows)}, self._staging)
+
+    def add_answers(self, attempt_id: str, rows: Sequence[codec.Row]) -> bool:
+        """Texts of an attempt that is here already; False where it has some."""
+        with self._writing() as now:
+            path = now / "answers" / f"{attempt_id}.parquet"
+            packed = (self._ids(pack, "answers") for pack in generation.packs(now, "answers"))
+            if path.exists() or any(attempt_id in ids for ids in packed):
+                return False
+            publish({path: codec.encode_rows("answers", rows)}, self._staging)
+        return True
 
     def pack(self, force: bool = False) -> int:
         """Number of attempts packed: none while few wait, unless `force`."""
@@ -148,12 +158,12 @@ class ParquetStore:
             return True
         return any(attempt_id in self._ids(path) for path in generation.packs(now))
 
-    def _ids(self, path: Path) -> frozenset[str]:
+    def _ids(self, path: Path, table: str = "trials") -> frozenset[str]:
         """Attempts of one pack, read once: a pack never changes."""
-        if path.name not in self._packed:
-            ids = codec.read(path, "trials", ["attempt_id"])["attempt_id"].to_pylist()
-            self._packed[path.name] = frozenset(ids)
-        return self._packed[path.name]
+        if (table, path.name) not in self._packed:
+            ids = codec.read(path, table, ["attempt_id"])["attempt_id"].to_pylist()
+            self._packed[table, path.name] = frozenset(ids)
+        return self._packed[table, path.name]
 
     def _pack_if_possible(self, waiting: int) -> None:
         """After a write that is done already: what hinders packing must not look like its loss."""

@@ -167,6 +167,7 @@ def _course(result: TrialResult) -> Row:
         "suspended_ns": result.suspended_ns,
         "gpu_slowdowns": gpu_slowdowns(result),
         "started_at": started_at(result.zero_unix_ns),
+        "utc_offset_s": result.utc_offset_s,
         "zero_unix_ns": result.zero_unix_ns,
         "zero_ns": result.zero_ns,
         "duration_ns": result.duration_ns,

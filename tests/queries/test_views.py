@@ -11,7 +11,14 @@ import pytest
 from fleet.compare import dictionary
 from fleet.compare.reader import open_store, rows
 from fleet.compare.views import views_sql
-from tests.builders_compare import IMPORTED, GoldenStore, S, request, transcripts
+from tests.builders_compare import (
+    IMPORTED,
+    GoldenStore,
+    S,
+    imported_request,
+    request,
+    transcripts,
+)
 
 GAPS = 200
 
@@ -502,3 +509,18 @@ def test_imported_columns_are_those_of_the_schema() -> None:
     from fleet.store.schema import TRIALS
 
     assert set(IMPORTED) <= set(TRIALS.names)
+
+
+def test_an_imported_turn_with_a_cached_beginning_counts_at_the_rate_that_was_printed(
+    tmp_path: Path,
+) -> None:
+    """Ollama 0.33.3 and newer prints what was cached, and a rate of the rest."""
+    store = GoldenStore()
+    asked = {**imported_request(2000, 2 * S, 200, 4 * S, 0), "cached_tokens": 1500}
+    store.trial("cached", requests=[asked], **IMPORTED)
+    con = open_store([store.write(tmp_path / "results")])
+    [row] = rows(con, "select * from requests_flagged")
+    assert (row["valid"], row["invalid"]) == (True, "")
+    assert row["naive_prefill_tokens_per_s"] == pytest.approx(250)
+    assert row["prefill_tokens_per_s"] is None
+    assert row["decode_tokens_per_s"] == pytest.approx(199 / 4)

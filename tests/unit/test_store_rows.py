@@ -77,9 +77,9 @@ def test_what_a_machine_has_not_is_kept_apart_from_what_could_not_be_read():
 def test_memory_of_others_is_that_which_the_gate_judged():
     """No list of programs: while the engine rests, all that is in use is others'."""
     facts = {name: value for name, value in FACTS.items() if name != "foreign_gpu_memory_mb"}
-    resting = fingerprint({**facts, "gpu_memory_in_use_mb": 3072, "resident_models": ""})
-    busy = fingerprint({**facts, "gpu_memory_in_use_mb": 3072, "resident_models": "x"})
-    for look, others_mb in ((resting, 3072), (busy, None)):
+    resting = fingerprint({**facts, "gpu_memory_in_use_mb": 5120, "resident_models": ""})
+    busy = fingerprint({**facts, "gpu_memory_in_use_mb": 5120, "resident_models": "x"})
+    for look, others_mb in ((resting, 5120), (busy, None)):
         (row,) = rows_of(replace(result(), fingerprint=look, fingerprint_after=look))["trials"]
         assert row["foreign_gpu_memory_mb"] == others_mb
         assert row["foreign_gpu_memory_after_mb"] is None
