@@ -66,9 +66,12 @@ class Gatekeeper:
         """Gates that stayed closed as long as a trial may be held, and were not open since."""
 
     def look(self, engine: Engine | None) -> Fingerprint:
-        """One look at the machine, with the models that its engine holds; None: not asked."""
+        """One look at the machine, with the models that its engine holds; None: not asked.
+
+        A scripted machine may tell them itself.
+        """
         found = self._look()
-        if engine is None:
+        if engine is None or found.fact("resident_models") is not None:
             return found
         try:
             resident = engine.resident()

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "tests" / "performance" / "advisor.py"
-DATA = ROOT.parent.parent / "shared" / "data"
+DATA = ROOT.parent / "shared" / "data"
 ABSENT = f"no measured rows here: {DATA} is absent"
 FILES = ("memory_engine_sweep.csv", "memory_ground_truth.csv", "fit_outcomes.csv",
          "speed_ground_truth.csv")  # fmt: skip

@@ -48,8 +48,8 @@ from tests.builders_commands import Recorded
 from tests.unit.test_fingerprint_engine import engine, look, mac
 from tests.unit.test_fingerprint_engine import log as ollama_log
 
-OWN_CHECKS = {"wall_meter"}
-"""Parsers that name the line of each row that cannot be."""
+OWN_CHECKS = {"wall_meter", "gguf", "safetensors"}
+"""Parsers of files: they check what they read by themselves, and name the place."""
 ABSURD = (math.nan, math.inf, -math.inf, -118000, 2**80, -(2**80), 1e300, True, "96", 10**5000)
 
 
