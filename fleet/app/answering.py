@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -115,5 +116,5 @@ def next_lines(
     return [
         f"next:  fleet results {name}    {compared}    fleet sql 'from cells'",
         *joules,
-        f"       cd {results_folder(home)} && duckdb -init views.sql",
+        f"       cd {shlex.quote(str(results_folder(home)))} && duckdb -init views.sql",
     ]
