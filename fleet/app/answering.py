@@ -12,10 +12,11 @@ from fleet.app.interrupts import interruptible
 from fleet.compare.axes import check_axis
 from fleet.compare.comparison import compare
 from fleet.compare.noise import noise_floors
+from fleet.compare.precision_text import precision_lines
 from fleet.compare.reader import WITH_READINGS, generations, open_store
 from fleet.compare.results import RESULT_VIEWS, results
 from fleet.compare.text import comparison_lines, results_lines
-from fleet.compare.widths import widths
+from fleet.compare.widths import precisions, widths
 from fleet.errors import UserError
 from fleet.plan.expand import Cell, Plan
 from fleet.plan.stopping import Contrast, axis, contrasts
@@ -46,17 +47,18 @@ class Widths:
 
     @interruptible()
     def read(self, wanted: Sequence[Contrast]) -> dict[frozenset[Cell], float]:
-        """The widest ratio of each contrast so far; one not known at all is left out."""
-        if not self._by or not wanted:
-            return {}
+        """The widest ratio of each contrast so far, and the width of each cell that stands alone.
+
+        One that is not known at all is left out.
+        """
         name, session = self._plan.request.experiment.name, self._plan.session
         con = self._store()
-        pairs = widths(con, name, session, self._by, _baseline(self._plan), noise_floors)
-        found = {}
+        known = widths(con, name, session, self._by, _baseline(self._plan), noise_floors)
+        found = {cells: width for cells, width in known.items() if len(cells) == 1}
         for contrast in wanted:
-            known = [width for cells, width in pairs.items() if cells <= contrast.cells]
-            if known:
-                found[contrast.cells] = max(known)
+            pairs = [w for cells, w in known.items() if len(cells) > 1 and cells <= contrast.cells]
+            if pairs:
+                found[contrast.cells] = max(pairs)
         return found
 
     def close(self) -> None:
@@ -95,9 +97,21 @@ def answer_lines(home: Path, plan: Plan) -> list[str]:
                 lines += ["", problem.what]
             else:
                 lines += ["", *comparison_lines(found)]
+        lines += _not_yet_known(con, plan)
     energy = any(cell.joules_per_token for cell in cells)
     baseline = plan.request.experiment.baseline
     return [*lines, "", *next_lines(home, name, by, energy=energy, baseline=baseline)]
+
+
+def _not_yet_known(con: DuckDBPyConnection, plan: Plan) -> list[str]:
+    """What the stop rule asked for and did not reach; fixed repeats ask for no width."""
+    repeats = plan.repeats
+    if plan.request.role != "measure" or repeats.least == repeats.most:
+        return []
+    name, by = plan.request.experiment.name, contrast_axis(plan)
+    found = precisions(con, name, plan.session, by, _baseline(plan), noise_floors)
+    lines = precision_lines(found, repeats.half_width_percent / 100)
+    return ["", *lines] if lines else []
 
 
 def _baseline(plan: Plan) -> str | None:

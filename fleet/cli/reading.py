@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -84,6 +85,7 @@ def shown_lines(found: Shown) -> list[str]:
     lines += [f"  {'gates':<11}{told}" for told in _gates(trial)]
     lines += [f"  {'measured':<11}{told}" for told in _other_measurements(found)]
     lines += ["", *(f"  {line}" for line in _request_lines(found.requests))]
+    lines += [f"  {_request_counts(found.requests)}"] if found.requests else []
     if found.readings:
         lines += ["", *(f"  {line}" for line in _reading_lines(found.readings))]
     if found.energy:
@@ -149,6 +151,22 @@ def _request_lines(requests: Sequence[Row]) -> list[str]:
         for row in requests
     ]
     return aligned(titles, rows, right=titles[2:-1])
+
+
+def _request_counts(requests: Sequence[Row]) -> str:
+    """`5 requests: 3 valid, 1 short and clock, 1 to warm up`; the numbers add up."""
+    counts = Counter(map(_became, requests))
+    told = ", ".join(f"{count} {what}" for what, count in counts.items())
+    return f"{show_count(len(requests), 'request')}: {told}"
+
+
+def _became(request: Row) -> str:
+    if request.get("warmup"):
+        return "to warm up"
+    if request["valid"]:
+        return "valid"
+    flags = str(request.get("invalid") or "")
+    return flags.replace(" ", " and ") or "of an attempt that does not count"
 
 
 def _reading_lines(readings: Sequence[Row]) -> list[str]:

@@ -11,6 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal, Protocol
 
 from fleet.compare import estimates
@@ -123,32 +124,31 @@ Value = tuple[str, Block, float]
 def _paired(a: list[Value], b: list[Value], floor: float | None) -> Contrast:
     """Several trials of one side in a block count as their geometric mean."""
     pairs = _pairs(_by_block(a), _by_block(b))
-    alone = len(a) + len(b) - sum(len(of_a) + len(of_b) for of_a, of_b in pairs)
-    means = [[_mean(pair[side]) for pair in pairs] for side in (0, 1)]
+    alone = len(a) + len(b) - sum(map(len, chain.from_iterable(pairs)))
+    means = [[_mean(values) for values in side] for side in zip(*pairs, strict=True)] or [[], []]
     found = estimates.paired(means[0], means[1], floor=floor or 0.0)
     why = "" if found else _too_few(len(a), len(b), "fewer than two blocks in common")
     return Contrast(design="paired", estimate=found, unpaired=alone, floor=floor, why=why)
 
 
-Submissions = Mapping[str, list[float]]
-"""The values of one block, by the submission that measured them."""
+ByBlock = Mapping[Block, list[float]]
 
 
-def _pairs(
-    a: Mapping[str, Submissions], b: Mapping[str, Submissions]
-) -> list[tuple[list[float], list[float]]]:
-    """Within each block that both have, what one submission measured of both makes a pair; what
-    is left of both, where a resume ended a block that another submission began, makes one more."""
-    pairs = []
-    for block in sorted(a.keys() & b.keys()):
-        both = a[block].keys() & b[block].keys()
-        pairs += [(a[block][one], b[block][one]) for one in sorted(both)]
-        rest = [
-            [x for one in sorted(side.keys() - both) for x in side[one]]
-            for side in (a[block], b[block])
-        ]
-        pairs += [(rest[0], rest[1])] if all(rest) else []
+def _pairs(a: ByBlock, b: ByBlock) -> list[tuple[list[float], list[float]]]:
+    """What one submission measured of both sides in a block makes a pair; what is left of both in
+    one block, where a resume ended what another submission began, makes one more."""
+    shared = a.keys() & b.keys()
+    pairs = [(a[block], b[block]) for block in sorted(shared)]
+    if len(shared) == max(len(a), len(b)):
+        return pairs
+    rest_a, rest_b = ({k: v for k, v in side.items() if k not in shared} for side in (a, b))
+    for number in sorted({block for block, _ in rest_a} & {block for block, _ in rest_b}):
+        pairs.append((_of_number(rest_a, number), _of_number(rest_b, number)))
     return pairs
+
+
+def _of_number(values: ByBlock, number: str) -> list[float]:
+    return [value for block in sorted(values) if block[0] == number for value in values[block]]
 
 
 def _across(
@@ -185,10 +185,10 @@ def _too_few(baseline: int, side: int, otherwise: str) -> str:
     return otherwise
 
 
-def _by_block(values: list[Value]) -> dict[str, dict[str, list[float]]]:
-    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for _, (block, submission), value in values:
-        found[block][submission].append(value)
+def _by_block(values: list[Value]) -> dict[Block, list[float]]:
+    found = defaultdict(list)
+    for _, block, value in values:
+        found[block].append(value)
     return found
 
 
@@ -210,6 +210,12 @@ def floor_key(side: Side, machine_id: str, metric: Metric) -> FloorKey:
     row = side.variants[0].row
     work = (str(row.get(name)) for name in ("experiment", "session", "model", "job", "point"))
     return (machine_id, metric.name, *work)
+
+
+def floor_of(floors: Floors, side: Side, metric: Metric) -> float:
+    """The largest noise floor of the machines of one side; 0 where none is known."""
+    [own] = _floors(floors, metric, side)
+    return max(own.values(), default=0.0)
 
 
 def _floors(floors: Floors, metric: Metric, *sides: Side) -> list[dict[str, float]]:

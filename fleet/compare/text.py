@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 
+from fleet.compare.left_out import NOT_NAMED
 from fleet.compare.outcome import Comparison, Group, Line
 from fleet.compare.results import ResultRow
 from fleet.compare.tables import aligned, escape, markdown
@@ -105,6 +106,14 @@ AT_THE_PLUG = (
 )
 
 
+OF_THE_FAMILY = (
+    "each 95 % interval is of its own comparison; the verdicts hold for all {} together (Holm)"
+)
+
+MOST_REASONS = 5
+"""Shown of those for which cells are not compared."""
+
+
 def _footer(comparison: Comparison, shared: Sequence[str]) -> list[str]:
     footer = [*comparison.footer]
     if comparison.refused:
@@ -113,6 +122,8 @@ def _footer(comparison: Comparison, shared: Sequence[str]) -> list[str]:
     if {ENERGY_SCOPE, ENERGY_ESTIMATE} & set(comparison.refused):
         footer.append(AT_THE_PLUG)
     footer += _settings_of_all(shared)
+    if comparison.family > 1:
+        footer.append(OF_THE_FAMILY.format(comparison.family))
     if comparison.requests_left_out:
         footer.append(f"left out: {_count(comparison.requests_left_out, 'request')}")
     if comparison.kept_apart:
@@ -121,7 +132,26 @@ def _footer(comparison: Comparison, shared: Sequence[str]) -> list[str]:
             for reason, trials in comparison.kept_apart.items()
         )
         footer.append(f"kept apart: {apart}")
-    return footer
+    return [*footer, *_not_compared(comparison)]
+
+
+def _not_compared(comparison: Comparison) -> Iterator[str]:
+    """Cells by the reason; what the user left out by naming sides is not told."""
+    cells, trials = Counter[str](), Counter[str]()
+    for cell in comparison.left_out:
+        if not cell.apart and cell.reason != NOT_NAMED:
+            cells[cell.reason] += 1
+            trials[cell.reason] += cell.trials
+    reasons = sorted(cells, key=lambda reason: (-cells[reason], reason))
+    for reason in reasons[:MOST_REASONS]:
+        yield f"not compared: {_cells_of(cells[reason], trials[reason])}: {reason}"
+    if more := reasons[MOST_REASONS:]:
+        total = _cells_of(sum(cells[r] for r in more), sum(trials[r] for r in more))
+        yield f"not compared: {total} for {_count(len(more), 'more reason')} (--json lists them)"
+
+
+def _cells_of(cells: int, trials: int) -> str:
+    return f"{_count(cells, 'cell')} ({_count(trials, 'trial')})"
 
 
 RESULT_TITLES = (
@@ -152,7 +182,9 @@ def results_lines(found: Sequence[ResultRow]) -> list[str]:
     for row in found:
         left_out.update(row.left_out)
     if left_out:
-        total = ", ".join(f"{count} {flag}" for flag, count in sorted(left_out.items()))
+        total = ", ".join(
+            f"{count} {flags.replace(' ', ' and ')}" for flags, count in sorted(left_out.items())
+        )
         lines.append(f"requests left out: {total}")
     return lines
 

@@ -298,8 +298,8 @@ join attempts t using (attempt_id, folder);
 create or replace view clean as
 select * from requests_flagged where valid and not warmup and coalesce(role, 'measure') = 'measure';
 
--- One row per attempt (of whatever role) and point: medians over the point's valid requests.
-create or replace view trial_points as
+-- One row per attempt (of whatever role) and point, those without a valid request too: `silent`.
+create or replace view all_trial_points as
 with points as (
   select
     attempt_id,
@@ -342,7 +342,6 @@ with points as (
   from requests_judged
   where not warmup
   group by all
-  having count(*) filter (valid) > 0
 )
 select
   t.* exclude (
@@ -352,6 +351,10 @@ select
   p.* exclude (
     attempt_id, folder, request_load_ns, point_prefill_note, request_throttled, window_ns,
     window_tokens, good_tokens
+  ) replace (
+    case when t.suspended or t.wrong_context then 0 else p.requests end as requests,
+    case when t.suspended or t.wrong_context then p.requests + p.requests_left_out
+      else p.requests_left_out end as requests_left_out
   ),
   case when p.prefill_tokens_per_s is null then p.point_prefill_note else '' end as prefill_note,
   case
@@ -373,10 +376,14 @@ select
       or (p.window_ns >= 60_000_000_000
         and p.burst_decode_tokens_per_s > 1.10 * p.sustained_decode_tokens_per_s),
     false
-  ) as throttled
+  ) as throttled,
+  p.requests = 0 or t.suspended or t.wrong_context as silent
 from points p
-join attempts t using (attempt_id, folder)
-where not (t.suspended or t.wrong_context);
+join attempts t using (attempt_id, folder);
+
+-- One row per attempt (of whatever role) and point: medians over the point's valid requests.
+create or replace view trial_points as
+select * exclude (silent) from all_trial_points where not silent;
 
 -- One row per canary: the same small trial before, between and after the blocks of a session.
 create or replace view canaries as
@@ -402,11 +409,12 @@ group by all;
 create or replace view noise_trials as
 select * from trial_points where role = 'noise';
 
--- One row per measured trial and point, with the labels that keep it apart. A session drifts on
+-- One row per measured trial and point, with the labels that keep it apart; `silent` where it has no
+-- valid request. A session drifts on
 -- a machine where four or more canaries follow their order, more closely than one in a hundred
 -- sessions without a drift does (the correlation's bound for 4, 5, ... 13 of them), and move by
 -- 3 % or more from the first to the last.
-create or replace view speeds as
+create or replace view all_speeds as
 select
   * exclude (role, throttled, canary_log, canary_block, canaries, correlation, log_change),
   concat_ws(' ',
@@ -432,18 +440,22 @@ select
 from (
   select
     *,
-    case when role = 'canary' and decode_tokens_per_s > 0 then ln(decode_tokens_per_s) end
-      as canary_log,
+    case when role = 'canary' and not silent and decode_tokens_per_s > 0
+      then ln(decode_tokens_per_s) end as canary_log,
     case when canary_log is not null then block end as canary_block,
     count(canary_log) over session_of_machine as canaries,
     corr(canary_log, canary_block) over session_of_machine as correlation,
     regr_slope(canary_log, canary_block) over session_of_machine
       * (max(canary_block) over session_of_machine - min(canary_block) over session_of_machine)
       as log_change
-  from trial_points
+  from all_trial_points
   window session_of_machine as (partition by experiment, session, machine_id)
 )
 where coalesce(role, 'measure') = 'measure';
+
+-- One row per measured trial and point that has a valid request.
+create or replace view speeds as
+select * exclude (silent) from all_speeds where not silent;
 
 -- One row per cell and point of one session: medians over its trials. What must not be pooled
 -- (another digest, engine, hardware, system, GPU limit or flag) makes a row of its own.
