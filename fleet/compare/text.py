@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 
-from fleet.compare.left_out import NOT_NAMED
+from fleet.compare.left_out_text import not_compared_lines
 from fleet.compare.outcome import Comparison, Group, Line
 from fleet.compare.results import ResultRow
 from fleet.compare.tables import aligned, escape, markdown
@@ -106,12 +106,7 @@ AT_THE_PLUG = (
 )
 
 
-OF_THE_FAMILY = (
-    "each 95 % interval is of its own comparison; the verdicts hold for all {} together (Holm)"
-)
-
-MOST_REASONS = 5
-"""Shown of those for which cells are not compared."""
+OF_THE_FAMILY = "each interval is of one comparison; the verdicts hold for all {} together (Holm)"
 
 
 def _footer(comparison: Comparison, shared: Sequence[str]) -> list[str]:
@@ -132,26 +127,7 @@ def _footer(comparison: Comparison, shared: Sequence[str]) -> list[str]:
             for reason, trials in comparison.kept_apart.items()
         )
         footer.append(f"kept apart: {apart}")
-    return [*footer, *_not_compared(comparison)]
-
-
-def _not_compared(comparison: Comparison) -> Iterator[str]:
-    """Cells by the reason; what the user left out by naming sides is not told."""
-    cells, trials = Counter[str](), Counter[str]()
-    for cell in comparison.left_out:
-        if not cell.apart and cell.reason != NOT_NAMED:
-            cells[cell.reason] += 1
-            trials[cell.reason] += cell.trials
-    reasons = sorted(cells, key=lambda reason: (-cells[reason], reason))
-    for reason in reasons[:MOST_REASONS]:
-        yield f"not compared: {_cells_of(cells[reason], trials[reason])}: {reason}"
-    if more := reasons[MOST_REASONS:]:
-        total = _cells_of(sum(cells[r] for r in more), sum(trials[r] for r in more))
-        yield f"not compared: {total} for {_count(len(more), 'more reason')} (--json lists them)"
-
-
-def _cells_of(cells: int, trials: int) -> str:
-    return f"{_count(cells, 'cell')} ({_count(trials, 'trial')})"
+    return [*footer, *not_compared_lines(comparison.left_out)]
 
 
 RESULT_TITLES = (

@@ -266,3 +266,55 @@ def test_the_open_store_sees_what_comes_and_survives_a_packer(tmp_path: Path, pa
     assert len(seen) == 4
     assert seen[0] == float("inf")
     assert all(later < earlier for earlier, later in pairwise(seen))
+
+
+@dataclass
+class Hasty(Machines):
+    """It has begun the next trial when it is told that it need not."""
+
+    def drop(self, machine_id: str, trial_ids: Iterable[str]) -> None:
+        ids = list(trial_ids)
+        super().drop(machine_id, ids[1:] if not self.dropped else ids)
+
+
+@dataclass
+class Heard(Quiet):
+    lines: list[str] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def fails_at_the_end(attempt: Attempt) -> TrialResult:
+    failed = {"outcome": "failed", "reason": "stream_broken", "transient": False}
+    return result(attempt, **(failed if attempt.trial.block == 1 else {}))
+
+
+@pytest.mark.parametrize("machines", [Machines(), Hasty(), Machines(answer=fails_at_the_end)])
+def test_the_trials_asked_for_add_up_whatever_became_of_them(
+    tmp_path: Path, machines: Machines
+) -> None:
+    plan, talk = planned(canary="off", repeats={"least": 2, "most": 8}), Heard(tmp_path)
+    measuring = measure(tmp_path, plan, machines, talk)
+    told = [int(word) for word in talk.lines[-1].split() if word.isdigit()]
+    assert told[0] == len(list(plan.trials())) == sum(told[1:])
+    ran = [attempt for attempt in machines.ran if attempt.trial.role == "measure"]
+    assert measuring.done + measuring.failed == len(ran)
+    assert measuring.done + measuring.failed + measuring.not_needed + measuring.waiting == told[0]
+    if isinstance(machines, Hasty):
+        assert "here: block 3 had begun: it is measured too" in talk.lines
+
+
+def test_a_cell_that_stands_alone_is_measured_until_its_own_interval_is_close(
+    tmp_path: Path,
+) -> None:
+    """At a spread of a half to the last block; without any to the least."""
+    alone = {"settings": {"num_batch": 8}, "canary": "off", "repeats": {"least": 3, "most": 8}}
+    wild = measure(
+        tmp_path / "wild",
+        planned(**alone),
+        Machines(answer=lambda a: result(a, 1 + 0.5 * (a.trial.block % 2))),
+    )
+    assert (wild.done, wild.not_needed) == (8, 0)
+    calm = measure(tmp_path / "calm", planned(**alone), Machines())
+    assert (calm.done, calm.not_needed) == (3, 5)
