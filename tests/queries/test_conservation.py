@@ -274,7 +274,7 @@ attempts = st.tuples(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.lists(attempts, min_size=1, max_size=5))
 def test_requests_of_a_trial_are_valid_or_left_out_by_flag_or_warm_ups(drawn: list[Any]) -> None:
     store = GoldenStore()

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import shutil
 import statistics
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.compare.comparison import compare
+from fleet.compare.estimates import paired
 from fleet.compare.noise import NoiseTrial, noise_floor
 from fleet.compare.reader import WITH_READINGS, open_store, rows
 from fleet.compare.results import show
@@ -66,7 +70,7 @@ def write(home: Home, number: int, folder: Path, *, most_blocks: int = len(BLOCK
     return store.write(folder)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     st.lists(homes, min_size=1, max_size=3),
     st.lists(st.tuples(st.integers(0, 2), st.integers(1, len(BLOCKS))), max_size=3),
@@ -162,6 +166,31 @@ def test_the_two_sides_of_a_noise_run_of_two_stores_are_paired_in_each() -> None
         assert floor.n == 20
         assert floor.ratio == pytest.approx(1.01)
         assert floor.ratio_high - floor.ratio_low < 1e-9, "each pair differs by the same share"
+
+
+def test_a_noise_trial_without_its_partner_takes_none_from_another_store() -> None:
+    """Store one has no side a in block 2; in block 4 a resume ended what another submit began."""
+    trials = [
+        NoiseTrial(block=block, position=block, side=side, value=value, submission=store)
+        for store, level in (("one", 100.0), ("two", 200.0))
+        for block in range(6)
+        for side, value in (("a", level), ("b", 1.01 * level))
+        if (store, block, side) != ("one", 2, "a") and (block != 4 or store == "one")
+    ]
+    resumed = [
+        replace(t, submission="three") if (t.block, t.side) == (4, "b") else t for t in trials
+    ]
+    floor = noise_floor(resumed)
+    assert floor is not None
+    assert floor.ratio == pytest.approx(1.01)
+    assert floor.ratio_high - floor.ratio_low < 1e-9
+    pairs = paired([1.0] * 10, [1.01 * (1 + 0.001 * (n == 0)) for n in range(10)])
+    assert pairs is not None
+    [half] = [t for t in resumed if (t.submission, t.block, t.side) == ("three", 4, "b")]
+    moved = [replace(t, value=t.value * 1.001) if t == half else t for t in resumed]
+    with_half = noise_floor(moved)
+    assert with_half is not None
+    assert with_half.ratio == pytest.approx(pairs.ratio), "the resumed block is one of ten pairs"
 
 
 def test_show_says_that_a_trial_was_measured_in_two_stores(tmp_path: Path) -> None:
@@ -264,3 +293,21 @@ def test_a_folder_of_an_older_fleet_that_nobody_has_written_to_since_can_be_read
             [group] = compare(con, by="num_batch", metrics=["decode"]).groups
             assert group.lines[1].verdict == "faster"
             assert len(rows(con, "from trials")) == 6 + len(folders) - 1
+
+
+def test_a_text_that_was_kept_in_one_copy_alone_is_of_the_measurement(tmp_path: Path) -> None:
+    folders = []
+    for name, texts in (("bare", []), ("kept", ["gold is yellow"]), ("again", ["gold is yellow"])):
+        store = GoldenStore()
+        attempt = store.trial("t", submission_id="s", zero_unix_ns=S)
+        folder = store.write(tmp_path / name)
+        kept = [{"attempt_id": attempt, "request": 0, "answer": text} for text in texts]
+        path = folder / "current" / "answers" / "part-0.parquet"
+        pq.write_table(pa.Table.from_pylist(kept, schema=TABLES["answers"]), path)
+        folders.append(folder)
+    tables = ("trials", "requests", "answers")
+    for order in itertools.permutations(folders):
+        with open_store(order, tables) as con:
+            joined = "select answer from requests_flagged join answers using (attempt_id, folder)"
+            texts = rows(con, f"{joined} where requests_flagged.request = answers.request")
+        assert texts == [{"answer": "gold is yellow"}]

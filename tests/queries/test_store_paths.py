@@ -47,7 +47,7 @@ def test_free_sql_reads_a_folder_whose_name_is_a_pattern_or_a_column(tmp_path: P
     assert sql([folder], "select model from trials")[1] == [["gpt-oss:20b"]]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.text(ODD, min_size=1, max_size=8).filter(lambda name: name not in (".", "..")))
 @example("model=other")
 @example("year=2026")

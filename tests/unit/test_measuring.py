@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -318,3 +318,18 @@ def test_a_cell_that_stands_alone_is_measured_until_its_own_interval_is_close(
     assert (wild.done, wild.not_needed) == (8, 0)
     calm = measure(tmp_path / "calm", planned(**alone), Machines())
     assert (calm.done, calm.not_needed) == (3, 5)
+
+
+def test_a_side_without_a_valid_request_leaves_its_contrast_unknown(tmp_path: Path) -> None:
+    """The other side alone is known closely, and that says nothing of the ratio."""
+
+    def answer(attempt: Attempt) -> TrialResult:
+        whole = result(attempt)
+        if attempt.trial.settings["num_batch"] == 8:
+            return whole
+        [record] = whole.requests
+        cut = replace(record.reply, error="cut off", error_reason="stream_broken")
+        return replace(whole, requests=(replace(record, reply=cut),))
+
+    plan = planned(canary="off", repeats={"least": 2, "most": 4})
+    assert measure(tmp_path, plan, Machines(answer=answer)).done == 8
