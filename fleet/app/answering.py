@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Sequence
 from contextlib import closing
@@ -16,7 +17,7 @@ from fleet.compare.precision_text import precision_lines
 from fleet.compare.reader import WITH_READINGS, generations, open_store
 from fleet.compare.results import RESULT_VIEWS, results
 from fleet.compare.text import comparison_lines, results_lines
-from fleet.compare.widths import precisions, widths
+from fleet.compare.widths import Precision, precisions, widths
 from fleet.errors import UserError
 from fleet.plan.expand import Cell, Plan
 from fleet.plan.stopping import Contrast, axis, contrasts
@@ -110,8 +111,40 @@ def _not_yet_known(con: DuckDBPyConnection, plan: Plan) -> list[str]:
         return []
     name, by = plan.request.experiment.name, contrast_axis(plan)
     found = precisions(con, name, plan.session, by, _baseline(plan), noise_floors)
-    lines = precision_lines(found, repeats.half_width_percent / 100)
+    lines = precision_lines(wanted_precisions(found, plan), repeats.half_width_percent / 100)
     return ["", *lines] if lines else []
+
+
+def wanted_precisions(found: Sequence[Precision], plan: Plan) -> list[Precision]:
+    """Of each contrast of the plan, and of each cell in none; infinite where no value tells it."""
+    wanted, compared = list[Precision](), set[Cell]()
+    for contrast in contrasts(plan):
+        compared |= contrast.cells
+        pairs = [each for each in found if len(each.cells) > 1 and each.cells <= contrast.cells]
+        sides = contrast.sides[0][0], contrast.sides[1][0]
+        wanted += pairs or [_not_known(contrast.cells, plan, sides)]
+    own = {cell: each for each in found if len(each.cells) == 1 for cell in each.cells}
+    for trial in plan.trials():
+        cell = trial.cell()
+        if trial.role == "measure" and trial.block == 0 and cell not in compared:
+            wanted.append(own.get(cell) or _not_known(frozenset([cell]), plan))
+    return wanted
+
+
+def _not_known(cells: frozenset[Cell], plan: Plan, sides: tuple[str, ...] = ()) -> Precision:
+    names = {each.machine.machine_id: each.machine.name for each in plan.machines}
+    machines, models, jobs, settings = (sorted(set(part)) for part in zip(*cells, strict=True))
+    shared = set.intersection(*(set(text.split()) for text in settings))
+    return Precision(
+        cells=cells,
+        half_width=math.inf,
+        metric="",
+        sides=sides,
+        machine=names.get(machines[0]) if len(machines) == 1 else None,
+        model=models[0] if len(models) == 1 else None,
+        job=jobs[0] if len(jobs) == 1 else "",
+        settings=" ".join(part for part in settings[0].split() if part in shared),
+    )
 
 
 def _baseline(plan: Plan) -> str | None:
