@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import shlex
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -11,10 +13,11 @@ from fleet.app.interrupts import interruptible
 from fleet.compare.axes import check_axis
 from fleet.compare.comparison import compare
 from fleet.compare.noise import noise_floors
+from fleet.compare.precision_text import precision_lines
 from fleet.compare.reader import WITH_READINGS, generations, open_store
 from fleet.compare.results import RESULT_VIEWS, results
 from fleet.compare.text import comparison_lines, results_lines
-from fleet.compare.widths import widths
+from fleet.compare.widths import Precision, precisions, widths
 from fleet.errors import UserError
 from fleet.plan.expand import Cell, Plan
 from fleet.plan.stopping import Contrast, axis, contrasts
@@ -45,17 +48,18 @@ class Widths:
 
     @interruptible()
     def read(self, wanted: Sequence[Contrast]) -> dict[frozenset[Cell], float]:
-        """The widest ratio of each contrast so far; one not known at all is left out."""
-        if not self._by or not wanted:
-            return {}
+        """The widest ratio of each contrast so far, and the width of each cell that stands alone.
+
+        One that is not known at all is left out.
+        """
         name, session = self._plan.request.experiment.name, self._plan.session
         con = self._store()
-        pairs = widths(con, name, session, self._by, _baseline(self._plan), noise_floors)
-        found = {}
+        known = widths(con, name, session, self._by, _baseline(self._plan), noise_floors)
+        found = {cells: width for cells, width in known.items() if len(cells) == 1}
         for contrast in wanted:
-            known = [width for cells, width in pairs.items() if cells <= contrast.cells]
-            if known:
-                found[contrast.cells] = max(known)
+            pairs = [w for cells, w in known.items() if len(cells) > 1 and cells <= contrast.cells]
+            if pairs:
+                found[contrast.cells] = max(pairs)
         return found
 
     def close(self) -> None:
@@ -94,9 +98,53 @@ def answer_lines(home: Path, plan: Plan) -> list[str]:
                 lines += ["", problem.what]
             else:
                 lines += ["", *comparison_lines(found)]
+        lines += _not_yet_known(con, plan)
     energy = any(cell.joules_per_token for cell in cells)
     baseline = plan.request.experiment.baseline
     return [*lines, "", *next_lines(home, name, by, energy=energy, baseline=baseline)]
+
+
+def _not_yet_known(con: DuckDBPyConnection, plan: Plan) -> list[str]:
+    """What the stop rule asked for and did not reach; fixed repeats ask for no width."""
+    repeats = plan.repeats
+    if plan.request.role != "measure" or repeats.least == repeats.most:
+        return []
+    name, by = plan.request.experiment.name, contrast_axis(plan)
+    found = precisions(con, name, plan.session, by, _baseline(plan), noise_floors)
+    lines = precision_lines(wanted_precisions(found, plan), repeats.half_width_percent / 100)
+    return ["", *lines] if lines else []
+
+
+def wanted_precisions(found: Sequence[Precision], plan: Plan) -> list[Precision]:
+    """Of each contrast of the plan, and of each cell in none; infinite where no value tells it."""
+    wanted, compared = list[Precision](), set[Cell]()
+    for contrast in contrasts(plan):
+        compared |= contrast.cells
+        pairs = [each for each in found if len(each.cells) > 1 and each.cells <= contrast.cells]
+        sides = contrast.sides[0][0], contrast.sides[1][0]
+        wanted += pairs or [_not_known(contrast.cells, plan, sides)]
+    own = {cell: each for each in found if len(each.cells) == 1 for cell in each.cells}
+    for trial in plan.trials():
+        cell = trial.cell()
+        if trial.role == "measure" and trial.block == 0 and cell not in compared:
+            wanted.append(own.get(cell) or _not_known(frozenset([cell]), plan))
+    return wanted
+
+
+def _not_known(cells: frozenset[Cell], plan: Plan, sides: tuple[str, ...] = ()) -> Precision:
+    names = {each.machine.machine_id: each.machine.name for each in plan.machines}
+    machines, models, jobs, settings = (sorted(set(part)) for part in zip(*cells, strict=True))
+    shared = set.intersection(*(set(text.split()) for text in settings))
+    return Precision(
+        cells=cells,
+        half_width=math.inf,
+        metric="",
+        sides=sides,
+        machine=names.get(machines[0]) if len(machines) == 1 else None,
+        model=models[0] if len(models) == 1 else None,
+        job=jobs[0] if len(jobs) == 1 else "",
+        settings=" ".join(part for part in settings[0].split() if part in shared),
+    )
 
 
 def _baseline(plan: Plan) -> str | None:
@@ -115,5 +163,5 @@ def next_lines(
     return [
         f"next:  fleet results {name}    {compared}    fleet sql 'from cells'",
         *joules,
-        f"       cd {results_folder(home)} && duckdb -init views.sql",
+        f"       cd {shlex.quote(str(results_folder(home)))} && duckdb -init views.sql",
     ]

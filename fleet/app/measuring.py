@@ -20,6 +20,7 @@ from fleet.plan.expand import Cell, Plan
 from fleet.plan.stopping import contrasts, stopped
 from fleet.ports import Dispatcher
 from fleet.spool import node_spool
+from fleet.units import show_count
 
 MOST_ATTEMPTS = 3
 """Tries at one trial in one submission; only transient failures are tried again."""
@@ -55,12 +56,30 @@ class Measuring:
         self._begun: dict[str, int] = {}
         self._retry: list[Attempt] = []
         self._tries: Counter[str] = Counter()
+        self._dropped: dict[str, Attempt] = {}
+        self._asked = len(self._work())
         self.done = 0
         self.failed = 0
 
     @property
     def waiting(self) -> int:
         return len(self._work())
+
+    @property
+    def not_needed(self) -> int:
+        return sum(attempt.trial.role != "canary" for attempt in self._dropped.values())
+
+    @property
+    def summary(self) -> str:
+        """What became of the trials that were asked for; the numbers add up."""
+        counts = (
+            (self.done, "measured"),
+            (self.failed, "failed"),
+            (self.not_needed, f"not needed ({KNOWN})"),
+            (self.waiting, "not measured"),
+        )
+        told = ", ".join(f"{count} {what}" for count, what in counts if count)
+        return f"{show_count(self._asked, 'trial')} asked for: {told}"
 
     def run(self) -> None:
         """Until nothing waits, nothing is worth another try, or every machine is lost."""
@@ -75,6 +94,8 @@ class Measuring:
                 self._measure(queues)
                 again = [a for a in self._retry if a.trial.trial_id in self._waiting]
                 queues, self._retry = self._by_machine(again), []
+            if self.done or self.failed:
+                self._talk.say(self.summary)
 
     def _measure(self, queues: Mapping[str, list[Attempt]]) -> None:
         try:
@@ -101,6 +122,10 @@ class Measuring:
             self._stop_what_is_known()
 
     def _begin(self, trial: Trial) -> None:
+        if trial.trial_id in self._dropped:
+            self._talk.say(
+                f"{trial.machine}: block {trial.block + 1} had begun: it is measured too"
+            )
         if trial.role != "canary":
             begun = self._begun.get(trial.machine_id, -1)
             self._begun[trial.machine_id] = max(begun, trial.block)
@@ -133,7 +158,9 @@ class Measuring:
         self._ledger.finished(result)
         if result.outcome == "cancelled":
             return
-        attempt = self._waiting.pop(result.trial.trial_id, None)
+        trial_id = result.trial.trial_id
+        # one that had begun when it was dropped is measured all the same
+        attempt = self._waiting.pop(trial_id, None) or self._dropped.pop(trial_id, None)
         if attempt is None or attempt.trial.role == "canary":
             return  # of an earlier run, found in a spool; or no work, and tried only once
         self._tries[result.trial.trial_id] += 1
@@ -194,6 +221,7 @@ class Measuring:
         birds = [a.trial for a in self._waiting.values() if a.trial.role == "canary"]
         idle = canaries.past_the_end(birds, self._work(), self._begun)
         unwanted += [self._waiting.pop(trial_id) for trial_id in idle]
+        self._dropped.update({attempt.trial.trial_id: attempt for attempt in unwanted})
         self._ledger.not_needed(ids | idle, KNOWN)
         return unwanted
 

@@ -197,6 +197,7 @@ def _reading(trial: Any, row: MeterRow, metric: str, source: str) -> dict[str, o
         "metric": metric,
         "source": source,
         "value": row.value,
+        "submission_id": trial["submission_id"],
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -83,7 +84,9 @@ def shown_lines(found: Shown) -> list[str]:
             lines.append(f"  {title:<11}{'  '.join(told)}")
     lines += [f"  {'limit':<11}{conflict}" for conflict in _limit_conflict(trial)]
     lines += [f"  {'gates':<11}{told}" for told in _gates(trial)]
+    lines += [f"  {'measured':<11}{told}" for told in _other_measurements(found)]
     lines += ["", *(f"  {line}" for line in _request_lines(found.requests))]
+    lines += [f"  {_request_counts(found.requests)}"] if found.requests else []
     if found.readings:
         lines += ["", *(f"  {line}" for line in _reading_lines(found.readings))]
     if found.energy:
@@ -95,6 +98,17 @@ def _limit_conflict(trial: Row) -> Iterator[str]:
     """An engine that fleet started for the trial has said itself what it works with."""
     if trial.get("gpu_limit_conflict") and trial.get("gpu_limit_effective_mb") is None:
         yield f"wired limit {trial['gpu_limit_conflict']}"
+
+
+def _other_measurements(found: Shown) -> Iterator[str]:
+    """The same question measured again, in another store or after an upgrade: each counts."""
+    others = [row for row in found.attempts[1:] if row["counted"]]
+    if others:
+        yield f"{show_count(len(others) + 1, 'time')} under this id; the newest is shown"
+    for row in others:
+        engine = " ".join(filter(None, (_text(row["engine"]), _text(row["engine_version"]))))
+        by = f", submission {str(row['submission_id'])[:8]}" if row["submission_id"] else ""
+        yield f"also {row['started_at']} ({engine}{by})"
 
 
 def _gates(trial: Row) -> Iterator[str]:
@@ -144,6 +158,22 @@ def _request_lines(requests: Sequence[Row]) -> list[str]:
         for row in requests
     ]
     return aligned(titles, rows, right=titles[2:-1])
+
+
+def _request_counts(requests: Sequence[Row]) -> str:
+    """`5 requests: 3 valid, 1 short and clock, 1 to warm up`; the numbers add up."""
+    counts = Counter(map(_became, requests))
+    told = ", ".join(f"{count} {what}" for what, count in counts.items())
+    return f"{show_count(len(requests), 'request')}: {told}"
+
+
+def _became(request: Row) -> str:
+    if request.get("warmup"):
+        return "to warm up"
+    if request["valid"]:
+        return "valid"
+    flags = str(request.get("invalid") or "")
+    return flags.replace(" ", " and ") or "of an attempt that does not count"
 
 
 def _reading_lines(readings: Sequence[Row]) -> list[str]:

@@ -5,6 +5,8 @@ A cause is named only where it can make the slower side slower; it is probable, 
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from fleet.compare.axes import natural
 from fleet.compare.sides import Side
 from fleet.compare.verdict import Word, show_percent
@@ -72,5 +74,5 @@ def _setup(baseline: Side, side: Side, axis: str) -> str:
     return ""
 
 
-def _told(values: set[str | None]) -> str:
+def _told(values: Collection[str | None]) -> str:
     return " and ".join(sorted(map(str, values), key=natural))

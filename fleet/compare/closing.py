@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 
 from fleet.compare.axes import natural
 from fleet.compare.controls import control_lines
 from fleet.compare.designs import NEEDED
 from fleet.compare.explanations import LEGEND
+from fleet.compare.left_out import LeftOut
+from fleet.compare.matchups import tells_energy
 from fleet.compare.outcome import Group, Line, SpeaksOf
-from fleet.compare.sides import Bout, tells_energy
 from fleet.compare.variants import Variant
 from fleet.errors import UserError
-from fleet.model.likeness import HARDWARE_AXES
+from fleet.model.likeness import HARDWARE_AXES, SETTINGS
+
+MOST_REASONS = 6
+"""Shown where nothing could be compared; `fleet results` shows every cell."""
 
 
 def speaks_of(groups: Sequence[Group], across: bool) -> SpeaksOf:
@@ -57,48 +61,58 @@ def _of_whom(groups: Sequence[Group], lines: Sequence[Line]) -> str:
     return f"one machine of a kind, {each} side: this speaks of these machines, not of the kinds"
 
 
-def kept_apart(found: Sequence[Bout]) -> dict[str, int]:
-    """Trials by side and reason. The same work may be compared by speed and by several energies,
+def kept_apart(left_out: Iterable[LeftOut]) -> dict[str, int]:
+    """Trials by side and reason. The same trial may be compared by speed and by several energies,
     and counts once."""
-    of_work = defaultdict[object, Counter[str]](Counter)
-    for bout in found:
-        for side in bout.sides:
-            of_work[bout.work] |= Counter(
-                {f"{side.name} ({why or 'without a flag'})": n for why, n in side.apart.items()}
-            )
-    return dict(sum(of_work.values(), Counter[str]()))
+    trials: dict[tuple[str, str], dict[object, int]] = defaultdict(dict)
+    for each in left_out:
+        if each.apart:
+            own, identity = trials[each.side, each.reason], each.variant.identity
+            own[identity] = max(each.variant.trials, own.get(identity, 0))
+    return {f"{side} ({why})": sum(each.values()) for (side, why), each in sorted(trials.items())}
 
 
-def left_out(found: Sequence[Bout]) -> int:
-    """Requests, each once."""
-    of_work = Counter[object]()
-    for bout in found:
-        variants = [variant for side in bout.sides for variant in side.variants]
-        left = sum(int(str(variant.row["requests_left_out"])) for variant in variants)
-        of_work |= Counter({bout.work: left})
-    return of_work.total()
+def requests_left_out(variants: Iterable[Variant]) -> int:
+    """Each once, though a trial may be compared by several energies."""
+    requests: dict[object, int] = {}
+    for variant in variants:
+        left, identity = int(str(variant.row["requests_left_out"])), variant.identity
+        requests[identity] = max(left, requests.get(identity, 0))
+    return sum(requests.values())
 
 
-def nothing(by: str, variants: Sequence[Variant], name: Callable[[Variant], str]) -> UserError:
+def nothing(
+    by: str,
+    variants: Sequence[Variant],
+    name: Callable[[Variant], str],
+    left_out: Sequence[LeftOut] = (),
+) -> UserError:
     """What to say where no two sides stand against one another."""
-    there = sorted(set(map(name, variants)), key=natural)
-    if there and tells_energy(variants) and not any(variant.scope for variant in variants):
+    names = sorted(set(map(name, variants)), key=natural)
+    if names and tells_energy(variants) and not any(variant.scope for variant in variants):
         return UserError(
             "no energy to compare: no machine told its power while it was measured",
             "fleet doctor says what can be read; fleet energy import takes a wall meter's log",
         )
-    if not there:
+    if not names:
         what = f"nothing to compare by {by}: no measured trial matches"
-    elif len(there) == 1:
-        what = f"nothing to compare by {by}: there is only {there[0]}"
+    elif len(names) == 1:
+        what = f"nothing to compare by {by}: there is only {names[0]}"
     else:
-        what = f"nothing to compare by {by}: no two of {', '.join(there)} did the same work"
-    return UserError(what, _mend(variants))
+        what = f"nothing to compare by {by}: no two of {', '.join(names)} did the same work"
+        reasons = sorted({each.reason for each in left_out}, key=natural)
+        what += "".join(f"\n  {reason}" for reason in reasons[:MOST_REASONS])
+    return UserError(what, _mend(by, variants, left_out))
 
 
-def _mend(variants: Sequence[Variant]) -> str:
+def _mend(by: str, variants: Sequence[Variant], left_out: Sequence[LeftOut]) -> str:
+    """Where the same work was done under other settings, these may be allowed to differ."""
+    if any(" has " in each.reason for each in left_out):
+        varied = [s for s in SETTINGS if s != by and len({v.asked_for(s) for v in variants}) > 1]
+        allowed = " ".join(f"--allow-diff {setting}" for setting in varied)
+        return f"fleet compare --by {by} {allowed}, which says what differs beside each ratio"
     for axis in ("machine", "model", *sorted(HARDWARE_AXES)):
-        if axis in (variants[0].row if variants else ()) and _varies(axis, variants):
+        if axis != by and axis in (variants[0].row if variants else ()) and _varies(axis, variants):
             return f"fleet compare --by {axis}"
     return "fleet results"
 

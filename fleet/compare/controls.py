@@ -9,7 +9,7 @@ from typing import Literal
 from fleet.compare.axes import Metric
 from fleet.compare.designs import Floor, FloorKey, Floors, floor_key
 from fleet.compare.estimates import holm
-from fleet.compare.sides import Bout
+from fleet.compare.matchups import Matchup
 from fleet.compare.verdict import SIGNIFICANT, show_percent
 
 Gave = Literal["same", "not resolved", "not itself"]
@@ -37,10 +37,10 @@ class Control:
 
 
 def controls(
-    works: Sequence[tuple[Bout, Metric]], floors: Floors, axis: str, same_within: float
+    works: Sequence[tuple[Matchup, Metric]], floors: Floors, axis: str, same_within: float
 ) -> list[tuple[Control, ...]]:
     """Of each piece of work; p is adjusted (Holm) over all of them together."""
-    found = [dict(_floors_of(bout, metric, floors)) for bout, metric in works]
+    found = [dict(_floors_of(matchup, metric, floors)) for matchup, metric in works]
     every = {key: floor for each in found for key, (_, floor) in each.items()}
     adjusted = dict(zip(every, holm([floor.p for floor in every.values()]), strict=True))
     return [
@@ -73,9 +73,9 @@ def control_lines(found: Sequence[Control]) -> list[str]:
 
 
 def _floors_of(
-    bout: Bout, metric: Metric, floors: Floors
+    matchup: Matchup, metric: Metric, floors: Floors
 ) -> Iterator[tuple[FloorKey, tuple[str, Floor]]]:
-    for side in bout.sides:
+    for side in matchup.sides:
         for variant in side.variants:
             key = floor_key(side, variant.machine_id, metric)
             if key in floors:

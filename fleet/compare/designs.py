@@ -11,12 +11,14 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal, Protocol
 
 from fleet.compare import estimates
 from fleet.compare.axes import Metric
 from fleet.compare.estimates import Estimate
 from fleet.compare.sides import Side
+from fleet.compare.variants import Block
 
 Design = Literal["paired", "one after the other", "these machines", "kinds of machines"]
 
@@ -115,19 +117,38 @@ def _in_blocks(baseline: Side, side: Side) -> bool:
     return bool(baseline.blocks & side.blocks) and baseline.in_turn_with(side)
 
 
-Value = tuple[str, str, float]
+Value = tuple[str, Block, float]
 """Machine id, block, value."""
 
 
 def _paired(a: list[Value], b: list[Value], floor: float | None) -> Contrast:
     """Several trials of one side in a block count as their geometric mean."""
-    of_a, of_b = _by_block(a), _by_block(b)
-    shared = sorted(of_a.keys() & of_b.keys())
-    alone = sum(len(side[block]) for side in (of_a, of_b) for block in side.keys() - shared)
-    means = [[_mean(side[block]) for block in shared] for side in (of_a, of_b)]
+    pairs = _pairs(_by_block(a), _by_block(b))
+    alone = len(a) + len(b) - sum(map(len, chain.from_iterable(pairs)))
+    means = [[_mean(values) for values in side] for side in zip(*pairs, strict=True)] or [[], []]
     found = estimates.paired(means[0], means[1], floor=floor or 0.0)
     why = "" if found else _too_few(len(a), len(b), "fewer than two blocks in common")
     return Contrast(design="paired", estimate=found, unpaired=alone, floor=floor, why=why)
+
+
+ByBlock = Mapping[Block, list[float]]
+
+
+def _pairs(a: ByBlock, b: ByBlock) -> list[tuple[list[float], list[float]]]:
+    """What one submission measured of both sides in a block makes a pair; what is left of both in
+    one block, where a resume ended what another submission began, makes one more."""
+    shared = a.keys() & b.keys()
+    pairs = [(a[block], b[block]) for block in sorted(shared)]
+    if len(shared) == max(len(a), len(b)):
+        return pairs
+    rest_a, rest_b = ({k: v for k, v in side.items() if k not in shared} for side in (a, b))
+    for number in sorted({block for block, _ in rest_a} & {block for block, _ in rest_b}):
+        pairs.append((_of_number(rest_a, number), _of_number(rest_b, number)))
+    return pairs
+
+
+def _of_number(values: ByBlock, number: str) -> list[float]:
+    return [value for block in sorted(values) if block[0] == number for value in values[block]]
 
 
 def _across(
@@ -164,7 +185,7 @@ def _too_few(baseline: int, side: int, otherwise: str) -> str:
     return otherwise
 
 
-def _by_block(values: list[Value]) -> dict[str, list[float]]:
+def _by_block(values: list[Value]) -> dict[Block, list[float]]:
     found = defaultdict(list)
     for _, block, value in values:
         found[block].append(value)
@@ -189,6 +210,12 @@ def floor_key(side: Side, machine_id: str, metric: Metric) -> FloorKey:
     row = side.variants[0].row
     work = (str(row.get(name)) for name in ("experiment", "session", "model", "job", "point"))
     return (machine_id, metric.name, *work)
+
+
+def floor_of(floors: Floors, side: Side, metric: Metric) -> float:
+    """The largest noise floor of the machines of one side; 0 where none is known."""
+    [own] = _floors(floors, metric, side)
+    return max(own.values(), default=0.0)
 
 
 def _floors(floors: Floors, metric: Metric, *sides: Side) -> list[dict[str, float]]:

@@ -74,9 +74,7 @@ def _lengths(baseline: Side, side: Side, count: str, axis: str) -> str:
     """The longer one first; empty where they are alike."""
     if standing(count, axis) == "implied":
         return ""
-    longer, shorter = sorted(
-        (sorted(set(map(round, s.plain(count)))) for s in (baseline, side)), reverse=True
-    )
+    longer, shorter = sorted((baseline.lengths(count), side.lengths(count)), reverse=True)
     if not shorter or longer[-1] <= LENGTHS_ALIKE * shorter[0]:
         return ""
     return f"{_counts(longer)} against {_counts(shorter)}"

@@ -10,6 +10,8 @@ from fleet.compare.controls import Control
 from fleet.compare.designs import Design
 from fleet.compare.estimates import SAME_WITHIN, Estimate
 from fleet.compare.explanations import Explanation
+from fleet.compare.left_out import CellCount, CellLeftOut
+from fleet.compare.resolution import Resolution
 from fleet.compare.verdict import Word
 
 SpeaksOf = Literal["one machine", "each machine by itself", "these machines", "kinds of machines"]
@@ -45,6 +47,8 @@ class Line:
     verdict: Word | None = None
     cause: str = ""
     """The probable one, where the data shows it."""
+    resolution: Resolution | None = None
+    """Why it is not resolved, and how many repeats would do."""
     explanation: Explanation | None = None
     """Of two machines: whether memory, bandwidth or cores agree with the ratio."""
     too_few: bool = False
@@ -89,8 +93,12 @@ class Comparison:
     refused: tuple[str, ...] = ()
     """Facts for which a comparison was refused: `--allow-diff` compares all the same."""
     kept_apart: Mapping[str, int]
-    """Trials with a flag or of another state, by the reason: true, but not pooled."""
+    """Trials beside those that are compared, by side and reason: true, but not pooled."""
     requests_left_out: int
+    cells: tuple[CellCount, ...] = ()
+    """How many cells were read, and how many of them are compared."""
+    left_out: tuple[CellLeftOut, ...] = ()
+    """Every cell that was read and is not compared, with its reason; those kept apart too."""
 
     def sides(self) -> list[Line]:
         """Every line that stands against a baseline."""

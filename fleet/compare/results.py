@@ -13,6 +13,7 @@ import duckdb
 from fleet.compare.energy import energy_of_attempt, energy_of_results
 from fleet.compare.moments import zoned
 from fleet.compare.reader import Row, rows
+from fleet.compare.request_counts import RequestCounts, check_sums, request_counts
 from fleet.compare.views import question
 from fleet.errors import UnknownName, UserError, nearest
 
@@ -52,8 +53,14 @@ class ResultRow:
     spread_percent: float | None = None
     """Standard deviation between trials over their mean: of decode, else of prefill."""
     flags: str = ""
+    requests: int = 0
+    """Sent for this cell and point over all its trials: valid, left out and warm-ups together."""
+    valid: int = 0
+    """Those that count."""
+    warm_ups: int = 0
     left_out: Mapping[str, int]
-    """Requests left out, by flag, of this cell and point over all its trials."""
+    """Requests left out, each once, by its flags: `short`, `short clock`. Of a cell of several
+    rows, the first tells them and the warm-ups."""
     engine_version: str | None = None
     state: str = ""
     """What keeps it apart from the other rows of its cell, in its own words: `kernel 6.8.0`."""
@@ -69,8 +76,10 @@ class Shown:
     """One trial whole, columns as in the tables and views."""
 
     trial: Row
-    """The attempt that counts, else the last one."""
+    """The attempt that counts, the newest where several do, else the last one."""
     attempts: tuple[Row, ...]
+    """Several count where two stores measured the trial, or one machine before and after an
+    upgrade."""
     requests: tuple[Row, ...]
     readings: tuple[Row, ...] = ()
     """One row per metric and source: least, median, most."""
@@ -102,24 +111,18 @@ def results(con: duckdb.DuckDBPyConnection, experiment: str | None = None) -> li
     """Every cell, one without a single valid request too. Raises UnknownName."""
     if experiment is not None:
         check_experiment(con, experiment)
-    left_out = _left_out(con, experiment)
+    requests = request_counts(con, experiment, _key)
     energy = _energy(con, experiment)
     cells: dict[tuple[object, ...], list[Row]] = defaultdict(list)
     for row in rows(con, question("results"), [experiment]):
         cells[_key(row)].append(row)
     found = [
-        _result(
-            row,
-            left_out.get(key, (None, {}))[1] if at == 0 else {},
-            _state(row, alike),
-            energy.get(_whole_key(row), {}),
-        )
+        _result(row, sent, _state(row, alike), energy.get(_whole_key(row), {}))
         for key, alike in cells.items()
-        for at, row in enumerate(alike)
+        for row, sent in zip(alike, requests[key].shared(alike), strict=True)
     ]
-    for key, (row_left, counts) in left_out.items():
-        if key not in cells and row_left is not None:
-            found.append(_empty_result(row_left, counts))
+    found += [_empty_result(sent) for key, sent in requests.items() if key not in cells]
+    check_sums((row.requests for row in found), requests.values())
     return found
 
 
@@ -137,13 +140,13 @@ def show(con: duckdb.DuckDBPyConnection, trial_prefix: str) -> Shown:
         )
     trial = attempts[0]
     name = "requests_of_attempt" if trial["counted"] else "raw_requests_of_attempt"
-    attempt = trial["attempt_id"]
+    attempt = [trial["attempt_id"], trial["folder"]]
     return Shown(
         trial=trial,
         attempts=tuple(attempts),
-        requests=tuple(rows(con, question(name), [attempt])),
-        readings=tuple(rows(con, question("readings_of_attempt"), [attempt])),
-        energy=tuple(energy_of_attempt(con, attempt)),
+        requests=tuple(rows(con, question(name), attempt)),
+        readings=tuple(rows(con, question("readings_of_attempt"), attempt)),
+        energy=tuple(energy_of_attempt(con, *attempt)),
     )
 
 
@@ -176,9 +179,7 @@ def _state(row: Row, alike: Sequence[Row]) -> str:
     )
 
 
-def _result(
-    row: Row, left_out: Mapping[str, int], state: str, energy: Mapping[str, float]
-) -> ResultRow:
+def _result(row: Row, sent: RequestCounts, state: str, energy: Mapping[str, float]) -> ResultRow:
     cell: Any = row
     spread = cell["decode_spread_percent"]
     return ResultRow(
@@ -202,7 +203,7 @@ def _result(
         trials=cell["trials"],
         spread_percent=cell["prefill_spread_percent"] if spread is None else spread,
         flags=cell["flags"],
-        left_out=left_out,
+        **_counts(sent),
         engine_version=cell["engine_version"],
         state=state,
         imported=bool(cell["imported"]),
@@ -216,16 +217,25 @@ def _note(cell: Mapping[str, Any], metric: str) -> str:
     return "" if cell[f"{metric}_tokens_per_s"] is not None else cell[f"{metric}_note"] or ""
 
 
-def _empty_result(row: Row, left_out: Mapping[str, int]) -> ResultRow:
-    cell: Any = row
+def _empty_result(sent: RequestCounts) -> ResultRow:
+    cell: Any = sent.row
     return ResultRow(
         **{field: cell[field] for field in _CELL},
         test=cell["point"],
         prefill_note="no valid request",
         decode_note="no valid request",
-        left_out=left_out,
+        **_counts(sent),
         id=cell["trial_id"],
     )
+
+
+def _counts(sent: RequestCounts) -> dict[str, Any]:
+    return {
+        "requests": sent.sent,
+        "valid": sent.valid,
+        "warm_ups": sent.warm_ups,
+        "left_out": sent.left_out,
+    }
 
 
 def _key(row: Row) -> tuple[object, ...]:
@@ -235,18 +245,6 @@ def _key(row: Row) -> tuple[object, ...]:
 def _whole_key(row: Row) -> tuple[object, ...]:
     """With all that is never pooled."""
     return (*_key(row), row["engine"], row["flags"], *(row[name] for name in STATES))
-
-
-def _left_out(
-    con: duckdb.DuckDBPyConnection, experiment: str | None
-) -> dict[tuple[object, ...], tuple[Row | None, dict[str, int]]]:
-    found: dict[tuple[object, ...], tuple[Row | None, dict[str, int]]] = {}
-    counts: dict[tuple[object, ...], dict[str, int]] = defaultdict(dict)
-    for row in rows(con, question("left_out"), [experiment]):
-        key = _key(row)
-        counts[key][str(row["flag"])] = int(str(row["requests"]))
-        found[key] = (row, counts[key])
-    return found
 
 
 def check_experiment(con: duckdb.DuckDBPyConnection, name: str) -> None:

@@ -1,37 +1,77 @@
 """Which energies stand against one another: those of one part of the machine. Pure.
 
 A trial has as many energies as parts of its machine were read: a GPU board, a wall plug. They are
-never pooled, so each has a bout of its own.
+never pooled, so each has a matchup of its own.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
+from fleet.compare.left_out import LeftOut
+from fleet.compare.matching import Cell
 from fleet.compare.variants import Variant
 
 NOT_READ = "no energy was read"
 
 
-def unread_trials(variants: Sequence[Variant], name: Callable[[Variant], str]) -> Counter[str]:
-    """By side: trials whose energy nobody read, where that of others was."""
-    read = {name(variant) for variant in variants if variant.scope is not None}
-    found = Counter[str]()
-    for variant in variants:
-        if variant.scope is None and name(variant) in read:
-            found[name(variant)] += variant.trials
-    return found
+def by_scope(cells: Sequence[Cell]) -> tuple[list[list[Cell]], list[LeftOut]]:
+    """A set of cells for each part of the machine that two sides have; and what is in none.
 
-
-def of_one_scope(variants: Sequence[Variant]) -> list[Variant]:
-    """Of a side that shares no scope with another: any one of its own."""
-    first = min((v.scope for v in variants if v.scope is not None), default=None)
-    return [variant for variant in variants if variant.scope == first]
+    A side that shares no part with another is set against the others of the first set all the same,
+    for the comparison to say what differs. No set where nobody's energy was read.
+    """
+    if not any(variant.scope for cell in cells for variant in cell.variants):
+        return [], _unread(cells)
+    parts = sorted({v.scope for cell in cells for v in cell.variants if v.scope is not None})
+    sets = [[_of(cell, part) for cell in cells if _has(cell, part)] for part in parts]
+    sets = [each for each in sets if len(each) > 1] or [[]]
+    matched = {cell.side for each in sets for cell in each}
+    sets[0] += [_of_one_scope(cell) for cell in cells if cell.side not in matched]
+    return sets, _unused(cells, sets)
 
 
 def common_scope(sides: Sequence[Sequence[Variant]]) -> str:
-    """The one that two sides tell, or the only one; empty where each tells another, or none."""
-    told = Counter(scope for scope in (side[0].scope for side in sides) if scope is not None)
-    common = told.most_common(1)
-    return common[0][0] if common and (common[0][1] > 1 or len(told) == 1) else ""
+    """The scope that two sides report, or the only one; empty where each reports another, or
+    none."""
+    scopes = Counter(scope for scope in (side[0].scope for side in sides) if scope is not None)
+    common = scopes.most_common(1)
+    return common[0][0] if common and (common[0][1] > 1 or len(scopes) == 1) else ""
+
+
+def _of(cell: Cell, scope: str | None) -> Cell:
+    return replace(cell, variants=tuple(v for v in cell.variants if v.scope == scope))
+
+
+def _has(cell: Cell, scope: str) -> bool:
+    return any(variant.scope == scope for variant in cell.variants)
+
+
+def _of_one_scope(cell: Cell) -> Cell:
+    """Of a side that shares no scope with another: any one of its own."""
+    return _of(cell, min((v.scope for v in cell.variants if v.scope is not None), default=None))
+
+
+def _unread(cells: Sequence[Cell]) -> list[LeftOut]:
+    return [
+        LeftOut(side=cell.side, variant=variant, reason=NOT_READ)
+        for cell in cells
+        for variant in cell.variants
+    ]
+
+
+def _unused(cells: Sequence[Cell], sets: Sequence[Sequence[Cell]]) -> list[LeftOut]:
+    used = {id(variant) for each in sets for cell in each for variant in cell.variants}
+    return [
+        LeftOut(
+            side=cell.side,
+            variant=variant,
+            reason=f"only {cell.side} has energy of {variant.scope}" if variant.scope else NOT_READ,
+            apart=variant.scope is None,
+        )
+        for cell in cells
+        for variant in cell.variants
+        if id(variant) not in used
+    ]

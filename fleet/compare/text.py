@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 
+from fleet.compare.left_out_text import not_compared_lines
 from fleet.compare.outcome import Comparison, Group, Line
 from fleet.compare.results import ResultRow
 from fleet.compare.tables import aligned, escape, markdown
@@ -105,6 +106,9 @@ AT_THE_PLUG = (
 )
 
 
+OF_THE_FAMILY = "each interval is of one comparison; the verdicts hold for all {} together (Holm)"
+
+
 def _footer(comparison: Comparison, shared: Sequence[str]) -> list[str]:
     footer = [*comparison.footer]
     if comparison.refused:
@@ -113,6 +117,8 @@ def _footer(comparison: Comparison, shared: Sequence[str]) -> list[str]:
     if {ENERGY_SCOPE, ENERGY_ESTIMATE} & set(comparison.refused):
         footer.append(AT_THE_PLUG)
     footer += _settings_of_all(shared)
+    if comparison.family > 1:
+        footer.append(OF_THE_FAMILY.format(comparison.family))
     if comparison.requests_left_out:
         footer.append(f"left out: {_count(comparison.requests_left_out, 'request')}")
     if comparison.kept_apart:
@@ -121,7 +127,7 @@ def _footer(comparison: Comparison, shared: Sequence[str]) -> list[str]:
             for reason, trials in comparison.kept_apart.items()
         )
         footer.append(f"kept apart: {apart}")
-    return footer
+    return [*footer, *not_compared_lines(comparison.left_out)]
 
 
 RESULT_TITLES = (
@@ -152,7 +158,9 @@ def results_lines(found: Sequence[ResultRow]) -> list[str]:
     for row in found:
         left_out.update(row.left_out)
     if left_out:
-        total = ", ".join(f"{count} {flag}" for flag, count in sorted(left_out.items()))
+        total = ", ".join(
+            f"{count} {flags.replace(' ', ' and ')}" for flags, count in sorted(left_out.items())
+        )
         lines.append(f"requests left out: {total}")
     return lines
 

@@ -15,6 +15,7 @@ from fleet.compare.energy import bind_energy
 from fleet.compare.reader import Row, rows
 from fleet.compare.views import literal, question
 from fleet.compare.where import where_sql
+from fleet.errors import UnknownName
 from fleet.model.likeness import (
     AXES,
     ENERGY_FACTS,
@@ -38,6 +39,9 @@ def _in_force(fact: str, variable: str) -> str:
     return f"coalesce({asked}, {found})"
 
 
+COUNTED = {"trials", "first_at", "last_at", "requests_left_out", "cpu_share"}
+"""Of the trials of one row, not what they have in common."""
+
 AS_A_VARIABLE = {"True": "1", "False": "0"}
 
 TOO_SHORT = {"too short for a rate", "not reported"}
@@ -50,6 +54,11 @@ MADE = {
     **{fact: _in_force(fact, variable) for fact, variable in ENVIRONMENT_FACTS.items()},
 }
 """Columns that `speeds` has not, as SQL over those it has."""
+
+
+Block = tuple[str, str]
+"""A block by experiment, session and number, and the submission that measured it: two stores may
+hold the same block of two submissions, and one block may be measured by two, after a resume."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +109,23 @@ class Variant:
         """Before the number of a block: blocks of two sessions are two blocks."""
         return f"{self.text('experiment')}/{self.text('session')}/"
 
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """The cell and what keeps it apart, without the part of the machine whose energy it is."""
+        return tuple(
+            str(value)
+            for field, value in self.row.items()
+            if not isinstance(value, list) and field not in (*ENERGY_FACTS, *COUNTED)
+        )
+
+    @cached_property
+    def blocks(self) -> list[Block]:
+        """Of each trial."""
+        numbers = self.listed("blocks")
+        known = "submissions" in self.row
+        submissions = self.listed("submissions") if known else [""] * len(numbers)
+        return [(f"{self.origin}{n}", s) for n, s in zip(numbers, submissions, strict=True)]
+
     @cached_property
     def machine_id(self) -> str:
         return self.text("machine_id") or ""
@@ -112,6 +138,11 @@ class Variant:
     @cached_property
     def age(self) -> str:
         return str(self.row["last_at"] or "")
+
+    @property
+    def silent(self) -> bool:
+        """No request of these trials is valid."""
+        return bool(self.row.get("silent"))
 
     @property
     def trials(self) -> int:
@@ -157,6 +188,8 @@ def read_variants(
 ) -> list[Variant]:
     """Metrics of energy alone, or none of them: each scope of a trial is a variant of its own.
 
+    Trials without a valid request are among them, and `silent`.
+
     Raises UnknownName for an axis that is none, and for a column in `where` that is none.
     """
     strange = by not in AXES
@@ -190,7 +223,7 @@ def _asked(
     energy = any(metric.of_energy for metric in metrics)
     sql = question(
         "variants",
-        source=question("with_energy") if energy else "speeds",
+        source=question("with_energy") if energy else "all_speeds",
         energy="".join(f" {fact}," for fact in ENERGY_FACTS) if energy else "",
         axis="machine_id" if by == "machine" else MADE.get(by, f'"{by}"'),
         metrics=", ".join(f"list({column}) as {column}" for column in sorted(wanted)),
@@ -205,7 +238,7 @@ def _needs_naive(found: Sequence[Variant], metrics: Sequence[Metric]) -> bool:
     for metric in metrics:
         if metric.naive is None or metric.note is None:
             continue
-        without = [variant for variant in found if not variant.has(metric.column)]
+        without = [v for v in found if not (v.silent or v.has(metric.column))]
         rated = {_work(variant) for variant in found if variant.has(metric.column)}
         if any(_work(v) in rated or not v.is_too_short(metric.note) for v in without):
             return True
@@ -214,6 +247,24 @@ def _needs_naive(found: Sequence[Variant], metrics: Sequence[Metric]) -> bool:
 
 def _work(variant: Variant) -> tuple[object, object]:
     return variant.row["job"], variant.row["point"]
+
+
+def read_failed(con: duckdb.DuckDBPyConnection, where: str, experiment: str | None) -> list[Row]:
+    """The cells that belong to the question and of which no trial went well.
+
+    Where the question is about a column that only a speed has, there is none.
+    """
+    failed = "select 1 from raw_trials where outcome <> 'ok' limit 1"
+    if not rows(con, failed):
+        return []
+    columns = rows(con, "describe trials") if where else []
+    try:
+        clause, parameters = where_sql(where, [str(row["column_name"]) for row in columns], MADE)
+    except UnknownName:
+        return []
+    if experiment is not None:
+        clause, parameters = f"{clause} and experiment = ?", [*parameters, experiment]
+    return rows(con, question("failed_cells", where=clause), parameters)
 
 
 MEASURED = {"flags", "prefill_note", "decode_note", "trial_id", "attempt_id", "why"}

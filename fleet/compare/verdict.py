@@ -44,7 +44,7 @@ def verdict(
 
 def _could_see(share: float) -> str:
     if share > 1:
-        return "the trials vary too much: not even a doubling could be seen"
+        return "not even a doubling could be seen"
     return f"could see >= {show_percent(share)}"
 
 

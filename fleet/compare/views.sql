@@ -22,18 +22,52 @@ set parquet_metadata_cache = true;
 create or replace macro wall_clock(moment, offset_s) as
   make_timestamp(epoch_us(moment) + 1_000_000::bigint * coalesce(offset_s, 0));
 
--- One row per attempt, failed ones too. An attempt found in two folders counts once.
+-- What tells one measurement of an attempt from another, since the ids of attempts follow from what
+-- was asked: two stores may hold two of them. Rows of an older fleet tell no submission; there it is
+-- their content. The id of an imported attempt is made of its figures.
+create or replace macro measurement_of(
+  submission_id, imported, started_at, zero_unix_ns, zero_ns, duration_ns, machine
+) as
+  coalesce(
+    submission_id,
+    case
+      when imported then ''
+      else concat_ws(' ', epoch_us(started_at), zero_unix_ns, zero_ns, duration_ns, machine)
+    end
+  );
+
+-- One row per attempt and measurement, failed ones too. A copy in another folder counts once.
 create or replace view trials as
 select *, wall_clock(started_at, utc_offset_s) as started_local
 from {trials}
-qualify row_number() over (partition by attempt_id order by folder) = 1;
+qualify row_number() over (
+  partition by attempt_id, measurement_of(
+    submission_id, imported, started_at, zero_unix_ns, zero_ns, duration_ns, machine
+  )
+  order by started_at, folder
+) = 1;
 
--- One row per trial: its ok attempt with the lowest fence; attempts that a sleeping machine or
--- another context spoiled come after those that nothing spoiled. A trial measured again on
--- another digest, engine, hardware or GPU limit is other work and keeps its own row.
+-- One row per trial and submission: its ok attempt with the lowest fence; attempts that a sleeping
+-- machine or another context spoiled come after those that nothing spoiled. A trial measured again on
+-- another digest, engine, hardware or GPU limit is other work and keeps its own row; so does the
+-- same trial in another store that measured it too.
 create or replace view attempts as
+with older as (
+  -- Tries at one trial in one folder by a fleet that told no submission: named by the first of them.
+  select
+    trial_id, folder,
+    arg_min(
+      measurement_of(
+        submission_id, imported, started_at, zero_unix_ns, zero_ns, duration_ns, machine
+      ),
+      fence
+    ) as measurement
+  from {trials}
+  where submission_id is null
+  group by all
+)
 select
-  *,
+  t.*,
   wall_clock(started_at, utc_offset_s) as started_local,
   -- The two clocks that the sleep is read from are read one after the other: below 0.1 s is noise.
   coalesce(suspended_ns > 100_000_000, false) as suspended,
@@ -71,25 +105,63 @@ select
   coalesce(condition_after_id <> condition_id, false) as condition_changed,
   coalesce(gpu_slowdowns <> '', false) as gpu_slowed,
   coalesce(json_extract_string(job_content, '$.load') = 'request', false) as fresh_load
-from {trials}
+from {trials} t
+left join older using (trial_id, folder)
 where outcome = 'ok'
 qualify row_number() over (
   partition by
-    role, trial_id, digest, engine_version, engine_environment, hardware_id, gpu_limit_mb
-  order by suspended or wrong_context, fence, folder
+    role, trial_id, digest, engine_version, engine_environment, hardware_id, gpu_limit_mb,
+    coalesce(submission_id, measurement)
+  order by suspended or wrong_context, fence, started_at, folder
 ) = 1;
 
 -- One row per request of an attempt in `trials`.
 create or replace view requests as
 select r.* from {requests} r semi join trials t using (attempt_id, folder);
 
--- One row per telemetry value, look at a machine, kept answer.
-create or replace view readings as
-select r.* from {readings} r semi join trials t using (attempt_id, folder);
+-- One row per look at a machine.
 create or replace view fingerprints as
 select r.* from {fingerprints} r semi join trials t using (attempt_id, folder);
+
+-- One row per copy of an attempt, and the folder of the copy that counts.
+create or replace view copies as
+select
+  attempt_id,
+  folder,
+  first_value(folder) over (
+    partition by attempt_id, measurement_of(
+      submission_id, imported, started_at, zero_unix_ns, zero_ns, duration_ns, machine
+    )
+    order by started_at, folder
+  ) as counted_in
+from {trials}
+where {several_folders}
+qualify counted_in <> folder;
+
+-- One row per telemetry value. What lies beside a copy alone, as the log of a wall meter may, is of
+-- the measurement all the same.
+create or replace view readings as
+select r.* from {readings} r semi join trials t using (attempt_id, folder)
+union all by name
+select distinct *
+from (
+  select r.* replace (c.counted_in as folder)
+  from {readings} r
+  join copies c using (attempt_id, folder)
+)
+anti join {readings} using (attempt_id, folder, metric, source);
+
+-- One row per kept answer; that of a copy counts where the text was kept in the copy alone.
 create or replace view answers as
-select r.* from {answers} r semi join trials t using (attempt_id, folder);
+select r.* from {answers} r semi join trials t using (attempt_id, folder)
+union all by name
+select distinct *
+from (
+  select r.* replace (c.counted_in as folder)
+  from {answers} r
+  join copies c using (attempt_id, folder)
+)
+anti join {answers} using (attempt_id, folder, request);
 
 -- Two spans of time in ns that cannot be the same one.
 create or replace macro disagree(one, other) as
@@ -300,8 +372,8 @@ join attempts t using (attempt_id, folder);
 create or replace view clean as
 select * from requests_flagged where valid and not warmup and coalesce(role, 'measure') = 'measure';
 
--- One row per attempt (of whatever role) and point: medians over the point's valid requests.
-create or replace view trial_points as
+-- One row per attempt (of whatever role) and point, those without a valid request too: `silent`.
+create or replace view all_trial_points as
 with points as (
   select
     attempt_id,
@@ -344,7 +416,6 @@ with points as (
   from requests_judged
   where not warmup
   group by all
-  having count(*) filter (valid) > 0
 )
 select
   t.* exclude (
@@ -354,6 +425,10 @@ select
   p.* exclude (
     attempt_id, folder, request_load_ns, point_prefill_note, request_throttled, window_ns,
     window_tokens, good_tokens
+  ) replace (
+    case when t.suspended or t.wrong_context then 0 else p.requests end as requests,
+    case when t.suspended or t.wrong_context then p.requests + p.requests_left_out
+      else p.requests_left_out end as requests_left_out
   ),
   case when p.prefill_tokens_per_s is null then p.point_prefill_note else '' end as prefill_note,
   case
@@ -375,10 +450,14 @@ select
       or (p.window_ns >= 60_000_000_000
         and p.burst_decode_tokens_per_s > 1.10 * p.sustained_decode_tokens_per_s),
     false
-  ) as throttled
+  ) as throttled,
+  p.requests = 0 or t.suspended or t.wrong_context as silent
 from points p
-join attempts t using (attempt_id, folder)
-where not (t.suspended or t.wrong_context);
+join attempts t using (attempt_id, folder);
+
+-- One row per attempt (of whatever role) and point: medians over the point's valid requests.
+create or replace view trial_points as
+select * exclude (silent) from all_trial_points where not silent;
 
 -- One row per canary: the same small trial before, between and after the blocks of a session.
 create or replace view canaries as
@@ -404,11 +483,12 @@ group by all;
 create or replace view noise_trials as
 select * from trial_points where role = 'noise';
 
--- One row per measured trial and point, with the labels that keep it apart. A session drifts on
+-- One row per measured trial and point, with the labels that keep it apart; `silent` where it has no
+-- valid request. A session drifts on
 -- a machine where four or more canaries follow their order, more closely than one in a hundred
 -- sessions without a drift does (the correlation's bound for 4, 5, ... 13 of them), and move by
 -- 3 % or more from the first to the last.
-create or replace view speeds as
+create or replace view all_speeds as
 select
   * exclude (role, throttled, canary_log, canary_block, canaries, correlation, log_change),
   concat_ws(' ',
@@ -435,18 +515,22 @@ select
 from (
   select
     *,
-    case when role = 'canary' and decode_tokens_per_s > 0 then ln(decode_tokens_per_s) end
-      as canary_log,
+    case when role = 'canary' and not silent and decode_tokens_per_s > 0
+      then ln(decode_tokens_per_s) end as canary_log,
     case when canary_log is not null then block end as canary_block,
     count(canary_log) over session_of_machine as canaries,
     corr(canary_log, canary_block) over session_of_machine as correlation,
     regr_slope(canary_log, canary_block) over session_of_machine
       * (max(canary_block) over session_of_machine - min(canary_block) over session_of_machine)
       as log_change
-  from trial_points
+  from all_trial_points
   window session_of_machine as (partition by experiment, session, machine_id)
 )
 where coalesce(role, 'measure') = 'measure';
+
+-- One row per measured trial and point that has a valid request.
+create or replace view speeds as
+select * exclude (silent) from all_speeds where not silent;
 
 -- One row per cell and point of one session: medians over its trials. What must not be pooled
 -- (another digest, engine, hardware, system, GPU limit or flag) makes a row of its own.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 Standing = Literal["implied", "listed", "refused"]
@@ -139,9 +140,11 @@ SHOWN_AXES = ("machine", "model", "job", "num_batch", "engine_version", "os_vers
 """Of the many, those that a page has room for; the others are alike."""
 
 LISTED: dict[str, frozenset[str]] = {
-    axis: frozenset({"engine_version", "engine_environment"}) for axis in ("date", "session")
+    **dict.fromkeys(("date", "session"), frozenset({"engine_version", "engine_environment"})),
+    "model": frozenset({"think"}),
 }
-"""By axis: what is asked about. Between two dates an engine was updated, and that is the news."""
+"""By axis: what is asked about. Between two dates an engine was updated, and that is the news;
+and whether a model thinks is a property of the model."""
 
 
 def standing(fact: str, axis: str) -> Standing:
@@ -182,16 +185,20 @@ class Difference:
 
 def differing(baseline: Values, side: Values, axis: str) -> Iterator[Difference]:
     """What differs and is not implied; token counts are judged elsewhere."""
-    for fact, field in FACTS.items():
-        if fact in COUNTS or standing(fact, axis) == "implied":
-            continue
-        theirs, ours = frozenset(baseline(fact)), frozenset(side(fact))
+    for fact, of_axis in _not_implied(axis):
+        theirs, ours = baseline(fact), side(fact)
         if theirs != ours:
-            found = Difference(
+            yield Difference(
                 fact=fact,
-                words=field.words,
-                standing=standing(fact, axis),
-                baseline=theirs,
-                side=ours,
+                words=FACTS[fact].words,
+                standing=of_axis,
+                baseline=frozenset(theirs),
+                side=frozenset(ours),
             )
-            yield found
+
+
+@lru_cache(maxsize=64)
+def _not_implied(axis: str) -> tuple[tuple[str, Standing], ...]:
+    """In the order in which they are told, with their class."""
+    classes = ((fact, standing(fact, axis)) for fact in FACTS if fact not in COUNTS)
+    return tuple((fact, of_axis) for fact, of_axis in classes if of_axis != "implied")

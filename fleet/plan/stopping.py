@@ -1,7 +1,8 @@
 """When a cell has been measured often enough, or takes far too long; pure.
 
 A contrast is a group of cells that are compared with one another. It stops when its ratio is
-known closely enough, never because of a p value.
+known closely enough, never because of a p value. A cell that is compared with no other stops when
+its own median is.
 """
 
 from __future__ import annotations
@@ -89,17 +90,23 @@ def stopped(
     The A/A pair of a control goes with its cell; a run that is all A/A is measured whole.
 
     `widths`: by `Contrast.cells`, the widest ratio half-width as a fraction (0.021); a contrast
-    without one is not known yet. `done_blocks`: by cell, blocks measured well. `lost`: cells
-    that fail for good: no contrast waits for them. `begun`: by machine id, the block that it
-    works on: that one is measured to its end, so that every block is whole. A cell that is in no
-    contrast ends at `least`; every cell ends at `most`.
+    without one is not known yet. By a cell alone, that of its own interval: it counts where the
+    cell is in no contrast, and one without any value ends at `least`. `done_blocks`: by cell,
+    blocks measured well. `lost`: cells that fail for good: no contrast waits for them. `begun`: by
+    machine id, the block that it works on: that one is measured to its end, so that every block is
+    whole. Every cell ends at `most`.
     """
-    open_contrasts = [
-        contrast.cells
-        for contrast in contrasts
-        if not _known_well(contrast, widths, done_blocks, repeats, frozenset(lost))
-    ]
-    still_open = frozenset().union(*open_contrasts)
+    gone = frozenset(lost)
+    real = [contrast for contrast in contrasts if len(_measurable(contrast, gone)) > 1]
+    compared = frozenset().union(*(contrast.cells for contrast in real))
+    still_open = frozenset().union(
+        *(c.cells for c in real if not _known_well(c, widths, done_blocks, repeats, gone)),
+        *(
+            alone
+            for alone, width in widths.items()
+            if len(alone) == 1 and not alone & compared and not _close(width, repeats)
+        ),
+    )
 
     waiting = list(waiting)
     measured = {trial.cell() for trial in waiting if trial.role == "measure"}
@@ -187,10 +194,16 @@ def _known_well(
     repeats: Repeats,
     lost: frozenset[Cell],
 ) -> bool:
-    measurable = [cells - lost for _, cells in contrast.sides if cells - lost]
-    if len(measurable) < 2:
-        return True
+    measurable = _measurable(contrast, lost)
     if any(done_blocks.get(c, 0) < repeats.least for cells in measurable for c in cells):
         return False
     width = widths.get(contrast.cells)
-    return width is not None and width <= repeats.half_width_percent / 100
+    return width is not None and _close(width, repeats)
+
+
+def _measurable(contrast: Contrast, lost: frozenset[Cell]) -> list[frozenset[Cell]]:
+    return [cells - lost for _, cells in contrast.sides if cells - lost]
+
+
+def _close(width: float, repeats: Repeats) -> bool:
+    return width <= repeats.half_width_percent / 100

@@ -10,7 +10,8 @@ SCHEMA_VERSION is written into every file's metadata. History:
    others in memory, load of the GPU, steps of the clock (2026-11)
 5  memory of the GPU that others held before and after a trial, what a GPU that shares the
    machine's memory may use of it; a wired limit that was set and is not in effect; how far the
-   machine's local time was ahead of UTC when a trial began (2026-11)
+   machine's local time was ahead of UTC when a trial began; the submission that measured a row:
+   two stores may hold two measurements of one attempt (2026-11)
 """
 
 from __future__ import annotations
@@ -131,6 +132,7 @@ TRIALS = _schema(
     gpu_usable_mb=_int,  # of the machine's memory, what a GPU without its own may use
     gpu_limit_conflict=_text,  # as found: a wired limit that is set and is not in effect in Ollama
     utc_offset_s=_int,  # of the machine's local time at started_at; null: not known
+    submission_id=_text,  # random, of the submit that measured it; null: imported, or older
 )
 
 REQUESTS = _schema(
@@ -186,9 +188,17 @@ REQUESTS = _schema(
     gap_p90_us=_int,
     gap_p99_us=_int,
     gap_most_us=_int,
+    submission_id=_text,  # as in trials
 )
 
-READINGS = _schema(attempt_id=_text, offset_ns=_int, metric=_text, source=_text, value=_real)
+READINGS = _schema(
+    attempt_id=_text,
+    offset_ns=_int,
+    metric=_text,
+    source=_text,
+    value=_real,
+    submission_id=_text,  # as in trials
+)
 
 FINGERPRINTS = _schema(
     attempt_id=_text,
@@ -216,10 +226,17 @@ FINGERPRINTS = _schema(
     power_mode=_text,
     thermal_class=_text,
     facts=_text,  # JSON: every fact with its source
+    submission_id=_text,  # as in trials
 )
 
 ANSWERS = _schema(
-    attempt_id=_text, request=_int, answer=_text, thinking=_text, reference=_text, scores=_text
+    attempt_id=_text,
+    request=_int,
+    answer=_text,
+    thinking=_text,
+    reference=_text,
+    scores=_text,
+    submission_id=_text,  # as in trials
 )
 
 TABLES: dict[str, pa.Schema] = {

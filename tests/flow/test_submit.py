@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tests.builders_flow import Done, Fleet, experiment, machine, names
@@ -94,6 +95,26 @@ def test_what_is_known_closely_enough_is_not_measured_further(tmp_path: Path) ->
     again = fleet("submit", "configs/demo.yaml")
     assert "nothing to do: all is known closely enough" in again.err
     assert fleet.rows("select count(*) as n from trials") == [{"n": states["done"]["trials"]}]
+
+
+def test_one_cell_goes_on_until_it_is_known_and_what_was_not_reached_is_said(
+    tmp_path: Path,
+) -> None:
+    """Eight more trials would not do at such a noise; a wide target is reached at the least."""
+    repeats = {"least": 2, "most": 4, "half_width_percent": 1}
+    fleet = Fleet(tmp_path)
+    fleet.write(experiment({"alpha": machine(noise_percent=30)}, repeats=repeats))
+    done = fleet("submit", "configs/demo.yaml")
+    assert "known closely enough" not in done.err
+    assert "4 trials asked for: 4 measured" in done.err
+    assert "not known within 1 % as asked (half of the 95 % interval):" in done.out
+    assert re.search(r"^  tiny exact on alpha: known within \d+ % \(\w+\)$", done.out, re.M)
+    wide = experiment({"alpha": machine()}, repeats={**repeats, "half_width_percent": 500})
+    done = fleet("submit", fleet.write({**wide, "name": "wide"}, "wide"))
+    [line] = [line for line in done.err.splitlines() if "trials asked for" in line]
+    asked, *counts = (int(number) for number in re.findall(r"\d+", line))
+    assert asked == sum(counts) == 4
+    assert "not known within" not in done.out
 
 
 def test_a_plan_touches_nothing(tmp_path: Path) -> None:

@@ -396,6 +396,18 @@ def test_a_session_drifts_where_its_canaries_follow_their_order(
     assert rows(con, "select count(*) as n from cells")[0]["n"] == 2
 
 
+def test_a_canary_that_slept_tells_nothing_of_a_drift(tmp_path: Path) -> None:
+    """Without it there are three, which are too few."""
+    store = GoldenStore()
+    for block, speed in enumerate((100, 98, 96, 94)):
+        slept = {"suspended_ns": 2 * S} if block == 3 else {}
+        store.trial(f"c{block}", role="canary", block=block, decode=speed, **slept)
+    store.trial("t")
+    con = open_store([store.write(tmp_path)])
+    assert rows(con, "select flags from speeds") == [{"flags": ""}]
+    assert rows(con, "select count(*) as n from canaries") == [{"n": 3}]
+
+
 def test_several_streams_have_a_throughput_of_their_own(tmp_path: Path) -> None:
     store = GoldenStore()
     streams = [request(decode=10, concurrency=2, stream=n, sent_ns=n * S) for n in (0, 1)]

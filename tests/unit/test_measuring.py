@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -233,7 +233,8 @@ def test_a_result_that_cannot_be_stored_is_set_aside_and_stops_nothing(tmp_path:
     [file] = tmp_path.glob("spool/*/set-aside/*.json")
     why = "suspended_ns does not fit its column of int64"
     assert file.with_suffix(".txt").read_text().startswith(why)
-    assert talk.said == [f"here: a result cannot be stored; it is kept in {file}"]
+    assert talk.said[0] == f"here: a result cannot be stored; it is kept in {file}"
+    assert talk.said[1:] == ["6 trials asked for: 5 measured, 1 failed"]
     [failed] = [each for each in talk.results if each.outcome == "failed"]
     assert (failed.reason, failed.attempt_id) == ("unstorable", file.stem)
     with closing(Home(tmp_path).ledger()) as ledger:
@@ -310,3 +311,70 @@ def test_the_open_store_sees_what_comes_and_survives_a_packer(tmp_path: Path, pa
     assert len(seen) == 4
     assert seen[0] == float("inf")
     assert all(later < earlier for earlier, later in pairwise(seen))
+
+
+@dataclass
+class Hasty(Machines):
+    """It has begun the next trial when it is told that it need not."""
+
+    def drop(self, machine_id: str, trial_ids: Iterable[str]) -> None:
+        ids = list(trial_ids)
+        super().drop(machine_id, ids[1:] if not self.dropped else ids)
+
+
+@dataclass
+class Heard(Quiet):
+    lines: list[str] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def fails_at_the_end(attempt: Attempt) -> TrialResult:
+    failed = {"outcome": "failed", "reason": "stream_broken", "transient": False}
+    return result(attempt, **(failed if attempt.trial.block == 1 else {}))
+
+
+@pytest.mark.parametrize("machines", [Machines(), Hasty(), Machines(answer=fails_at_the_end)])
+def test_the_trials_asked_for_add_up_whatever_became_of_them(
+    tmp_path: Path, machines: Machines
+) -> None:
+    plan, talk = planned(canary="off", repeats={"least": 2, "most": 8}), Heard(tmp_path)
+    measuring = measure(tmp_path, plan, machines, talk)
+    told = [int(word) for word in talk.lines[-1].split() if word.isdigit()]
+    assert told[0] == len(list(plan.trials())) == sum(told[1:])
+    ran = [attempt for attempt in machines.ran if attempt.trial.role == "measure"]
+    assert measuring.done + measuring.failed == len(ran)
+    assert measuring.done + measuring.failed + measuring.not_needed + measuring.waiting == told[0]
+    if isinstance(machines, Hasty):
+        assert "here: block 3 had begun: it is measured too" in talk.lines
+
+
+def test_a_cell_that_stands_alone_is_measured_until_its_own_interval_is_close(
+    tmp_path: Path,
+) -> None:
+    """At a spread of a half to the last block; without any to the least."""
+    alone = {"settings": {"num_batch": 8}, "canary": "off", "repeats": {"least": 3, "most": 8}}
+    wild = measure(
+        tmp_path / "wild",
+        planned(**alone),
+        Machines(answer=lambda a: result(a, 1 + 0.5 * (a.trial.block % 2))),
+    )
+    assert (wild.done, wild.not_needed) == (8, 0)
+    calm = measure(tmp_path / "calm", planned(**alone), Machines())
+    assert (calm.done, calm.not_needed) == (3, 5)
+
+
+def test_a_side_without_a_valid_request_leaves_its_contrast_unknown(tmp_path: Path) -> None:
+    """The other side alone is known closely, and that says nothing of the ratio."""
+
+    def answer(attempt: Attempt) -> TrialResult:
+        whole = result(attempt)
+        if attempt.trial.settings["num_batch"] == 8:
+            return whole
+        [record] = whole.requests
+        cut = replace(record.reply, error="cut off", error_reason="stream_broken")
+        return replace(whole, requests=(replace(record, reply=cut),))
+
+    plan = planned(canary="off", repeats={"least": 2, "most": 4})
+    assert measure(tmp_path, plan, Machines(answer=answer)).done == 8

@@ -237,3 +237,70 @@ def test_stopping_leaves_whole_blocks_whatever_the_widths_and_the_pace(data: st.
         for key in measured:
             sides = {done[cell] for cell in each.cells if cell[0] == key}
             assert len(sides) <= 1, "the sides are paired by block"
+
+
+ALONE = expand(request(jobs=[CHAT, SWEEP], repeats={"least": 3, "most": 6}), [A])
+"""Two jobs of one model on one machine: nothing is compared with anything."""
+
+LONE = [frozenset([cell]) for cell in sorted({trial.cell() for trial in ALONE.trials()})]
+
+
+def stop_alone(
+    widths: dict[frozenset[Cell], float], done: dict[Cell, int], **more: Any
+) -> set[Cell]:
+    trials = [trial for trial in ALONE.trials() if trial.role == "measure"]
+    ids = stopped(
+        trials, contrasts(ALONE), widths=widths, done_blocks=done, repeats=ALONE.repeats, **more
+    )
+    return {trial.cell() for trial in trials if trial.trial_id in ids}
+
+
+@given(
+    st.fixed_dictionaries({cell: st.floats(0, 0.1) for cell in LONE}),
+    st.fixed_dictionaries({cell: st.integers(0, 6) for (cell,) in LONE}),
+)
+def test_a_cell_that_stands_alone_ends_on_its_own_interval(
+    widths: dict[frozenset[Cell], float], done: dict[Cell, int]
+) -> None:
+    """Half of it within 3 %, not before three blocks and not after six, whatever the others do."""
+    assert stop_alone(widths, done) == {
+        cell
+        for (cell,) in LONE
+        if done[cell] >= 6 or (done[cell] >= 3 and widths[frozenset([cell])] <= 0.03)
+    }
+
+
+@pytest.mark.parametrize(("width", "stops"), [(0.48, False), (float("inf"), False), (0.03, True)])
+def test_one_cell_is_not_known_at_a_spread_of_half(width: float, stops: bool) -> None:
+    (cell,) = LONE[0]
+    assert (cell in stop_alone({LONE[0]: width}, {cell: 4})) is stops
+
+
+def test_a_cell_whose_partners_fail_for_good_stands_alone() -> None:
+    """Its own interval counts then, and that of the contrast no more."""
+    lost = next(iter(FIRST))
+    (other,) = FIRST - {lost}
+    done = {other: 4}
+    own = frozenset([other])
+    assert stop({own: 0.2, FIRST: 0.001}, done, lost=[lost]) == set()
+    assert stop({own: 0.02, FIRST: float("inf")}, done, lost=[lost]) == {other}
+
+
+def test_the_own_interval_of_a_cell_that_is_compared_counts_for_nothing() -> None:
+    done = dict.fromkeys(CELLS, 4)
+    own = {frozenset([cell]): 0.9 for cell in FIRST}
+    assert stop({FIRST: 0.01, **own}, done) == set(FIRST)
+
+
+def test_canaries_and_a_run_that_is_all_noise_are_not_stopped_by_any_width() -> None:
+    plan = expand(request(canary="on", repeats={"least": 2, "most": 4}), [A])
+    (cell,) = {trial.cell() for trial in plan.trials() if trial.role == "measure"}
+    ids = stopped(
+        list(plan.trials()),
+        (),
+        widths={frozenset([cell]): 0.0},
+        done_blocks={cell: 2},
+        repeats=plan.repeats,
+    )
+    roles = {trial.role for trial in plan.trials() if trial.trial_id in ids}
+    assert roles == {"measure"}

@@ -4,7 +4,7 @@
 with told as (
   -- as the text of JSON: a fact unknown is the word null there
   select
-    attempt_id,
+    attempt_id, folder,
     facts ->> '$.virtual.value' = 'true' as virtual,
     facts ->> '$.hypervisor.value' as hypervisor,
     facts ->> '$.container.value' = 'true' as container,
@@ -33,10 +33,13 @@ select
   arg_max(gpu_driver, started_at) as gpu_driver,
   arg_max(engine, started_at) as engine,
   arg_max(engine_version, started_at) as engine_version,
-  count(distinct trial_id) as trials,
+  -- Measurements, of which two stores may hold two of one trial; and trials that never went well.
+  count(distinct (trial_id, coalesce(submission_id, zero_unix_ns::varchar)))
+      filter (outcome = 'ok')
+    + count(distinct trial_id) - count(distinct trial_id) filter (outcome = 'ok') as trials,
   arg_max(started_local, started_at) as last_seen,
   arg_max(coalesce(utc_offset_s, 0), started_at) as utc_offset_s
 from trials
-left join told using (attempt_id)
+left join told using (attempt_id, folder)
 group by machine_id
 order by max(started_at) desc, machine_id;

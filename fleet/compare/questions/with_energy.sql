@@ -30,6 +30,6 @@
     case when e.valid and e.decode_joules_per_token is null
       then coalesce('decode energy not valid: ' || e.decode_invalid, 'no token after the first')
       else energy_note end as decode_energy_note
-  from speeds s
+  from all_speeds s
   left join energy e using (attempt_id, folder, point)
 )

@@ -1,0 +1,157 @@
+"""Sorts measured trials into matchups: who stands against whom, on what. Pure.
+
+Every variant that comes in is in exactly one matchup, or is left out with its reason.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from fleet.compare.axes import natural
+from fleet.compare.choosing import choose
+from fleet.compare.left_out import LeftOut
+from fleet.compare.matching import Cell, cells, match, only
+from fleet.compare.scopes import by_scope, common_scope
+from fleet.compare.sides import Side
+from fleet.compare.variants import Variant
+from fleet.model import likeness
+from fleet.model.likeness import ENERGY_SCOPE, SETTINGS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matchup:
+    """Sides that stand against one another: same work, same settings but for the axis."""
+
+    model: str | None
+    job: str
+    point: str
+    machine: str | None
+    """None where the sides are different machines."""
+    settings: str
+    """Those that all sides have in common."""
+    scope: str = ""
+    """The part of the machine whose energy is compared; empty: unlike ones, or not asked."""
+    sides: tuple[Side, ...]
+
+    @property
+    def work(self) -> tuple[str | None, ...]:
+        return self.model, self.job, self.point, self.machine, self.settings
+
+    def place(self) -> Iterator[str | None]:
+        """What makes the order certain where two are called alike."""
+        for side in self.sides:
+            yield from (side.name, side.variants[0].machine_id, side.told("settings"))
+
+    def variants(self) -> Iterator[Variant]:
+        for side in self.sides:
+            yield from side.variants
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matched:
+    matchups: tuple[Matchup, ...]
+    """In the order of model, job, point, machine, settings, scope."""
+    left_out: tuple[LeftOut, ...]
+
+
+def is_across(axis: str, variants: Sequence[Variant]) -> bool:
+    """The sides are different machines, not states of one."""
+    always = likeness.is_across(axis)
+    if always is not None:
+        return always
+    shown = defaultdict(set)
+    for variant in variants:
+        shown[variant.machine_id].add(variant.text("axis_value"))
+    return all(len(values) == 1 for values in shown.values())
+
+
+def tells_energy(variants: Sequence[Variant]) -> bool:
+    return any(ENERGY_SCOPE in variant.row for variant in variants)
+
+
+def matchups(
+    variants: Sequence[Variant],
+    axis: str,
+    name: Callable[[Variant], str],
+    *,
+    across: bool,
+    freed: frozenset[str],
+) -> Matched:
+    """Every pair of cells that differ in the axis alone is in one matchup.
+
+    `freed`: facts that may differ all the same.
+    """
+    work = [f for f in ("model", "job", "point") if f != axis and (axis, f) != ("digest", "model")]
+    work += [] if across else ["machine_id"]
+    grounds: dict[tuple[str | None, ...], list[Variant]] = defaultdict(list)
+    for variant in variants:
+        grounds[tuple(_work(variant, field, axis) for field in work)].append(variant)
+    found, left = list[Matchup](), list[LeftOut]()
+    for ground in grounds.values():
+        own, others = _of_ground(ground, axis, name, across=across, freed=freed)
+        found += own
+        left += others
+    found.sort(key=lambda each: [natural(x) for x in (*each.work, each.scope, *each.place())])
+    return Matched(matchups=tuple(found), left_out=tuple(left))
+
+
+def _of_ground(
+    ground: Sequence[Variant],
+    axis: str,
+    name: Callable[[Variant], str],
+    *,
+    across: bool,
+    freed: frozenset[str],
+) -> tuple[list[Matchup], list[LeftOut]]:
+    """Of one piece of work."""
+    names = [] if axis == "settings" else [s for s in SETTINGS if s != axis]
+    loose = {s for s in names if s in freed or likeness.standing(s, axis) != "refused"}
+    every = cells(ground, names, name)
+    if len({cell.side for cell in every}) < 2:
+        return [], [
+            each for cell in every for each in _alone(cell, f"only {cell.side} did this work")
+        ]
+    sets, rest = match(every, names, loose)
+    left = [each for cell in rest for each in _alone(cell, only(cell, every, names))]
+    found = list[Matchup]()
+    for group in sets:
+        parts, unread = by_scope(group) if tells_energy(ground) else ([group], [])
+        left += unread
+        for part in parts:
+            sides, others = choose(part, axis, freed)
+            left += others
+            found.append(_matchup(sides, across, names))
+    return found, left
+
+
+def _alone(cell: Cell, reason: str) -> Iterator[LeftOut]:
+    for variant in cell.variants:
+        yield LeftOut(side=cell.side, variant=variant, reason=reason)
+
+
+def _matchup(sides: Sequence[Side], across: bool, names: Sequence[str]) -> Matchup:
+    sides = sorted(sides, key=lambda side: natural(side.name))
+    first = sides[0].variants[0]
+    models, jobs, points = (
+        {v.text(f) or "" for side in sides for v in side.variants}
+        for f in ("model", "job", "point")
+    )
+    asked = ((s, {side.variants[0].asked_for(s) for side in sides}) for s in names)
+    shared = [(s, value) for s, values in asked if len(values) == 1 for value in values]
+    return Matchup(
+        model=models.pop() if len(models) == 1 else None,
+        job=jobs.pop() if len(jobs) == 1 else "",
+        point=points.pop() if len(points) == 1 else "",
+        machine=None if across else first.text("machine"),
+        settings=" ".join(f"{s}={value}" for s, value in shared if value is not None),
+        scope=common_scope([side.variants for side in sides]),
+        sides=tuple(sides),
+    )
+
+
+def _work(variant: Variant, field: str, axis: str) -> str | None:
+    """Jobs of one text each have a point of the job's own name: the same point to a job axis."""
+    own = field == "point" and axis == "job" and variant.row["point"] == variant.row["job"]
+    return "" if own else variant.text(field)
