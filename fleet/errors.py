@@ -8,6 +8,7 @@
     |   `-- StoreUnusable                  the results folder cannot be read or written
     |-- FleetUnreachable          exit 3   the head, or every machine, does not answer
     |-- Interrupted               exit 130 the user stopped it; what was finished is kept
+    |-- InternalError             exit 1   numbers of fleet's own that do not add up
     `-- TrialError                         one trial went wrong; becomes a row, never a number
         |-- RequestFailed                  carries the reason of the reply that failed
         |-- TransientError                 the same trial may go well next time
@@ -108,6 +109,10 @@ class Interrupted(FleetError):
     exit_code = 130
 
 
+class InternalError(FleetError):
+    pass
+
+
 class TrialError(FleetError):
     """`reason` is the word stored in the trial's row."""
 
@@ -195,5 +200,9 @@ TRANSIENT_REASONS = frozenset(
         EngineNotRestarted,
         StreamBroken,
         WorkerLost,
+        GateClosed,
+        EngineInUse,
+        SettingFailed,
+        SettingStuck,
     )
 )
