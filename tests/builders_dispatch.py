@@ -35,12 +35,16 @@ class FakeWorker:
         self._spec = spec
         self._stop = threading.Event()
         self._hang = threading.Event()
+        self._again = threading.Event()
+        self._looks = 0
         self._dropped: set[str] = set()
         self._acknowledged: list[str] = []
 
     def look(self) -> Machine:
         if self._spec.breaks == "look":
             raise ModelMissing("the machine would not be looked at")
+        if self._spec.breaks.startswith("late"):
+            self._look_late()
         facts = tuple(
             Fact(name=name, value=value, source="test")
             for name, value in (
@@ -58,6 +62,15 @@ class FakeWorker:
             fingerprint=fingerprint,
             engine=None,
         )
+
+    def _look_late(self) -> None:
+        """`late once`: the first look ends when a second is asked for. `late always`: none ends."""
+        first, self._looks = self._looks == 0, self._looks + 1
+        if self._spec.breaks == "late always":
+            self._hang.wait()
+        if first:
+            self._again.wait()
+        self._again.set()
 
     def reserve(self, experiment: str) -> str:
         """Somebody without Ray has the machine while the file that `breaks` names is there."""

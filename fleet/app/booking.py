@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from fleet.app.submission import Submission
 from fleet.errors import FleetUnreachable, PlanRefused
 from fleet.ledger.rows import LeftOutRow, MachineRow
 from fleet.model.experiment import Request
 from fleet.model.machine import Machine
+from fleet.model.trial import Attempt
 from fleet.plan.absent import AbsentMachine
 from fleet.plan.entries import entries
 from fleet.plan.expand import LeftOut, Plan
@@ -54,19 +55,34 @@ def machine_rows(planned: Plan) -> Iterator[MachineRow]:
         )
 
 
-def book(run: Submission, planned: Plan, past: Iterable[PastAttempt], bounded: Within) -> None:
-    """Every trial asked for is in the ledger on return, with its state and the reason."""
-    blocks = {
-        (left.machine_id, block): left.reason for left in bounded.left_out for block in left.blocks
-    }
-    too_late = {
-        trial.trial_id: blocks[trial.machine_id, trial.block]
-        for trial in planned.work()
-        if (trial.machine_id, trial.block) in blocks
-    }
+def book(
+    run: Submission,
+    planned: Plan,
+    past: Iterable[PastAttempt],
+    remaining: Mapping[str, Sequence[Attempt]],
+    bounded: Within,
+) -> None:
+    """Every trial asked for is in the ledger on return, with its state and the reason.
+
+    `bounded`: what of the `remaining` attempts the user's time holds.
+    """
+    too_late = dict(_too_late(remaining, bounded))
     every = entries(planned, past, bounded.kept, too_late)
     run.ledger.ask(run.number, planned.session, planned.asked, every)
     run.ledger.leave_out(run.number, run.name, _left_out(planned))
+
+
+def _too_late(
+    remaining: Mapping[str, Sequence[Attempt]], bounded: Within
+) -> Iterator[tuple[str, str]]:
+    """Trial id and reason; what was measured before in such a block stays measured."""
+    blocks = {
+        (left.machine_id, block): left.reason for left in bounded.left_out for block in left.blocks
+    }
+    for queue in remaining.values():
+        for trial in (attempt.trial for attempt in queue):
+            if (trial.machine_id, trial.block) in blocks:
+                yield trial.trial_id, blocks[trial.machine_id, trial.block]
 
 
 def _left_out(planned: Plan) -> Iterator[LeftOutRow]:

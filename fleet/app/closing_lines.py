@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from fleet.errors import TRANSIENT_REASONS
 from fleet.model.account import Account, Share
@@ -30,12 +30,13 @@ def closing_lines(account: Account, name: str, *, command: str, nothing: bool) -
     )
 
 
-def next_command(missing: list[Share], command: str) -> str:
+def next_command(missing: Sequence[Share], command: str) -> str:
     """What measures them: the same again, or with what their reasons call for."""
     again = command or SAME
     reasons = {share.reason.partition(":")[0] for share in missing}
     if "engine_in_use" in reasons and "--mine" not in command.split():
-        return f"{again} --mine, where the model in memory is your own"
-    if all(share.state == "failed" for share in missing) and not reasons & TRANSIENT_REASONS:
-        return f"{again} --again, once the reason is gone"
+        return f"{again} --mine    (where the model in memory is your own)"
+    failed = bool(missing) and all(share.state == "failed" for share in missing)
+    if failed and not reasons & TRANSIENT_REASONS:
+        return f"{again} --again    (once the reason is gone)"
     return again

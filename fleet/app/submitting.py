@@ -61,7 +61,7 @@ def submit(request: Request, options: Options, talk: Talk) -> int:
     """Measure what is missing, then compare; exit code 1 where anything asked for is missing."""
     result = measured(request, options, talk)
     trusted = True
-    if Home(options.home, read_only=True).attempts(request):
+    if measured_at_all(request, options):
         if request.role == "noise":
             report = read_report(options.home, result.plan)
             trusted = report.trusted
@@ -74,10 +74,16 @@ def submit(request: Request, options: Options, talk: Talk) -> int:
 
 def close(account: Account, request: Request, options: Options, talk: Talk) -> None:
     """The last lines: what is missing, why, and what to type."""
-    nothing = not Home(options.home, read_only=True).attempts(request)
+    nothing = not measured_at_all(request, options)
     name = request.experiment.name
     for line in closing_lines(account, name, command=options.command, nothing=nothing):
         talk.say(line)
+
+
+def measured_at_all(request: Request, options: Options) -> bool:
+    """Whether the store has any trial of this experiment that went well."""
+    past = Home(options.home, read_only=True).attempts(request)
+    return any(attempt.outcome == "ok" for attempt in past)
 
 
 def measured(request: Request, options: Options, talk: Talk) -> Measured:
@@ -110,7 +116,7 @@ def _planned_and_measured(
         talk.planned(planned, sum(map(len, left.attempts.values())), left.finished)
         _refuse(planned)
         bounded = _bounded(left.attempts, planned, options, talk)
-        book(run, planned, past, bounded)
+        book(run, planned, past, left.attempts, bounded)
         dispatcher.keep(bounded.kept)
         _measure(planned, bounded.kept, dispatcher, home, run, talk)
         return planned

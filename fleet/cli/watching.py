@@ -133,13 +133,15 @@ def _left_out_lines(left: LeftOutRow) -> list[str]:
 
 def _closing_lines(status: SubmissionStatus) -> list[str]:
     """The sum over all trials asked for, and the command that measures what is missing."""
+    from fleet.app.closing_lines import next_command
+
     account = status.account
     lines = [f"  trials asked for: {account.sum_text()}"] if account.asked else []
     if account.unaccounted:
         lines.append(f"  {account.fault()}")
-    missing = account.missing or status.outcome != "done"
-    if status.command and missing and not status.alive:
-        lines.append(f"  the same again: {status.command}")
+    missing = [share for share in account.shares if share.missing]
+    if status.command and (missing or status.outcome != "done") and not status.alive:
+        lines.append(f"  go on: {next_command(missing, status.command)}")
     return lines
 
 

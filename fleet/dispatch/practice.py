@@ -29,17 +29,19 @@ from fleet.ports import Say, Stop
 STRIDE = 100
 FIRST_SHIFT = 1000
 LAST_SHIFT = 12000
+TRIES = 3
+"""Of each machine: Ray gives a start 30 s, which a busy machine does not keep."""
 
 
 class PracticeNode:
-    """One practice machine: started once, and once more where it does not come up in time."""
+    """One practice machine; it is started anew where it does not come up in time."""
 
     def __init__(self, name: str, number: int, ports: launch.Ports) -> None:
         self.name = name
         self.role = f"p{number}"
         self.processes: list[RayProcess] = []
         self.failure = ""
-        """Why it did not come up, twice."""
+        """Why the last start did not come up; empty: it did, or is still to tell."""
         self._label = launch.node_labels(name, None, int(time.time()))
         self._ports = ports
 
@@ -95,11 +97,12 @@ class Practice:
         )
 
     def settle(self, node: PracticeNode, say: Say) -> None:
-        """Wait for it; one that does not come up is tried once more, then left out by name."""
-        if node.comes_up():
-            return
-        say(f"{node.name} did not come up, and is tried once more: {node.failure}")
-        self.start(node)
+        """Wait for it; one that does not come up is tried again, then left out by name."""
+        for _ in range(TRIES - 1):
+            if node.comes_up():
+                return
+            say(f"{node.name} did not come up, and is tried again: {node.failure}")
+            self.start(node)
         if not node.comes_up():
             say(f"{node.name} is left out: {node.failure}")
 
@@ -157,7 +160,9 @@ def practice_cluster(
             for node in nodes[-at_once:]:
                 practice.settle(node, say)
             if nodes and not practice.joined:
-                raise FleetUnreachable("no practice machine came up", "fleet practice --machines 1")
+                reasons = "; ".join(f"{node.name}: {node.failure}" for node in nodes)
+                what = f"no practice machine came up: {reasons}"
+                raise FleetUnreachable(what, "fleet practice --machines 1")
             head.wait_for_jobs()
             yield practice
         finally:

@@ -54,7 +54,7 @@ def test_a_model_that_does_not_fit_fails_and_the_others_are_measured(fleet: Flee
     assert "nothing to do" not in again.err, "what failed was asked for, and is not there"
     assert again.err.splitlines()[-1] == (
         "1 of 2 trials asked for are missing (2 = 1 done + 1 failed); go on: "
-        "fleet submit configs/demo.yaml --again, once the reason is gone"
+        "fleet submit configs/demo.yaml --again    (once the reason is gone)"
     )
 
 

@@ -13,9 +13,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -24,9 +25,11 @@ ray = pytest.importorskip("ray", reason="Ray is not installed")
 
 from ray.util import list_named_actors  # noqa: E402
 
+from fleet.app.cluster import PYTHON  # noqa: E402
+from fleet.dispatch import pool  # noqa: E402
 from fleet.dispatch.access import read_token, save_token, token_file  # noqa: E402
 from fleet.dispatch.actors import RayDispatcher  # noqa: E402
-from fleet.dispatch.cluster import join, running_head  # noqa: E402
+from fleet.dispatch.cluster import Running, join, running_head  # noqa: E402
 from fleet.dispatch.driver import connect  # noqa: E402
 from fleet.dispatch.jobs import Jobs  # noqa: E402
 from fleet.dispatch.launch import Ports  # noqa: E402
@@ -34,13 +37,17 @@ from fleet.dispatch.practice import Practice, practice_cluster  # noqa: E402
 from fleet.dispatch.processes import in_session  # noqa: E402
 from fleet.dispatch.seats import Seat  # noqa: E402
 from fleet.errors import FleetUnreachable, UserError  # noqa: E402
+from fleet.ledger.journal import Ledger  # noqa: E402
 from fleet.model.event import Event, Failed, Finished, Lost, Prepared, Started  # noqa: E402
 from fleet.model.trial import Attempt  # noqa: E402
 from tests import builders  # noqa: E402
 from tests.builders_dispatch import FakeWorker, Spec  # noqa: E402
-from tests.builders_flow import until  # noqa: E402
+from tests.builders_flow import Fleet, experiment, model, until  # noqa: E402
+from tests.builders_flow import machine as script  # noqa: E402
 
 MACHINES = ("a", "b")
+BELOW_EPHEMERAL = 12_500
+"""Shift of the ports of a node that joins by itself: those above may be anybody's on Linux."""
 Dispatching = Callable[..., RayDispatcher]
 
 
@@ -50,11 +57,19 @@ def join_names() -> dict[str, str | None]:
     return {}
 
 
+def world(state: Path) -> dict[str, str]:
+    """What coordinators and nodes find; TMPDIR holds the locks of the scripted machines."""
+    (state / "tmp").mkdir(exist_ok=True)
+    own = {"FLEET_STATE": state, "FLEET_STORE": state / "nodes", "TMPDIR": state / "tmp"}
+    return {PYTHON: sys.executable, **{name: str(value) for name, value in own.items()}}
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Practice, Path]]:
     state = tmp_path_factory.mktemp("state")
-    with practice_cluster(MACHINES, state) as head:
-        assert head.joined == list(MACHINES)
+    said: list[str] = []
+    with practice_cluster(MACHINES, state, extra=world(state), say=said.append) as head:
+        assert head.joined == list(MACHINES), said
         leaders = [leader.pid for leader in running_head(state).ray]  # type: ignore[union-attr]
         assert len(leaders) == 3
         yield head, state
@@ -204,6 +219,15 @@ def test_a_machine_that_cannot_be_looked_at_is_left_out_with_the_reason(
     assert [type(event) for event in dispatcher.run({"id-a": attempts("a", 1)})] == [Lost]
 
 
+def test_a_machine_that_is_late_is_asked_once_more_and_then_named(
+    dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dispatcher = dispatching(a={"breaks": "late once"}, b={"breaks": "late always"})
+    monkeypatch.setattr(pool, "LOOK_S", 2.0)
+    assert [machine.name for machine in dispatcher.machines()] == ["a"]
+    assert dispatcher.absent == {"b": "it did not tell in time what it is, twice"}
+
+
 def test_a_worker_that_refuses_its_work_fails_with_its_own_words(dispatching: Dispatching) -> None:
     dispatcher = dispatching(a={"breaks": "run"}, b={"breaks": "begin"})
     dispatcher.machines()
@@ -230,7 +254,12 @@ def test_the_join_name_reaches_the_seat_and_a_dead_node_is_lost(
     third = tmp_path / "third"
     token = read_token(token_file(state))
     with join(
-        head.address, third, name="c", token=token, ports=Ports().shifted(13_000), deadline_s=5
+        head.address,
+        third,
+        name="c",
+        token=token,
+        ports=Ports().shifted(BELOW_EPHEMERAL),
+        deadline_s=5,
     ) as node:
         dispatcher = dispatching(("c",), c={"trial_s": 60.0})
         assert [machine.name for machine in dispatcher.machines()] == ["c"]
@@ -371,3 +400,112 @@ def test_the_head_is_found_by_its_record(cluster: tuple[Practice, Path]) -> None
 def test_a_head_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(FleetUnreachable, match="no head of a fleet answers"):
         connect("127.0.0.1:9", save_token(tmp_path, "0" * 64), deadline_s=0.2)
+
+
+SLOW = {"tiny": model(decode_tokens_per_s=400)}
+"""A trial takes half a second."""
+
+
+class OnHead(Fleet):
+    """`fleet` as typed on the head of the cluster, with a store of its own."""
+
+    def __init__(self, folder: Path, state: Path) -> None:
+        super().__init__(folder)
+        self.state = state
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        return super().environment(FLEET_STATE=str(self.state), **changes)
+
+    def asked(self, name: str, machines: Sequence[str], repeats: int) -> str:
+        scripts = {each: script(models=SLOW) for each in machines}
+        return self.write(experiment(scripts, name=name, repeats=repeats), name)
+
+    def told(self, name: str) -> Any:
+        statuses = self("status", "--json").json()
+        return next((each for each in statuses if each["experiment"] == name), None)
+
+    def states(self, name: str) -> list[tuple[str, str]]:
+        return [(row["machine"], row["state"]) for row in self.told(name)["states"]]
+
+    def outcome(self, name: str) -> str | None:
+        found: str | None = self.told(name)["outcome"]
+        return found
+
+    def coordinator(self, name: str) -> int:
+        with closing(Ledger(self.store / "ledger.sqlite")) as ledger:
+            pid = ledger.coordinator(name)
+        assert pid is not None
+        return pid
+
+
+@pytest.fixture
+def fleet(cluster: tuple[Practice, Path], tmp_path: Path) -> Iterator[OnHead]:
+    fleet = OnHead(tmp_path, cluster[1])
+    yield fleet
+    fleet.clear()
+
+
+def test_experiments_that_are_sent_are_known_at_once_and_wait_for_each_other(
+    fleet: OnHead,
+) -> None:
+    fleet("submit", fleet.asked("demo", "ab", 8), "--detach")
+    assert fleet.told("demo")["state"] in ("starting", "preparing", "measuring")
+    fleet("submit", fleet.asked("other", "ab", 2), "--detach")
+    assert fleet.told("other")["state"] in ("starting", "waiting")
+    file = fleet.asked("third", "b", 1)
+    fleet("submit", file, "--detach")
+    os.kill(fleet.coordinator("third"), signal.SIGKILL)
+    assert "its coordinator ended without a word while it was" in fleet("status", "third").out
+    assert Path(fleet.told("third")["log"]).exists(), "its last words"
+    fleet("submit", file, "--detach")
+    assert "third is told to stop" in fleet("cancel", "third").out
+    until(lambda: fleet.outcome("third") == "interrupted")
+
+    until(lambda: fleet.outcome("demo") and fleet.outcome("other"), deadline_s=120)
+    for name, trials in (("demo", 16), ("other", 4)):
+        account = fleet.told(name)["account"]
+        assert (account["asked"], account["done"], account["missing"]) == (trials, trials, 0)
+        assert fleet.outcome(name) == "done"
+    log = Path(fleet.told("other")["log"]).read_text()
+    for name in MACHINES:
+        assert re.search(rf"waits: {name} is measuring demo since \d\d:\d\d", log)
+
+
+def test_a_node_that_dies_while_it_measures_is_missed_until_it_is_back(
+    cluster: tuple[Practice, Path], fleet: OnHead, tmp_path: Path
+) -> None:
+    head, state = cluster
+    token, ports = read_token(token_file(state)), Ports().shifted(BELOW_EPHEMERAL)
+
+    def joined(folder: str) -> Running:
+        own = tmp_path / folder
+        return join(head.address, own, name="c", token=token, ports=ports, extra=world(state))
+
+    file = fleet.asked("demo", "ac", 6)
+    with joined("once") as node:
+        fleet("submit", file, "--detach")
+        until(lambda: ("c", "done") in fleet.states("demo"))
+        for pid in in_session(node.record.ray[0].pid):
+            os.kill(pid, signal.SIGKILL)
+        until(lambda: fleet.outcome("demo"), deadline_s=120)
+    told = fleet.told("demo")
+    account = told["account"]
+    assert (told["outcome"], account["asked"]) == ("failed", 12)
+    assert account["missing"] == account["left_out"] >= 1
+    status = fleet("status", "demo").out
+    assert status.startswith(f"demo   not complete: {account['missing']} of 12 trials are missing")
+    [lost] = [row for row in told["machines"] if row["machine"] == "c"]
+    assert lost["state"] == "lost"
+    words = Path(lost["reason"].partition("(details: ")[2].rstrip(")"))
+    assert "ctor" in words.read_text(), "Ray's own words"
+    printed = Path(told["log"]).read_text()
+    assert not re.search(r"raylet|gcs|rpc|Actor", printed), printed
+
+    plan = fleet("plan", file).out
+    assert re.search(r"c +absent: (it is not joined now, last measured 20|its worker )", plan)
+    with joined("again"):
+        done = fleet("submit", file)
+    assert "demo is in the queue of this head" in done.out
+    assert "absent" not in done.out
+    assert fleet.outcome("demo") == "done"
+    assert fleet.told("demo")["account"]["missing"] == 0
