@@ -17,31 +17,36 @@ from fleet.wiring import results_folder
 
 
 def known_machines(
-    request: Request, options: Options, queued_before: Iterable[tuple[str, str]]
+    request: Request, options: Options, session: int, queued: Iterable[tuple[str, str, bool]]
 ) -> list[KnownMachine]:
     """Machines of earlier work, of the experiment's own script, and of configs/fleet.yaml.
 
-    `queued_before`: name and id of those that this experiment has given trials to. Where no fleet
+    Those of this session are expected: their trials count as asked for. Those of earlier ones are
+    only named, since a machine may have been sold. `queued`: as Ledger.machines_of. Where no fleet
     is asked, only those of this experiment: another machine's results in the store are no wish to
     measure there.
     """
     selector, engine = request.experiment.machines, request.experiment.engine
-    before = _measured(request, options.home)
+    named = isinstance(selector, tuple)
+    everywhere = named or options.ray_address is not None
+    before = _measured(request, options.home, session, everywhere=everywhere)
     if isinstance(engine, SimulatedEngine):
         by_name = {machine.name: machine for machine in before}
         scripted = [by_name.get(name, KnownMachine(name=name)) for name in engine.machines]
         return [replace(machine, expected=True) for machine in scripted]
-    queued = [KnownMachine(name=name, machine_id=machine_id) for name, machine_id in queued_before]
+    waiting = [
+        KnownMachine(name=name, machine_id=machine_id, expected=now)
+        for name, machine_id, now in queued
+    ]
     declared = [KnownMachine(name=name, facts=facts) for name, facts in options.declared.items()]
-    if isinstance(selector, tuple):
-        before = [replace(machine, expected=True) for machine in before]
-    elif options.ray_address is None:
-        before, declared = [machine for machine in before if machine.expected], []
-    return _each_once([*before, *queued, *declared])
+    machines = _each_once([*before, *waiting, *(declared if everywhere else ())])
+    return [replace(machine, expected=named or machine.expected) for machine in machines]
 
 
-def _measured(request: Request, home: Path) -> list[KnownMachine]:
-    """Of the store; one that cannot be read says so elsewhere."""
+def _measured(
+    request: Request, home: Path, session: int, *, everywhere: bool
+) -> list[KnownMachine]:
+    """Of the store, with `everywhere` of all its experiments; no machine where it is unreadable."""
     from fleet.compare.reader import open_store, rows
     from fleet.compare.views import question
 
@@ -49,11 +54,11 @@ def _measured(request: Request, home: Path) -> list[KnownMachine]:
     if not (folder / "current").exists():
         return []
     experiment = request.experiment
+    asked = [experiment.name, experiment.engine.kind, session]
     try:
         with closing(open_store([folder], ["trials"], ["trials"])) as con:
-            question_text = question("machines_before")
-            found = rows(con, question_text, [experiment.name, experiment.engine.kind])
-        ids = [str(row["machine_id"]) for row in found]
+            machines = rows(con, question("machines_before"), asked)
+        ids = [str(row["machine_id"]) for row in machines]
         seen = last_seen(home, ids) if isinstance(experiment.machines, Selector) else {}
     except StoreUnusable:
         return []
@@ -63,9 +68,10 @@ def _measured(request: Request, home: Path) -> list[KnownMachine]:
             machine_id=str(row["machine_id"]),
             facts=seen[machine_id].facts if (machine_id := row["machine_id"]) in seen else {},
             last_seen=str(row["last_seen"])[:16],
-            expected=bool(row["took_part"]),
+            expected=bool(row["of_session"]),
         )
-        for row in found
+        for row in machines
+        if everywhere or row["of_experiment"]
     ]
 
 

@@ -7,7 +7,7 @@ import signal
 from contextlib import closing
 from pathlib import Path
 
-from fleet.errors import UnknownName
+from fleet.errors import UnknownName, UserError
 from fleet.ledger.journal import Ledger
 from fleet.ledger.rows import SubmissionStatus
 from fleet.wiring import ledger_file
@@ -34,5 +34,11 @@ def cancel(home: Path, experiment: str) -> str:
         pid = ledger.coordinator(experiment)
     if pid is None:
         return f"{experiment} is not running"
-    os.kill(pid, signal.SIGTERM)
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return f"{experiment} has just ended"
+    except PermissionError:
+        what = f"{experiment} was submitted by another user of this machine (process {pid})"
+        raise UserError(what, f"as that user: fleet cancel {experiment}") from None
     return f"{experiment} is told to stop; what is finished is kept"

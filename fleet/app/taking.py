@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 
+from fleet.app.homes import Home
 from fleet.app.known import Looked, absent_machines, known_machines
 from fleet.app.options import Options
 from fleet.app.submission import Submission
@@ -28,7 +29,9 @@ def take_machines(
     request: Request, options: Options, dispatcher: Dispatcher, run: Submission, talk: Talk
 ) -> Taken:
     """Wait until every machine that is meant and joined is free; they are taken on return."""
-    known = known_machines(request, options, run.ledger.machines_of(run.name))
+    session = Home(options.home, read_only=True).session(request, again=options.again)
+    queued = run.ledger.machines_of(run.name, session)
+    known = known_machines(request, options, session, queued)
     names = _wanted(request, options, dispatcher, known)
     _wait_for(names, dispatcher, run, talk)
     looked = _look(names, dispatcher, {})
@@ -38,7 +41,8 @@ def take_machines(
 
 def borrow_machines(request: Request, options: Options, dispatcher: Dispatcher) -> Taken:
     """The same for a plan, which waits for nobody and writes nothing."""
-    known = known_machines(request, options, _queued_before(request, options))
+    session = Home(options.home, read_only=True).session(request, again=options.again)
+    known = known_machines(request, options, session, _queued(request, options, session))
     names = _wanted(request, options, dispatcher, known)
     looked = _look(names, dispatcher, dispatcher.borrow(names))
     absent = absent_machines(request, options, known, looked)
@@ -55,11 +59,11 @@ def _wanted(
     return wanted_names(experiment.machines, options.only, joined, known)
 
 
-def _queued_before(request: Request, options: Options) -> list[tuple[str, str]]:
+def _queued(request: Request, options: Options, session: int) -> list[tuple[str, str, bool]]:
     if not ledger_file(options.home).exists():
         return []
     with closing(Ledger(ledger_file(options.home))) as ledger:
-        return ledger.machines_of(request.experiment.name)
+        return ledger.machines_of(request.experiment.name, session)
 
 
 def _look(names: Sequence[str], dispatcher: Dispatcher, busy: Mapping[str, str]) -> Looked:

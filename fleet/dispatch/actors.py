@@ -75,7 +75,7 @@ class RayDispatcher:
         """Raises UserError where two of them have one id."""
         found = self._pool.look()
         self._machines = _each_once(found)
-        return [found[name] for name in sorted(found)]
+        return list(found.values())
 
     def keep(self, machine_ids: Collection[str]) -> None:
         kept = {self._machines[machine_id] for machine_id in machine_ids}

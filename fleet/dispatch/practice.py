@@ -40,6 +40,7 @@ class PracticeNode:
         self.name = name
         self.role = f"p{number}"
         self.processes: list[RayProcess] = []
+        """That of the last start; one that does not come up has been ended."""
         self.failure = ""
         """Why the last start did not come up; empty: it did, or is still to tell."""
         self._label = launch.node_labels(name, None, int(time.time()))
@@ -47,17 +48,17 @@ class PracticeNode:
 
     @property
     def up(self) -> bool:
-        return not self.failure and self.processes[-1].running()
+        return not self.failure and all(process.running() for process in self.processes)
 
     def start(self, head: Head, state: Path, extra: Mapping[str, str] | None) -> None:
         folder, token = fresh_folder(state, self.role), token_file(state)
         ip = head.record.own_ip
         process = start_node(head.address, ip, folder, token, self._ports, self._label, extra)
-        self.processes.append(process)
+        self.processes = [process]
 
     def comes_up(self) -> bool:
         try:
-            self.processes[-1].wait_until_up(NODE_UP_S)
+            self.processes[0].wait_until_up(NODE_UP_S)
         except FleetUnreachable as problem:
             self.failure = problem.what
             return False

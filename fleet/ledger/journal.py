@@ -176,14 +176,15 @@ class Ledger:
         ).fetchone()
         return int(row["session"]) if row else 0
 
-    def machines_of(self, experiment: str) -> list[tuple[str, str]]:
-        """(name, machine id) of every machine that any submission of it gave trials to."""
+    def machines_of(self, experiment: str, session: int) -> list[tuple[str, str, bool]]:
+        """(name, machine id, whether in this session) of each that it asked trials of."""
         rows = self._db.execute(
-            "select distinct machine, machine_id from trials"
-            " where experiment = ? and state != 'absent' order by machine",
-            (experiment,),
+            "select machine, machine_id, max(s.session = ?) as now from trials t"
+            " join submissions s on s.id = t.submission"
+            " where t.experiment = ? group by machine, machine_id order by machine",
+            (session, experiment),
         ).fetchall()
-        return [(str(row["machine"]), str(row["machine_id"])) for row in rows]
+        return [(str(row["machine"]), str(row["machine_id"]), bool(row["now"])) for row in rows]
 
     def coordinator(self, experiment: str) -> int | None:
         """Process id of the coordinator that runs this experiment now, if one does."""

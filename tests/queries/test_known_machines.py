@@ -24,7 +24,8 @@ def home(tmp_path: Path) -> Path:
     """`mine` was measured in experiment x, `old` in another, `sim` by scripts, `box` imported."""
     store = GoldenStore()
     store.trial("1", experiment="x", machine_id="id-mine", machine="was-called")
-    store.trial("2", experiment="x", machine_id="id-mine", machine="mine")
+    store.trial("2", experiment="x", machine_id="id-mine", machine="mine", session=1)
+    store.trial("2b", experiment="x", machine_id="id-sold", machine="sold", session=0)
     store.trial("3", experiment="y", machine_id="id-old", machine="old")
     store.trial("4", experiment="x", machine_id="id-sim", machine="sim", engine="simulated")
     store.trial("5", experiment="x", machine_id="id-box", machine="box", imported=True)
@@ -34,9 +35,13 @@ def home(tmp_path: Path) -> Path:
 
 def test_every_machine_of_one_kind_of_engine_by_its_last_name(home: Path) -> None:
     con = open_store([home / "results"], ["trials"], ["trials"])
-    found = rows(con, question("machines_before"), ["x", "ollama"])
-    told = [(row["machine_id"], row["machine"], row["took_part"]) for row in found]
-    assert told == [("id-mine", "mine", True), ("id-old", "old", False)]
+    found = rows(con, question("machines_before"), ["x", "ollama", 1])
+    names = ("machine_id", "machine", "of_experiment", "of_session")
+    assert [tuple(row[name] for name in names) for row in found] == [
+        ("id-mine", "mine", True, True),
+        ("id-old", "old", False, False),
+        ("id-sold", "sold", True, False),
+    ]
     assert all(row["last_seen"] for row in found)
     con.close()
 
@@ -47,16 +52,19 @@ def known(home: Path, wanted: Request, **changes: Any) -> dict[str, bool]:
         Options(home=home, ray_address="10.0.0.1:6379", declared={"new": {"memory_gb": 96}}),
         **changes,
     )
-    machines = known_machines(wanted, options, [("queued", "id-queued")])
+    queued = [("queued", "id-queued", True), ("cancelled", "id-cancelled", False)]
+    machines = known_machines(wanted, options, 1, queued)
     return {each.name: each.expected for each in machines}
 
 
 def test_a_fleet_means_its_own_machines_and_names_those_of_other_experiments(home: Path) -> None:
-    assert known(home, request()) == {"mine": True, "old": False, "queued": True, "new": True}
+    here = {"mine": True, "sold": False, "queued": True, "cancelled": False}
+    assert known(home, request()) == {**here, "old": False, "new": True}
 
 
 def test_without_a_head_only_this_experiments_machines_are_meant(home: Path) -> None:
-    assert known(home, request(), ray_address=None) == {"mine": True, "queued": True}
+    here = {"mine": True, "sold": False, "queued": True, "cancelled": False}
+    assert known(home, request(), ray_address=None) == here
 
 
 def test_a_machine_that_is_named_is_asked_for_wherever_it_is_known_from(home: Path) -> None:
@@ -67,9 +75,8 @@ def test_a_machine_that_is_named_is_asked_for_wherever_it_is_known_from(home: Pa
 
 def test_a_simulated_experiment_means_its_script(home: Path) -> None:
     engine = scripted({"sim": script(), "never": script()})["engine"]
-    machines = known_machines(
-        request(engine=engine), Options(home=home, ray_address="10.0.0.1:6379"), ()
-    )
+    options = Options(home=home, ray_address="10.0.0.1:6379")
+    machines = known_machines(request(engine=engine), options, 0, ())
     assert [(m.name, m.machine_id, m.expected) for m in machines] == [
         ("sim", "id-sim", True),
         ("never", None, True),
@@ -77,7 +84,8 @@ def test_a_simulated_experiment_means_its_script(home: Path) -> None:
 
 
 def test_without_a_store_only_wishes_are_known(tmp_path: Path) -> None:
-    assert known(tmp_path / "nowhere", request()) == {"queued": True, "new": True}
+    wishes = {"queued": True, "cancelled": False, "new": True}
+    assert known(tmp_path / "nowhere", request()) == wishes
 
 
 def away(home: Path, looked: Looked, **fields: Any) -> list[str]:
@@ -85,7 +93,7 @@ def away(home: Path, looked: Looked, **fields: Any) -> list[str]:
     options = Options(home=home, ray_address="10.0.0.1:6379")
     return [
         str(each)
-        for each in absent_machines(wanted, options, known_machines(wanted, options, ()), looked)
+        for each in absent_machines(wanted, options, known_machines(wanted, options, 1, ()), looked)
     ]
 
 
@@ -100,6 +108,7 @@ def test_each_absent_machine_has_a_reason_and_what_to_type(home: Path) -> None:
     assert told[1].startswith("mine: it is not joined now, last measured 2026-")
     assert told[1].endswith("; on mine: fleet join 10.0.0.1")
     assert told[2] == "old is measuring demo since 14:02"
+    assert told[3].startswith("sold: it is not joined now")
 
 
 def test_of_a_joined_machine_that_tells_nothing_a_clause_cannot_be_judged(home: Path) -> None:
@@ -108,7 +117,7 @@ def test_of_a_joined_machine_that_tells_nothing_a_clause_cannot_be_judged(home: 
     wanted = request(machines={"memory_gb": ">=96"})
     assert isinstance(wanted.experiment.machines, Selector)
     options = Options(home=home, ray_address="10.0.0.1:6379")
-    [late] = absent_machines(wanted, options, known_machines(wanted, options, ()), looked)
+    [late] = absent_machines(wanted, options, known_machines(wanted, options, 1, ()), looked)
     assert (late.name, late.known.expected) == ("late", False)
 
 

@@ -193,12 +193,15 @@ def test_machines_that_an_earlier_submission_waits_for_are_promised_to_it(tmp_pa
 
 
 def test_machines_of_earlier_submissions_are_known(ledger: Ledger) -> None:
+    """One that is absent stays asked for, however often it is not there."""
     submission = ledger.begin(builders.request())
     ledger.enqueue(submission, [builders.attempt(machine="b"), builders.attempt(machine="a")])
     away = Entry(trial=builders.trial(machine="c"), state="absent", reason="it is off")
     ledger.ask(submission, 0, 3, [away])
-    assert ledger.machines_of("demo") == [("a", "machine-a"), ("b", "machine-b")]
-    assert ledger.machines_of("other") == []
+    told = [(name, f"machine-{name}") for name in "abc"]
+    assert ledger.machines_of("demo", 0) == [(*each, True) for each in told]
+    assert ledger.machines_of("demo", 1) == [(*each, False) for each in told]
+    assert ledger.machines_of("other", 0) == []
 
 
 VERSION_1 = """

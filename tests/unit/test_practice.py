@@ -101,11 +101,11 @@ def test_a_machine_that_is_slow_once_is_tried_again(
         assert fleet.joined == ["a", "b"]
         record = read_record(tmp_path / "head.json")
         assert record is not None
-        assert [mark.pid for mark in record.ray] == [2, 100, 102, 101], "leave ends them all"
+        assert [mark.pid for mark in record.ray] == [2, 102, 101], "leave ends them all"
     assert said == [
         "a did not come up, and is tried again: Ray was not up in 60 s: it said nothing"
     ]
-    assert sorted(machine.ended) == [100, 101, 102]
+    assert sorted(machine.ended) == [101, 102], "the slow start was ended before"
 
 
 def test_a_machine_that_does_not_come_up_is_named_and_the_others_go_on(
@@ -127,7 +127,7 @@ def test_where_none_comes_up_there_is_no_practice_fleet(
         practice.practice_cluster(["a"], tmp_path),
     ):
         pass
-    assert sorted(machine.ended) == [100, 101, 102]
+    assert sorted(machine.ended) == [102]
 
 
 def test_a_machine_that_ends_is_named_once(
