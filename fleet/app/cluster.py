@@ -37,6 +37,8 @@ PLAN = "FLEET_PLAN"
 PYTHON = "FLEET_PYTHON"
 DASHBOARD_PORT = 8265
 REGISTERED_S = 60.0
+OWN_EXIT_CODES = (1, 2, 3, 130)
+"""Those of fleet's own errors; a process that was killed has another."""
 POLL_S = 0.2
 BESIDE_HEAD = 200
 """A head that measures too is a second Ray node on its machine: its ports stand so much higher."""
@@ -128,9 +130,10 @@ def _follow(jobs: Jobs, job: str, say: Say) -> int:
     if jobs.state(job) == "SUCCEEDED":
         return 0
     code = jobs.exit_code(job)
-    if code is None or code < 0:
-        say("its coordinator ended without a word; what is stored is kept: fleet status")
-    return code if code is not None and code > 0 else 1
+    if code in OWN_EXIT_CODES:
+        return code
+    say("its coordinator ended without a word; what is stored is kept: fleet status")
+    return 1
 
 
 @contextmanager

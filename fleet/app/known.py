@@ -29,17 +29,18 @@ def known_machines(
     selector, engine = request.experiment.machines, request.experiment.engine
     named = isinstance(selector, tuple)
     everywhere = named or options.ray_address is not None
-    before = _measured(request, options.home, session, everywhere=everywhere)
-    if isinstance(engine, SimulatedEngine):
-        by_name = {machine.name: machine for machine in before}
-        scripted = [by_name.get(name, KnownMachine(name=name)) for name in engine.machines]
-        return [replace(machine, expected=True) for machine in scripted]
+    measured = _measured(request, options.home, session, everywhere=everywhere)
     waiting = [
         KnownMachine(name=name, machine_id=machine_id, expected=now)
         for name, machine_id, now in queued
     ]
+    before = _each_once([*measured, *waiting])
+    if isinstance(engine, SimulatedEngine):
+        by_name = {machine.name: machine for machine in before}
+        scripted = [by_name.get(name, KnownMachine(name=name)) for name in engine.machines]
+        return [replace(machine, expected=True) for machine in scripted]
     declared = [KnownMachine(name=name, facts=facts) for name, facts in options.declared.items()]
-    machines = _each_once([*before, *waiting, *(declared if everywhere else ())])
+    machines = _each_once([*before, *(declared if everywhere else ())])
     return [replace(machine, expected=named or machine.expected) for machine in machines]
 
 
@@ -103,14 +104,12 @@ def absent_machines(
     selector = request.experiment.machines
     names = {machine.name for machine in known}
     reasons = {**looked.silent, **looked.busy}
-    strangers = [
-        KnownMachine(name=name, expected=not isinstance(selector, Selector))
-        for name in reasons
-        if name not in names
-    ]
+    strangers = [KnownMachine(name=name) for name in reasons if name not in names]
     meant = not_there(selector, [*known, *strangers], looked.machines)
     named = {machine.name for machine in meant}
-    unjudged = [machine for machine in strangers if machine.name not in named]
+    unjudged = [
+        replace(machine, expected=False) for machine in strangers if machine.name not in named
+    ]
     where = _where_to_join(request, options)
     return [_absent(machine, looked, where) for machine in (*meant, *unjudged)]
 

@@ -11,10 +11,14 @@ from fleet.errors import FleetError, Interrupted, StoreUnusable
 from fleet.ledger.journal import Ledger
 from fleet.ledger.rows import MachineRow, Origin, SubmissionState
 from fleet.model.account import Account
-from fleet.model.experiment import Request
+from fleet.model.experiment import Request, SimulatedEngine
+from fleet.plan.absent import names_written
 
 STOPPED = (KeyboardInterrupt, Interrupted, SystemExit)
 """SystemExit comes from the handler that Ray sets for SIGTERM while it starts."""
+
+
+NOT_LOOKED_AT = "not looked at yet"
 
 
 class Submission:
@@ -26,6 +30,11 @@ class Submission:
         self.name = request.experiment.name
         origin = Origin(asked_by=options.asked_by, command=options.command, log=options.log)
         self.number = ledger.begin(request, ledger.last_session(self.name), origin)
+        experiment, engine = request.experiment, request.experiment.engine
+        scripted = engine.machines if isinstance(engine, SimulatedEngine) else ()
+        names = names_written(experiment.machines, scripted, options.only)
+        rows = [MachineRow(machine=name, state="planned", reason=NOT_LOOKED_AT) for name in names]
+        ledger.put_machines(self.number, rows)
 
     def enter(self, state: SubmissionState, reason: str = "") -> None:
         self.ledger.enter(self.number, state, reason)

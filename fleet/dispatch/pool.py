@@ -97,7 +97,7 @@ class ActorPool:
             more, late = self._first_answers(again, LOOK_S)
             found |= more
         self._leave_out(dict.fromkeys(late, NO_LOOK))
-        return found
+        return {name: found[name] for name in sorted(found)}
 
     def release(self, names: Iterable[str]) -> None:
         """Their slots are free at once; whatever ran there ends."""

@@ -88,6 +88,20 @@ def meant(selector: Literal["all"] | Sequence[str] | Selector, known: KnownMachi
     return known.name in selector or known.machine_id in selector
 
 
+def names_written(
+    selector: Literal["all"] | Sequence[str] | Selector,
+    scripted: Collection[str],
+    only: Mapping[str, str],
+) -> list[str]:
+    """Machines that an experiment names itself, or scripts; ids name none, and `all` names none."""
+    if isinstance(selector, Selector):
+        return []
+    wanted = only.get("machine")
+    names = scripted if selector == "all" else selector
+    named = [name for name in names if not _MACHINE_ID.fullmatch(name)]
+    return [name for name in named if wanted in (None, name)]
+
+
 def wanted_names(
     selector: Literal["all"] | Sequence[str] | Selector,
     only: Mapping[str, str],

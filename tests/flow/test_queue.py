@@ -37,6 +37,8 @@ def test_a_submit_is_in_the_ledger_before_its_machines_answer(fleet: Fleet) -> N
     assert (told["state"], told["alive"], told["asked"]) == ("starting", True, None)
     assert told["command"] == f"fleet submit {file}"
     assert "@" in told["asked_by"]
+    [alpha] = told["machines"]
+    assert (alpha["machine"], alpha["reason"]) == ("alpha", "not looked at yet")
     assert fleet("status", "demo").out.startswith("demo   starting   submitted ")
     assert "demo is told to stop" in fleet("cancel", "demo").out
     done = begun.end()

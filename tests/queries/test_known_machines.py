@@ -74,11 +74,14 @@ def test_a_machine_that_is_named_is_asked_for_wherever_it_is_known_from(home: Pa
 
 
 def test_a_simulated_experiment_means_its_script(home: Path) -> None:
-    engine = scripted({"sim": script(), "never": script()})["engine"]
+    engine = scripted({"sim": script(), "lost": script(), "never": script()})["engine"]
     options = Options(home=home, ray_address="10.0.0.1:6379")
-    machines = known_machines(request(engine=engine), options, 0, ())
+    machines = known_machines(
+        request(engine=engine), options, 0, [("lost", "id-lost", True), ("gone", "id-gone", True)]
+    )
     assert [(m.name, m.machine_id, m.expected) for m in machines] == [
         ("sim", "id-sim", True),
+        ("lost", "id-lost", True),
         ("never", None, True),
     ]
 

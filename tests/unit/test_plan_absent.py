@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 
 from fleet.errors import FleetUnreachable, UnknownName
 from fleet.model.experiment import Selector
-from fleet.plan.absent import AbsentMachine, KnownMachine, narrowed, not_there, wanted_names
+from fleet.plan.absent import (
+    AbsentMachine,
+    KnownMachine,
+    names_written,
+    narrowed,
+    not_there,
+    wanted_names,
+)
 from fleet.plan.selection import select
 from tests.builders_plan import machine
 
@@ -62,6 +69,14 @@ def test_only_what_may_be_meant_is_looked_at(
     assert set(names) >= meant & set(joined), "what is meant is looked at"
     strangers = {name for name in joined if name not in before}
     assert set(names) - meant <= (strangers if isinstance(selector, Selector) else set())
+
+
+def test_the_machines_that_an_experiment_names_are_known_before_any_look() -> None:
+    unseen = f"machine-{'0a' * 10}"
+    assert names_written(("a", unseen), (), {}) == ["a"]
+    assert names_written("all", ("a", "b"), {}) == ["a", "b"]
+    assert names_written("all", ("a", "b"), {"machine": "b"}) == ["b"]
+    assert names_written("all", (), {}) == names_written(Selector(name="*"), ("a",), {}) == []
 
 
 def test_a_machine_is_the_same_by_its_name_or_its_id() -> None:
