@@ -33,6 +33,7 @@ from fleet.dispatch.cluster import Running, join, running_head  # noqa: E402
 from fleet.dispatch.driver import connect  # noqa: E402
 from fleet.dispatch.jobs import Jobs  # noqa: E402
 from fleet.dispatch.launch import Ports  # noqa: E402
+from fleet.dispatch.places import busy_port  # noqa: E402
 from fleet.dispatch.practice import Practice, practice_cluster  # noqa: E402
 from fleet.dispatch.processes import in_session  # noqa: E402
 from fleet.dispatch.seats import Seat  # noqa: E402
@@ -46,9 +47,13 @@ from tests.builders_flow import Fleet, experiment, model, until  # noqa: E402
 from tests.builders_flow import machine as script  # noqa: E402
 
 MACHINES = ("a", "b")
-BELOW_EPHEMERAL = 12_500
-"""Shift of the ports of a node that joins by itself: those above may be anybody's on Linux."""
 Dispatching = Callable[..., RayDispatcher]
+
+
+def own_ports() -> Ports:
+    """For a node that joins by itself: nobody else's, and below those that Linux gives away."""
+    sets = (Ports().shifted(by) for by in range(12_100, 12_700, 100))
+    return next(ports for ports in sets if busy_port(ports) is None)
 
 
 @pytest.fixture
@@ -258,7 +263,7 @@ def test_the_join_name_reaches_the_seat_and_a_dead_node_is_lost(
         third,
         name="c",
         token=token,
-        ports=Ports().shifted(BELOW_EPHEMERAL),
+        ports=own_ports(),
         deadline_s=5,
     ) as node:
         dispatcher = dispatching(("c",), c={"trial_s": 60.0})
@@ -475,10 +480,10 @@ def test_a_node_that_dies_while_it_measures_is_missed_until_it_is_back(
     cluster: tuple[Practice, Path], fleet: OnHead, tmp_path: Path
 ) -> None:
     head, state = cluster
-    token, ports = read_token(token_file(state)), Ports().shifted(BELOW_EPHEMERAL)
+    token = read_token(token_file(state))
 
     def joined(folder: str) -> Running:
-        own = tmp_path / folder
+        own, ports = tmp_path / folder, own_ports()
         return join(head.address, own, name="c", token=token, ports=ports, extra=world(state))
 
     file = fleet.asked("demo", "ac", 6)
