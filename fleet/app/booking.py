@@ -24,10 +24,10 @@ def chosen_machines(
     request: Request, machines: Sequence[Machine], absent: Sequence[AbsentMachine]
 ) -> Sequence[Machine]:
     """Those meant, of those that are there; raises FleetUnreachable where all are absent."""
-    away = {name for each in absent for name in (each.name, each.known.machine_id) if name}
+    absent_names = {n for each in absent for n in (each.name, each.known.machine_id) if n}
     selector = request.experiment.machines
     try:
-        chosen = select(selector, machines, away)
+        chosen = select(selector, machines, absent_names)
     except PlanRefused:
         if not absent:
             raise
@@ -41,17 +41,17 @@ def chosen_machines(
 def machine_rows(planned: Plan) -> Iterator[MachineRow]:
     """Every machine that is meant: planned, refused or absent."""
     for each in planned.machines:
-        machine = each.machine
-        yield MachineRow(machine=machine.name, machine_id=machine.machine_id, state="planned")
+        present = each.machine
+        yield MachineRow(machine=present.name, machine_id=present.machine_id, state="planned")
     for name, reason in planned.refused.items():
         yield MachineRow(machine=name, state="refused", reason=reason)
-    for away in planned.absent:
+    for machine in (absent.machine for absent in planned.absent):
         yield MachineRow(
-            machine=away.machine.name,
-            machine_id=away.machine.known.machine_id,
-            state=away.machine.state,
-            reason=away.machine.reason,
-            mend=away.machine.mend,
+            machine=machine.name,
+            machine_id=machine.known.machine_id,
+            state=machine.state,
+            reason=machine.reason,
+            mend=machine.mend,
         )
 
 
@@ -68,7 +68,7 @@ def book(
     """
     too_late = dict(_too_late(remaining, bounded))
     every = entries(planned, past, bounded.kept, too_late)
-    run.ledger.ask(run.number, planned.session, planned.asked, every)
+    run.ledger.ask(run.number, planned.session, planned.trials_asked, every)
     run.ledger.leave_out(run.number, run.name, _left_out(planned))
 
 
@@ -87,9 +87,9 @@ def _too_late(
 
 def _left_out(planned: Plan) -> Iterator[LeftOutRow]:
     """Whole cells with their number of trials; of the rest, what each trial lacks."""
-    counted = set()
+    reasons = set()
     for cells in planned.left_trials:
-        counted |= {cells.reason, f"{cells.machine}: {cells.reason}"}
+        reasons |= {cells.reason, f"{cells.machine}: {cells.reason}"}
         yield LeftOutRow(
             machine=cells.machine,
             what="",
@@ -99,7 +99,7 @@ def _left_out(planned: Plan) -> Iterator[LeftOutRow]:
             by_choice=cells.by_choice,
         )
     for left in planned.left_out:
-        if str(left) not in counted:
+        if str(left) not in reasons:
             machine = left.machine or "every machine"
             yield LeftOutRow(machine=machine, what=_what(left), clause=left.clause, mend="")
 

@@ -27,24 +27,24 @@ def known_machines(
     measure there.
     """
     selector, engine = request.experiment.machines, request.experiment.engine
-    named = isinstance(selector, tuple)
-    everywhere = named or options.ray_address is not None
-    measured = _measured(request, options.home, session, everywhere=everywhere)
-    waiting = [
+    by_name_list = isinstance(selector, tuple)
+    everywhere = by_name_list or options.ray_address is not None
+    of_store = _machines_of_store(request, options.home, session, everywhere=everywhere)
+    of_queue = [
         KnownMachine(name=name, machine_id=machine_id, expected=now)
         for name, machine_id, now in queued
     ]
-    before = _each_once([*measured, *waiting])
+    before = _each_once([*of_store, *of_queue])
     if isinstance(engine, SimulatedEngine):
         by_name = {machine.name: machine for machine in before}
         scripted = [by_name.get(name, KnownMachine(name=name)) for name in engine.machines]
         return [replace(machine, expected=True) for machine in scripted]
     declared = [KnownMachine(name=name, facts=facts) for name, facts in options.declared.items()]
     machines = _each_once([*before, *(declared if everywhere else ())])
-    return [replace(machine, expected=named or machine.expected) for machine in machines]
+    return [replace(machine, expected=by_name_list or machine.expected) for machine in machines]
 
 
-def _measured(
+def _machines_of_store(
     request: Request, home: Path, session: int, *, everywhere: bool
 ) -> list[KnownMachine]:
     """Of the store, with `everywhere` of all its experiments; no machine where it is unreadable."""
@@ -55,10 +55,10 @@ def _measured(
     if not (folder / "current").exists():
         return []
     experiment = request.experiment
-    asked = [experiment.name, experiment.engine.kind, session]
+    parameters = [experiment.name, experiment.engine.kind, session]
     try:
         with closing(open_store([folder], ["trials"], ["trials"])) as con:
-            machines = rows(con, question("machines_before"), asked)
+            machines = rows(con, question("machines_before"), parameters)
         ids = [str(row["machine_id"]) for row in machines]
         seen = last_seen(home, ids) if isinstance(experiment.machines, Selector) else {}
     except StoreUnusable:
@@ -87,7 +87,7 @@ def _each_once(machines: Iterable[KnownMachine]) -> list[KnownMachine]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Looked:
+class Look:
     """One look at the machines that an experiment means."""
 
     machines: Sequence[Machine]
@@ -98,29 +98,29 @@ class Looked:
 
 
 def absent_machines(
-    request: Request, options: Options, known: Sequence[KnownMachine], looked: Looked
+    request: Request, options: Options, known: Sequence[KnownMachine], look: Look
 ) -> list[AbsentMachine]:
     """Every machine that is meant and was not seen in this look, with the reason."""
     selector = request.experiment.machines
     names = {machine.name for machine in known}
-    reasons = {**looked.silent, **looked.busy}
+    reasons = {**look.silent, **look.busy}
     strangers = [KnownMachine(name=name) for name in reasons if name not in names]
-    meant = not_there(selector, [*known, *strangers], looked.machines)
-    named = {machine.name for machine in meant}
+    machines = not_there(selector, [*known, *strangers], look.machines)
+    judged = {machine.name for machine in machines}
     unjudged = [
-        replace(machine, expected=False) for machine in strangers if machine.name not in named
+        replace(machine, expected=False) for machine in strangers if machine.name not in judged
     ]
     where = _where_to_join(request, options)
-    return [_absent(machine, looked, where) for machine in (*meant, *unjudged)]
+    return [_absent(machine, look, where) for machine in (*machines, *unjudged)]
 
 
-def _absent(machine: KnownMachine, looked: Looked, where: str) -> AbsentMachine:
-    if machine.name in looked.busy:
-        return AbsentMachine(known=machine, state="busy", reason=looked.busy[machine.name])
+def _absent(machine: KnownMachine, look: Look, where: str) -> AbsentMachine:
+    if machine.name in look.busy:
+        return AbsentMachine(known=machine, state="busy", reason=look.busy[machine.name])
     hint = where.format(name=machine.name)
-    if machine.name in looked.silent:
+    if machine.name in look.silent:
         return AbsentMachine(
-            known=machine, state="absent", reason=looked.silent[machine.name], mend=hint
+            known=machine, state="absent", reason=look.silent[machine.name], mend=hint
         )
     seen = f", last measured {machine.last_seen}" if machine.last_seen else ""
     reason = f"it is not joined now{seen}"

@@ -32,7 +32,7 @@ class Options:
     """Machines of `configs/fleet.yaml` by name, with the facts that it gives."""
     command: str = ""
     """What to type to go on: as typed, but for --again, which would begin anew."""
-    asked_by: str = ""
+    submitter: str = ""
     log: str = ""
     """File with what the coordinator prints; empty: it prints to a terminal."""
 

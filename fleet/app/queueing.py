@@ -16,13 +16,13 @@ from fleet.wiring import ledger_file
 def status(home: Path, experiment: str | None) -> tuple[SubmissionStatus, ...]:
     """Newest first; raises UnknownName for an experiment that was never submitted."""
     statuses: tuple[SubmissionStatus, ...] = ()
-    known: list[str] = []
+    experiments: list[str] = []
     if ledger_file(home).exists():
         with closing(Ledger(ledger_file(home))) as ledger:
             statuses = ledger.status(experiment)
-            known = [each.experiment for each in ledger.status()]
+            experiments = [each.experiment for each in ledger.status()]
     if experiment is not None and not statuses:
-        hint = f"there are: {', '.join(known)}" if known else "fleet submit FILE"
+        hint = f"there are: {', '.join(experiments)}" if experiments else "fleet submit FILE"
         raise UnknownName(f"{experiment} was never submitted here", hint)
     return statuses
 

@@ -28,7 +28,7 @@ class Submission:
         """Written to the ledger on return; raises StoreUnusable beside another of its name."""
         self.ledger = ledger
         self.name = request.experiment.name
-        origin = Origin(asked_by=options.asked_by, command=options.command, log=options.log)
+        origin = Origin(submitter=options.submitter, command=options.command, log=options.log)
         self.number = ledger.begin(request, ledger.last_session(self.name), origin)
         experiment, engine = request.experiment, request.experiment.engine
         scripted = engine.machines if isinstance(engine, SimulatedEngine) else ()
@@ -81,7 +81,7 @@ class Submission:
     def _interrupted(self) -> Interrupted:
         account = self.ledger.account(self.number)
         self._close("interrupted", "interrupted")
-        if not account.asked:
+        if not account.total:
             what = "interrupted while it was starting: nothing was measured"
         else:
             done, waiting = account.count("done"), account.count("waiting")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 
 from fleet.app.homes import Home
-from fleet.app.known import Looked, absent_machines, known_machines
+from fleet.app.known import Look, absent_machines, known_machines
 from fleet.app.options import Options
 from fleet.app.submission import Submission
 from fleet.app.talking import Talk
@@ -19,7 +19,7 @@ from fleet.ports import Dispatcher
 from fleet.wiring import ledger_file
 
 POLL_S = 1.0
-LEFT = "it left the fleet before it was looked at"
+LEFT = "it left the fleet before it was look at"
 
 Taken = tuple[Sequence[Machine], Sequence[AbsentMachine]]
 """The machines as they are now, and those that are meant and not there."""
@@ -34,9 +34,9 @@ def take_machines(
     known = known_machines(request, options, session, queued)
     names = _wanted(request, options, dispatcher, known)
     _wait_for(names, dispatcher, run, talk)
-    looked = _look(names, dispatcher, {})
-    absent = absent_machines(request, options, known, looked)
-    return looked.machines, narrowed(absent, options.only)
+    look = _look(names, dispatcher, {})
+    absent = absent_machines(request, options, known, look)
+    return look.machines, narrowed(absent, options.only)
 
 
 def borrow_machines(request: Request, options: Options, dispatcher: Dispatcher) -> Taken:
@@ -44,9 +44,9 @@ def borrow_machines(request: Request, options: Options, dispatcher: Dispatcher) 
     session = Home(options.home, read_only=True).session(request, again=options.again)
     known = known_machines(request, options, session, _queued(request, options, session))
     names = _wanted(request, options, dispatcher, known)
-    looked = _look(names, dispatcher, dispatcher.borrow(names))
-    absent = absent_machines(request, options, known, looked)
-    return looked.machines, narrowed(absent, options.only)
+    look = _look(names, dispatcher, dispatcher.borrow(names))
+    absent = absent_machines(request, options, known, look)
+    return look.machines, narrowed(absent, options.only)
 
 
 def _wanted(
@@ -66,25 +66,25 @@ def _queued(request: Request, options: Options, session: int) -> list[tuple[str,
         return ledger.machines_of(request.experiment.name, session)
 
 
-def _look(names: Sequence[str], dispatcher: Dispatcher, busy: Mapping[str, str]) -> Looked:
+def _look(names: Sequence[str], dispatcher: Dispatcher, busy: Mapping[str, str]) -> Look:
     machines = dispatcher.machines() if set(names) - set(busy) else ()
-    told = {machine.name for machine in machines} | busy.keys()
-    left = {name: LEFT for name in names if name not in told}
-    return Looked(machines=machines, silent={**left, **dispatcher.absent}, busy=busy)
+    answered = {machine.name for machine in machines} | busy.keys()
+    left = {name: LEFT for name in names if name not in answered}
+    return Look(machines=machines, silent={**left, **dispatcher.absent}, busy=busy)
 
 
 def _wait_for(names: Sequence[str], dispatcher: Dispatcher, run: Submission, talk: Talk) -> None:
     """Says once for each machine who has it; Ctrl-C and `fleet cancel` end the wait."""
-    said: set[str] = set()
+    shown: set[str] = set()
     before: Mapping[str, str] = {}
     while busy := dispatcher.take(names, run.ledger.promised(run.number)):
         if busy != before:
             run.wait_for(names, busy)
             before = busy
-        for words in set(busy.values()) - said:
+        for words in set(busy.values()) - shown:
             talk.say(f"waits: {words}")
-            said.add(words)
+            shown.add(words)
         time.sleep(POLL_S)
-    if said:
+    if shown:
         run.enter("starting")
         talk.say("all its machines are free now: it goes on")

@@ -34,12 +34,14 @@ def request(
     return config.on_practice_machines(asked) if practice else asked
 
 
-def with_gates(request: Request, policy: str | None, *, mine: bool = False) -> Request:
+def with_gates(
+    request: Request, policy: str | None, *, residents_are_mine: bool = False
+) -> Request:
     """The same under another policy; how long a trial is held stays as the file says.
 
-    `mine`: the models in memory are the user's own.
+    `residents_are_mine`: the models in memory are the user's own.
     """
-    changes: dict[str, object] = {"mine": True} if mine else {}
+    changes: dict[str, object] = {"residents_are_mine": True} if residents_are_mine else {}
     if policy is not None:
         changes["policy"] = _policy(policy)
     if not changes:
@@ -95,7 +97,7 @@ class Origin(TypedDict):
     """What `Options` tells of whoever typed the command."""
 
     command: str
-    asked_by: str
+    submitter: str
     declared: dict[str, dict[str, FactValue]]
 
 
@@ -105,7 +107,7 @@ def origin() -> Origin:
     machines = {} if declared is None else declared[1].machines
     return Origin(
         command=shlex.join(["fleet", *(word for word in sys.argv[1:] if word != "--again")]),
-        asked_by=f"{_user()}@{wiring.host_name()}",
+        submitter=f"{_user()}@{wiring.host_name()}",
         declared={name: machine.facts() for name, machine in machines.items()},
     )
 

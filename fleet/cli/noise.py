@@ -65,7 +65,7 @@ def noise(
         engine=engine,
         repeats=repeats,
     )
-    request = asking.with_gates(request, gates, mine=mine)
+    request = asking.with_gates(request, gates, residents_are_mine=mine)
     chosen = submitting.Options(home=asking.home(store), again=again, yes=yes, **asking.origin())
     from fleet.app import cluster
 

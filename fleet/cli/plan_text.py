@@ -178,7 +178,7 @@ def as_data(plan: Plan) -> dict[str, object]:
             for m in plan.machines
         ],
         "absent": [_absent_data(absent) for absent in plan.absent],
-        "trials_asked": plan.asked,
+        "trials_asked": plan.trials_asked,
         "limits": [asdict(change) | {"change_mb": change.change_mb} for change in plan.limits],
         "restarts": list(plan.restarts),
         "warnings": [str(warning) for warning in plan.warnings],
@@ -188,7 +188,7 @@ def as_data(plan: Plan) -> dict[str, object]:
 
 
 def _gates_data(rule: Gates) -> dict[str, object]:
-    return rule.model_dump(exclude=set() if rule.mine else {"mine"})
+    return rule.model_dump(exclude=set() if rule.residents_are_mine else {"residents_are_mine"})
 
 
 def _absent_data(absent: AbsentPlan) -> dict[str, object]:

@@ -51,7 +51,7 @@ def submit(
         repeats=repeats,
         practice=practice,
     )
-    request = asking.with_gates(request, gates, mine=mine)
+    request = asking.with_gates(request, gates, residents_are_mine=mine)
     chosen = app.Options(
         home=asking.home(store),
         only=asking.only(only),

@@ -61,7 +61,7 @@ def cancel(
 def status_lines(status: SubmissionStatus) -> list[str]:
     began = time.strftime("%Y-%m-%d %H:%M", time.localtime(status.submitted_unix_s))
     session = f", session {status.session}" if status.session else ""
-    by = f" by {status.asked_by}" if status.asked_by else ""
+    by = f" by {status.submitter}" if status.submitter else ""
     return [
         f"{status.experiment}   {_how(status)}   submitted {began}{by}{session}",
         *_reason_lines(status),
@@ -81,14 +81,14 @@ def _how(status: SubmissionStatus) -> str:
         return f"its coordinator ended without a word{when}"
     if status.outcome == "interrupted":
         return "interrupted"
-    if status.asked is None and status.reason:
+    if status.trials_asked is None and status.reason:
         return "not started"
     account = status.account
     if not account.missing:
         return "done"
     if account.missing == account.count("failed"):
         return "done, with failures"
-    return f"not complete: {account.missing} of {account.asked} trials are missing"
+    return f"not complete: {account.missing} of {account.total} trials are missing"
 
 
 def _reason_lines(status: SubmissionStatus) -> list[str]:
@@ -101,13 +101,13 @@ def _reason_lines(status: SubmissionStatus) -> list[str]:
 
 def _machine_lines(status: SubmissionStatus) -> list[str]:
     """Machines that take no part; those whose trials tell the same reason are not told twice."""
-    told = {(row.machine, row.reason) for row in status.states}
-    told |= {(left.machine, left.clause) for left in status.left_out}
+    shown = {(row.machine, row.reason) for row in status.states}
+    shown |= {(left.machine, left.clause) for left in status.left_out}
     waits_for = set(status.reason.split("; "))
     lines = []
     for row in status.machines:
-        known = (row.machine, row.reason) in told or row.reason in waits_for
-        if row.state != "planned" and not known:
+        twice = (row.machine, row.reason) in shown or row.reason in waits_for
+        if row.state != "planned" and not twice:
             lines.append(f"  {row.machine:<16} {row.state}: {row.reason}")
             lines += [f"  {'':<16} {row.mend}"] if row.mend else []
     return lines
@@ -136,12 +136,12 @@ def _closing_lines(status: SubmissionStatus) -> list[str]:
     from fleet.app.closing_lines import next_command
 
     account = status.account
-    lines = [f"  trials asked for: {account.sum_text()}"] if account.asked else []
+    lines = [f"  trials asked for: {account.sum_text()}"] if account.total else []
     if account.unaccounted:
         lines.append(f"  {account.fault()}")
-    missing = [share for share in account.shares if share.missing]
-    if status.command and (missing or status.outcome != "done") and not status.alive:
-        lines.append(f"  go on: {next_command(missing, status.command)}")
+    shares = [share for share in account.shares if share.missing]
+    if status.command and (shares or status.outcome != "done") and not status.alive:
+        lines.append(f"  go on: {next_command(shares, status.command)}")
     return lines
 
 
@@ -170,7 +170,7 @@ def as_data(status: SubmissionStatus) -> dict[str, object]:
 
     account = status.account
     counts = {state.replace(" ", "_"): account.count(state) for state in ACCOUNT_STATES}
-    summed = {"asked": account.asked, **counts, "missing": account.missing}
+    summed = {"asked": account.total, **counts, "missing": account.missing}
     return {**asdict(status), "account": {**summed, "unaccounted": account.unaccounted}}
 
 

@@ -73,9 +73,9 @@ class RayDispatcher:
 
     def machines(self) -> Sequence[Machine]:
         """Raises UserError where two of them have one id."""
-        found = self._pool.look()
-        self._machines = _each_once(found)
-        return list(found.values())
+        machines = self._pool.look()
+        self._machines = _each_once(machines)
+        return list(machines.values())
 
     def keep(self, machine_ids: Collection[str]) -> None:
         kept = {self._machines[machine_id] for machine_id in machine_ids}

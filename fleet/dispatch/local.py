@@ -103,10 +103,10 @@ class LocalDispatcher:
         self._taken = [name for name in self._workers if name in names]
         busy = {name: promised[name] for name in self._taken if name in promised}
         if not busy:
-            answers, _ = self._asked(self._taken, "reserve", self._experiment)
+            answers, _ = self._call_all(self._taken, "reserve", self._experiment)
             busy = {name: words for name, words in answers.items() if words}
         if busy:
-            self._asked(self._taken, "release")
+            self._call_all(self._taken, "release")
         return busy
 
     def borrow(self, names: Collection[str]) -> Mapping[str, str]:
@@ -116,16 +116,16 @@ class LocalDispatcher:
 
     def machines(self) -> Sequence[Machine]:
         """Raises FleetUnreachable where none of them answers."""
-        found, self.absent = self._asked(self._taken, "look")
-        if not found:
+        machines, self.absent = self._call_all(self._taken, "look")
+        if not machines:
             errors = "\n".join(f"{name}: {why}" for name, why in self.absent.items())
             raise FleetUnreachable(errors, "")
-        self._names = {machine.machine_id: name for name, machine in found.items()}
-        return [found[name] for name in self._taken if name in found]
+        self._names = {machine.machine_id: name for name, machine in machines.items()}
+        return [machines[name] for name in self._taken if name in machines]
 
     def keep(self, machine_ids: Collection[str]) -> None:
         others = [name for key, name in self._names.items() if key not in machine_ids]
-        self._asked(others, "release")
+        self._call_all(others, "release")
 
     def prepare(self, models: Mapping[str, Sequence[str]]) -> Iterator[Event]:
         yield from self._stream("prepare", models)
@@ -150,7 +150,7 @@ class LocalDispatcher:
         for worker in self._workers.values():
             worker.ended()
 
-    def _asked(
+    def _call_all(
         self, names: Iterable[str], call: str, *arguments: object
     ) -> tuple[dict[str, Any], dict[str, str]]:
         """Workers are asked at once: what each answered by name, and why others did not."""

@@ -90,14 +90,14 @@ class ActorPool:
 
     def look(self) -> dict[str, Machine]:
         """What each machine is; one that does not tell in time is given back, and is absent."""
-        asked = {name: [actor.look.remote()] for name, actor in self.actors.items()}
-        found, late = self._first_answers(asked, LOOK_S)
+        calls = {name: [actor.look.remote()] for name, actor in self.actors.items()}
+        machines, late = self._first_answers(calls, LOOK_S)
         for _ in range(ASKED_TIMES - 1):
-            again = {name: [*asked[name], self.actors[name].look.remote()] for name in late}
+            again = {name: [*calls[name], self.actors[name].look.remote()] for name in late}
             more, late = self._first_answers(again, LOOK_S)
-            found |= more
+            machines |= more
         self._leave_out(dict.fromkeys(late, NO_LOOK))
-        return {name: found[name] for name in sorted(found)}
+        return {name: machines[name] for name in sorted(machines)}
 
     def release(self, names: Iterable[str]) -> None:
         """Their slots are free at once; whatever ran there ends."""
@@ -106,22 +106,22 @@ class ActorPool:
             self._reserved.discard(name)
 
     def close(self, within_s: float) -> None:
-        asked = [actor.close.remote() for actor in self.actors.values()]
-        if asked:
-            ray.wait(asked, num_returns=len(asked), timeout=within_s)
+        calls = [actor.close.remote() for actor in self.actors.values()]
+        if calls:
+            ray.wait(calls, num_returns=len(calls), timeout=within_s)
         self.release(tuple(self.actors))
 
     def _fresh(self, names: Collection[str]) -> dict[str, Seat]:
-        known = self.actors.keys() | self.absent.keys()
+        settled = self.actors.keys() | self.absent.keys()
         wanted = {name: seat for name, seat in self.seats().items() if name in names}
-        return {name: seat for name, seat in wanted.items() if name not in known}
+        return {name: seat for name, seat in wanted.items() if name not in settled}
 
     def _begin(self, fresh: Mapping[str, Seat]) -> None:
         late = tuple(fresh)
         for _ in range(ASKED_TIMES):
             self.actors |= {name: self._started(fresh[name]) for name in late}
-            asked = {name: [self.actors[name].begin.remote()] for name in late}
-            _, late = self._first_answers(asked, SEAT_S)
+            calls = {name: [self.actors[name].begin.remote()] for name in late}
+            _, late = self._first_answers(calls, SEAT_S)
             self.release(late)
         self.absent |= dict.fromkeys(late, NO_SEAT)
 
@@ -144,8 +144,8 @@ class ActorPool:
     def _reserve(self) -> dict[str, str]:
         """The machine's own lock too, which somebody without Ray may hold."""
         names = self.actors.keys() - self._reserved
-        asked = {name: [self.actors[name].reserve.remote(self._experiment)] for name in names}
-        answers, late = self._first_answers(asked, SEAT_S)
+        calls = {name: [self.actors[name].reserve.remote(self._experiment)] for name in names}
+        answers, late = self._first_answers(calls, SEAT_S)
         self._leave_out(dict.fromkeys(late, NO_SEAT))
         self._reserved |= {name for name, words in answers.items() if not words}
         return {name: words for name, words in answers.items() if words}
@@ -162,11 +162,11 @@ class ActorPool:
         return holders
 
     def _first_answers(
-        self, asked: Mapping[str, list[Any]], within_s: float
+        self, calls: Mapping[str, list[Any]], within_s: float
     ) -> tuple[dict[str, Any], tuple[str, ...]]:
         """By name the first answer of each, and who gave none in time; errors are left out."""
         answers: dict[str, Any] = {}
-        until, waiting = time.monotonic() + within_s, dict(asked)
+        until, waiting = time.monotonic() + within_s, dict(calls)
         while waiting and (left_s := until - time.monotonic()) > 0:
             refs = [ref for each in waiting.values() for ref in each]
             ready, _ = ray.wait(refs, timeout=left_s)

@@ -2,8 +2,8 @@
 -- The trials are copied: SQLite cannot change the states that a column may have.
 alter table submissions add column state text not null default 'ended';
 alter table submissions add column reason text not null default '';
-alter table submissions add column asked integer;
-alter table submissions add column asked_by text not null default '';
+alter table submissions add column trials_asked integer;
+alter table submissions add column submitter text not null default '';
 alter table submissions add column command text not null default '';
 alter table submissions add column log text not null default '';
 alter table left_out add column trials integer not null default 0;

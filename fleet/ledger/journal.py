@@ -56,7 +56,7 @@ class Ledger:
         with self._transaction():
             row = self._db.execute(
                 "insert into submissions (experiment, session, request, pid, submitted_unix_s,"
-                " state, asked_by, command, log) values (?, ?, ?, ?, ?, 'starting', ?, ?, ?)"
+                " state, submitter, command, log) values (?, ?, ?, ?, ?, 'starting', ?, ?, ?)"
                 " returning id",
                 (
                     name,
@@ -64,7 +64,7 @@ class Ledger:
                     request.model_dump_json(),
                     os.getpid(),
                     time.time(),
-                    origin.asked_by,
+                    origin.submitter,
                     origin.command,
                     origin.log,
                 ),
@@ -91,16 +91,18 @@ class Ledger:
                 ],
             )
 
-    def ask(self, submission: int, session: int, asked: int, entries: Iterable[Entry]) -> None:
-        """Every trial asked for, as it stands; `asked` is their number by another count.
+    def ask(
+        self, submission: int, session: int, trials_asked: int, entries: Iterable[Entry]
+    ) -> None:
+        """Every trial asked for, as it stands; `trials_asked` is their number by another count.
 
         Trials that are left out as a whole cell are no entries: see `leave_out`.
         """
         with self._transaction():
             self._db.execute(
-                "update submissions set session = ?, asked = ?, state = 'preparing', reason = ''"
-                " where id = ?",
-                (session, asked, submission),
+                "update submissions set session = ?, trials_asked = ?, state = 'preparing',"
+                " reason = '' where id = ?",
+                (session, trials_asked, submission),
             )
             self._put(submission, entries)
 

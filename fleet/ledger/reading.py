@@ -45,9 +45,9 @@ def read_promised(db: sqlite3.Connection, alive: Alive, submission: int) -> dict
 
 def read_account(db: sqlite3.Connection, submission: int) -> Account:
     """What became of the trials that this submission asked for, and of no others."""
-    row = db.execute("select asked from submissions where id = ?", (submission,)).fetchone()
+    row = db.execute("select trials_asked from submissions where id = ?", (submission,)).fetchone()
     states = _states(db, "submission = ?", (submission,))
-    return account_of(row["asked"], states, _left_out(db, submission))
+    return account_of(row["trials_asked"], states, _left_out(db, submission))
 
 
 def _status(db: sqlite3.Connection, row: sqlite3.Row, alive: bool) -> SubmissionStatus:
@@ -56,15 +56,15 @@ def _status(db: sqlite3.Connection, row: sqlite3.Row, alive: bool) -> Submission
         f"select count(*) from trials where {IN_SESSION} and submission != ? and role != 'canary'",
         (*session, row["id"]),
     ).fetchone()
-    kept = ("experiment", "session", "submitted_unix_s", "ended_unix_s", "outcome", "state")
-    told = ("reason", "asked_by", "command", "log", "asked")
+    columns = ("experiment", "session", "submitted_unix_s", "ended_unix_s", "outcome", "state")
+    texts = ("reason", "submitter", "command", "log", "trials_asked")
     return SubmissionStatus(
-        **{name: row[name] for name in (*kept, *told)},
+        **{name: row[name] for name in (*columns, *texts)},
         alive=alive,
         states=_states(db, IN_SESSION, session),
         left_out=_left_out(db, row["id"]),
         machines=_machines(db, row["id"]),
-        asked_before=int(before[0]),
+        trials_before=int(before[0]),
     )
 
 

@@ -30,7 +30,7 @@ BY_CHOICE = "left out"
 class Origin:
     """Who submitted, with which command, and where the coordinator's output is kept."""
 
-    asked_by: str = ""
+    submitter: str = ""
     command: str = ""
     log: str = ""
 
@@ -89,29 +89,29 @@ class SubmissionStatus:
     state: str = "ended"
     reason: str = ""
     """What it waits for, or why it ended as it did."""
-    asked_by: str = ""
+    submitter: str = ""
     command: str = ""
     log: str = ""
     machines: tuple[MachineRow, ...] = ()
-    asked: int | None = None
+    trials_asked: int | None = None
     """Trials that the last submission asked for; None: not planned, or by an older fleet."""
-    asked_before: int = 0
+    trials_before: int = 0
     """Trials of the session that only earlier submissions asked for."""
 
     @property
     def account(self) -> Account:
         """Of the whole session: what the last submission asked for, and what those before did."""
-        asked = None if self.asked is None else self.asked + self.asked_before
-        return account_of(asked, self.states, self.left_out)
+        total = None if self.trials_asked is None else self.trials_asked + self.trials_before
+        return account_of(total, self.states, self.left_out)
 
 
 def account_of(
-    asked: int | None, states: Iterable[StateRow], left_out: Iterable[LeftOutRow]
+    total: int | None, states: Iterable[StateRow], left_out: Iterable[LeftOutRow]
 ) -> Account:
-    """`asked` None: nobody has counted, so the rows are taken for all."""
+    """`total` None: nobody has counted, so the rows are taken for all."""
     shares = (*_shares_of_states(states), *_shares_of_left_out(left_out))
     counted = sum(share.trials for share in shares)
-    return Account(asked=counted if asked is None else asked, shares=shares)
+    return Account(total=counted if total is None else total, shares=shares)
 
 
 def _shares_of_states(states: Iterable[StateRow]) -> Iterable[Share]:

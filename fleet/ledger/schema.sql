@@ -11,8 +11,8 @@ create table submissions (
     outcome text,                     -- done, failed, interrupted; null while it runs
     state text not null,              -- starting, waiting, preparing, measuring, ended
     reason text not null default '',  -- what it waits for, or why it ended as it did
-    asked integer,                    -- trials asked for; null until it is planned
-    asked_by text not null default '',
+    trials_asked integer,             -- trials asked for; null until it is planned
+    submitter text not null default '',
     command text not null default '', -- as typed
     log text not null default ''      -- file with what the coordinator prints
 );

@@ -33,7 +33,8 @@ class Share:
 class Account:
     """Trials asked for = done + failed + waiting + not needed + left out. Canaries never count."""
 
-    asked: int
+    total: int
+    """Trials asked for."""
     shares: tuple[Share, ...]
 
     def count(self, state: AccountState) -> int:
@@ -46,7 +47,7 @@ class Account:
     @property
     def unaccounted(self) -> int:
         """Trials of which nobody knows what became; anything but 0 is a fault of fleet."""
-        return self.asked - _sum(self.shares)
+        return self.total - _sum(self.shares)
 
     def checked(self) -> Account:
         """This account; raises InternalError where it does not add up."""
@@ -55,14 +56,14 @@ class Account:
         return self
 
     def fault(self) -> str:
-        known = self.asked - self.unaccounted
-        return f"internal error: {self.asked} trials were asked for, {known} are accounted for"
+        counted = self.total - self.unaccounted
+        return f"internal error: {self.total} trials were asked for, {counted} are accounted for"
 
     def sum_text(self) -> str:
         """`80 = 33 done + 47 left out`; states without a trial are not named."""
         counts = ((self.count(state), state) for state in ACCOUNT_STATES)
         parts = [f"{count} {state}" for count, state in counts if count]
-        return f"{self.asked} = {' + '.join(parts)}" if parts else f"{self.asked}"
+        return f"{self.total} = {' + '.join(parts)}" if parts else f"{self.total}"
 
 
 def _sum(shares: Iterable[Share]) -> int:

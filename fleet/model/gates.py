@@ -35,7 +35,7 @@ class Gates(Noun):
     strict: hold as well, then fail. record: hold nothing, label only."""
     at_most: Span = "10m"
     """How long a trial is held."""
-    mine: bool = False
+    residents_are_mine: bool = False
     """Models in the engine's memory are the user's own: fleet unloads them and measures."""
 
     @property
@@ -44,7 +44,9 @@ class Gates(Noun):
 
     def __str__(self) -> str:
         held = "" if self.policy == "record" else f", at most {self.at_most}"
-        return f"{self.policy}{held}" + (", models in memory are taken out" if self.mine else "")
+        return f"{self.policy}{held}" + (
+            ", models in memory are taken out" if self.residents_are_mine else ""
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

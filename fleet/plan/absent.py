@@ -114,11 +114,11 @@ def wanted_names(
     neither joined nor known.
     """
     by_name = {machine.name: machine for machine in known}
-    there = [by_name.get(name, KnownMachine(name=name)) for name in joined]
-    everybody = [*there, *by_name.values()]
+    candidates = [by_name.get(name, KnownMachine(name=name)) for name in joined]
+    everybody = [*candidates, *by_name.values()]
     if not isinstance(selector, Selector) and selector != "all":
         _refuse_unknown(selector, everybody)
-    wanted = [machine for machine in there if _may_be_meant(selector, machine)]
+    wanted = [machine for machine in candidates if _may_be_meant(selector, machine)]
     narrow_to = only.get("machine")
     if narrow_to is None:
         return [machine.name for machine in wanted]
@@ -146,8 +146,9 @@ def _refuse_unknown(names: Sequence[str], known: Sequence[KnownMachine]) -> None
     """An id that nobody knows may be that of a machine nobody has looked at."""
     unknown = [name for name in names if not any(_named(each, (name,)) for each in known)]
     if unknown:
-        there = sorted({each.name for each in known})
-        raise nobody_named([f"{name}{did_you_mean(name, there)}" for name in unknown], there)
+        names_known = sorted({each.name for each in known})
+        with_hints = [f"{name}{did_you_mean(name, names_known)}" for name in unknown]
+        raise nobody_named(with_hints, names_known)
 
 
 def not_there(
@@ -156,10 +157,10 @@ def not_there(
     present: Collection[Machine],
 ) -> list[KnownMachine]:
     """The known machines that are meant and not present, each once, by name."""
-    there = {machine.machine_id for machine in present} | {machine.name for machine in present}
+    joined = {machine.machine_id for machine in present} | {machine.name for machine in present}
     missing: dict[str, KnownMachine] = {}
     for machine in sorted(known, key=lambda each: (each.name, not each.expected)):
-        if meant(selector, machine) and not {machine.name, machine.machine_id} & there:
+        if meant(selector, machine) and not {machine.name, machine.machine_id} & joined:
             missing.setdefault(machine.name, machine)
     return list(missing.values())
 

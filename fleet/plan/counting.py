@@ -33,7 +33,7 @@ class Counting:
         cells = len(self.wanted.models) * len(self.wanted.jobs) * len(self.wanted.combinations)
         return cells * self.per_cell
 
-    def asked(self, plans: Iterable[MachinePlan], away: Sequence[AbsentPlan]) -> int:
+    def trials_asked(self, plans: Iterable[MachinePlan], away: Sequence[AbsentPlan]) -> int:
         """Counted from the words of the experiment; only its controls follow from the plan."""
         machines = len(self.wanted.machines) + sum(each.machine.known.expected for each in away)
         planned = [plan.trials for plan in plans] + [absent.trials for absent in away]

@@ -113,7 +113,7 @@ def expand(
         machines=tuple(plans),
         absent=tuple(away),
         left_trials=(*counting.left(fitting, skipped), *counting.left_absent(fitting, away)),
-        asked=counting.asked(plans, away),
+        trials_asked=counting.trials_asked(plans, away),
         left_out=(*silent, *fitting.left_out, *map(skipped_for, skipped.values())),
         warnings=(*(() if skip_unfit else spills.values()), *_full_disks(plans)),
         refusals=(

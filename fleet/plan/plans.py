@@ -92,7 +92,7 @@ class Plan:
     """What is typed on each machine before each trial, where its own Ollama is started anew."""
     absent: tuple[AbsentPlan, ...] = ()
     left_trials: tuple[LeftTrials, ...] = ()
-    asked: int = 0
+    trials_asked: int = 0
     """Trials asked for by the words of the experiment, absent machines' too; canaries not."""
 
     @property

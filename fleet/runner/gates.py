@@ -254,7 +254,7 @@ class Gatekeeper:
 
     def _take_out_users(self, visit: Visit) -> None:
         """All models in memory, where the user says that they are the user's own."""
-        if not visit.trial.gates.mine:
+        if not visit.trial.gates.residents_are_mine:
             return
         models = tuple(model.name for model in visit.engine.resident())
         for model in models:

@@ -34,9 +34,9 @@ def test_a_submit_is_in_the_ledger_before_its_machines_answer(fleet: Fleet) -> N
     os.kill(fleet.processes("fleet.worker")[0], signal.SIGSTOP)
     until(lambda: state(fleet))
     told = state(fleet)
-    assert (told["state"], told["alive"], told["asked"]) == ("starting", True, None)
+    assert (told["state"], told["alive"], told["trials_asked"]) == ("starting", True, None)
     assert told["command"] == f"fleet submit {file}"
-    assert "@" in told["asked_by"]
+    assert "@" in told["submitter"]
     [alpha] = told["machines"]
     assert (alpha["machine"], alpha["reason"]) == ("alpha", "not looked at yet")
     assert fleet("status", "demo").out.startswith("demo   starting   submitted ")

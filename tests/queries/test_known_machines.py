@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fleet.app.known import Looked, absent_machines, known_machines
+from fleet.app.known import Look, absent_machines, known_machines
 from fleet.app.options import Options
 from fleet.compare.reader import open_store, rows
 from fleet.compare.views import question
@@ -91,22 +91,22 @@ def test_without_a_store_only_wishes_are_known(tmp_path: Path) -> None:
     assert known(tmp_path / "nowhere", request()) == wishes
 
 
-def away(home: Path, looked: Looked, **fields: Any) -> list[str]:
+def away(home: Path, look: Look, **fields: Any) -> list[str]:
     wanted = request(**fields)
     options = Options(home=home, ray_address="10.0.0.1:6379")
     return [
         str(each)
-        for each in absent_machines(wanted, options, known_machines(wanted, options, 1, ()), looked)
+        for each in absent_machines(wanted, options, known_machines(wanted, options, 1, ()), look)
     ]
 
 
 def test_each_absent_machine_has_a_reason_and_what_to_type(home: Path) -> None:
-    looked = Looked(
+    look = Look(
         machines=[machine("here")],
         silent={"late": "it did not tell in time what it is, twice"},
         busy={"old": "old is measuring demo since 14:02"},
     )
-    told = away(home, looked)
+    told = away(home, look)
     assert told[0].startswith("late: it did not tell in time what it is, twice; on late: fleet ")
     assert told[1].startswith("mine: it is not joined now, last measured 2026-")
     assert told[1].endswith("; on mine: fleet join 10.0.0.1")
@@ -116,15 +116,15 @@ def test_each_absent_machine_has_a_reason_and_what_to_type(home: Path) -> None:
 
 def test_of_a_joined_machine_that_tells_nothing_a_clause_cannot_be_judged(home: Path) -> None:
     """It is named, but nobody counts its trials as asked for."""
-    looked = Looked(machines=[machine("here")], silent={"late": "it did not answer"}, busy={})
+    look = Look(machines=[machine("here")], silent={"late": "it did not answer"}, busy={})
     wanted = request(machines={"memory_gb": ">=96"})
     assert isinstance(wanted.experiment.machines, Selector)
     options = Options(home=home, ray_address="10.0.0.1:6379")
-    [late] = absent_machines(wanted, options, known_machines(wanted, options, 1, ()), looked)
+    [late] = absent_machines(wanted, options, known_machines(wanted, options, 1, ()), look)
     assert (late.name, late.known.expected) == ("late", False)
 
 
 def test_of_several_names_only_those_meant_are_told(home: Path) -> None:
     assert (
-        away(home, Looked(machines=[machine("here")], silent={}, busy={}), machines=("here",)) == []
+        away(home, Look(machines=[machine("here")], silent={}, busy={}), machines=("here",)) == []
     )

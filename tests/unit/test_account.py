@@ -23,7 +23,7 @@ SHARES = st.builds(
 @given(st.lists(SHARES, max_size=8), st.integers(-5, 5))
 def test_an_account_adds_up_or_says_so(shares: list[Share], off_by: int) -> None:
     total = sum(share.trials for share in shares)
-    account = Account(asked=total + off_by, shares=tuple(shares))
+    account = Account(total=total + off_by, shares=tuple(shares))
     assert account.unaccounted == off_by
     assert sum(account.count(state) for state in ACCOUNT_STATES) == total
     if off_by:
@@ -37,7 +37,7 @@ def test_an_account_adds_up_or_says_so(shares: list[Share], off_by: int) -> None
 
 
 def account(*shares: Share) -> Account:
-    return Account(asked=sum(share.trials for share in shares), shares=shares)
+    return Account(total=sum(share.trials for share in shares), shares=shares)
 
 
 DONE = Share(machine="a", state="done", trials=33)

@@ -196,7 +196,7 @@ def test_each_trial_asked_for_is_accounted_for(
     with tempfile.TemporaryDirectory() as folder:
         machines = Machines(happenings, store)
         account, state = submitted(Path(folder), plan, before, budget_s, machines)
-    assert account.asked == plan.asked
+    assert account.total == plan.trials_asked
     assert account.unaccounted == 0
     assert account.count("waiting") == 0, "it has ended, so nothing waits any more"
     for share in account.shares:
@@ -309,13 +309,13 @@ def test_a_second_submission_of_less_does_not_hide_what_the_first_lacks(
     known(iter(lambda: False, None))
     both = expand(request(repeats=1), [machine(n, models=[model("tiny")]) for n in ("a", "b")])
     submitted(tmp_path, both, (), None, Machines(iter(["ok", "lost"]), Store()))
-    alone = replace(both, machines=both.machines[:1], asked=1)
+    alone = replace(both, machines=both.machines[:1], trials_asked=1)
     earlier_one = [past(trial, both.machines[0].machine) for trial in first(both)]
     account, outcome = submitted(tmp_path, alone, earlier_one, None, Machines(iter(()), Store()))
     assert (account.missing, outcome) == (0, "done")
     with closing(Ledger(tmp_path / "ledger.sqlite")) as ledger:
         (status,) = ledger.status()
-    assert (status.account.asked, status.account.missing) == (2, 1)
+    assert (status.account.total, status.account.missing) == (2, 1)
 
 
 def first(plan: Plan) -> list[Trial]:

@@ -101,11 +101,11 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
 
 
 def test_a_submission_is_there_from_its_first_moment_with_who_asked(ledger: Ledger) -> None:
-    origin = Origin(asked_by="me@laptop", command="fleet submit x.yaml", log="/tmp/x.log")
+    origin = Origin(submitter="me@laptop", command="fleet submit x.yaml", log="/tmp/x.log")
     submission = ledger.begin(builders.request(), origin=origin)
     (status,) = ledger.status("demo")
-    assert (status.state, status.asked, status.outcome) == ("starting", None, None)
-    assert (status.asked_by, status.command, status.log) == (
+    assert (status.state, status.trials_asked, status.outcome) == ("starting", None, None)
+    assert (status.submitter, status.command, status.log) == (
         "me@laptop",
         "fleet submit x.yaml",
         "/tmp/x.log",
@@ -149,7 +149,7 @@ def test_the_account_is_that_of_one_submission(ledger: Ledger) -> None:
     clause = LeftOutRow(machine="m", what="", clause="too long", mend="", trials=1)
     ledger.leave_out(submission, "demo", [clause])
     account = ledger.account(submission)
-    assert (account.asked, account.unaccounted) == (4, 0)
+    assert (account.total, account.unaccounted) == (4, 0)
     assert (account.count("waiting"), account.count("left out")) == (3, 1)
     (status,) = ledger.status()
     assert sum(row.trials for row in status.states if row.canary) == 1
@@ -246,8 +246,8 @@ def test_an_older_ledger_is_read_and_written_on(tmp_path: Path) -> None:
     for _ in range(2):
         with closing(Ledger(path)) as ledger:
             (status,) = ledger.status()
-            assert (status.state, status.outcome, status.asked) == ("ended", "done", None)
-            assert (status.account.asked, status.account.missing) == (2, 1)
+            assert (status.state, status.outcome, status.trials_asked) == ("ended", "done", None)
+            assert (status.account.total, status.account.missing) == (2, 1)
             assert [row.trials for row in status.states if row.canary] == [1]
             assert status.left_out[0].clause == "too long"
     with closing(Ledger(path)) as ledger:

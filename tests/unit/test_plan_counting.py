@@ -80,9 +80,9 @@ def test_asked_is_planned_plus_left_out(
     wanted = request(**fields).model_copy(update={"role": role})
     plan = expand(wanted, present, skip_unfit=skip_unfit, absent=away)
     left = sum(cells.trials for cells in plan.left_trials)
-    assert plan.asked == len(list(plan.work())) + left
+    assert plan.trials_asked == len(list(plan.work())) + left
     assert all(cells.reason for cells in plan.left_trials)
-    assert plan.asked - controls(plan) == by_hand(fields, present, away, role)
+    assert plan.trials_asked - controls(plan) == by_hand(fields, present, away, role)
     assert names_of(plan) == {each.name for each in (*present, *away)}
 
 

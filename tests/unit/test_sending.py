@@ -85,7 +85,7 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
 
 def sent(head: Head, tmp_path: Path, *, detach: bool) -> tuple[int, list[str]]:
     said: list[str] = []
-    options = Options(home=tmp_path / "home", command="fleet submit x", asked_by="me@laptop")
+    options = Options(home=tmp_path / "home", command="fleet submit x", submitter="me@laptop")
     target = Target(None, head.port)
     return send(builders.request(), options, target, detach=detach, say=said.append), said
 
@@ -99,7 +99,7 @@ def test_detach_returns_once_the_ledger_of_the_head_holds_it(serve: Serve, tmp_p
     assert (code, head.logs) == (0, [IN_QUEUE]), "it looked until it was there"
     assert said == ["demo is with the head, which goes on alone: fleet status demo"]
     asked = json.loads(head.environment["FLEET_OPTIONS"])
-    assert (asked["command"], asked["asked_by"]) == ("fleet submit x", "me@laptop")
+    assert (asked["command"], asked["submitter"]) == ("fleet submit x", "me@laptop")
     assert head.environment["FLEET_JOB"].startswith("demo-")
 
 

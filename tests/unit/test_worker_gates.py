@@ -301,7 +301,7 @@ def test_the_users_own_models_are_taken_out_at_once(policy: str) -> None:
     machine = Machine([ready()])
     machine.memory.models["llama3:8b"] = forever(machine.clock)
     machine.memory.used = {"llama3:8b": NS_PER_S}
-    rule = Gates.model_validate({"policy": policy, "mine": True})
+    rule = Gates.model_validate({"policy": policy, "residents_are_mine": True})
     visit = machine.visit(builders.trial(gates=rule))
     assert machine.hold(visit) == []
     assert (machine.memory.taken_out, visit.unloaded) == (["llama3:8b"], ("llama3:8b",))
@@ -311,7 +311,7 @@ def test_the_users_own_models_are_taken_out_at_once(policy: str) -> None:
 def test_an_engine_of_its_own_finds_the_users_models_gone_too() -> None:
     machine = Machine([ready()])
     machine.memory.models["llama3:8b"] = forever(machine.clock)
-    visit = machine.visit(builders.trial(gates=Gates(mine=True)), own_engine=True)
+    visit = machine.visit(builders.trial(gates=Gates(residents_are_mine=True)), own_engine=True)
     assert machine.hold(visit) == []
     assert visit.unloaded == ("llama3:8b",)
     assert visit.found is not None
@@ -321,7 +321,7 @@ def test_an_engine_of_its_own_finds_the_users_models_gone_too() -> None:
 def test_another_reason_to_wait_stays_one_where_the_models_are_the_users_own() -> None:
     machine = Machine([BATTERY, BATTERY, BATTERY, ready()])
     machine.memory.models["llama3:8b"] = forever(machine.clock)
-    visit = machine.visit(builders.trial(gates=Gates(mine=True)))
+    visit = machine.visit(builders.trial(gates=Gates(residents_are_mine=True)))
     [said] = machine.hold(visit)
     assert "on battery   (--gates record" in said
 
