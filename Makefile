@@ -9,7 +9,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: run test check faults performance clean ollama
+.PHONY: run test check faults performance clean lock ollama
 
 run: $(READY)
 	$(BIN)/fleet submit configs/quickstart.yaml
@@ -41,6 +41,11 @@ $(READY): pyproject.toml uv.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv sync --quiet --active --frozen --inexact --all-extras
 	touch $(READY)
+
+# What a machine that joins a fleet installs: fleet/dispatch/node-requirements.txt follows uv.lock.
+lock: $(READY)
+	$(BIN)/uv lock --quiet
+	$(BIN)/uv export --quiet --frozen --no-dev --no-emit-project --extra node --extra nvidia --extra apple --no-annotate --no-header -o fleet/dispatch/node-requirements.txt
 
 clean:
 	rm -rf .venv

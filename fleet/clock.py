@@ -1,10 +1,12 @@
-"""The system's clocks, in one place so that tests can step their own."""
+"""The system's clocks, in one place so that tests can step their own; and its time zone."""
 
 from __future__ import annotations
 
 import time
+from datetime import datetime
 
 from fleet.ports import Stop
+from fleet.units import NS_PER_S
 
 
 class SystemClock:
@@ -26,3 +28,26 @@ class SystemClock:
 
     def sleep(self, seconds: float, stop: Stop) -> None:
         stop.wait(seconds)
+
+
+def utc_offset_s(unix_ns: int) -> int | None:
+    """How far this machine's local time is ahead of UTC at that moment.
+
+    None where its time zone has no answer for such a moment.
+    """
+    try:
+        return time.localtime(unix_ns // NS_PER_S).tm_gmtoff
+    except (OverflowError, OSError, ValueError):
+        return None
+
+
+def in_local_zone(written: datetime) -> datetime:
+    """The moment that a person wrote: in this machine's time zone where the text names none.
+
+    A time that a clock skips in spring becomes the moment so long after the skip.
+    """
+    if written.tzinfo is not None:
+        return written
+    moments = [written.replace(fold=fold).astimezone() for fold in (written.fold, 1 - written.fold)]
+    shown = [moment for moment in moments if moment.replace(tzinfo=None) == written]
+    return shown[0] if shown else max(moments)

@@ -7,6 +7,8 @@
     |   |-- PlanRefused                    the plan holds something that cannot be run
     |   `-- StoreUnusable                  the results folder cannot be read or written
     |-- FleetUnreachable          exit 3   the head, or every machine, does not answer
+    |-- Fault                     exit 1   fleet itself is wrong; what happened is in a file
+    |-- Unstorable                exit 1   a result that the store's files cannot hold
     |-- Interrupted               exit 130 the user stopped it; what was finished is kept
     |-- InternalError             exit 1   numbers of fleet's own that do not add up
     `-- TrialError                         one trial went wrong; becomes a row, never a number
@@ -16,6 +18,7 @@
         |   |-- EngineBusy
         |   |-- EngineNotRestarted         the command ran, and the old process still answers
         |   |-- StreamBroken               the answer ended without its final record
+        |   |-- CounterImpossible          the engine counted what no engine can count
         |   |-- WorkerLost                 the process or the machine went away
         |   |-- GateClosed                 the machine was not in a state to be measured
         |   |-- EngineInUse                somebody works with another model there
@@ -105,6 +108,15 @@ class FleetUnreachable(FleetError):
     exit_code = 3
 
 
+class Fault(FleetError):
+    pass
+
+
+class Unstorable(FleetError):
+    reason = "unstorable"
+    """The word of a trial whose result was set aside for this."""
+
+
 class Interrupted(FleetError):
     exit_code = 130
 
@@ -149,6 +161,10 @@ class EngineNotRestarted(TransientError):
 
 class StreamBroken(TransientError):
     reason = "stream_broken"
+
+
+class CounterImpossible(TransientError):
+    reason = "impossible_counter"
 
 
 class WorkerLost(TransientError):
@@ -199,6 +215,7 @@ TRANSIENT_REASONS = frozenset(
         EngineBusy,
         EngineNotRestarted,
         StreamBroken,
+        CounterImpossible,
         WorkerLost,
         GateClosed,
         EngineInUse,

@@ -14,7 +14,7 @@ from fleet.engines.ollama import Ollama, address
 from fleet.engines.ollama.own_server import OwnServers
 from fleet.engines.ollama.owners import Restart, restart_of, restart_owners, right_to
 from fleet.errors import EngineNotRestarted, UserError
-from fleet.fingerprint.run_as import on_darwin, on_linux, servers
+from fleet.fingerprint.run_as import of_these, on_darwin, on_linux, servers
 from fleet.model.hours import Hours
 from fleet.model.machine import EngineRestart
 from fleet.ports import Engine, Say
@@ -41,6 +41,13 @@ class OwnersOllama:
         if self._commands.run(["uname", "-s"]).stdout.strip() == "Darwin":
             return on_darwin(self._commands, parts.port or 80)
         return on_linux(self._commands, servers(self._commands), self.is_its)
+
+    def servers(self) -> list[int]:
+        """Process ids of the server that answers; empty where that cannot be told."""
+        if urlsplit(self._base_url).hostname not in LOOPBACK:
+            return []
+        server = of_these(servers(self._commands), self.is_its)
+        return [] if server is None else [server.pid]
 
     def is_its(self, environment: Mapping[str, str]) -> bool:
         """Of several servers on one machine, the one that listens where we ask."""

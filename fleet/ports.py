@@ -258,7 +258,10 @@ class PastAttempt:
 
 class Store(Protocol):
     def write(self, result: TrialResult) -> None:
-        """Durable on return; writing the same attempt again changes nothing."""
+        """Durable on return; writing the same attempt again changes nothing.
+
+        Raises Unstorable for a result that it can never hold.
+        """
         ...
 
     def attempts(self, experiment: str) -> Sequence[PastAttempt]:
@@ -284,7 +287,8 @@ class Worker(Protocol):
     def release(self) -> None: ...
 
     def prepare(self, models: Sequence[str]) -> Iterator[Event]:
-        """Pull what is absent; ends with Prepared or Failed."""
+        """Pull what is absent; ends with Prepared or Failed. A ModelRefused before it leaves out
+        one model alone."""
         ...
 
     def run(self, attempts: Sequence[Attempt]) -> Iterator[Event]:

@@ -11,7 +11,7 @@ NS_PER_S = 1_000_000_000
 GIB = 2**30
 MIB = 2**20
 
-_GO_UNITS_NS = {
+GO_UNITS_NS = {
     "h": 3600 * NS_PER_S,
     "m": 60 * NS_PER_S,
     "s": NS_PER_S,
@@ -31,7 +31,7 @@ def go_duration_ns(text: str) -> int:
     parts = _GO_PART.findall(body)
     if not parts or "".join(number + unit for number, unit in parts) != body:
         raise ValueError(f"{text!r} is no duration like 1m2.5s")
-    return sign * int(sum(Decimal(number) * _GO_UNITS_NS[unit] for number, unit in parts))
+    return sign * int(sum(Decimal(number) * GO_UNITS_NS[unit] for number, unit in parts))
 
 
 def span_s(text: str) -> float:
@@ -78,6 +78,17 @@ def show_number(value: float) -> str:
     if abs(value) >= 1000:
         return f"{value:,.0f}".replace(",", " ")
     return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def show_text(text: str, most: int = 120) -> str:
+    """Text from outside as one line of a terminal: cut off where it is long, and what would steer
+    the terminal as `\\x1b`."""
+    line = " ".join(text.split())
+    cut = line if len(line) <= most else f"{line[: most - 3]}..."
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in cut
+    )
 
 
 def show_count(number: int, one: str, many: str = "") -> str:

@@ -24,14 +24,24 @@ from fleet.dispatch.pipe import serve
 from fleet.errors import (
     EngineBusy,
     EngineNotRestarted,
+    EngineUnreachable,
     Interrupted,
     SettingFailed,
     StoreUnusable,
     TrialError,
 )
 from fleet.exclusive import MachineLock, awake
-from fleet.model.event import Event, Failed, Finished, Held, Prepared, Said, Started
-from fleet.model.machine import EngineFacts, EngineRestart, Machine, ModelFacts
+from fleet.model.event import (
+    Event,
+    Failed,
+    Finished,
+    Held,
+    ModelRefused,
+    Prepared,
+    Said,
+    Started,
+)
+from fleet.model.machine import EngineFacts, EngineRestart, Machine, ModelFacts, same_model
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt
 from fleet.plan.stopping import cut
@@ -41,7 +51,7 @@ from fleet.runner.cooling import cooling
 from fleet.runner.course import not_begun
 from fleet.runner.gates import Gatekeeper, LeftBehind, Visit
 from fleet.settings.hours import held, minute_of_day, turn
-from fleet.spool import Spool
+from fleet.spool import node_spool
 from fleet.units import NS_PER_S
 
 
@@ -53,7 +63,7 @@ class NodeWorker:
         state = wiring.home_folder(spec.state or None)
         self._node = wiring.node(spec, state)
         self._engine: Engine | None = None
-        self._spool = Spool(state / "spool" / self._node.machine_id)
+        self._spool = node_spool(state, self._node.machine_id)
         self._clock = clock or SystemClock()
         self._stop = threading.Event()
         self._sampler = wiring.sampler(self._node, self._clock, self._stop)
@@ -72,7 +82,10 @@ class NodeWorker:
         engine_facts: EngineFacts | None = None
         models: tuple[ModelFacts, ...] = ()
         error, look, words = "", self._node.look, self._node.restart_words
+        wrong_address = self._node.wrong_address
         try:
+            if wrong_address is not None:
+                raise EngineUnreachable(wrong_address.what, wrong_address.mend)
             if self._node.refusal:
                 raise SettingFailed(self._node.refusal, "")
             self._put_right()
@@ -87,6 +100,7 @@ class NodeWorker:
             fingerprint=look(),
             engine=engine_facts,
             engine_error=error,
+            wrong_address=wrong_address is not None,
             models=models,
             free_disk_bytes=free_bytes(Path.home()),
             settable=self._node.settings.settable(),
@@ -97,17 +111,24 @@ class NodeWorker:
 
     def prepare(self, models: Sequence[str]) -> Iterator[Event]:
         ready: list[ModelFacts] = []
-        try:
-            for model in models:
+        refused: list[ModelRefused] = []
+        for model in models:
+            try:
                 yield from self._pulling(model, ready)
-        except (TrialError, Interrupted) as problem:
-            yield Failed(machine_id=self._node.machine_id, what=problem.what, mend=problem.mend)
+            except (EngineUnreachable, Interrupted) as problem:
+                yield self._failed(problem.what, problem.mend)
+                return
+            except TrialError as problem:
+                refused.append(self._refused(model, problem))
+        if refused and len(models) == 1:  # without its only model the machine has nothing to do
+            yield self._failed(refused[0].what, refused[0].mend)
             return
+        yield from refused
         yield Prepared(machine_id=self._node.machine_id, models=tuple(ready))
 
     def run(self, attempts: Sequence[Attempt]) -> Iterator[Event]:
         recovered = set()
-        for result in self._spool.waiting():
+        for result in self._spool.waiting(self._news.append):
             recovered.add(result.attempt_id)
             yield Finished(machine_id=self._node.machine_id, result=result)
         for told in self._news:
@@ -261,7 +282,7 @@ class NodeWorker:
         if not visit.own_engine:
             lock.note(f"{self._clock.unix_ns()} {attempt.trial.model}")
         result = run_trial(attempt, self._place(visit))
-        if result.outcome != "cancelled":
+        if result.outcome == "ok" or (result.outcome == "failed" and not _is_held(visit)):
             lock.note("")
         return result
 
@@ -327,6 +348,14 @@ class NodeWorker:
                 yield self._said(text)
             ready.append(pulled.result())
 
+    def _failed(self, what: str, mend: str) -> Failed:
+        return Failed(machine_id=self._node.machine_id, what=what, mend=mend)
+
+    def _refused(self, model: str, problem: TrialError) -> ModelRefused:
+        return ModelRefused(
+            machine_id=self._node.machine_id, model=model, what=problem.what, mend=problem.mend
+        )
+
     def _said(self, text: str) -> Said:
         return Said(machine_id=self._node.machine_id, text=text)
 
@@ -337,6 +366,15 @@ class NodeWorker:
         if self._engine is None:
             self._engine = self._node.make_engine()
         return self._engine
+
+
+def _is_held(visit: Visit) -> bool:
+    """Whether the model of a trial that failed may still be in memory, where it is fleet's own."""
+    try:
+        held = visit.engine.resident()
+    except TrialError:
+        return True
+    return any(same_model(model.name, visit.trial.model) for model in held)
 
 
 def free_bytes(folder: Path) -> int | None:
@@ -359,7 +397,7 @@ def main() -> None:
         spec = connection.recv()
     except EOFError:
         return  # who asked for it has gone already
-    serve(connection, NodeWorker(spec))
+    serve(connection, partial(NodeWorker, spec), wiring.state_folder() / "faults.log")
 
 
 if __name__ == "__main__":

@@ -39,6 +39,9 @@ FACTS: dict[str, FactValue] = {
     "foreign_gpu_percent": 0.5,
     "gpu_slowed": False,
     "resident_models": "",
+    "foreign_gpu_memory_mb": 300,
+    "gpu_usable_mb": 90000,
+    "gpu_limit_conflict": "set to 90000 MiB, Ollama works with 73728 MiB",
 }
 SETTINGS: dict[str, Value] = {
     "num_ctx": 8192,
@@ -157,6 +160,7 @@ def result(
         transient=outcome != "ok",
         zero_ns=5,
         zero_unix_ns=unix_ns,
+        utc_offset_s=-14_400,
         duration_ns=duration_ns,
         suspended_ns=0,
         fleet_version="1",

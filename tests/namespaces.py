@@ -181,6 +181,11 @@ class Network:
     def __getitem__(self, name: str) -> Host:
         return self.hosts[name]
 
+    @property
+    def outside(self) -> str:
+        """The address of this very machine on the bridge: what it serves, the hosts can reach."""
+        return self._ip(BRIDGE_HOST)
+
     def _ip(self, host: int) -> str:
         return f"10.77.{self._number}.{host}"
 

@@ -2,92 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
 
-from fleet.app.allowing import Ownership
-from fleet.app.histories import Seen, apart, changes
-from fleet.model.declared import DeclaredFleet, Disagreement, disagreements, size_in_name
+from fleet.app.findings import Check, Findings, OllamaFound, RayFound, State
+from fleet.app.gpu_checks import gpu, gpu_users
+from fleet.app.histories import apart, changes
+from fleet.model.declared import Disagreement, disagreements, size_in_name
 from fleet.model.experiment import warmest_c
 from fleet.model.gates import OTHER_MODELS, unverified
-from fleet.model.machine import FINGERPRINT_RECIPE, FactValue, Fingerprint
-from fleet.readers.metal import parse_mlx
+from fleet.model.machine import FINGERPRINT_RECIPE
 from fleet.units import GIB, show_bytes
 
-State = Literal["ok", "cannot tell", "unfit"]
+__all__ = ["Check", "Findings", "OllamaFound", "RayFound", "State", "checks"]
 
 BUSY_PERCENT = 10.0
 """Of all cores, with others: from here on it shows in what is measured on the CPU."""
 LEAST_FREE_BYTES = 20 * GIB
 """A model of 20 billion parameters and the store beside it."""
-LIMIT_MEND = "restart Ollama and load any model once, so that its log tells"
 HOT_C = 85.0
 """At rest, before anything is measured: hardly room left to work in."""
 NEVER_SEEN = "not measured yet: nothing to compare with"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    name: str
-    state: State
-    found: str
-    mend: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OllamaFound:
-    address: str
-    version: str | None = None
-    problem: str = ""
-    mend: str = ""
-    resident: tuple[str, ...] | None = None
-    """Models in memory now; None where it was not asked."""
-    folder: Path | None = None
-    free_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RayFound:
-    """`role`: head, node or empty; `reaches`: the head answers; `busy_port`: taken by another."""
-
-    version: str = ""
-    role: str = ""
-    address: str = ""
-    reaches: bool | None = None
-    busy_port: int | None = None
-    ports: str = ""
-    """What a firewall must let through."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
-    name: str
-    label: str
-    fingerprint: Fingerprint
-    ollama: OllamaFound
-    ray: RayFound
-    seen: Seen | None = None
-    seen_problem: str = ""
-    declared: tuple[Path, DeclaredFleet] | None = None
-    answers: Mapping[str, str] = field(default_factory=dict)
-    """What small commands printed, by name; empty where there is no such command."""
-    programs: frozenset[str] = frozenset()
-    """Of those that doctor knows: the ones installed here."""
-    ownership: Ownership = field(default_factory=Ownership)
-
-    def fact(self, name: str) -> FactValue:
-        return self.fingerprint.get(name)
-
-    def why(self, name: str) -> str:
-        """Why a fact is unknown, as its source says."""
-        sources = (fact.source for fact in self.fingerprint.facts if fact.name == name)
-        return next(sources, "no probe looks for it here").partition(": ")[2] or "not told"
-
-    @property
-    def mac(self) -> bool:
-        return self.fact("os") == "darwin"
 
 
 def checks(found: Findings) -> list[Check]:
@@ -192,30 +127,6 @@ def environment(found: Findings) -> Iterator[Check]:
         yield Check(name="environment", state="ok", found=str(told) or "all at their defaults")
 
 
-def gpu(found: Findings) -> Iterator[Check]:
-    name = found.fact("gpu")
-    if name is None:
-        yield Check(name="gpu", state="ok", found="none: models run on the CPU")
-        return
-    limit_mb, memory_mb = found.fact("gpu_limit_mb"), found.fact("gpu_memory_mb")
-    by_mlx = parse_mlx(found.answers.get("mlx", ""))
-    if found.fact("gpu_mig"):
-        what = f"{name}, cut into {found.fact('gpu_mig_parts') or 'parts'}"
-        yield Check(name="gpu", state="ok", found=f"{what}: one part is measured")
-    elif limit_mb is not None:
-        yield Check(name="gpu", state="ok", found=f"{name}, limit {limit_mb} MiB")
-    elif memory_mb is not None:
-        yield Check(name="gpu", state="ok", found=f"{name}, {memory_mb} MiB of its own")
-    elif by_mlx.limit_mb is not None:
-        what = f"{name}, limit {by_mlx.limit_mb} MiB now, as MLX tells; Ollama's is not known"
-        yield Check(name="gpu", state="cannot tell", found=what, mend=LIMIT_MEND)
-    else:
-        usual = found.fact("gpu_limit_expected_mb")
-        told = f"; {usual} MiB would be usual" if usual else ""
-        what = f"{name}, limit in force unknown{told}: {found.why('gpu_limit_mb')}"
-        yield Check(name="gpu", state="cannot tell", found=what, mend=LIMIT_MEND)
-
-
 def disk(found: Findings) -> Iterator[Check]:
     folder, free = found.ollama.folder, found.ollama.free_bytes
     if folder is None or free is None:
@@ -314,7 +225,7 @@ def pressure(found: Findings) -> Iterator[Check]:
 
 def gates(found: Findings) -> Iterator[Check]:
     """What no trial on this machine can be held for."""
-    untold = unverified(found.fingerprint, {OTHER_MODELS})
+    untold = unverified(found.look, {OTHER_MODELS})
     if untold:
         what = f"unverified: {', '.join(untold)}; they hold nobody, except under gates: strict"
         mend = "leave gates at wait, the default: it holds a trial for what is told"
@@ -323,6 +234,6 @@ def gates(found: Findings) -> Iterator[Check]:
 
 Make = Callable[[Findings], Iterator[Check]]
 CHECKS: tuple[Make, ...] = (
-    *(machine, declared, history, ollama, environment, gpu, disk),
+    *(machine, declared, history, ollama, environment, gpu, gpu_users, disk),
     *(load, users, power, heat, pressure, gates),
 )

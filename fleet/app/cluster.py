@@ -14,13 +14,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from fleet import wiring
+from fleet.app.joining import for_new_machines
 from fleet.app.options import REGISTERED, Options
 from fleet.app.talking import Talk
-from fleet.dispatch.cluster import join, join_lines, leave, running_head, start_head
+from fleet.config.shipped import shipped_folder
+from fleet.dispatch.cluster import (
+    join,
+    leave,
+    require_joinable,
+    running_head,
+    running_node,
+    start_head,
+)
 from fleet.dispatch.jobs import ENDED, Jobs
 from fleet.dispatch.launch import Ports
+from fleet.dispatch.members import Member, members
 from fleet.dispatch.places import job_log
 from fleet.dispatch.tunnel import fetch_token, tunnel
+from fleet.dispatch.wheel import build_wheel
 from fleet.errors import FleetError, FleetUnreachable, Interrupted, UserError
 from fleet.model.experiment import Request
 from fleet.ports import Dispatcher, Say, Stop
@@ -44,7 +55,7 @@ BESIDE_HEAD = 200
 """A head that measures too is a second Ray node on its machine: its ports stand so much higher."""
 RAYS_OWN_LINES = re.compile(r"^(?:.*INFO job_manager\.py.*|Running entrypoint for job .*)\n", re.M)
 
-__all__ = ["Target", "head", "join", "leave", "ray_dispatcher", "send", "serve_head"]
+__all__ = ["Target", "head", "joined", "leave", "ray_dispatcher", "send", "serve_head"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +161,24 @@ def _jobs(target: Target) -> Iterator[Jobs]:
         yield jobs
 
 
+def require_head(destination: str | None) -> Target:
+    """The head named, or the one that runs here; raises UserError where neither is."""
+    if target := head(destination):
+        return target
+    node = running_node(wiring.state_folder())
+    if node is not None:
+        what = f"this machine is joined as {node.name}; the head at {node.address} knows the others"
+        raise UserError(what, "there: fleet machines --joined    here: --head USER@HEAD")
+    hint = "fleet head    starts one; one elsewhere: fleet machines --joined --head USER@HEAD"
+    raise UserError("no head runs on this machine", hint)
+
+
+def joined(target: Target) -> list[Member]:
+    """The machines of the fleet, as its head tells now."""
+    with _jobs(target) as jobs:
+        return members(jobs)
+
+
 def plan_wanted() -> str:
     """In which form the coordinator is to show a plan only; empty: it is to measure."""
     return os.environ.get(PLAN, "")
@@ -201,12 +230,12 @@ def ray_dispatcher(engine: wiring.EngineSpec, experiment: str, address: str) -> 
 
 def serve_head(own_ip: str | None, say: Say, stop: Stop) -> None:
     """Be the head until told to stop; says what to paste on a new machine."""
-    with start_head(wiring.state_folder(), own_ip=own_ip, extra=_coordinators_world()) as started:
-        say(f"the head is up at {started.address}; on each new machine paste:")
-        for line in join_lines(started.address, started.record.versions):
-            say(f"  {line}")
-        say("fleet join asks for the token, which this prints:  fleet head --show-token")
-        say("it stays in the foreground until Ctrl-C or `fleet leave`")
+    wheel = build_wheel({"configs": shipped_folder("configs"), "jobs": shipped_folder("jobs")})
+    extra = _coordinators_world()
+    with start_head(wiring.state_folder(), own_ip=own_ip, extra=extra, wheel=wheel) as started:
+        say(f"the head is up at {started.address}\n")
+        say("\n".join(for_new_machines(started.record)))
+        say("\nthe head stays in the foreground until Ctrl-C or `fleet leave`")
         started.watch(stop)
 
 
@@ -214,6 +243,12 @@ def _coordinators_world() -> dict[str, str]:
     """What a coordinator must find in its environment, started by Ray as it is."""
     world = {PYTHON: sys.executable, "FLEET_STORE": str(wiring.home_folder(None))}
     return world | {"FLEET_STATE": str(wiring.state_folder())}
+
+
+def greet_head(address: str, name: str | None, say: Say) -> None:
+    """Raises what would keep this machine out, before its user looks for the token."""
+    say(f"asking for the head at {address} ...")
+    require_joinable(address, wiring.state_folder(), name)
 
 
 def serve_node(
@@ -228,6 +263,7 @@ def serve_node(
     """Be a node until told to stop."""
     state = wiring.state_folder()
     ports = Ports().shifted(BESIDE_HEAD) if running_head(state) else None
+    say("joining; this takes some seconds ...")
     with join(address, state, name=name, token=token, own_ip=own_ip, ports=ports) as node:
         say(f"{node.record.name} has joined the head at {node.address}")
         say("it stays in the foreground until Ctrl-C or `fleet leave`")

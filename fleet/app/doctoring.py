@@ -11,7 +11,7 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,11 @@ from fleet.app.ownership_checks import CHECKS as OWNERS
 from fleet.app.surroundings import CHECKS as AROUND
 from fleet.clock import SystemClock
 from fleet.commands import SystemCommands
-from fleet.errors import StoreUnusable, TrialError
+from fleet.errors import StoreUnusable, TrialError, UserError
+from fleet.installation import add_extra
 from fleet.model.experiment import OllamaEngine
 from fleet.model.machine import Fingerprint
+from fleet.ports import Engine
 
 MLX = """
 import mlx.core as mx, sys
@@ -59,6 +61,14 @@ class Diagnosis:
     fingerprint: Fingerprint
     checks: tuple[Check, ...]
     ownership: Ownership
+    wrong_address: bool = False
+    """The address set for its Ollama is another machine's, or none."""
+
+    @property
+    def exit_code(self) -> int:
+        if self.wrong_address:
+            return UserError.exit_code
+        return 0 if self.fit else 1
 
     @property
     def fit(self) -> bool:
@@ -113,6 +123,7 @@ def diagnose(home: Path, fleet_file: str | None) -> Diagnosis:
         fingerprint=fingerprint,
         checks=(*checks(found), *(c for make in (*OWNERS, *AROUND) for c in make(found))),
         ownership=found.ownership,
+        wrong_address=found.ollama.wrong_address,
     )
 
 
@@ -138,7 +149,9 @@ def shown(name: str, machine_id: str, found: Fingerprint, owners: Ownership) -> 
         "software_id": found.software_id,
         "condition_id": found.condition_id,
         "recipe": found.recipe,
-        "facts": {f.name: {"value": f.value, "source": f.source} for f in found.facts},
+        "facts": {
+            f.name: {"value": f.value, "source": f.source, "state": f.state} for f in found.facts
+        },
     }
 
 
@@ -162,34 +175,29 @@ def _programs(fingerprint: Fingerprint) -> frozenset[str]:
 
 
 def _ollama() -> OllamaFound:
-    from fleet.engines.ollama import Ollama, address
+    from fleet.engines.ollama import Ollama
 
     folder = _model_folder()
     free = shutil.disk_usage(folder).free if folder else None
-    url = address(None, os.environ)
-    try:
-        version = Ollama(url, clock=SystemClock()).facts().version
-    except TrialError as problem:
-        return OllamaFound(
-            address=url,
-            problem=problem.what,
-            mend=problem.mend or "ollama serve",
-            folder=folder,
-            free_bytes=free,
-        )
-    return OllamaFound(
-        address=url, version=version, resident=_resident(url), folder=folder, free_bytes=free
+    url, wrong_address = wiring.ollama_address(OllamaEngine(kind="ollama"))
+    ollama = OllamaFound(
+        address=url, wrong_address=bool(wrong_address), folder=folder, free_bytes=free
     )
-
-
-def _resident(url: str) -> tuple[str, ...] | None:
-    import httpx
-
     try:
-        with httpx.Client(timeout=REACH_S, trust_env=False) as client:
-            models = client.get(f"{url}/api/ps").json()["models"]
-            return tuple(str(model["name"]) for model in models)
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        if wrong_address is not None:
+            raise wrong_address
+        engine = Ollama(url, clock=SystemClock())
+        version = engine.facts().version
+    except (TrialError, UserError) as problem:
+        return replace(ollama, problem=problem.what, mend=problem.mend or "ollama serve")
+    return replace(ollama, version=version, resident=_resident(engine))
+
+
+def _resident(engine: Engine) -> tuple[str, ...] | None:
+    """Names of the models in memory; None where the engine does not say."""
+    try:
+        return tuple(model.name for model in engine.resident())
+    except TrialError:
         return None
 
 
@@ -217,8 +225,6 @@ def _ray(state: Path) -> tuple[RayFound, str, str | None]:
     from fleet.dispatch.versions import installed
 
     version, ports = installed().ray, Ports()
-    shown = f"{ports.versions} to {ports.dashboard_metrics}, {ports.first_worker} to "
-    listed = f"{shown}{ports.last_worker}"
     for file, role in ((NODE, "joined as a node"), (HEAD, "the head")):
         record = read_record(state / file)
         if record is not None and record.alive():
@@ -227,12 +233,18 @@ def _ray(state: Path) -> tuple[RayFound, str, str | None]:
                 role=role,
                 address=record.address,
                 reaches=_reaches(record.address),
-                ports=listed,
+                ports=ports.shown(),
             )
             named = record.name if record.name not in ("", host_label()) else None
             return found, named or wiring.host_name(), named
     busy = busy_port(ports) if version else None
-    return RayFound(version=version, busy_port=busy, ports=listed), wiring.host_name(), None
+    found = RayFound(
+        version=version,
+        install=add_extra("head"),
+        busy_port=busy,
+        ports=ports.shown(),
+    )
+    return found, wiring.host_name(), None
 
 
 def _reaches(address: str) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from fleet.compare.views import views_sql
 from fleet.ledger.journal import Ledger
 from fleet.model.experiment import Request
+from fleet.plan.spellings import as_before
 from fleet.ports import PastAttempt
 from fleet.store.parquet import ParquetStore
 from fleet.wiring import ledger_file, results_folder
@@ -26,6 +27,12 @@ class Home:
 
     def attempts(self, request: Request) -> Sequence[PastAttempt]:
         return self.store.attempts(request.experiment.name)
+
+    def as_before(self, request: Request) -> Request:
+        """The request with the spellings that its earlier trials here have."""
+        name = request.experiment.name
+        stored = self.store.models(name)
+        return as_before(request, {name: stored} if stored else self.store.models_by_experiment())
 
     def past_seconds(self, request: Request) -> Mapping[tuple[str, str, str, str], float]:
         return self.store.past_seconds(request.experiment.name)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from fleet.app.answering import Widths
 from fleet.app.homes import Home
 from fleet.app.talking import Talk
+from fleet.errors import Unstorable
 from fleet.ledger.journal import Ledger
 from fleet.ledger.rows import MachineRow
 from fleet.model.event import Event, Failed, Finished, Held, Lost, Started
@@ -19,6 +20,7 @@ from fleet.plan import canaries
 from fleet.plan.expand import Cell, Plan
 from fleet.plan.stopping import contrasts, stopped
 from fleet.ports import Dispatcher
+from fleet.spool import node_spool
 
 MOST_ATTEMPTS = 3
 """Tries at one trial in one submission; only transient failures are tried again."""
@@ -91,6 +93,7 @@ class Measuring:
         elif isinstance(event, Held):
             self._ledger.held(event.attempt, event.why)
         elif isinstance(event, Finished):
+            event = replace(event, result=self._stored(event.result))
             self._keep(event.result)
         elif isinstance(event, (Lost, Failed)):
             self._lose(event)
@@ -103,14 +106,34 @@ class Measuring:
             begun = self._begun.get(trial.machine_id, -1)
             self._begun[trial.machine_id] = max(begun, trial.block)
 
-    def _keep(self, result: TrialResult) -> None:
-        """Stored first, forgotten on the node second."""
+    def _stored(self, result: TrialResult) -> TrialResult:
+        """Stored first, forgotten on the node second. What the store cannot hold is set aside, and
+        goes on as a failure."""
         if result.outcome == "cancelled":
-            self._ledger.finished(result)
-            return
-        self._store.write(result)
+            return result
+        try:
+            self._store.write(result)
+        except Unstorable as problem:
+            result = self._set_aside(result, problem)
         self._dispatcher.acknowledge(result.trial.machine_id, result.attempt_id)
+        return result
+
+    def _set_aside(self, result: TrialResult, problem: Unstorable) -> TrialResult:
+        spool = node_spool(self._home.folder, result.trial.machine_id)
+        path = spool.set_aside(result, problem.what)
+        self._talk.say(f"{result.trial.machine}: a result cannot be stored; it is kept in {path}")
+        return replace(
+            result,
+            outcome="failed",
+            reason=problem.reason,
+            detail=f"{problem.what}; the result is kept in {path}",
+            transient=False,
+        )
+
+    def _keep(self, result: TrialResult) -> None:
         self._ledger.finished(result)
+        if result.outcome == "cancelled":
+            return
         attempt = self._waiting.pop(result.trial.trial_id, None)
         if attempt is None or attempt.trial.role == "canary":
             return  # of an earlier run, found in a spool; or no work, and tried only once

@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from contextlib import closing
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fleet.app.homes import Home
 from fleet.app.interrupts import interruptible
+from fleet.clock import in_local_zone
 from fleet.compare.energy import energy_of_cells
 from fleet.compare.reader import WITH_READINGS, Row, open_store, rows
 from fleet.compare.results import check_experiment
 from fleet.compare.views import question
 from fleet.errors import ConfigError, Mistake, UnknownName, UserError, nearest
 from fleet.identity import content_id
-from fleet.readers.wall_meter import MeterLog, MeterRow, parse_meter
+from fleet.readers.wall_meter import MeterLog, MeterRow, Zoned, parse_meter
+from fleet.store.text_files import read_text
 from fleet.units import NS_PER_S, show_count
 from fleet.wiring import results_folder
+
+LEAST_ROWS = 2
+"""Within a trial, for it to have an energy."""
+MOST_FAULTS = 20
+MOST_SHIFT_S = 10 * 366 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterRequest:
+    """What the user asks of `fleet energy import`."""
+
+    file: Path
+    machine: str
+    shift_s: float = 0.0
+    """Added to the meter's times."""
+    zone: str = "UTC"
+    """Of times that name none."""
 
 
 @interruptible()
@@ -31,48 +54,115 @@ def read_energy(homes: Sequence[Path], experiment: str | None) -> list[Row]:
         return energy_of_cells(con, experiment)
 
 
-def import_meter(home: Path, file: Path, *, machine: str, shift_s: float) -> list[str]:
-    """What was stored, a line each. The log of the same file again changes nothing.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterReport:
+    """What became of each row of a log: `rows` is `stored`, `outside` and `without_value`."""
 
-    `shift_s` is added to the meter's times. Raises UserError where it covers no trial, or one that
-    has the log of another meter.
+    machine: str
+    metric: str
+    readings: int
+    trials: int
+    rows: int
+    stored: int
+    """Rows of which a reading was stored, with one trial or with two."""
+    outside: tuple[int, ...]
+    """Lines of those that lie in no trial, and beside none."""
+    without_value: tuple[int, ...]
+    """Lines on which the meter said nothing."""
+    thin: tuple[str, ...]
+    """Trials that have a row of the log, but not the two that an energy needs."""
+    zone: str
+    """Of the times that name none; empty where all name one."""
+
+
+def import_meter(home: Path, request: MeterRequest) -> MeterReport:
+    """Stores the log beside the trials; the same log again changes nothing.
+
+    Raises UserError where it covers no trial, or one that has the log of another meter.
     """
-    log = _log(file)
-    shifted = [MeterRow(row.unix_ns + round(shift_s * NS_PER_S), row.value) for row in log.rows]
-    name = content_id("wall", [machine, log.metric, [[r.unix_ns, r.value] for r in shifted]])
-    source = f"wall meter {file.name} {name[-6:]}"
-    trials = _trials(home, machine)
-    covered = [trial for trial in trials if _inside(trial, shifted)]
+    log = _log(request.file, zone_of(request.zone))
+    shift_ns = round(_seconds(request.shift_s) * NS_PER_S)
+    shifted = [replace(row, unix_ns=row.unix_ns + shift_ns) for row in log.rows]
+    values = [[row.unix_ns, row.value] for row in shifted]
+    name = content_id("wall", [request.machine, log.metric, values])
+    source = f"wall meter {request.file.name} {name[-6:]}"
+    trials = _trials(home, request.machine)
+    times = [row.unix_ns for row in shifted]
+    within = [(trial, len(_within(trial, times))) for trial in trials]
+    covered = [trial for trial, rows in within if rows >= LEAST_ROWS]
     if not covered:
-        raise _covers_none(machine, trials, shifted)
-    _check_meters(covered, source, file)
-    readings = [row for trial in covered for row in _rows(trial, shifted, log.metric, source)]
-    Home(home).store.add_readings(name, readings)
-    return [
-        f"stored: {show_count(len(readings), 'reading')} of {log.metric} "
-        f"for {show_count(len(covered), 'trial')} of {machine}",
-        "next:  fleet energy show",
+        raise _covers_none(request, trials, times, log.names_no_zone)
+    _check_meters(covered, source, request.file)
+    places = [(trial, _beside(trial, times)) for trial in covered]
+    readings = [
+        _reading(trial, shifted[place], log.metric, source)
+        for trial, beside in places
+        for place in beside
     ]
+    Home(home).store.add_readings(name, readings)
+    stored = set[int]().union(*(beside for _, beside in places))
+    return MeterReport(
+        machine=request.machine,
+        metric=log.metric,
+        readings=len(readings),
+        trials=len(covered),
+        rows=len(shifted) + len(log.without_value),
+        stored=len(stored),
+        outside=tuple(row.line for place, row in enumerate(shifted) if place not in stored),
+        without_value=log.without_value,
+        thin=tuple(str(trial["trial_id"]) for trial, rows in within if 0 < rows < LEAST_ROWS),
+        zone=request.zone if log.names_no_zone else "",
+    )
 
 
-def _log(file: Path) -> MeterLog:
+def zone_of(text: str) -> Zoned:
+    """Reads UTC, `local` for this computer's zone, `+02:00`, or a name such as Europe/Berlin.
+
+    Raises UserError.
+    """
+    if text.casefold() == "local":
+        return in_local_zone
+    zone: tzinfo
     try:
-        text = file.read_text(encoding="utf-8-sig", errors="replace")
-    except OSError as problem:
+        zone = UTC if text.upper() in ("UTC", "Z") else _offset(text) or ZoneInfo(text)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
         raise UserError(
-            f"{file} cannot be read: {problem.strerror}", "name a CSV file of a wall meter"
-        ) from problem
-    log = parse_meter(text)
-    if log.faults:
-        raise ConfigError(
-            tuple(
-                Mistake(file=str(file), line=line, column=1, field=column, what=what)
-                for line, column, what in log.faults
-            )
+            f"--zone {text!r} is no time zone", "write --zone local, +02:00 or Europe/Berlin"
+        ) from None
+    return lambda written: written.replace(tzinfo=zone)
+
+
+def _offset(text: str) -> timezone | None:
+    match = re.fullmatch(r"([+-])(\d\d):?(\d\d)", text)
+    if match is None:
+        return None
+    span = timedelta(hours=int(match[2]), minutes=int(match[3]))
+    return timezone(span if match[1] == "+" else -span)
+
+
+def _seconds(shift_s: float) -> float:
+    if not abs(shift_s) <= MOST_SHIFT_S:
+        raise UserError(
+            f"--shift {shift_s}: a clock is not off by so much", "write --shift SECONDS"
         )
-    if len(log.rows) < 2:
+    return shift_s
+
+
+def _log(file: Path, zoned: Zoned) -> MeterLog:
+    log = parse_meter(read_text(file, "a CSV file of a wall meter"), zoned)
+    if log.faults:
+        shown = [_mistake(file, *fault) for fault in log.faults[:MOST_FAULTS]]
+        if (more := len(log.faults) - MOST_FAULTS) > 0:
+            line = log.faults[MOST_FAULTS][0]
+            shown.append(_mistake(file, line, "", f"and {show_count(more, 'more line')} from here"))
+        raise ConfigError(tuple(shown))
+    if len(log.rows) < LEAST_ROWS:
         raise UserError(f"{file}: {show_count(len(log.rows), 'row')}: no log of a meter")
     return log
+
+
+def _mistake(file: Path, line: int, column: str, what: str) -> Mistake:
+    return Mistake(file=str(file), line=line, column=1, field=column, what=what)
 
 
 def _trials(home: Path, machine: str) -> list[Any]:
@@ -88,28 +178,26 @@ def _trials(home: Path, machine: str) -> list[Any]:
     return found
 
 
-def _inside(trial: Any, log: Sequence[MeterRow]) -> bool:
-    """At least two rows of the log lie in it."""
-    begin_ns, end_ns = int(trial["zero_unix_ns"]), int(trial["end_unix_ns"])
-    return sum(begin_ns <= row.unix_ns <= end_ns for row in log) >= 2
+def _within(trial: Any, times: Sequence[int]) -> range:
+    """Returns the places of the rows that lie in the trial."""
+    begin = bisect_left(times, int(trial["zero_unix_ns"]))
+    return range(begin, bisect_right(times, int(trial["end_unix_ns"])))
 
 
-def _rows(
-    trial: Any, log: Sequence[MeterRow], metric: str, source: str
-) -> Iterable[dict[str, object]]:
-    """The rows in the trial, and the one before and after, which its edges lie between."""
-    begin_ns, end_ns = trial["zero_unix_ns"], trial["end_unix_ns"]
-    for number, row in enumerate(log):
-        before = log[max(number - 1, 0)].unix_ns
-        after = log[min(number + 1, len(log) - 1)].unix_ns
-        if before <= end_ns and after >= begin_ns:
-            yield {
-                "attempt_id": trial["attempt_id"],
-                "offset_ns": row.unix_ns - begin_ns,
-                "metric": metric,
-                "source": source,
-                "value": row.value,
-            }
+def _beside(trial: Any, times: Sequence[int]) -> range:
+    """Returns them with the row before and the row after: the trial's edges lie between."""
+    within = _within(trial, times)
+    return range(max(within.start - 1, 0), min(within.stop + 1, len(times)))
+
+
+def _reading(trial: Any, row: MeterRow, metric: str, source: str) -> dict[str, object]:
+    return {
+        "attempt_id": trial["attempt_id"],
+        "offset_ns": row.unix_ns - int(trial["zero_unix_ns"]),
+        "metric": metric,
+        "source": source,
+        "value": row.value,
+    }
 
 
 def _check_meters(covered: Sequence[Any], source: str, file: Path) -> None:
@@ -122,13 +210,30 @@ def _check_meters(covered: Sequence[Any], source: str, file: Path) -> None:
             )
 
 
-def _covers_none(machine: str, trials: Sequence[Any], log: Sequence[MeterRow]) -> UserError:
-    span = f"{_time(log[0].unix_ns)} to {_time(log[-1].unix_ns)}"
+def _covers_none(
+    request: MeterRequest, trials: Sequence[Any], times: Sequence[int], names_no_zone: bool
+) -> UserError:
+    span = f"{_time(times[0])} to {_time(times[-1])}"
     ran = f"{_time(trials[0]['zero_unix_ns'])} to {_time(trials[-1]['end_unix_ns'])}"
-    return UserError(
-        f"the log covers {span}; no trial of {machine} lies in it (they ran {ran}; all times UTC)",
-        "where the meter's clock is off, move it: --shift SECONDS",
+    what = (
+        f"the log covers {span}; no trial of {request.machine} lies in it "
+        f"(they ran {ran}; all times UTC)"
     )
+    clock = "where the meter's clock is off, move it: --shift SECONDS"
+    if not names_no_zone:
+        return UserError(what, clock)
+    return UserError(
+        f"{what}; its own times name no zone and were read as {request.zone}",
+        f"say their zone: --zone {_other_zone(request.zone, trials[-1]['utc_offset_s'])}; {clock}",
+    )
+
+
+def _other_zone(zone: str, offset_s: object) -> str:
+    """Proposes the machine's zone where it is known and not UTC, else this computer's."""
+    if isinstance(offset_s, int) and offset_s and zone.upper() == "UTC":
+        hours, minutes = divmod(abs(offset_s) // 60, 60)
+        return f"{'+' if offset_s > 0 else '-'}{hours:02d}:{minutes:02d}"
+    return "local" if zone != "local" else "UTC"
 
 
 def _time(unix_ns: int) -> str:

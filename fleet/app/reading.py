@@ -10,6 +10,7 @@ from pathlib import Path
 from fleet.app.interrupts import interruptible
 from fleet.compare.axes import is_energy
 from fleet.compare.comparison import compare
+from fleet.compare.moments import zoned
 from fleet.compare.noise import noise_floors
 from fleet.compare.outcome import Comparison
 from fleet.compare.reader import READ_AT_ONCE, WITH_READINGS, Row, open_store, rows
@@ -75,7 +76,13 @@ def read_trial(homes: Sequence[Path], prefix: str) -> Shown:
 def read_machines(homes: Sequence[Path]) -> list[Row]:
     """Each machine as it was last seen, newest first."""
     with closing(open_store(_folders(homes), ["trials", "requests", "fingerprints"])) as con:
-        return rows(con, question("machines"))
+        return [_last_seen_in_its_zone(row) for row in rows(con, question("machines"))]
+
+
+def _last_seen_in_its_zone(row: Row) -> Row:
+    seen = zoned(row["last_seen"], row["utc_offset_s"])
+    kept = {name: value for name, value in row.items() if name != "utc_offset_s"}
+    return {**kept, "last_seen": str(seen)}
 
 
 @interruptible()

@@ -9,8 +9,9 @@ from fleet.app.interrupts import interruptible
 from fleet.app.options import Options
 from fleet.errors import FleetError, Interrupted, StoreUnusable
 from fleet.ledger.journal import Ledger
-from fleet.ledger.rows import MachineRow, Origin, SubmissionState
+from fleet.ledger.rows import LeftOutRow, MachineRow, Origin, SubmissionState
 from fleet.model.account import Account
+from fleet.model.event import ModelRefused
 from fleet.model.experiment import Request, SimulatedEngine
 from fleet.plan.absent import names_written
 
@@ -57,6 +58,12 @@ class Submission:
         )
         self.ledger.put_machines(self.number, [row])
         self.ledger.cancel_waiting(self.number, reason, machine_id)
+
+    def refuse_model(self, event: ModelRefused, machine: str) -> None:
+        """One model cannot be made ready there; the machine's other trials go on."""
+        row = LeftOutRow(machine=machine, what=event.model, clause=event.what, mend=event.mend)
+        self.ledger.leave_out(self.number, self.name, [row])
+        self.ledger.cancel_waiting(self.number, event.what, event.machine_id, event.model)
 
     def account(self) -> Account:
         """What became of every trial; raises InternalError where that does not add up."""

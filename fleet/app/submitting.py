@@ -16,25 +16,31 @@ from fleet.app.measuring import Measuring
 from fleet.app.noise import read_report, report_lines
 from fleet.app.options import REGISTERED
 from fleet.app.options import Options as Options
+from fleet.app.preparing import Queues, prepare
 from fleet.app.submission import Submission
 from fleet.app.taking import borrow_machines, take_machines
 from fleet.app.talking import Talk
-from fleet.errors import FleetUnreachable, PlanRefused
+from fleet.errors import PlanRefused
 from fleet.model.account import Account
-from fleet.model.event import Failed, Lost, Prepared
 from fleet.model.experiment import Request, SimulatedEngine
-from fleet.model.machine import Machine, ModelFacts
-from fleet.model.trial import Attempt
+from fleet.model.machine import Machine
 from fleet.plan.absent import AbsentMachine
 from fleet.plan.expand import Plan, expand
-from fleet.plan.resume import Remaining, Within, digests, remaining, with_digests, within
+from fleet.plan.resume import (
+    Remaining,
+    Within,
+    digests,
+    remaining,
+    with_digests,
+    within,
+    without,
+)
 from fleet.plan.stopping import axis
+from fleet.plan.unfit import no_engine
 from fleet.plan.unlike import unlike
 from fleet.ports import Dispatcher
 from fleet.units import show_count, show_span
 from fleet.wiring import WorkerSpec, host_name
-
-Queues = Mapping[str, tuple[Attempt, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,7 @@ class Measured:
 def plan(request: Request, options: Options) -> Plan:
     """What would run, from what the machines are now; touches nothing."""
     home = Home(options.home, read_only=True)
+    request = home.as_before(request)
     with closing(open_dispatcher(request, options)) as dispatcher:
         machines, absent = borrow_machines(request, options, dispatcher)
         return make_plan(request, options, home, machines, absent)
@@ -91,6 +98,7 @@ def measured(request: Request, options: Options, talk: Talk) -> Measured:
     talk.home(options.home)
     sigterm_is_an_interrupt()
     home = Home(options.home)
+    request = home.as_before(request)
     with closing(home.ledger()) as ledger:
         run = Submission(ledger, request, options)
         with run.kept():
@@ -131,8 +139,7 @@ def make_plan(
 ) -> Plan:
     chosen = chosen_machines(request, machines, absent)
     if all(machine.engine is None for machine in chosen):
-        errors = "\n".join(f"{machine.name}: {machine.engine_error}" for machine in chosen)
-        raise FleetUnreachable(f"no engine answers: {errors}")
+        raise no_engine(chosen)
     planned = expand(
         request,
         chosen,
@@ -196,44 +203,25 @@ def _measure(
         if not run.account().missing:
             talk.say("nothing to do: every trial is finished (--again measures all once more)")
         return
-    ready = _prepared(planned, queues, dispatcher, run, talk)
-    agreed = with_digests(planned, digests(ready, _names(planned), _models(planned)))
+    readiness = prepare(planned, queues, dispatcher, run, talk)
+    if not readiness.models:
+        return
+    agreed = with_digests(planned, digests(readiness.models, _names(planned), _models(planned)))
+    agreed = without(agreed, readiness.refused_models)
     run.enter("measuring")
-    queues = _queues(agreed, queues, ready)
+    queues = _queues(agreed, queues, readiness.models)
     Measuring(agreed, queues, dispatcher, home, run.ledger, run.number, talk).run()
-
-
-def _prepared(
-    planned: Plan, queues: Queues, dispatcher: Dispatcher, run: Submission, talk: Talk
-) -> dict[str, tuple[ModelFacts, ...]]:
-    """Every model is on every machine, its digest read back, before anything is timed."""
-    wanted = {
-        machine_id: list(dict.fromkeys(attempt.trial.model for attempt in attempts))
-        for machine_id, attempts in queues.items()
-    }
-    ready: dict[str, tuple[ModelFacts, ...]] = {}
-    names, hints = _names(planned), list[str]()
-    for event in dispatcher.prepare(wanted):
-        if isinstance(event, Prepared):
-            ready[event.machine_id] = event.models
-        elif isinstance(event, (Failed, Lost)):
-            hint = event.mend if isinstance(event, Failed) else ""
-            hints.append(hint)
-            run.refuse(event.machine_id, names[event.machine_id], event.what, hint)
-            talk.say(f"{names[event.machine_id]} is left out: {event.what}")
-        else:
-            talk.event(event)
-    if not ready:
-        hint = hints[0] if hints else ""
-        raise PlanRefused("no machine could be made ready; nothing was measured", hint)
-    return ready
 
 
 def _queues(agreed: Plan, queues: Queues, ready: Mapping[str, object]) -> Queues:
     """The attempts that remain, each with the trial that knows its model's digest."""
     trials = {trial.trial_id: trial for trial in agreed.trials()}
     return {
-        machine_id: tuple(replace(a, trial=trials[a.trial.trial_id]) for a in attempts)
+        machine_id: tuple(
+            replace(a, trial=trials[a.trial.trial_id])
+            for a in attempts
+            if a.trial.trial_id in trials
+        )
         for machine_id, attempts in queues.items()
         if machine_id in ready
     }

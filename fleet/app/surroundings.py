@@ -27,16 +27,7 @@ def clock(found: Findings) -> Iterator[Check]:
 def sleep(found: Findings) -> Iterator[Check]:
     """fleet holds a machine awake while it measures; between two submits nobody does."""
     if found.mac:
-        source = parse_power_source(found.answers.get("source", ""))
-        settings = parse_custom(found.answers.get("sleep", "")).get(source or "", {})
-        minutes = settings.get("sleep")
-        told = "never by itself" if minutes == "0" else f"after {minutes} min of rest"
-        told = "not told" if minutes is None else told
-        held = "held awake while it measures (caffeinate)"
-        mend = (
-            "" if minutes in (None, "0") else "sudo pmset -c sleep 0    so that a fleet reaches it"
-        )
-        yield Check(name="sleep", state="ok", found=f"sleeps {told}; {held}", mend=mend)
+        yield _mac_sleep(found)
     elif "systemd-inhibit" in found.programs and found.answers.get("inhibit"):
         held = "held awake while it measures (systemd-inhibit)"
         yield Check(name="sleep", state="ok", found=held)
@@ -44,6 +35,21 @@ def sleep(found: Findings) -> Iterator[Check]:
         what = "no systemd to hold it awake with"
         mend = "switch sleep off where this machine can sleep"
         yield Check(name="sleep", state="cannot tell", found=what, mend=mend)
+
+
+def _mac_sleep(findings: Findings) -> Check:
+    held = "held awake while it measures (caffeinate)"
+    source = parse_power_source(findings.answers.get("source", ""))
+    minutes = parse_custom(findings.answers.get("sleep", "")).get(source or "", {}).get("sleep", "")
+    if not minutes.isdecimal():
+        what = f"when it sleeps by itself is not told; {held}"
+        mend = "pmset -g custom    must print a line sleep under the power source in use"
+        return Check(name="sleep", state="cannot tell", found=what, mend=mend)
+    if minutes == "0":
+        return Check(name="sleep", state="ok", found=f"sleeps never by itself; {held}")
+    what = f"sleeps after {minutes} min of rest; {held}"
+    mend = "sudo pmset -c sleep 0    so that a fleet reaches it"
+    return Check(name="sleep", state="ok", found=what, mend=mend)
 
 
 def energy(found: Findings) -> Iterator[Check]:
@@ -73,7 +79,7 @@ def ray(found: Findings) -> Iterator[Check]:
     """
     there = found.ray
     if not there.version:
-        mend = "for several machines: uv tool install 'ollama-fleet[node]' (or [head])"
+        mend = f"to be the head of several machines: {there.install}"
         yield Check(
             name="ray", state="ok", found="not installed: one machine needs none", mend=mend
         )
@@ -99,7 +105,12 @@ def firewall(found: Findings) -> Iterator[Check]:
         yield from _mac_firewall(found)
         return
     services = ("ufw", "firewalld", "nftables")
-    active = [name for name in services if found.answers.get(name, "").strip() == "active"]
+    states = {name: found.answers.get(name, "").strip() for name in services}
+    active = [name for name, state in states.items() if state == "active"]
+    if not any(states.values()):
+        what = "no systemd here to ask whether one is on"
+        mend = f"see that the fleet's machines get through: ports {found.ray.ports}"
+        yield Check(name="firewall", state="cannot tell", found=what, mend=mend)
     if active:
         what = f"{', '.join(active)} is active: others may not reach this machine"
         mend = f"allow from the fleet's machines: ports {found.ray.ports}"
@@ -108,9 +119,11 @@ def firewall(found: Findings) -> Iterator[Check]:
 
 def _mac_firewall(found: Findings) -> Iterator[Check]:
     told = found.answers.get("firewall", "")
-    if re.search(r"State = [12]|enabled", told):
+    if not re.search(r"State = 0|disabled", told):
         mend = "allow Python in System Settings > Network > Firewall"
-        yield Check(name="firewall", state="cannot tell", found="it is on", mend=mend)
+        on = re.search(r"State = [12]|enabled", told)
+        what = "it is on" if on else "whether it is on is not told"
+        yield Check(name="firewall", state="cannot tell", found=what, mend=mend)
     privacy = "macOS asks once whether a program may reach the local network"
     mend = "allow your terminal: System Settings > Privacy & Security > Local Network"
     yield Check(name="network", state="cannot tell", found=privacy, mend=mend)

@@ -148,7 +148,7 @@ def seconds(*, budget: str | None, max_hours: float | None, until: str | None) -
         if budget is not None:
             bounds.append(units.span_s(budget))
         if until is not None:
-            bounds.append(_seconds_until(until))
+            bounds.append(seconds_until(until, time.time()))
     except ValueError as problem:
         raise UserError(str(problem), "write --budget 10m or --until 07:00") from None
     if max_hours is not None:
@@ -156,12 +156,18 @@ def seconds(*, budget: str | None, max_hours: float | None, until: str | None) -
     return min(bounds) if bounds else None
 
 
-def _seconds_until(text: str) -> float:
-    """The next time the clock on the wall shows this."""
+def seconds_until(text: str, now_s: float) -> float:
+    """Return how long it is until the clock on the wall next shows this time of day.
+
+    A night on which the clock is moved is an hour shorter or longer. Raises ValueError.
+    """
     try:
         wanted = time.strptime(text, "%H:%M")
     except ValueError:
         raise ValueError(f"{text!r} is no time of day like 07:00") from None
-    now = time.localtime()
-    ahead = (wanted.tm_hour - now.tm_hour) * 3600 + (wanted.tm_min - now.tm_min) * 60 - now.tm_sec
-    return float(ahead if ahead > 0 else ahead + 86400)
+    today = time.localtime(now_s)[:3]
+    moments = (
+        time.mktime((*today[:2], today[2] + day, wanted.tm_hour, wanted.tm_min, 0, 0, 0, -1))
+        for day in range(3)
+    )
+    return next(moment - now_s for moment in moments if moment > now_s)

@@ -15,6 +15,8 @@ OwnIp = Annotated[
     str | None, typer.Option("--ip", help="This machine's address, where it has several.")
 ]
 
+TOKEN_ASKED = "the fleet's token (on the head: fleet head --show-token; empty: the one kept here)"
+
 
 @contextmanager
 def until_told() -> Iterator[threading.Event]:
@@ -36,6 +38,9 @@ def head(
     show_token: Annotated[
         bool, typer.Option("--show-token", help="Print the fleet's token and end.")
     ] = False,
+    show_join: Annotated[
+        bool, typer.Option("--show-join", help="Print the lines for a new machine and end.")
+    ] = False,
 ) -> None:
     """Be the head of a fleet.
 
@@ -49,6 +54,11 @@ def head(
         from fleet.dispatch.access import make_token, read_token
 
         print(read_token(make_token(wiring.state_folder())))
+        return
+    if show_join:
+        from fleet.app.joining import join_lines
+
+        print("\n".join(join_lines()))
         return
     with until_told() as stop:
         cluster.serve_head(ip, say, stop)
@@ -89,6 +99,7 @@ def join(
         if not allow and hours is None:
             raise UserError("fleet join: which head?", "fleet join 192.168.1.10")
         return
+    cluster.greet_head(address, name, say)
     token = read_token()
     with until_told() as stop:
         cluster.serve_node(address, name=name, token=token, own_ip=ip, say=say, stop=stop)
@@ -99,7 +110,8 @@ def read_token() -> str | None:
     if sys.stdin.isatty():
         from getpass import getpass
 
-        return getpass("token (empty: the one kept from before): ").strip() or None
+        print(TOKEN_ASKED, file=sys.stderr)
+        return getpass("token: ").strip() or None
     return sys.stdin.readline().strip() or None
 
 

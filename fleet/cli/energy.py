@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fleet.cli import options
 from fleet.compare.tables import aligned
-from fleet.units import show_number
+from fleet.units import show_count, show_number
+
+if TYPE_CHECKING:
+    from fleet.app.metering import MeterReport
 
 SHOW_EPILOG = """\b
     fleet energy show               all cells whose energy was read
@@ -18,8 +22,9 @@ SHOW_EPILOG = """\b
 """
 IMPORT_EPILOG = """\b
     fleet energy import plug.csv --machine studio-96
-    fleet energy import plug.csv --machine studio-96 --shift -2.5
+    fleet energy import plug.csv --machine studio-96 --shift -2.5 --zone local
 """
+MOST_SPANS = 10
 TITLES = (
     *("machine", "model", "test", "scope", "J/token", "tokens/J", "beyond-idle"),
     *("prefill", "decode", "mean", "idle", "trials", "not-valid", "source"),
@@ -55,17 +60,61 @@ def import_meter(
     shift: Annotated[
         float, typer.Option("--shift", help="Seconds to add to the meter's times.")
     ] = 0.0,
+    zone: Annotated[
+        str,
+        typer.Option("--zone", help="Of times that name none: UTC, local, +02:00, Europe/Berlin."),
+    ] = "UTC",
     store: options.Store = None,
+    json: options.Json = False,
 ) -> None:
     """Put the log of a wall meter beside the trials that ran meanwhile.
 
-    Columns are found by name: time or unix_s; power_w, kW, energy_wh or energy_kwh.
+    Columns are found by name: time or unix_s; power_w, kW, energy_wh or energy_kwh. A log with a
+    line that cannot be read is refused with the number of each such line.
     """
     from fleet.app import metering as app
     from fleet.cli import asking
 
-    for line in app.import_meter(asking.home(store), file, machine=machine, shift_s=shift):
-        print(line)
+    request = app.MeterRequest(file=file, machine=machine, shift_s=shift, zone=zone)
+    report = app.import_meter(asking.home(store), request)
+    if json:
+        options.print_json(dataclasses.asdict(report))
+        return
+    print("\n".join(meter_lines(report)))
+
+
+def meter_lines(report: MeterReport) -> Iterator[str]:
+    yield (
+        f"stored: {show_count(report.readings, 'reading')} of {report.metric} "
+        f"for {show_count(report.trials, 'trial')} of {report.machine}"
+    )
+    left_out = [
+        (report.outside, "beside no trial that was covered"),
+        (report.without_value, "without a value"),
+    ]
+    for numbers, why in left_out:
+        if numbers:
+            yield f"left out: {show_count(len(numbers), 'row')} {why}: {spans(numbers)}"
+    if report.thin:
+        few = ", ".join(report.thin[:MOST_SPANS])
+        yield f"no energy for {show_count(len(report.thin), 'trial')} with one row each: {few}"
+    yield f"{show_count(report.rows, 'row')} in the log: {report.stored} stored"
+    if report.zone:
+        yield f"its times name no zone and were read as {report.zone} (another: --zone local)"
+    yield "next:  fleet energy show"
+
+
+def spans(lines: Sequence[int]) -> str:
+    """Writes numbers in order as `lines 2 to 9, 12`."""
+    runs: list[list[int]] = []
+    for line in lines:
+        if runs and line == runs[-1][1] + 1:
+            runs[-1][1] = line
+        else:
+            runs.append([line, line])
+    words = [f"{first} to {last}" if last > first else str(first) for first, last in runs]
+    more = [f"and {len(words) - MOST_SPANS} more spans"] if len(words) > MOST_SPANS else []
+    return f"{'line' if len(lines) == 1 else 'lines'} {', '.join([*words[:MOST_SPANS], *more])}"
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -9,12 +9,14 @@ import typer
 
 from fleet import __version__
 from fleet.cli import (
+    advise,
     answers,
     cluster,
     comparing,
     configuration,
     doctor,
     energy,
+    fit,
     importing,
     metrics,
     noise,
@@ -66,6 +68,8 @@ def build() -> typer.Typer:
     for room in (
         submitting,
         planning,
+        fit,
+        advise,
         reading,
         comparing,
         noise,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -81,6 +81,7 @@ def shown_lines(found: Shown) -> list[str]:
         told = [_told(name, trial[name]) for name in names if trial.get(name) not in (None, "")]
         if told:
             lines.append(f"  {title:<11}{'  '.join(told)}")
+    lines += [f"  {'limit':<11}{conflict}" for conflict in _limit_conflict(trial)]
     lines += [f"  {'gates':<11}{told}" for told in _gates(trial)]
     lines += ["", *(f"  {line}" for line in _request_lines(found.requests))]
     if found.readings:
@@ -88,6 +89,12 @@ def shown_lines(found: Shown) -> list[str]:
     if found.energy:
         lines += ["", *(f"  {line}" for line in map(_energy_line, found.energy))]
     return [*lines, "", *_reproduce(trial)]
+
+
+def _limit_conflict(trial: Row) -> Iterator[str]:
+    """An engine that fleet started for the trial has said itself what it works with."""
+    if trial.get("gpu_limit_conflict") and trial.get("gpu_limit_effective_mb") is None:
+        yield f"wired limit {trial['gpu_limit_conflict']}"
 
 
 def _gates(trial: Row) -> Iterator[str]:
@@ -191,9 +198,20 @@ def machines(
     here: Annotated[
         bool, typer.Option("--here", help="Look at this machine now: every fact, its source.")
     ] = False,
+    joined: Annotated[
+        bool, typer.Option("--joined", help="Ask the head which machines are joined now.")
+    ] = False,
+    head: options.Head = None,
     json: options.Json = False,
 ) -> None:
     """Show every machine as last seen."""
+    if joined or head:
+        from fleet.cli.joined import require_one_question, show_joined
+
+        require_one_question(joined=joined, head=head, others=bool(here or store))
+    if joined:
+        show_joined(head, json)
+        return
     if here:
         _look_here(json)
         return
@@ -223,9 +241,15 @@ def _look_here(json: bool) -> None:
         "allowed": ", ".join(found["allowed"]) or "nothing of yours is restarted or changed",
         "hours": found["hours"] or "any",
     }
-    rows = [(name, _text(fact["value"]), fact["source"]) for name, fact in facts.items()]
+    rows = [(name, _fact_text(fact), fact["source"]) for name, fact in facts.items()]
     print("\n".join([*(f"{name}: {value}" for name, value in found.items()), ""]))
     print("\n".join(aligned(("fact", "value", "source, and why unknown"), rows)))
+
+
+def _fact_text(fact: Mapping[str, object]) -> str:
+    """What the machine has not is another thing than what cannot be read."""
+    without = {"absent": "(none)", "unknown": "(unknown)"}
+    return without.get(str(fact["state"]), _text(fact["value"]))
 
 
 def _machine_cells(row: Row) -> tuple[str, ...]:

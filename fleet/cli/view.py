@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 LEAST_TOKENS = 16
 """An answer shorter than this gives the eye no rate."""
+LEAST_TOKEN_NS = 10_000
+"""No machine writes a token in less: see the flag above_ceiling."""
 
 
 def say(text: str) -> None:
@@ -181,6 +183,7 @@ def speed_text(result: TrialResult) -> str:
     for record in reversed(result.requests):
         reply = record.reply
         tokens = reply.output_tokens or 0
-        if not record.warmup and reply.output_ns and tokens >= LEAST_TOKENS:
-            return f"{show_number((tokens - 1) * 1e9 / reply.output_ns)} tokens/s"
+        least_ns = LEAST_TOKEN_NS * (tokens - 1)
+        if not record.warmup and tokens >= LEAST_TOKENS and (reply.output_ns or 0) >= least_ns:
+            return f"{show_number((tokens - 1) * 1e9 / (reply.output_ns or 1))} tokens/s"
     return ""

@@ -67,7 +67,7 @@ def status_lines(status: SubmissionStatus) -> list[str]:
         *_reason_lines(status),
         *_machine_lines(status),
         *(line for row in status.states for line in _state_lines(status, row)),
-        *(line for left in status.left_out for line in _left_out_lines(left)),
+        *(line for left in status.left_out for line in _left_out_lines(status, left)),
         *_closing_lines(status),
     ]
 
@@ -123,7 +123,10 @@ def _state_lines(status: SubmissionStatus, row: StateRow) -> list[str]:
     return [line, f"  {'':<16}      {mend}"] if mend else [line]
 
 
-def _left_out_lines(left: LeftOutRow) -> list[str]:
+def _left_out_lines(status: SubmissionStatus, left: LeftOutRow) -> list[str]:
+    """A reason that the trials themselves tell is not told twice."""
+    if any((row.machine, row.reason) == (left.machine, left.clause) for row in status.states):
+        return []
     if left.trials:
         line = f"  {left.machine:<16} {left.trials:>4} left out   {left.clause}"
     else:
@@ -159,8 +162,9 @@ def _mend(status: SubmissionStatus, row: StateRow) -> str:
     waits = row.state == "cancelled" or (row.state == "queued" and not status.alive)
     if not waits and row.state != "absent":
         return ""
-    hints = {each.machine: each.mend for each in status.machines if each.reason == row.reason}
-    first = hints.get(row.machine, "")
+    hints = {(each.machine, each.reason): each.mend for each in status.machines}
+    hints |= {(left.machine, left.clause): left.mend for left in status.left_out}
+    first = hints.get((row.machine, row.reason), "")
     return f"{first}; then submit the same again" if first else "go on: submit the same again"
 
 

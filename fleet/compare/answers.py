@@ -60,11 +60,9 @@ def sheets(
 ) -> list[Sheet]:
     """One for each question, `checks` by job. Raises ConfigError for a reference that belongs
     to no job here."""
-    columns: dict[Question, list[Any]] = {}
     kept = question("answers", prompt=question("prompt_text"))
-    for row in rows(con, kept, _scope(asked)):
-        if _is_wanted(row, asked):
-            columns.setdefault(question_of(row), []).append(row)
+    wanted = [row for row in rows(con, kept, _scope(asked)) if _is_wanted(row, asked)]
+    columns = _by_question(wanted, asked.job)
     references = _by_job(asked, sorted({job for job, _, _ in columns}))
     compared = agreements(con, _scope(asked), asked.models, asked.machines)
     every = _worth_reading(compared) if columns and asked.job is None else list(compared)
@@ -74,6 +72,26 @@ def sheets(
         for key, found in columns.items()
     }
     return [_sheet(key, answers.get(key, ()), compared.get(key, ()), asked) for key in every]
+
+
+def _by_question(kept: Sequence[Row], job: str | None) -> dict[Question, list[Any]]:
+    """An imported answer stands beside those that were measured with its prompt, of any job."""
+    columns: dict[Question, list[Any]] = {}
+    for row in kept:
+        if not row["imported"]:
+            columns.setdefault(question_of(row), []).append(row)
+    measured = list(columns)
+    for row in kept:
+        if row["imported"]:
+            same = [key for key in measured if key[2] and _words(key[2]) == _words(row["prompt"])]
+            own = [question_of(row)] if job in (None, row["job"]) else []
+            for key in same or own:
+                columns.setdefault(key, []).append(row)
+    return columns
+
+
+def _words(prompt: object) -> list[str]:
+    return str(prompt).split()
 
 
 def _worth_reading(compared: Mapping[Question, Sequence[Agreement]]) -> list[Question]:
@@ -227,6 +245,7 @@ def _timed(row: Mapping[str, Any]) -> Timed:
         first_answer_ns=row["first_answer_token_ns"],
         decode_tokens_per_s=row["decode_tokens_per_s"],
         flags=row["flags"] or "",
+        source=f"imported: {row['source']}" if row["imported"] else "",
     )
 
 

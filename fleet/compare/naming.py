@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from fleet.compare.axes import known, natural
+from fleet.compare.periods import check_period, in_period
 from fleet.compare.variants import Variant
 from fleet.errors import UnknownName, UserError
 from fleet.model.likeness import HARDWARE_AXES
 
 NOT_KNOWN = "not known"
 LEAST_ID_LETTERS = 6
-_DAYS = r"\d{4}(-\d\d(-\d\d)?)?"
-PERIOD = re.compile(rf"{_DAYS}(\.\.{_DAYS})?")
 
 
 def side_names(
@@ -49,22 +47,13 @@ def is_called(variant: Variant, axis: str, name: str) -> bool:
     return natural(value.casefold()) == natural(name.casefold())
 
 
-def in_period(day: str, period: str) -> bool:
-    """`2026-11-20`, `2026-11`, `2026`, and both ends included `2026-11-01..2026-11-20`."""
-    first, _, last = period.partition("..")
-    return first <= day and (day.startswith(last) or day <= last if last else day.startswith(first))
-
-
 def of_sides(variants: Sequence[Variant], axis: str, names: Sequence[str]) -> list[Variant]:
     """Only the sides named. Raises UnknownName for one that nobody is called."""
     there = sorted({_shown(v) for v in variants}, key=natural)
     labels = {v.text("machine") or "" for v in variants} if axis == "machine" else set[str]()
     for name in names:
-        if axis == "date" and not PERIOD.fullmatch(name):
-            raise UserError(
-                f"{name}: no day, month or year",
-                "write 2026-11-20, 2026-11, 2026, or 2026-11-01..2026-11-20",
-            )
+        if axis == "date":
+            check_period(name)
         if any(is_called(v, axis, name) for v in variants):
             continue
         if axis == "date":

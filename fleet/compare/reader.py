@@ -9,6 +9,7 @@ from typing import Literal, NoReturn
 
 import duckdb
 
+from fleet.compare.moments import ALL_IN_UTC
 from fleet.compare.views import TABLES, escaped, fill_views, literal, union_of_files
 from fleet.errors import StoreUnusable
 
@@ -35,6 +36,7 @@ def open_store(
     roots = generations(folders)
     con = duckdb.connect(config={"threads": min(MOST_THREADS, os.cpu_count() or 1)})
     try:
+        con.execute(ALL_IN_UTC)
         _create_views(con, roots, tables, views)
     except duckdb.Error as problem:
         _raise_unusable(roots, problem)

@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 
 from fleet.compare.energy import energy_of_attempt, energy_of_results
+from fleet.compare.moments import zoned
 from fleet.compare.reader import Row, rows
 from fleet.compare.views import question
 from fleet.errors import UnknownName, UserError, nearest
@@ -58,6 +59,7 @@ class ResultRow:
     """What keeps it apart from the other rows of its cell, in its own words: `kernel 6.8.0`."""
     imported: bool = False
     last_at: datetime | None = None
+    """When its newest trial began, in its machine's time zone."""
     id: str
     """The cell's newest trial: what `fleet show` takes."""
 
@@ -123,7 +125,7 @@ def results(con: duckdb.DuckDBPyConnection, experiment: str | None = None) -> li
 
 def show(con: duckdb.DuckDBPyConnection, trial_prefix: str) -> Shown:
     """Raises UnknownName where no trial id begins so, UserError where several do."""
-    attempts = rows(con, question("attempts_of_trial"), [trial_prefix]) if trial_prefix else []
+    attempts = _attempts(con, trial_prefix) if trial_prefix else []
     ids = sorted({str(row["trial_id"]) for row in attempts})
     if not ids:
         raise _no_trial(con, trial_prefix)
@@ -143,6 +145,14 @@ def show(con: duckdb.DuckDBPyConnection, trial_prefix: str) -> Shown:
         readings=tuple(rows(con, question("readings_of_attempt"), [attempt])),
         energy=tuple(energy_of_attempt(con, attempt)),
     )
+
+
+def _attempts(con: duckdb.DuckDBPyConnection, trial_prefix: str) -> list[Row]:
+    """The time at which each began is that of its machine's zone."""
+    return [
+        {**row, "started_at": zoned(row["started_at"], row["utc_offset_s"])}
+        for row in rows(con, question("attempts_of_trial"), [trial_prefix])
+    ]
 
 
 def _energy(
@@ -196,7 +206,7 @@ def _result(
         engine_version=cell["engine_version"],
         state=state,
         imported=bool(cell["imported"]),
-        last_at=cell["last_at"],
+        last_at=zoned(cell["last_at"], cell["last_utc_offset_s"]),
         id=cell["last_trial_id"],
     )
 

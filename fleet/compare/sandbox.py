@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet
 
+from fleet.compare.moments import ALL_IN_UTC
 from fleet.compare.reader import first_line
 from fleet.compare.views import TABLES, fill_views, union_of
 
@@ -59,6 +60,7 @@ def main() -> None:
 def open_locked(roots: Sequence[Path]) -> duckdb.DuckDBPyConnection:
     """All views over all roots; no file, setting or network can be reached from it."""
     con = duckdb.connect()
+    con.execute(ALL_IN_UTC)
     sources = {}
     for table in TABLES:
         names = [f"raw_{table}_{number}" for number in range(len(roots))]

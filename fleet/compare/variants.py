@@ -44,7 +44,7 @@ TOO_SHORT = {"too short for a rate", "not reported"}
 """Why a trial has no rate, where its work is such that none of its kind has one."""
 
 MADE = {
-    "date": "started_at::date::varchar",
+    "date": "started_local::date::varchar",  # a day is the machine's own
     # in force while it was measured, else as found
     "gpu_limit_mb": "coalesce(gpu_limit_effective_mb, gpu_limit_mb)",
     **{fact: _in_force(fact, variable) for fact, variable in ENVIRONMENT_FACTS.items()},

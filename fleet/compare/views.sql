@@ -12,12 +12,19 @@
 --   3 (2026-11) gpu_slowed; clock: output without chunks before the first chunk is no disagreement
 --   4 (2026-11) low_power, hot, memory_pressure, model_resident, clock_stepped; foreign_load also
 --     by the GPU
+--   5 (2026-11) cached_prefix and not_reused by what an engine says of its cache, where the
+--     beginning that prompts share is no fault; above_ceiling, and no rate, also where no machine
+--     is so fast; spilled: a mapped file that is counted twice is not; gpu_users
 
 set parquet_metadata_cache = true;
 
+-- What the clock on the machine's wall showed when a trial began; UTC where its zone is not known.
+create or replace macro wall_clock(moment, offset_s) as
+  make_timestamp(epoch_us(moment) + 1_000_000::bigint * coalesce(offset_s, 0));
+
 -- One row per attempt, failed ones too. An attempt found in two folders counts once.
 create or replace view trials as
-select *
+select *, wall_clock(started_at, utc_offset_s) as started_local
 from {trials}
 qualify row_number() over (partition by attempt_id order by folder) = 1;
 
@@ -27,10 +34,22 @@ qualify row_number() over (partition by attempt_id order by folder) = 1;
 create or replace view attempts as
 select
   *,
+  wall_clock(started_at, utc_offset_s) as started_local,
   -- The two clocks that the sleep is read from are read one after the other: below 0.1 s is noise.
   coalesce(suspended_ns > 100_000_000, false) as suspended,
   coalesce(context_length <> num_ctx, false) as wrong_context,
-  coalesce(gpu is not null and placement_gpu_bytes < placement_size_bytes, false) as spilled,
+  -- Where the GPU holds as much as the whole file, and what is beside it is just as large as the
+  -- file, the file is mapped and was counted a second time.
+  coalesce(
+    gpu is not null and placement_gpu_bytes < placement_size_bytes
+      and not coalesce(
+        placement_gpu_bytes >= model_size_bytes
+          and abs(placement_size_bytes - placement_gpu_bytes - model_size_bytes)
+            <= 0.02 * model_size_bytes,
+        false
+      ),
+    false
+  ) as spilled,
   coalesce(power_source = 'battery', false) as on_battery,
   coalesce(power_mode = 'low', false) as low_power,
   coalesce(gpu_slowed_before, false) or coalesce(thermal_class <> 'nominal', false) as hot,
@@ -39,6 +58,15 @@ select
     greatest(foreign_cpu_percent, foreign_cpu_after_percent, foreign_gpu_percent) > 20, false
   ) as foreign_load,
   coalesce(resident_models, '') || coalesce(resident_models_after, '') <> '' as model_resident,
+  -- Held by others: more than 1 GiB, or so much that the model does not fit beside it, which
+  -- without them would.
+  coalesce(
+    greatest(foreign_gpu_memory_mb, foreign_gpu_memory_after_mb) > 1024
+      or model_size_bytes // 1048576 between
+        coalesce(gpu_limit_mb, gpu_usable_mb, gpu_memory_mb) - foreign_gpu_memory_mb + 1
+        and coalesce(gpu_limit_mb, gpu_usable_mb, gpu_memory_mb),
+    false
+  ) as gpu_users,
   coalesce(abs(clock_step_ns) > 1_000_000_000, false) as clock_stepped,
   coalesce(condition_after_id <> condition_id, false) as condition_changed,
   coalesce(gpu_slowdowns <> '', false) as gpu_slowed,
@@ -67,6 +95,13 @@ select r.* from {answers} r semi join trials t using (attempt_id, folder);
 create or replace macro disagree(one, other) as
   abs(one - other) > greatest(50_000_000, 0.10 * greatest(one, other));
 
+-- Tokens that an engine may have in its cache of a prompt that no other request shares: its first
+-- token, and words that two prompts begin with by chance.
+create or replace macro shared_tokens() as 16;
+
+-- And of a chat, where the template's own words stand before those of the request.
+create or replace macro template_tokens() as 256;
+
 -- One row per request, of superseded attempts too: what its own row tells of it.
 create or replace view requests_judged as
 with looked_at as (
@@ -75,12 +110,20 @@ with looked_at as (
     -- Only a request that we sent ourselves has a client's stamps.
     sent_ns is null as imported,
     prompt_tokens - coalesce(cached_tokens, reused_tokens, 0) as uncached_tokens,
+    prompt_tokens - if(sent_ns is null, coalesce(cached_tokens, 0), 0) as naive_prompt_tokens,
     -- The cache is known to hold nothing of this prompt, or just what was sent before on purpose:
     -- the engine says so, or the prompt begins with words no other request has, or it is the
     -- first of its kind since the model was loaded.
-    sent_ns is not null and coalesce(
-      cached_tokens = 0, coalesce(nonce, '') <> '' or since_load = 0, false
-    ) as cache_known,
+    cached_tokens is not null
+      or (sent_ns is not null and (coalesce(nonce, '') <> '' or coalesce(since_load = 0, false)))
+      as cache_known,
+    -- A rate of a prompt needs 512 tokens that were evaluated, but for those that any prompt shares.
+    uncached_tokens >= 512
+      or coalesce(
+        prompt_tokens - coalesce(reused_tokens, 0) >= 512
+          and cached_tokens - coalesce(reused_tokens, 0) <= shared_tokens(),
+        false
+      ) as long_prompt,
     -- A chat's template stands before the nonce: its head may be cached from the request before.
     coalesce(api = 'generate' or prompt_tokens_asked is not null, false)
       or cached_tokens is not null or coalesce(since_load = 0, false) as nothing_before_nonce,
@@ -92,9 +135,21 @@ with looked_at as (
       false
     ) as short,
     coalesce(prompt_tokens <> prompt_tokens_asked, false) as wrong_count,
-    coalesce(cached_tokens > coalesce(reused_tokens, 0), false)
+    -- In a conversation of others a cached beginning is as it should be.
+    coalesce(
+      sent_ns is not null and cached_tokens > shared_tokens() + coalesce(
+        reused_tokens,
+        case when api = 'generate' or prompt_tokens_asked is not null then 0
+          else template_tokens() end
+      ),
+      false
+    )
       -- Sent before since the load, and the engine does not say that it was not reused.
-      or coalesce(repeats_before > 0 and cached_tokens is null, false)
+      or coalesce(
+        repeats_before > 0
+          and coalesce(cached_tokens > shared_tokens() + coalesce(reused_tokens, 0), true),
+        false
+      )
       -- Four times faster than others of its length cannot be: it was not evaluated whole.
       or coalesce(
         prompt_tokens - coalesce(reused_tokens, 0) >= 64
@@ -106,7 +161,10 @@ with looked_at as (
       depth_tokens > 0 and prompt_tokens_asked > depth_tokens
         and reused_tokens is null and cached_tokens is null,
       false
-    ) as not_reused,
+    )
+      -- Or the engine says that it was not.
+      or coalesce(depth_tokens > 0 and cached_tokens < 0.9 * nullif(reused_tokens, 0), false)
+      as not_reused,
     -- Tokens that make no chunk may come before the first chunk: then the client saw a part of the
     -- output only, and the engine's whole time must fit into the client's.
     coalesce(
@@ -121,12 +179,20 @@ with looked_at as (
       ),
       false
     ) as wrong_clock,
+    -- No machine writes an answer at 100,000 tokens per second, or reads a prompt at 10 million: such
+    -- durations are in another unit than ns.
+    coalesce(
+      output_duration_ns > 0 and output_duration_ns < 10_000 * (output_tokens - 1), false
+    ) as impossible_output,
+    coalesce(
+      prompt_duration_ns > 0 and prompt_duration_ns < 100 * (uncached_tokens - 1), false
+    ) as impossible_prompt,
     -- No machine is faster than its memory. A tenth is left for what a table of bandwidths gets
     -- wrong.
     coalesce(
       1.1 * output_duration_ns < least_output_ns or 1.1 * prompt_duration_ns < least_prompt_ns,
       false
-    ) as above_ceiling,
+    ) or impossible_output or impossible_prompt as above_ceiling,
     coalesce(think = 'false' and first_thinking_ns is not null, false) as unasked_thinking,
     -- An answer below 5 s is slower at its end for other reasons than heat.
     coalesce(
@@ -142,34 +208,41 @@ with looked_at as (
   from {requests}
 )
 select
-  * exclude (nothing_before_nonce, tokens_of_a_third, each_token_seen),
+  * exclude (
+    nothing_before_nonce, naive_prompt_tokens, long_prompt, impossible_output,
+    impossible_prompt, tokens_of_a_third, each_token_seen
+  ),
   not (aborted or short or wrong_count or cached_prefix or not_reused or wrong_clock
     or above_ceiling or unasked_thinking) as valid,
   -- llama.cpp times the first output token with the prompt: N tokens take N - 1 steps.
   -- A rate needs 128 output tokens, or 512 prompt tokens that no cache held.
-  case when not aborted and output_tokens >= 128 and output_duration_ns > 0
+  case when not aborted and not impossible_output and output_tokens >= 128
+      and output_duration_ns > 0
     then (output_tokens - 1) / (output_duration_ns / 1e9) end as decode_tokens_per_s,
-  case when not aborted and cache_known and nothing_before_nonce and uncached_tokens >= 512
-      and prompt_duration_ns > 0
+  case when not aborted and not impossible_prompt and cache_known and nothing_before_nonce
+      and long_prompt and prompt_duration_ns > 0
     then uncached_tokens / (prompt_duration_ns / 1e9) end as prefill_tokens_per_s,
   case
-    when uncached_tokens < 512 then 'too short for a rate'
+    when not long_prompt then 'too short for a rate'
     when imported and turn > 0 then 'history in the prompt'
     when not cache_known then 'cache state unknown'
     when not nothing_before_nonce then 'template may be cached'
     when prompt_duration_ns > 0 then ''
     else 'not reported'
   end as prefill_note,
-  -- As `ollama run --verbose` prints them.
-  case when not aborted and output_duration_ns > 0
+  -- As `ollama run --verbose` prints them; one token, timed with the prompt, has no rate. Since
+  -- 0.33.3 it prints the prompt's rate without what was cached, and says how much that was.
+  case when not aborted and not impossible_output and output_tokens > 1 and output_duration_ns > 0
     then output_tokens / (output_duration_ns / 1e9) end as naive_decode_tokens_per_s,
   case when not aborted and prompt_duration_ns > 0
-    then prompt_tokens / (prompt_duration_ns / 1e9) end as naive_prefill_tokens_per_s,
-  -- Of the first and the last third of the answer.
-  case when not aborted then tokens_of_a_third / (nullif(first_third_us, 0) / 1e6) end
-    as burst_decode_tokens_per_s,
-  case when not aborted then tokens_of_a_third / (nullif(last_third_us, 0) / 1e6) end
-    as sustained_decode_tokens_per_s,
+      and prompt_duration_ns >= 100 * (naive_prompt_tokens - 1)
+    then naive_prompt_tokens / (prompt_duration_ns / 1e9) end as naive_prefill_tokens_per_s,
+  -- Of the first and the last third of the answer; chunks that a busy client took out of a buffer
+  -- came faster than any machine writes.
+  case when not aborted and first_third_us >= 10 * tokens_of_a_third
+    then tokens_of_a_third / (first_third_us / 1e6) end as burst_decode_tokens_per_s,
+  case when not aborted and last_third_us >= 10 * tokens_of_a_third
+    then tokens_of_a_third / (last_third_us / 1e6) end as sustained_decode_tokens_per_s,
   -- Time to first token on the client's clock, by the engine's counters (where the wait to load
   -- counts), and how far the client's is from the one by the server's wall clock.
   case when not aborted then first_chunk_ns - sent_ns end as first_token_ns,
@@ -216,9 +289,10 @@ select
   t.trial_id, t.experiment, t.session, t.machine_id, t.machine, t.model, t.job, t.settings,
   t.block, t.role,
   t.imported, t.suspended, t.wrong_context, t.spilled, t.on_battery, t.low_power, t.hot,
-  t.under_pressure, t.foreign_load, t.model_resident, t.clock_stepped, t.condition_changed,
+  t.under_pressure, t.foreign_load, t.model_resident, t.gpu_users, t.clock_stepped,
+  t.condition_changed,
   t.gpu_slowed, t.cut,
-  4 as flags_version
+  5 as flags_version
 from requests_judged r
 join attempts t using (attempt_id, folder);
 
@@ -351,12 +425,13 @@ select
     case when under_pressure then 'memory_pressure' end,
     case when foreign_load then 'foreign_load' end,
     case when model_resident then 'model_resident' end,
+    case when gpu_users then 'gpu_users' end,
     case when clock_stepped then 'clock_stepped' end,
     case when condition_changed then 'condition_changed' end,
     case when gpu_slowed then 'gpu_slowed' end,
     case when cut then 'cut' end
   ) as flags,
-  4 as flags_version
+  5 as flags_version
 from (
   select
     *,
@@ -411,7 +486,8 @@ select
   max(decode_note) as decode_note,
   max(started_at) as last_started_at,
   arg_max(trial_id, (started_at, trial_id)) as last_trial_id,
+  arg_max(coalesce(utc_offset_s, 0), (started_at, trial_id)) as last_utc_offset_s,
   bool_or(imported) as imported,
-  4 as flags_version
+  5 as flags_version
 from speeds
 group by all;

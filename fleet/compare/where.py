@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from fleet.compare.axes import known
+from fleet.compare.periods import is_in_calendar
 from fleet.errors import UserError
 
 _CLAUSE = re.compile(r"\s*(\w+)\s*(!=|>=|<=|=|>|<)\s*('(?:[^']|'')*'|\"[^\"]*\"|.*?)\s*", re.DOTALL)
@@ -38,6 +39,8 @@ def where_sql(
 def _clause(match: re.Match[str], named: Mapping[str, str]) -> tuple[str, list[object]]:
     column = named[known(match[1], named, "column", 'fleet sql "describe speeds"')]
     sign, value = match[2], match[3].strip("'\"")
+    if match[1] == "date":
+        return _date_clause(match[0].strip(), column, sign, value)
     number = _number(value)
     as_number = f"try_cast({column}::varchar as double)"
     if sign in ("=", "!="):
@@ -47,13 +50,22 @@ def _clause(match: re.Match[str], named: Mapping[str, str]) -> tuple[str, list[o
         return (
             f"coalesce({equal}, false)" if sign == "=" else f"not coalesce({equal}, false)"
         ), values
-    if match[1] == "date":
-        if not _DAY.fullmatch(value):
-            raise UserError(f"{match[0].strip()}: {sign} needs a day like 2026-11-01", "")
-        return f"{column} {sign} ?", [value]
     if number is None:
         raise UserError(f"{match[0].strip()}: {sign} needs a number", "use = or != for words")
     return f"{as_number} {sign} ?", [number]
+
+
+def _date_clause(clause: str, column: str, sign: str, value: str) -> tuple[str, list[object]]:
+    """Equal to a month or a year is every day in it; before and after are said of a day."""
+    if sign in ("=", "!=") and is_in_calendar(value):
+        inside = f"coalesce(starts_with({column}, ?), false)"
+        return inside if sign == "=" else f"not {inside}", [value]
+    if not _DAY.fullmatch(value) or not is_in_calendar(value):
+        raise UserError(
+            f"{clause}: {sign} needs a day like 2026-11-01",
+            "a month is date=2026-11, a span of days date>=2026-11-01, date<=2026-11-20",
+        )
+    return f"{column} {sign} ?", [value]
 
 
 def _number(text: str) -> float | None:

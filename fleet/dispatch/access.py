@@ -10,7 +10,7 @@ from pathlib import Path
 from fleet.errors import UserError
 
 TOKEN_BYTES = 32
-TOKEN_MEND = "on the head: fleet head --show-token; here: fleet join HEAD"
+TOKEN_MEND = "on the head, this prints it: fleet head --show-token    here: fleet join HEAD"
 
 
 def token_file(state: Path) -> Path:

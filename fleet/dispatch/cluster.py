@@ -8,13 +8,10 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
-
-import httpx
 
 from fleet.dispatch import launch
 from fleet.dispatch.access import make_token, read_token, save_token, token_file
+from fleet.dispatch.installer import make_installer
 from fleet.dispatch.places import (
     fresh_folder,
     host_label,
@@ -26,83 +23,15 @@ from fleet.dispatch.places import (
 )
 from fleet.dispatch.processes import GRACE_S, RayProcess, mark
 from fleet.dispatch.records import HEAD, NODE, Record, end_recorded, read_record, write_record
-from fleet.dispatch.versions import (
-    Versions,
-    VersionsServer,
-    ask_versions,
-    check_versions,
-    install_line,
-    installed,
-)
-from fleet.errors import FleetUnreachable, UserError
-from fleet.ports import Stop
+from fleet.dispatch.running import HEAD_UP_S, Head, Running, wait
+from fleet.dispatch.versions import VersionsServer, answers, ask_head, check_versions, installed
+from fleet.dispatch.wheel import Wheel
+from fleet.errors import UserError
 
-HEAD_UP_S = 90.0
 NODE_UP_S = 60.0
-WATCH_S = 2.0
 LEAVE_S = 15.0
 BESIDE_HEAD = 100
 """Shift of the ports of a node on the head's own machine."""
-
-
-class Running:
-    """A started head or node: ends with the block it is used in, with its record."""
-
-    def __init__(self, record: Record, path: Path, process: RayProcess) -> None:
-        self.record = record
-        self._path = path
-        self._process = process
-
-    @property
-    def address(self) -> str:
-        return self.record.address
-
-    def watch(self, stop: Stop) -> None:
-        """Until `stop` is set; raises FleetUnreachable when Ray ends by itself."""
-        while not stop.wait(WATCH_S):
-            self.check()
-
-    def check(self) -> None:
-        """Raises FleetUnreachable where Ray has ended by itself."""
-        if not self._process.running():
-            last = self._process.log_text().strip().rpartition("\n")[2]
-            raise FleetUnreachable(f"Ray ended on this machine: {last[:300]}", self._again())
-
-    def stop(self) -> None:
-        self._process.stop()
-        self._path.unlink(missing_ok=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def _again(self) -> str:
-        return f"fleet join {self.address}" if self.record.name else "fleet head"
-
-
-class Head(Running):
-    """The head: Ray without work of its own, and the versions endpoint beside it."""
-
-    def __init__(
-        self, record: Record, path: Path, process: RayProcess, versions: VersionsServer
-    ) -> None:
-        super().__init__(record, path, process)
-        self._versions = versions
-
-    def wait_for_jobs(self) -> None:
-        """Until the Jobs interface answers; raises FleetUnreachable."""
-        port, token = self.record.dashboard_port, read_token(self._path.with_name("token"))
-        if not _wait(lambda: _jobs_answer(port, token), HEAD_UP_S):
-            what = f"127.0.0.1:{port}: Ray's dashboard does not answer"
-            raise FleetUnreachable(what, "install the head with: ollama-fleet[head]")
-
-    def stop(self) -> None:
-        self._versions.close()
-        super().stop()
 
 
 def start_head(
@@ -111,14 +40,16 @@ def start_head(
     own_ip: str | None = None,
     ports: launch.Ports | None = None,
     extra: Mapping[str, str] | None = None,
+    wheel: Wheel | None = None,
 ) -> Head:
     """Start Ray's head on this machine; up on return, its Jobs interface some seconds later.
 
-    `extra`: environment that the coordinator's jobs shall see. Raises FleetUnreachable where it
-    does not come up, UserError where one runs already or the token is not private.
+    `extra`: environment that the coordinator's jobs shall see; `wheel`: what new machines install.
+    Raises FleetUnreachable where it does not come up, UserError where one runs already or the
+    token is not private.
     """
     path, ports = state / HEAD, ports or launch.Ports()
-    _end_earlier(path, "a head runs here already", "fleet leave")
+    _end_earlier(path, _head_already)
     token = read_token(make_token(state))
     require_free(ports)
     ip = own_ip or own_address()
@@ -126,8 +57,9 @@ def start_head(
     variables = launch.head_environment(token_file(state), ports, sys.platform)
     process: RayProcess | None = None
     try:
+        install = "" if wheel is None else _offered(wheel, versions, ip, ports, token)
         folder = fresh_folder(state, "h")
-        argv = launch.head_command(ray_program(), ip, folder, ports)
+        argv = launch.head_command(ray_program("head"), ip, folder, ports)
         process = _start(argv, variables | dict(extra or {}), folder)
         process.wait_until_up(HEAD_UP_S)
     except BaseException:
@@ -141,11 +73,20 @@ def start_head(
         versions=installed(),
         own_ip=ip,
         name="",
+        install=install,
         command=mark(os.getpid()),
         ray=(process.mark,),
     )
     write_record(path, record)
     return Head(record, path, process, versions)
+
+
+def _offered(wheel: Wheel, server: VersionsServer, ip: str, ports: launch.Ports, token: str) -> str:
+    """The line to paste on a new machine, once what it fetches is served."""
+    shown = address_to_type(f"{ip}:{ports.gcs}")
+    installer = make_installer(wheel, ip=ip, port=ports.versions, join=shown, token=token)
+    server.offer(installer.line, installer.files)
+    return installer.line
 
 
 def join(
@@ -170,10 +111,10 @@ def join(
     host, port = split_address(head)
     ip = resolved(host)
     secret = token.strip() if token is not None else read_token(token_file(state))
-    versions = ask_versions(ip, port - 1, secret, deadline_s)
-    if problem := check_versions(installed(), versions):
+    answer = ask_head(ip, port - 1, secret, deadline_s)
+    if problem := check_versions(installed(), answer.versions, _anew(answer.install, head)):
         raise problem
-    _end_earlier(path, "this machine has joined already", "fleet leave")
+    _end_earlier(path, _joined_already)
     if ports is None:
         ports = launch.Ports().shifted(BESIDE_HEAD if running_head(state) else 0)
     require_free(ports)
@@ -186,7 +127,7 @@ def join(
     record = Record(
         address=f"{ip}:{port}",
         dashboard_port=0,
-        versions=versions,
+        versions=answer.versions,
         own_ip=own,
         name=labels[launch.NAME_LABEL],
         command=mark(os.getpid()),
@@ -209,7 +150,7 @@ def leave(state: Path, grace_s: float = GRACE_S) -> bool:
             continue
         if record.command.alive() and record.command.pid != os.getpid():
             os.kill(record.command.pid, signal.SIGTERM)
-            _wait(lambda record=record: not record.command.alive(), LEAVE_S)  # type: ignore[misc]
+            wait(lambda record=record: not record.command.alive(), LEAVE_S)  # type: ignore[misc]
         end_recorded(record, grace_s)
         path.unlink(missing_ok=True)
         found = True
@@ -218,19 +159,52 @@ def leave(state: Path, grace_s: float = GRACE_S) -> bool:
 
 def running_head(state: Path) -> Record | None:
     """The head that runs on this machine from this state folder, if one does."""
-    record = read_record(state / HEAD)
+    return _running(state / HEAD)
+
+
+def running_node(state: Path) -> Record | None:
+    """What this machine has joined, if it has."""
+    return _running(state / NODE)
+
+
+def _running(path: Path) -> Record | None:
+    record = read_record(path)
     return record if record is not None and record.alive() else None
-
-
-def join_lines(head_address: str, versions: Versions) -> list[str]:
-    """What to paste on a new machine; the token is asked for on standard input."""
-    return [install_line(versions), f"fleet join {address_to_type(head_address)}"]
 
 
 def address_to_type(head: str) -> str:
     """The head's address as `fleet join` wants it, without a port that is the usual one."""
     host, port = split_address(head)
     return host if port == launch.Ports().gcs else head
+
+
+def require_joinable(
+    head: str, state: Path, name: str | None = None, deadline_s: float = 20.0
+) -> None:
+    """Raises what would keep this machine out, as far as it is known before the token is."""
+    if name is not None:
+        launch.checked_name(name)
+    if record := running_node(state):
+        raise _joined_already(record)
+    ray_program("node")
+    host, port = split_address(head)
+    answers(resolved(host), port - 1, deadline_s)
+
+
+def _head_already(record: Record) -> UserError:
+    what = f"a head runs here already, at {record.address} (process {record.command.pid})"
+    return UserError(what, "fleet head --show-join    for new machines; fleet leave    ends it")
+
+
+def _joined_already(record: Record) -> UserError:
+    what = f"this machine has joined the head at {record.address} already, as {record.name}"
+    return UserError(f"{what} (process {record.command.pid})", "fleet leave    ends that")
+
+
+def _anew(install: str, head: str) -> str:
+    if not install:
+        return "install here what runs there: the first line that fleet head prints"
+    return f"paste this, then join again with ~/.fleet/bin/fleet join {head}\n  {install}"
 
 
 def start_node(
@@ -243,7 +217,7 @@ def start_node(
     extra: Mapping[str, str] | None,
 ) -> RayProcess:
     variables = launch.worker_environment(token, sys.platform, os.cpu_count() or 1)
-    argv = launch.join_command(ray_program(), head, own_ip, folder, ports, labels)
+    argv = launch.join_command(ray_program("node"), head, own_ip, folder, ports, labels)
     return _start(argv, variables | dict(extra or {}), folder)
 
 
@@ -252,31 +226,12 @@ def _start(argv: list[str], variables: Mapping[str, str], folder: Path) -> RayPr
     return RayProcess(argv, environment, folder / "ray-start.log")
 
 
-def _end_earlier(path: Path, what: str, mend: str) -> None:
+def _end_earlier(path: Path, refusal: Callable[[Record], UserError]) -> None:
     """Refuse beside a living one; end what a killed one left behind."""
     record = read_record(path)
     if record is None:
         return
     if record.alive():
-        raise UserError(f"{what} (process {record.command.pid})", mend)
+        raise refusal(record)
     end_recorded(record)
     path.unlink(missing_ok=True)
-
-
-def _jobs_answer(port: int, token: str) -> bool:
-    headers = {"Authorization": f"Bearer {token}"}
-    try:
-        url = f"http://127.0.0.1:{port}/api/jobs/"
-        reply = httpx.get(url, headers=headers, trust_env=False, timeout=5)
-    except httpx.TransportError:
-        return False
-    return reply.status_code == 200
-
-
-def _wait(condition: Callable[[], bool], deadline_s: float) -> bool:
-    until = time.monotonic() + deadline_s
-    while not condition():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.1)
-    return True

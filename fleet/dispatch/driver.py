@@ -23,10 +23,11 @@ from ray.exceptions import (
 from fleet.dispatch.access import TOKEN_MEND, read_token
 from fleet.dispatch.launch import driver_environment
 from fleet.dispatch.places import split_address
-from fleet.dispatch.versions import ask_versions, check_versions, installed
+from fleet.dispatch.versions import ask_head, check_versions, installed
 from fleet.errors import FleetError, FleetUnreachable, UserError
 
 CONNECT_S = 5.0
+RESTART = "fleet was changed here since the head was started: fleet leave; fleet head"
 
 
 def connect(address: str, token_file: Path, deadline_s: float = CONNECT_S) -> None:
@@ -36,8 +37,8 @@ def connect(address: str, token_file: Path, deadline_s: float = CONNECT_S) -> No
     FleetUnreachable and UserError. Sets Ray's variables in this process.
     """
     host, port = split_address(address)
-    versions = ask_versions(host, port - 1, read_token(token_file), deadline_s)
-    if misfit := check_versions(installed(), versions):
+    answer = ask_head(host, port - 1, read_token(token_file), deadline_s)
+    if misfit := check_versions(installed(), answer.versions, RESTART):
         raise misfit
     os.environ.update(driver_environment(token_file, sys.platform))
     _read_environment_again()

@@ -23,6 +23,9 @@ RETRY_S = 30.0
 """A follower rides over an outage of this length; the job does not notice any."""
 HEAD_MEND = "fleet status on the head tells more; is the head up, and this ssh line right?"
 
+LISTED = "10000"
+"""Most rows of the state interface in one answer; Ray allows no more."""
+
 State = Literal["PENDING", "RUNNING", "STOPPED", "SUCCEEDED", "FAILED"]
 ENDED = frozenset({"STOPPED", "SUCCEEDED", "FAILED"})
 
@@ -37,6 +40,7 @@ class Jobs:
             headers={"Authorization": f"Bearer {token}"},
             timeout=REQUEST_S,
             trust_env=False,
+            verify=False,  # plain HTTP: no certificate is read, whatever SSL_CERT_FILE says
         )
 
     def submit(
@@ -100,6 +104,18 @@ class Jobs:
             if ended or stop.wait(POLL_S):
                 return
 
+    def cluster_state(self, kind: Literal["nodes", "actors"]) -> list[dict[str, Any]]:
+        """Every node or actor that Ray's state interface lists, ended ones too."""
+        path = f"/api/v0/{kind}"
+        detail = "true" if kind == "nodes" else "false"  # of actors: their whole environment
+        params = {"detail": detail, "limit": LISTED}
+        reply = self._call("GET", f"{self._url}{path}", params=params)
+        try:
+            rows = reply["data"]["result"]["result"]
+            return [row for row in rows if isinstance(row, dict)]
+        except (KeyError, TypeError):
+            raise self._not_rays(path) from None
+
     def stop(self, submission_id: str) -> None:
         """Ask the job to end (SIGTERM, SIGKILL 3 s later); one that ended is no error."""
         self._call("POST", f"{submission_id}/stop")
@@ -115,9 +131,15 @@ class Jobs:
     ) -> None:
         self.close()
 
-    def _call(self, method: str, path: str, json: object = None) -> dict[str, Any]:
+    def _call(
+        self,
+        method: str,
+        path: str,
+        json: object = None,
+        params: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
         try:
-            reply = self._client.request(method, path, json=json)
+            reply = self._client.request(method, path, json=json, params=params)
         except httpx.TransportError as problem:
             why = str(problem) or type(problem).__name__
             what = f"{self._url}: the head's Jobs interface does not answer ({why})"
@@ -126,8 +148,14 @@ class Jobs:
             raise UserError(f"{self._url}: the head refuses this token", TOKEN_MEND)
         if reply.status_code >= 400:
             raise self._complaint(reply, path)
-        told = reply.json()
+        try:
+            told = reply.json()
+        except ValueError:
+            raise self._not_rays(path.removeprefix(self._url)) from None
         return told if isinstance(told, dict) else {}
+
+    def _not_rays(self, path: str) -> FleetUnreachable:
+        return FleetUnreachable(f"{self._url}: what it says of {path} is not Ray's", HEAD_MEND)
 
     def _complaint(self, reply: httpx.Response, path: str) -> UserError | FleetUnreachable:
         text = " ".join(reply.text.split()[-40:])

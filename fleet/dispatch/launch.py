@@ -63,6 +63,13 @@ class Ports:
         moved = {name: getattr(self, name) + by for name in self.__dataclass_fields__}
         return Ports(**moved)
 
+    def shown(self) -> str:
+        """For a firewall: `6378 to 6388 and 20000 to 20099`."""
+        return (
+            f"{self.versions} to {self.dashboard_metrics} and "
+            f"{self.first_worker} to {self.last_worker}"
+        )
+
     def single(self) -> tuple[int, ...]:
         """Every port but the range of the workers."""
         names = set(self.__dataclass_fields__) - {"first_worker", "last_worker"}

@@ -14,7 +14,7 @@ from contextlib import suppress
 from multiprocessing import Pipe
 from typing import Any
 
-from fleet.errors import FleetUnreachable
+from fleet.errors import FleetError, FleetUnreachable, UserError
 from fleet.model.event import Event, Lost
 from fleet.model.machine import Machine
 from fleet.model.trial import Attempt
@@ -115,11 +115,11 @@ class LocalDispatcher:
         return {}
 
     def machines(self) -> Sequence[Machine]:
-        """Raises FleetUnreachable where none of them answers."""
-        machines, self.absent = self._call_all(self._taken, "look")
-        if not machines:
-            errors = "\n".join(f"{name}: {why}" for name, why in self.absent.items())
-            raise FleetUnreachable(errors, "")
+        """Raises FleetUnreachable or UserError where none of them answers."""
+        machines, silent = self._call_all(self._taken, "look")
+        if silent and not machines:
+            raise _no_machine(*next(iter(silent.items())))
+        self.absent = {name: "; ".join(_lines(problem)) for name, problem in silent.items()}
         self._names = {machine.machine_id: name for name, machine in machines.items()}
         return [machines[name] for name in self._taken if name in machines]
 
@@ -152,9 +152,9 @@ class LocalDispatcher:
 
     def _call_all(
         self, names: Iterable[str], call: str, *arguments: object
-    ) -> tuple[dict[str, Any], dict[str, str]]:
+    ) -> tuple[dict[str, Any], dict[str, object]]:
         """Workers are asked at once: what each answered by name, and why others did not."""
-        silent = {name: self._lost[name] for name in names if name in self._lost}
+        silent: dict[str, object] = {name: self._lost[name] for name in names if name in self._lost}
         living = [name for name in names if name not in self._lost]
         for name in living:
             self._workers[name].call(call, *arguments)
@@ -163,7 +163,7 @@ class LocalDispatcher:
             if kind == "done":
                 answers[name] = value
             elif kind in ("lost", "raised"):
-                silent[name] = str(value)
+                silent[name] = value
         return answers, silent
 
     def _worker(self, machine_id: str) -> WorkerProcess:
@@ -179,7 +179,7 @@ class LocalDispatcher:
             if kind == "event":
                 yield value
             elif kind in ("lost", "raised"):
-                yield Lost(machine_id=ids[name], what=str(value))
+                yield Lost(machine_id=ids[name], what="; ".join(_lines(value)))
 
     def _answers(self, waiting: set[str]) -> Iterator[tuple[str, tuple[str, Any]]]:
         """Messages until every worker waited for is done, lost, or cancelled for too long."""
@@ -200,3 +200,16 @@ class LocalDispatcher:
 
     def _cancelled_for(self) -> float:
         return 0.0 if self._cancelled_at is None else time.monotonic() - self._cancelled_at
+
+
+def _no_machine(name: str, problem: object) -> FleetError:
+    """What the user's words did is told as that; all else as a machine that is not reached."""
+    if isinstance(problem, UserError):
+        return UserError(f"{name}: {problem.what}", problem.mend)
+    if isinstance(problem, FleetError):
+        return FleetUnreachable(f"{name}: {problem.what}", problem.mend)
+    return FleetUnreachable(f"{name}: {problem}", "")
+
+
+def _lines(problem: object) -> list[str]:
+    return [line.strip() for line in str(problem).splitlines()]

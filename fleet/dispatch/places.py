@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import shutil
 import socket
 import sys
 from pathlib import Path
+from typing import Literal
 
+from fleet import installation
 from fleet.dispatch.launch import Ports
 from fleet.errors import FleetUnreachable, UserError
 
+OF_THE_DASHBOARD = "aiohttp_cors"
+"""A package that only `ray[default]` brings."""
 LONGEST_FOLDER = 40
 """Ray's sockets lie some 60 characters deeper; a Mac allows 104."""
 
@@ -51,13 +56,20 @@ def host_label() -> str:
     return kept.strip("-") or "machine"
 
 
-def ray_program() -> str:
-    """Ray's program beside this Python; raises UserError where Ray is not installed."""
+def ray_program(extra: Literal["head", "node"]) -> str:
+    """Ray's program beside this Python; raises UserError where Ray is not installed.
+
+    `extra`: the part of fleet that brings it.
+    """
     path = Path(sys.executable).parent / "ray"
-    if path.exists():
-        return str(path)
-    mend = "uv tool install 'ollama-fleet[node]' (a machine that joins) or '[head]' (the head)"
-    raise UserError(f"Ray is not installed beside {sys.executable}", mend)
+    what = ""
+    if not path.exists():
+        what = f"several machines need Ray, which is not installed beside {sys.executable}"
+    elif extra == "head" and importlib.util.find_spec(OF_THE_DASHBOARD) is None:
+        what = "a head needs Ray's dashboard, and here is Ray without it, as for a joined machine"
+    if what:
+        raise UserError(what, installation.add_extra(extra))
+    return str(path)
 
 
 def fresh_folder(state: Path, role: str) -> Path:
@@ -93,14 +105,20 @@ def resolved(host: str) -> str:
     try:
         return socket.gethostbyname(host)
     except OSError as problem:
-        raise FleetUnreachable(f"{host}: {problem.strerror}", "give its IP address") from None
+        mend = "give its IP address: fleet join 192.168.1.10"
+        raise FleetUnreachable(f"{host}: {problem.strerror}", mend) from None
 
 
 def require_free(ports: Ports) -> None:
     """Raises UserError: Ray itself would give up only after half a minute, and not say why."""
     if (port := busy_port(ports)) is not None:
         what = f"port {port} of this machine is in use, and Ray needs it"
-        raise UserError(what, f"see who has it: lsof -i :{port}")
+        raise UserError(what, f"see who has it: {who_has(port)}")
+
+
+def who_has(port: int) -> str:
+    """The command that names the process at a port."""
+    return f"lsof -i :{port}" if sys.platform == "darwin" else f"ss -ltnp 'sport = :{port}'"
 
 
 def busy_port(ports: Ports) -> int | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fleet.dispatch import launch
 from fleet.dispatch.access import token_file
-from fleet.dispatch.cluster import NODE_UP_S, WATCH_S, Head, start_head, start_node
+from fleet.dispatch.cluster import NODE_UP_S, start_head, start_node
 from fleet.dispatch.places import (
     busy_port,
     folder_of,
@@ -23,6 +23,7 @@ from fleet.dispatch.places import (
 )
 from fleet.dispatch.processes import RayProcess, end_sessions
 from fleet.dispatch.records import HEAD, Record, write_record
+from fleet.dispatch.running import WATCH_S, Head
 from fleet.errors import FleetUnreachable, UserError
 from fleet.ports import Say, Stop
 

@@ -30,6 +30,8 @@ class Record:
     """The fleet command that watches over Ray."""
     ray: tuple[ProcessMark, ...]
     """Leaders of the sessions in which Ray runs."""
+    install: str = ""
+    """Of a head: the line that installs on a new machine what the head runs."""
 
     def alive(self) -> bool:
         return self.command.alive() and any(leader.alive() for leader in self.ray)

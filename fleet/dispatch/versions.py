@@ -1,9 +1,10 @@
 """Who fits whom: versions told and checked before Ray starts.
 
 Ray refuses another Python or Ray only after 20 s and in its own words, so `fleet head` answers
-`GET /versions` on the port below the GCS with its three versions, which are no secret. A joiner
-adds a nonce; the answer then carries HMAC(token, nonce), so that a wrong token is known at once
-as well, without the token ever crossing the wire.
+`GET /versions` on the port below the GCS with its versions, which are no secret. A joiner adds a
+nonce; the answer then carries HMAC(token, nonce and content), so that a wrong token is known at
+once as well, without the token ever crossing the wire, and so that what the answer proposes to
+type can be believed. The same server gives new machines the files of `installer`.
 """
 
 from __future__ import annotations
@@ -12,22 +13,33 @@ import hashlib
 import hmac
 import json
 import platform
+import re
 import secrets
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import metadata
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
 import fleet
 from fleet.dispatch.access import TOKEN_MEND
+from fleet.dispatch.launch import Ports
+from fleet.dispatch.wheel import code_digest
 from fleet.errors import FleetUnreachable, UserError
 
 RETRY_S = 0.5
 REQUEST_S = 5.0
+
+
+MOST_REQUESTS = 32
+"""Served at once; a further connection is closed, so that no flood of them fills the head."""
+LONGEST_ANSWER = 65_536
+"""Bytes of an answer that a joiner reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +47,8 @@ class Versions:
     python: str
     ray: str
     fleet: str
+    code: str = ""
+    """Hash of the package's files: a clone keeps its version from commit to commit."""
 
     def python_minor(self) -> str:
         return ".".join(self.python.split(".")[:2])
@@ -43,68 +57,106 @@ class Versions:
         return f"Python {self.python}, Ray {self.ray or 'missing'}, fleet {self.fleet}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadAnswer:
+    """What a head said of itself, proved to be said by who has the token."""
+
+    versions: Versions
+    install: str
+    """The line that installs what the head runs; empty where it serves none."""
+
+
 def installed() -> Versions:
     """Versions of this process; `ray` empty where it is not installed."""
     try:
         ray = metadata.version("ray")
     except metadata.PackageNotFoundError:
         ray = ""
-    return Versions(python=platform.python_version(), ray=ray, fleet=fleet.__version__)
+    return Versions(
+        python=platform.python_version(), ray=ray, fleet=fleet.__version__, code=code_digest()
+    )
 
 
-def check_versions(mine: Versions, heads: Versions) -> UserError | None:
-    """What keeps this machine out of the fleet, with the line that mends it; None if it fits."""
+def check_versions(mine: Versions, heads: Versions, mend: str) -> UserError | None:
+    """What keeps this machine out of the fleet, with what to type; None if it fits."""
     pairs = (
         ("Python", mine.python_minor(), heads.python_minor()),
         ("Ray", mine.ray or "none", heads.ray),
         ("fleet", mine.fleet, heads.fleet),
+        ("code of fleet", mine.code, heads.code),
     )
     unlike = [f"{what} {own} here, {other} there" for what, own, other in pairs if own != other]
     if not unlike:
         return None
-    return UserError(
-        f"this machine does not fit the head: {'; '.join(unlike)}", install_line(heads)
-    )
+    return UserError(f"this machine does not fit the head: {'; '.join(unlike)}", mend)
 
 
-def install_line(heads: Versions) -> str:
-    """What to paste on a machine that shall join."""
-    wanted = f"'ollama-fleet[node]=={heads.fleet}'"
-    return f"uv tool install --force --python {heads.python_minor()} {wanted}"
+class _Server(ThreadingHTTPServer):
+    """Bounded in its threads; each request has REQUEST_S for every read and write."""
+
+    daemon_threads = True
+    request_queue_size = 2 * MOST_REQUESTS
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._free = threading.Semaphore(MOST_REQUESTS)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that went away is its own matter."""
 
 
 class VersionsServer:
-    """Answers `GET /versions` in a thread of the head's process until closed."""
+    """Answers `GET /versions`, and each path that was offered, in a thread until closed.
+
+    Raises FleetUnreachable where it cannot listen.
+    """
 
     def __init__(self, own_ip: str, port: int, versions: Versions, token: str) -> None:
+        self._files: Mapping[str, bytes] = {}
+        self._install = ""
+
         def answer(nonce: str) -> bytes:
-            content: dict[str, str] = asdict(versions)
-            if nonce:
-                content["proof"] = proof(token, nonce)
-            return json.dumps(content).encode()
+            content = {**asdict(versions), "install": self._install}
+            sealed = {"proof": proof(token, nonce, content)} if nonce else {}
+            return json.dumps(content | sealed).encode()
+
+        def body_of(target: str) -> bytes | None:
+            parts = urlsplit(target)
+            if parts.path == "/versions":
+                return answer(parse_qs(parts.query).get("nonce", [""])[0])
+            return self._files.get(parts.path)
 
         class Handler(BaseHTTPRequestHandler):
             timeout = REQUEST_S
 
             def do_GET(self) -> None:
-                parts = urlsplit(self.path)
-                found = parts.path == "/versions"
-                body = answer(parse_qs(parts.query).get("nonce", [""])[0]) if found else b""
-                self.send_response(200 if found else 404)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
+                body = body_of(self.path)
+                self.send_response(404 if body is None else 200)
+                self.send_header("Content-Type", "application/octet-stream")
+                self.send_header("Content-Length", str(len(body or b"")))
                 self.end_headers()
-                self.wfile.write(body)
+                self.wfile.write(body or b"")
 
             def log_message(self, *_: object) -> None:
                 """Nothing: standard error belongs to the user."""
 
         try:
-            self._server = ThreadingHTTPServer((own_ip, port), Handler)
+            self._server = _Server((own_ip, port), Handler)
         except OSError as problem:
             what = f"{own_ip}:{port}: cannot listen there ({problem.strerror})"
             raise FleetUnreachable(what, "another fleet head? fleet leave ends it") from None
-        self._server.daemon_threads = True
         serve = threading.Thread(target=self._server.serve_forever, args=(0.2,), daemon=True)
         serve.start()
 
@@ -112,46 +164,60 @@ class VersionsServer:
     def port(self) -> int:
         return int(self._server.server_address[1])
 
+    def offer(self, install: str, files: Mapping[str, bytes]) -> None:
+        """Serve what a new machine needs; `install` is the line that fetches it."""
+        self._install, self._files = install, files
+
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
 
 
-def proof(token: str, nonce: str) -> str:
-    return hmac.new(token.encode(), f"fleet-head-v1 {nonce}".encode(), hashlib.sha256).hexdigest()
+def proof(token: str, nonce: str, content: Mapping[str, str]) -> str:
+    text = json.dumps([nonce, sorted(content.items())])
+    return hmac.new(token.encode(), f"fleet-head-v2 {text}".encode(), hashlib.sha256).hexdigest()
 
 
-def ask_versions(ip: str, port: int, token: str, deadline_s: float = 20.0) -> Versions:
+def ask_head(ip: str, port: int, token: str, deadline_s: float = 20.0) -> HeadAnswer:
     """What the head runs. Raises FleetUnreachable, and UserError where the tokens differ."""
     nonce = secrets.token_hex(16)
-    content = _fetch(f"http://{ip}:{port}/versions", nonce, deadline_s)
-    try:
-        versions = Versions(**{name: str(content[name]) for name in ("python", "ray", "fleet")})
-    except (KeyError, TypeError):
-        raise _not_a_head(f"{ip}:{port}", "something else answers there") from None
-    if not hmac.compare_digest(str(content.get("proof", "")), proof(token, nonce)):
-        what = f"{ip}:{port}: this head has another token"
-        raise UserError(what, TOKEN_MEND)
-    return versions
+    content = _fetch(f"{ip}:{port}", nonce, deadline_s)
+    told = {name: value for name, value in content.items() if isinstance(value, str)}
+    seal = told.pop("proof", "")
+    if not {"python", "ray", "fleet"} <= set(told):
+        raise _not_a_head(f"{ip}:{port}", "something else answers there")
+    if not hmac.compare_digest(seal.encode(), proof(token, nonce, told).encode()):
+        raise UserError(f"the head at {ip} has another token", TOKEN_MEND)
+    names = ("python", "ray", "fleet", "code")
+    versions = Versions(**{name: told.get(name, "") for name in names})
+    return HeadAnswer(versions=versions, install=told.get("install", ""))
 
 
-def _fetch(url: str, nonce: str, deadline_s: float) -> dict[str, object]:
+def answers(ip: str, port: int, deadline_s: float) -> None:
+    """Raises FleetUnreachable where no head answers: before anybody looks for a token."""
+    _fetch(f"{ip}:{port}", "", deadline_s)
+
+
+def _fetch(head: str, nonce: str, deadline_s: float) -> dict[str, object]:
+    url = f"http://{head}/versions"
     until = time.monotonic() + deadline_s
-    with httpx.Client(trust_env=False, timeout=min(REQUEST_S, deadline_s)) as client:
+    timeout_s = min(REQUEST_S, deadline_s)
+    with httpx.Client(trust_env=False, verify=False, timeout=timeout_s) as client:
         while True:
             try:
-                reply = client.get(url, params={"nonce": nonce})
-                reply.raise_for_status()
-                content = reply.json()
+                with client.stream("GET", url, params={"nonce": nonce} if nonce else {}) as reply:
+                    reply.raise_for_status()
+                    content = json.loads(next(reply.iter_bytes(LONGEST_ANSWER), b""))
                 return content if isinstance(content, dict) else {}
             except httpx.TransportError as problem:
                 if time.monotonic() + RETRY_S > until:
-                    raise _not_a_head(url, str(problem) or type(problem).__name__) from None
+                    why = re.sub(r"^\[Errno -?\d+\] ", "", str(problem))
+                    raise _not_a_head(head, why or type(problem).__name__) from None
             except (httpx.HTTPStatusError, ValueError):
-                raise _not_a_head(url, "something else answers there") from None
+                raise _not_a_head(head, "something else answers there") from None
             time.sleep(RETRY_S)
 
 
 def _not_a_head(where: str, why: str) -> FleetUnreachable:
-    mend = "on the head: fleet head; then see that its firewall lets this machine in"
+    mend = f"on the head: fleet head    its firewall must let in TCP ports {Ports().shown()}"
     return FleetUnreachable(f"{where}: no head of a fleet answers ({why})", mend)

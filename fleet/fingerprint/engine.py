@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from fleet.errors import TrialError
-from fleet.fingerprint.facts import ask, facts
-from fleet.fingerprint.gpu_limit import expected_gpu_limit_mb
+from fleet.fingerprint.facts import ask, facts, outside_of
+from fleet.fingerprint.gpu_limit import PRINTED_TO_MB, expected_gpu_limit_mb
 from fleet.fingerprint.run_as import of_these, run_as_fact, servers
 from fleet.model.machine import EngineFacts, Fact
 from fleet.ports import Commands
+from fleet.readers.environment import changes_speed
 from fleet.readers.metal import parse_llama_cpp
 from fleet.readers.ollama_log import ServeLog, parse_serve_log
 from fleet.readers.run_as import RunAs
@@ -19,22 +19,14 @@ from fleet.readers.sysctl import parse_sysctl
 from fleet.readers.text import whole
 from fleet.units import GIB
 
-SPEED = re.compile(
-    r"OLLAMA_(?:FLASH_ATTENTION|KV_CACHE_TYPE|NUM_PARALLEL|CONTEXT_LENGTH|MAX_LOADED_MODELS"
-    r"|GPU_OVERHEAD|SCHED_SPREAD|LLM_LIBRARY|VULKAN|IGPU_ENABLE|NEW_ENGINE|MULTIUSER_CACHE)"
-    r"|(?:LLAMA_ARG|GGML)_\w+|(?:CUDA|ROCR|HIP|GGML_VK)_VISIBLE_DEVICES|GPU_DEVICE_ORDINAL"
-    r"|HSA_OVERRIDE_GFX_VERSION",
-    re.ASCII,
-)
-"""Variables that change what is measured; all others may hold anything and are never kept."""
 LOGS = (
     "{home}/.ollama/logs/server.log",
     "/opt/homebrew/var/log/ollama.log",
     "/usr/local/var/log/ollama.log",
 )
+LIMITS = ("gpu_limit_mb", "engine_gpu_limit_mb")
+"""The limit in force, and the same as the engine tells it, which a setting does not change."""
 LOG_LINES = "server config|Listening on|inference compute|vram|recommendedMaxWorking|FamilyMetal"
-PRINTED_TO_MB = 52
-"""The log rounds to a tenth of a GiB."""
 
 
 class EngineProbe:
@@ -82,7 +74,7 @@ class EngineProbe:
         log = parse_serve_log(text)
         if log.version != told.version:
             why = "no log of the Ollama that answers"
-            unknown = dict.fromkeys(("metal_version", "gpu_limit_mb"))
+            unknown = dict.fromkeys(("metal_version", *LIMITS))
             return [*self._environment(told, ServeLog()), *facts("Ollama's log", unknown, why)]
         return [*self._environment(told, log), *self._metal(text, log)]
 
@@ -112,7 +104,8 @@ class EngineProbe:
         The log rounds it; a figure that agrees with the usual default is that default. The exact
         one comes with the first model only, and a limit must not change by loading one.
         """
-        totals = [device.total_mb for device in log.devices if device.library == "metal"]
+        gpus = [device for device in log.devices if device.library == "metal"]
+        totals = [device.total_mb for device in gpus]
         told_mb = next((total for total in reversed(totals) if total), None)
         keys = ("hw.memsize", "kern.osproductversion")
         values = parse_sysctl(ask(self._commands, "sysctl", *keys).text)
@@ -121,9 +114,11 @@ class EngineProbe:
             round(size_bytes / GIB) if size_bytes else None, values.get("kern.osproductversion")
         )
         if told_mb and usual_mb and abs(told_mb - usual_mb) <= PRINTED_TO_MB:
-            return facts("the default, as Ollama's log confirms", {"gpu_limit_mb": usual_mb})
-        rounded = round(told_mb) if told_mb else None
-        return facts("Ollama's log, to 52 MiB", {"gpu_limit_mb": rounded}, "it tells no GPU")
+            source = "the default, as Ollama's log confirms"
+            return facts(source, dict.fromkeys(LIMITS, usual_mb))
+        rounded = dict.fromkeys(LIMITS, round(told_mb) if told_mb else None)
+        outside = outside_of(gpus, dict.fromkeys(LIMITS, "total_mb"))
+        return facts("Ollama's log, to 52 MiB", rounded, "it tells no GPU", outside=outside)
 
 
 def process_environment(
@@ -135,6 +130,6 @@ def process_environment(
 
 
 def _shown(source: str, environment: Mapping[str, str]) -> list[Fact]:
-    kept = sorted((name, value) for name, value in environment.items() if SPEED.fullmatch(name))
+    kept = sorted((name, value) for name, value in environment.items() if changes_speed(name))
     text = " ".join(f"{name}={value}" for name, value in kept)
     return facts(source, {"engine_environment": text})

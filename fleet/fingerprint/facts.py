@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from fleet.model.machine import Fact, FactValue
+from fleet.model.plain_text import one_line
+from fleet.model.quantities import fact_problem
 from fleet.ports import Commands, Output
+from fleet.readers.bounds import Record
 
 Some = TypeVar("Some")
 
@@ -20,13 +23,54 @@ late on a machine under pressure must not make another machine of it."""
 NOT_TOLD = "not told"
 
 
-def facts(source: str, values: Mapping[str, FactValue], why: str = "") -> list[Fact]:
-    """One fact per value, all with the same source; None stays, with the reason beside it."""
-    unknown = f"{source}: {why or NOT_TOLD}"
-    return [
-        Fact(name=name, value=value, source=unknown if value is None else source)
-        for name, value in values.items()
-    ]
+MOST_WORDS, MOST_REASON = 2000, 240
+"""Characters of a fact that is words, and of the reason why there is none."""
+
+
+def facts(
+    source: str,
+    values: Mapping[str, FactValue],
+    why: str = "",
+    *,
+    absent: str = "",
+    outside: Mapping[str, str] = {},
+) -> list[Fact]:
+    """One fact per value, all with the same source; None stays, with the reason beside it.
+
+    `why`: they could not be read, or not be understood. `absent`: else the machine has no such
+    thing, and this is how that is known. `outside`, by fact: what was read cannot be. A number
+    that cannot be, by the table of quantities, becomes None here.
+    """
+    return [_fact(source, name, values[name], outside.get(name) or why, absent) for name in values]
+
+
+def _fact(source: str, name: str, value: FactValue, why: str, absent: str) -> Fact:
+    if value is not None:
+        problem = fact_problem(name, value)
+        if not problem:
+            kept = one_line(value, MOST_WORDS) if isinstance(value, str) else value
+            return Fact(name=name, value=kept, source=source)
+        why = problem
+    is_absent = not why and absent != ""
+    reason = one_line(why or absent or NOT_TOLD, MOST_REASON)
+    return Fact(name=name, value=None, source=f"{source}: {reason}", absent=is_absent)
+
+
+def not_understood(text: str | None) -> str:
+    """The reason where something was printed that makes no sense; empty where nothing was."""
+    plain = one_line(text or "", 60)
+    return f'not understood: "{plain}"' if plain else ""
+
+
+def outside_of(records: Iterable[Record], fields: Mapping[str, str]) -> dict[str, str]:
+    """By fact, why its field in one of the records is None although something was printed."""
+    known = [record.outside for record in records if record.outside]
+    return {
+        name: reasons[field]
+        for reasons in reversed(known)
+        for name, field in fields.items()
+        if field in reasons
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,5 +134,5 @@ def _why(program: str, output: Output, deadline_s: float) -> str:
         return ""
     if output.code is None:
         return late(deadline_s) if output.late else f"{program} is not installed"
-    first = next(iter(output.stderr.strip().splitlines()), "")[:120]
+    first = one_line(next(iter(output.stderr.strip().splitlines()), ""))
     return f"{program} failed: {first}" if first else f"{program} ended with {output.code}"

@@ -5,6 +5,8 @@ It changed with a release of macOS, so it is a hint for people and plans, never 
 
 from __future__ import annotations
 
+PRINTED_TO_MB = 52
+"""Ollama's log rounds a limit to a tenth of a GiB: so far it may be from the exact one."""
 _TO_MACOS_15_MB = {
     16: 10922,
     24: 16384,

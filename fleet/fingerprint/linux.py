@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from fleet.fingerprint.drm import DRM, INTEGRATED
-from fleet.fingerprint.facts import Answer, ask_all, facts
+from fleet.fingerprint.drm import DRM, is_integrated
+from fleet.fingerprint.facts import Answer, ask_all, facts, outside_of
 from fleet.fingerprint.linux_condition import SUPPLIES, condition_facts
 from fleet.fingerprint.sizes import KIB_PER_MIB, machine_gb
 from fleet.fingerprint.virtual import container_facts, firmware_names, guest_facts
@@ -24,16 +24,21 @@ from fleet.readers.proc import (
     parse_os_release,
 )
 from fleet.readers.sensors import PRINT_HEAT
-from fleet.readers.text import one_space
 
 Some = TypeVar("Some")
 
-DEVICE_TREE_MODEL = "/proc/device-tree/model"
 NO_BOARD_NAME = frozenset(
     {"system product name", "to be filled by o.e.m.", "default string", "not applicable", "none"}
 )
 KINDS_OF_CORE = {"Performance": "cpu_core", "Efficiency": "cpu_atom"}
 """Intel's two kinds, by the names of their counters."""
+FIELDS = {
+    "memory_gb": "total_kib",
+    "memory_total_mb": "total_kib",
+    "memory_available_mb": "available_kib",
+    "swap_used_mb": "swap_free_kib",
+}
+"""Facts of the memory, by the field of /proc/meminfo that they come from."""
 UDEV_DMI = "/run/udev/data/+dmi:id"
 QUESTIONS: Mapping[str, Sequence[str]] = {
     "uname": ("uname", "-rm"),
@@ -52,13 +57,9 @@ def linux_facts(commands: Commands) -> list[Fact]:
     names = firmware_names(commands)
     return [
         *_system(commands, answers["uname"]),
-        *facts(
-            "firmware",
-            {"model": _board(names.product, commands.read(DEVICE_TREE_MODEL))},
-            "it names no product",
-        ),
-        *_processor(cpu, listed),
-        *_kinds(commands, cpuinfo),
+        *facts("firmware", {"model": _board(names.product)}, "it names no product"),
+        *_processor(cpu, listed, answers["lscpu"].why),
+        *_kinds(commands, cpuinfo, listed),
         *guest_facts(names, cpu.hypervisor, listed),
         *container_facts(commands),
         *_memory(commands, answers["drm"].text),
@@ -78,29 +79,34 @@ def _system(commands: Commands, uname: Answer) -> list[Fact]:
         *facts(
             "/etc/os-release",
             {"os_build": release.get("BUILD_ID") or None},
-            "this distribution numbers no builds",
+            "" if release else "it cannot be read",
+            absent="this distribution numbers no builds",
         ),
     ]
 
 
-def _board(*names: str | None) -> str | None:
-    told = (one_space(name) for name in names)
-    return next((name for name in told if name and name.lower() not in NO_BOARD_NAME), None)
+def _board(name: str | None) -> str | None:
+    return None if name is None or name.lower() in NO_BOARD_NAME else name
 
 
-def _processor(cpu: CpuInfo, listed: Lscpu) -> list[Fact]:
+def _processor(cpu: CpuInfo, listed: Lscpu, why: str) -> list[Fact]:
     """Arm kernels name no chip, and guests of some hypervisors no cores."""
+    outside = outside_of([cpu, listed], {"cpu_cores": "cores", "cpu_threads": "threads"})
     values = {"chip": cpu.model_name, "cpu_cores": cpu.cores, "cpu_threads": cpu.threads}
     more = {
         "chip": " + ".join(listed.model_names) or cpu.part,
         "cpu_cores": listed.cores,
         "cpu_threads": listed.threads,
     }
-    return facts("/proc/cpuinfo", values) + facts("lscpu", more)
+    first = facts("/proc/cpuinfo", values, outside=outside)
+    return first + facts("lscpu", more, why, outside=outside)
 
 
-def _kinds(commands: Commands, cpuinfo: str) -> list[Fact]:
-    """Physical cores of each kind, where the processor has two."""
+def _kinds(commands: Commands, cpuinfo: str, listed: Lscpu) -> list[Fact]:
+    """Physical cores of each kind, where the processor has two of Intel's.
+
+    Arm chips of two kinds name both to lscpu, and how many there are of each to nobody.
+    """
     places = parse_cores(cpuinfo)
     counts = {
         kind: len({places[cpu] for cpu in _cpus(commands, device) if cpu in places})
@@ -112,7 +118,11 @@ def _kinds(commands: Commands, cpuinfo: str) -> list[Fact]:
         "cpu_efficiency_cores": known.get("Efficiency"),
         "cpu_core_kinds": " + ".join(f"{n} {kind}" for kind, n in known.items()) or None,
     }
-    return facts("/sys/devices", values, "all cores are of one kind")
+    why = "" if places else "neither cores nor kinds of them are listed"
+    if len(listed.model_names) > 1:
+        why = f"how many are {' and how many '.join(listed.model_names)} is not told"
+    absent = "no cores of this kind" if known else "all cores are of one kind"
+    return facts("/sys/devices", values, "" if known else why, absent=absent)
 
 
 def _cpus(commands: Commands, device: str) -> frozenset[int]:
@@ -126,20 +136,28 @@ def _memory(commands: Commands, drm: str) -> list[Fact]:
         if memory.swap_total_kib is not None and memory.swap_free_kib is not None
         else None
     )
-    carved_mb = sum(gpu.vram_mb or 0 for gpu in parse_drm(drm) if _integrated(gpu.device))
-    installed_kib = None if memory.total_kib is None else memory.total_kib + carved_mb * KIB_PER_MIB
+    shares_mb = [gpu.vram_mb for gpu in parse_drm(drm) if is_integrated(gpu)]
+    installed_kib = _installed_kib(memory.total_kib, shares_mb)
     values = {
-        "memory_gb": machine_gb(installed_kib),
         "memory_total_mb": _mib(memory.total_kib),
         "memory_available_mb": _mib(memory.available_kib),
         "swap_used_mb": _mib(swap_kib),
     }
-    source = "/proc/meminfo and the GPU's share" if carved_mb else "/proc/meminfo"
-    return facts(source, values)
+    source = "/proc/meminfo and the GPU's share" if shares_mb else "/proc/meminfo"
+    lost = "how much of it the processor's GPU has is not known" if None in shares_mb else ""
+    outside = outside_of([memory], FIELDS)
+    return [
+        *facts(source, {"memory_gb": machine_gb(installed_kib)}, lost, outside=outside),
+        *facts("/proc/meminfo", values, outside=outside),
+    ]
 
 
-def _integrated(device: str | None) -> bool:
-    return (device or "").split(" ")[0] in INTEGRATED
+def _installed_kib(total_kib: int | None, shares_mb: Sequence[int | None]) -> int | None:
+    """What the system has, and what the processor's own GPU was given before it started."""
+    known = [share for share in shares_mb if share is not None]
+    if total_kib is None or len(known) < len(shares_mb):
+        return None
+    return total_kib + sum(known) * KIB_PER_MIB
 
 
 def _modules(commands: Commands, dmidecode: Answer) -> list[Fact]:
@@ -154,10 +172,14 @@ def _modules(commands: Commands, dmidecode: Answer) -> list[Fact]:
         "memory_modules": _counted(modules),
         "memory_bandwidth_gb_s": None if rate is None else round(rate, 1),
     }
-    return facts(source, values, dmidecode.why or "the firmware does not say, as in guests")
+    outside = outside_of(modules, {"memory_speed_mt_s": "speed_mt_s", "memory_modules": "size_gib"})
+    why = dmidecode.why or "the firmware does not say, as in guests"
+    return facts(source, values, why, outside=outside)
 
 
 def _counted(modules: Sequence[MemoryDevice]) -> str | None:
+    if any(module.size_gib is None for module in modules):
+        return None
     sizes = [f"{module.size_gib:g} GB" for module in modules]
     return " + ".join(f"{sizes.count(size)} x {size}" for size in dict.fromkeys(sizes)) or None
 

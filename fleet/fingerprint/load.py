@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from fleet.fingerprint.facts import ask, facts
+from fleet.model.gates import BUSY_PERCENT
 from fleet.model.machine import Fact
 from fleet.ports import Commands
 from fleet.readers.load import Process, family, foreign_percent, parse_proc, parse_ps
@@ -18,6 +19,7 @@ PS = ("ps", "-A", "-o", "pid=,ppid=,%cpu=,comm=")
 ENGINES = re.compile(r"^(?:ollama|llama-server|llama-runner)", re.IGNORECASE)
 STARTERS = re.compile(r"^(?:fleet|python|ray|pt_main)", re.IGNORECASE)
 """What starts a worker of fleet and works for it: a coordinator, or a node of Ray."""
+NOBODY = re.compile(r"(?!)")
 NAME = "foreign_cpu_percent"
 
 
@@ -59,10 +61,24 @@ class LoadProbe:
         return facts("ps, a mean over up to a minute", {NAME: _rounded(min(busy / cores, 100.0))})
 
     def _family(self, processes: Sequence[Process]) -> set[int]:
-        names = {process.pid: process.name for process in processes}
-        own = [process for process in processes if process.pid == self._own]
-        starter = {p.parent for p in own if STARTERS.match(names.get(p.parent, ""))}
-        return family(processes, {self._own, *starter}, ENGINES)
+        return family(processes, fleets_own(processes, self._own), ENGINES)
+
+
+def fleets_own(processes: Sequence[Process], own: int | None) -> set[int]:
+    """This process, what started it to work, and all that these have started."""
+    names = {process.pid: process.name for process in processes}
+    this = [process for process in processes if process.pid == own]
+    starters = {p.parent for p in this if STARTERS.match(names.get(p.parent, ""))}
+    return family(processes, {p.pid for p in this} | starters, NOBODY)
+
+
+def busiest(percents: Sequence[float | None]) -> float | None:
+    """Of several GPUs; None while one that does not tell may be too busy to measure beside."""
+    known = [percent for percent in percents if percent is not None]
+    most = max(known, default=None)
+    if most is None or (len(known) < len(percents) and most <= BUSY_PERCENT):
+        return None
+    return most
 
 
 def _rounded(percent: float | None) -> float | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from fleet.fingerprint.facts import ask_all, facts
-from fleet.model.machine import Fact
+from fleet.fingerprint.facts import ask_all, facts, not_understood
+from fleet.model.machine import Fact, FactValue
 from fleet.ports import Commands
 from fleet.readers.sw_vers import parse_sw_vers
 from fleet.readers.sysctl import (
@@ -43,35 +43,37 @@ QUESTIONS: Mapping[str, Sequence[str]] = {
     "sw_vers": ("sw_vers",),
     "vm_stat": ("vm_stat",),
 }
+GUESTS = {"VirtualMac": "apple", "VMware": "vmware", "Parallels": "parallels"}
+"""How the models of guests begin."""
 ROSETTA_CHIP = "VirtualApple"
 """What Rosetta tells a translated program in place of the chip's name."""
 
 
 def macos_facts(commands: Commands) -> list[Fact]:
     answers = ask_all(commands, QUESTIONS)
-    told = answers["sysctl"]
-    values = parse_sysctl(told.text)
-    guest = values.get("hw.model", "").startswith("VirtualMac")
+    sysctl = answers["sysctl"]
+    values = parse_sysctl(sysctl.text)
     return [
-        *_system(values, answers["uname"].text, answers["sw_vers"].text),
-        *facts("sysctl hw", _hardware(values), told.why),
-        *facts("sysctl kern", _condition(values), told.why),
+        *_system(values, answers["uname"].text, answers["sw_vers"].text, sysctl.why),
+        *facts("sysctl hw", _hardware(values), sysctl.why),
+        *_guest(values, sysctl.why),
+        *_condition(values, sysctl.why),
         *facts("vm_stat", _available(answers["vm_stat"].text), answers["vm_stat"].why),
         *facts("macOS", {"cpu_temperature_c": None}, "without root it tells a class of heat only"),
-        *facts("hw.model", {"hypervisor": "apple" if guest else None}, "not a guest"),
         *facts("macOS", {"container": False}),
         # Only system_profiler knows, which takes seconds.
         *facts("macOS", {"display_attached": None}, "nothing quick enough tells"),
     ]
 
 
-def _system(values: Mapping[str, str], machine: str, sw_vers: str) -> list[Fact]:
+def _system(values: Mapping[str, str], machine: str, sw_vers: str, why: str) -> list[Fact]:
     version, build = values.get("kern.osproductversion"), values.get("kern.osversion")
     if not version or not build:
         told = parse_sw_vers(sw_vers)
         version, build = told.get("ProductVersion"), told.get("BuildVersion")
-    rosetta = values.get("sysctl.proc_translated") == "1"
-    found = {
+    # A Mac that cannot translate has no such key; one whose keys cannot be read tells nothing.
+    rosetta = values.get("sysctl.proc_translated") == "1" if values else None
+    system = {
         "os": "darwin",
         "os_version": version,
         "os_build": build,
@@ -79,10 +81,10 @@ def _system(values: Mapping[str, str], machine: str, sw_vers: str) -> list[Fact]
         "architecture": "arm64" if rosetta else machine.strip() or None,
         "rosetta": rosetta,
     }
-    return facts("sysctl kern", found)
+    return facts("sysctl kern", system, why)
 
 
-def _hardware(values: Mapping[str, str]) -> dict[str, str | int | bool | None]:
+def _hardware(values: Mapping[str, str]) -> dict[str, str | int | None]:
     chip = one_space(values.get("machdep.cpu.brand_string"))
     model = values.get("hw.model")
     size_bytes = whole(values.get("hw.memsize"))
@@ -93,23 +95,49 @@ def _hardware(values: Mapping[str, str]) -> dict[str, str | int | bool | None]:
         "cpu_threads": whole(values.get("hw.logicalcpu")),
         "memory_gb": round(size_bytes / GIB) if size_bytes else None,
         "memory_total_mb": size_bytes // MIB if size_bytes else None,
-        "virtual": _is_guest(chip, model, values.get("kern.hv_vmm_present")),
     }
 
 
-def _is_guest(chip: str | None, model: str | None, present: str | None) -> bool | None:
-    if "(Virtual)" in (chip or "") or (model or "").startswith("VirtualMac"):
+def _guest(values: Mapping[str, str], why: str) -> list[Fact]:
+    chip, model = values.get("machdep.cpu.brand_string", ""), values.get("hw.model", "")
+    guest = _is_guest(chip, model, values.get("kern.hv_vmm_present"))
+    maker = next((name for sign, name in GUESTS.items() if model.startswith(sign)), None)
+    unnamed = why or "neither chip nor model say whose guest it is"
+    return [
+        *facts("sysctl hw", {"virtual": guest}, why or "neither chip nor system tell"),
+        *facts(
+            "hw.model",
+            {"hypervisor": maker if guest else None},
+            "" if guest is False else unnamed,
+            absent="not a guest",
+        ),
+    ]
+
+
+def _is_guest(chip: str, model: str, present: str | None) -> bool | None:
+    """Apple's own chips say in their name that they are lent to a guest."""
+    if "(Virtual)" in chip or model.startswith("VirtualMac"):
         return True
-    return {"0": False, "1": True}.get(present or "", None if model is None else False)
+    return {"0": False, "1": True}.get(present or "", False if chip.startswith("Apple ") else None)
 
 
-def _condition(values: Mapping[str, str]) -> dict[str, str | int | float | None]:
-    return {
-        "memory_pressure": PRESSURE.get(values.get("kern.memorystatus_vm_pressure_level", "")),
-        "swap_used_mb": parse_swap_used_mb(values.get("vm.swapusage", "")),
-        "load_1m": parse_load_1m(values.get("vm.loadavg", "")),
-        "boot_unix_s": parse_boot_unix_s(values.get("kern.boottime", "")),
+def _condition(values: Mapping[str, str], why: str) -> list[Fact]:
+    """Each with its own reason: one key that is not understood says nothing of the others."""
+    keys: dict[str, tuple[str, Callable[[str], FactValue]]] = {
+        "memory_pressure": ("kern.memorystatus_vm_pressure_level", PRESSURE.get),
+        "swap_used_mb": ("vm.swapusage", parse_swap_used_mb),
+        "load_1m": ("vm.loadavg", parse_load_1m),
+        "boot_unix_s": ("kern.boottime", parse_boot_unix_s),
     }
+    return [
+        fact
+        for name, (key, read) in keys.items()
+        for fact in facts(
+            "sysctl kern",
+            {name: read(values.get(key, ""))},
+            not_understood(values.get(key)) or why or f"it has no {key}",
+        )
+    ]
 
 
 def _available(vm_stat: str) -> dict[str, int | None]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fleet.fingerprint.facts import DEADLINE_S, ask, ask_all, facts, late
 from fleet.model.machine import Fact
 from fleet.ports import Commands
+from fleet.readers.environment import kept
 from fleet.readers.run_as import (
     OLLAMA_UNIT,
     UNIT_PROPERTIES,
@@ -114,12 +115,13 @@ def _unit(commands: Commands, server: Server, is_its: IsIts) -> RunAs | None:
     kinds: tuple[tuple[Kind, str], ...] = (("systemd", "system"), ("systemd user", "user"))
     for kind, asked in kinds:
         for unit in parse_units(told[asked].text):
-            known = server.environment is not None or is_its(unit.environment)
-            if unit.pid == server.pid and known:
+            its_own = unit.environment_known and is_its(unit.environment)
+            if unit.pid == server.pid and (server.environment is not None or its_own):
                 return RunAs(kind=kind, name=unit.name)
     return None
 
 
 def _variables(environ: str) -> dict[str, str]:
+    """The listed ones; the others of a process are its user's own."""
     lines = (line.partition("=") for line in environ.split("\0") if "=" in line)
-    return {name: value for name, _, value in lines}
+    return kept((name, value) for name, _, value in lines)

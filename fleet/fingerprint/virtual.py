@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from fleet.fingerprint.cgroup_limits import limit_facts
 from fleet.fingerprint.facts import facts
 from fleet.model.machine import Fact
 from fleet.ports import Commands
 from fleet.readers.lscpu import Lscpu
-from fleet.readers.proc import parse_cpu_limit, parse_memory_limit_bytes
 from fleet.readers.text import one_space
-from fleet.units import MIB
 
 DMI = "/sys/class/dmi/id"
+DEVICE_TREE_MODEL = "/proc/device-tree/model"
 GUESTS = (
     (r"VMware", "vmware"),
     (r"VirtualBox|innotek", "virtualbox"),
@@ -23,15 +23,12 @@ GUESTS = (
     (r"\bXen\b|HVM domU", "xen"),
     (r"Google Compute Engine", "google"),
     (r"Amazon EC2 (?!\S*metal)", "amazon"),
+    (r"linux,dummy-virt", "kvm"),
     (r"QEMU|KVM|OpenStack|DigitalOcean|vServer|Alibaba Cloud", "kvm"),
 )
 """Makers and products as guests see them; a whole machine of a cloud is none."""
 CONTAINER_MARKS = {"/.dockerenv": "docker", "/run/.containerenv": "podman"}
 CONTAINER_GROUPS = re.compile(r"kubepods|docker|containerd|libpod|lxc|garden", re.ASCII)
-MEMORY_LIMITS = (
-    "/sys/fs/cgroup/memory.max",
-    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +40,11 @@ class Names:
 
 
 def firmware_names(commands: Commands) -> Names:
+    """Small boards have no such firmware, and name themselves in their device tree."""
     vendor, product = (
         one_space(commands.read(f"{DMI}/{name}")) for name in ("sys_vendor", "product_name")
     )
-    return Names(vendor, product)
+    return Names(vendor, product or one_space(commands.read(DEVICE_TREE_MODEL)))
 
 
 def guest_facts(names: Names, flagged: bool | None, listed: Lscpu) -> list[Fact]:
@@ -54,28 +52,23 @@ def guest_facts(names: Names, flagged: bool | None, listed: Lscpu) -> list[Fact]
     words = f"{names.vendor or ''} {names.product or ''} "
     named = next((name for sign, name in GUESTS if re.search(sign, words, re.I)), None)
     named = named or (listed.hypervisor.lower() if listed.hypervisor else None)
-    known = flagged is not None or listed.architecture is not None or names.product is not None
+    known = flagged is not None or named is not None or names.product is not None
     virtual = bool(flagged or named) if known else None
-    why = "not a guest" if virtual is False else "neither firmware nor lscpu names it"
+    why = "" if virtual is False else "neither firmware nor lscpu names it"
+    nothing = "the processor has no such flag, and the firmware names no product"
     return [
-        *facts("processor flags, firmware, lscpu", {"virtual": virtual}),
-        *facts("firmware, lscpu", {"hypervisor": named}, why),
+        *facts("processor flags, firmware, lscpu", {"virtual": virtual}, nothing),
+        *facts("firmware, lscpu", {"hypervisor": named}, why, absent="not a guest"),
     ]
 
 
 def container_facts(commands: Commands) -> list[Fact]:
     """The limits are this container's; the machine's own memory and cores stand beside them."""
     kind = _container(commands)
-    limits = (parse_memory_limit_bytes(commands.read(path) or "") for path in MEMORY_LIMITS)
-    limit_bytes = next(filter(None, limits), None)
-    bounds = {
-        "container_memory_limit_mb": limit_bytes // MIB if limit_bytes else None,
-        "container_cpu_limit": parse_cpu_limit(commands.read("/sys/fs/cgroup/cpu.max") or ""),
-    }
     return [
         *facts("marks and cgroup", {"container": kind is not None}),
-        *facts("marks and cgroup", {"container_kind": kind}, "not in a container"),
-        *facts("cgroup", bounds, "no limit set"),
+        *facts("marks and cgroup", {"container_kind": kind}, absent="not in a container"),
+        *limit_facts(commands),
     ]
 
 

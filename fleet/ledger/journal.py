@@ -151,14 +151,20 @@ class Ledger:
     def not_needed(self, trial_ids: Iterable[str], reason: str) -> None:
         self._set(tuple(trial_ids), "not needed", reason)
 
-    def cancel_waiting(self, submission: int, reason: str, machine_id: str | None = None) -> None:
+    def cancel_waiting(
+        self,
+        submission: int,
+        reason: str,
+        machine_id: str | None = None,
+        model: str | None = None,
+    ) -> None:
         """Whatever is queued or running has not been measured; a new submit asks it again."""
         with self._transaction():
             self._db.execute(
                 "update trials set state = 'cancelled', reason = ?, changed_unix_s = ?"
                 " where submission = ? and state in ('queued', 'running')"
-                " and (? is null or machine_id = ?)",
-                (reason, time.time(), submission, machine_id, machine_id),
+                " and coalesce(?, machine_id) = machine_id and coalesce(?, model) = model",
+                (reason, time.time(), submission, machine_id, model),
             )
 
     def end(self, submission: int, outcome: str, reason: str = "") -> None:

@@ -70,9 +70,13 @@ class Timed:
     """Request sent to the first token of the answer, thinking before it included."""
     decode_tokens_per_s: float | None = None
     flags: str = ""
+    source: str = ""
+    """Of figures that others measured: where they come from."""
 
     def figures(self, *, thinks: bool) -> Iterator[tuple[str, str]]:
         """What is known, in words; of an answer without thinking the first token is enough."""
+        if self.source:
+            yield "source", self.source
         times = (
             ("total", self.total_ns),
             ("load", self.load_ns),

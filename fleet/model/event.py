@@ -47,6 +47,16 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRefused:
+    """One model could not be made ready: its trials on this machine are left out, no others."""
+
+    machine_id: str
+    model: str
+    what: str
+    mend: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
     """The machine could not be made ready; its trials are left out with this reason."""
 
@@ -63,4 +73,4 @@ class Lost:
     what: str
 
 
-Event = Started | Finished | Said | Held | Prepared | Failed | Lost
+Event = Started | Finished | Said | Held | Prepared | ModelRefused | Failed | Lost

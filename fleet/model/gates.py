@@ -10,15 +10,21 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from fleet.model.machine import Fact, FactValue, Fingerprint
+from fleet.model.machine import GPU_SIZES, Fact, FactValue, Fingerprint
 from fleet.model.noun import Noun, Span
-from fleet.units import NS_PER_S, show_ns, span_s
+from fleet.model.quantities import fact_problem
+from fleet.units import GIB, MIB, NS_PER_S, show_ns, span_s
 
 Policy = Literal["wait", "strict", "record"]
 POLICIES: tuple[Policy, ...] = get_args(Policy)
 
 BUSY_PERCENT = 20.0
 """Others may keep so much of all cores, or of the GPU, busy; `views.sql` has the same bound."""
+MOST_OTHERS_MB = 1024
+"""Others may hold so many MiB of the GPU's memory; `views.sql` has the same bound."""
+MOST_UNLISTED_MB = 4096
+"""Windows and browsers of a desktop hold up to so many MiB. Where only the sum over all programs is
+known, an amount between `MOST_OTHERS_MB` and this one leaves the gate unverified."""
 MOST_STEP_NS = NS_PER_S
 """The wall clock may move against the steady ones so far in a trial; a step moves it further."""
 LEAST_SLEEP_NS = NS_PER_S // 10
@@ -61,6 +67,9 @@ class Resident:
 POWER, LOW_POWER, HEAT = "power source", "low-power mode", "thermal level"
 PRESSURE, CPU, GPU = "memory pressure", "load of others", "GPU load of others"
 OTHER_MODELS = "other models in memory"
+GPU_USERS = "GPU memory of others"
+FOREIGN_MEMORY, MEMORY_IN_USE = "foreign_gpu_memory_mb", "gpu_memory_in_use_mb"
+WANTED_MODEL = "wanted_model_mb"
 
 
 def closed(found: Fingerprint, but: Collection[str] = ()) -> dict[str, str]:
@@ -79,7 +88,46 @@ def with_resident(
     """The same look with `resident_models`, a fact outside the hashes; None: not to be had."""
     names = None if resident is None else ", ".join(sorted(model.name for model in resident))
     fact = Fact(name="resident_models", value=names, source=source)
-    return replace(found, facts=(*found.facts, fact))
+    others = (each for each in found.facts if each.name != fact.name)
+    return replace(found, facts=(*others, fact))
+
+
+def with_wanted(look: Fingerprint, size_bytes: int | None) -> Fingerprint:
+    """The same look with `wanted_model_mb`, the model that is to be measured; None: not known."""
+    size_mb = None if size_bytes is None else size_bytes // MIB
+    fact = Fact(name=WANTED_MODEL, value=size_mb, source="engine")
+    return replace(look, facts=(*look.facts, fact))
+
+
+def others_gpu_mb(look: Fingerprint) -> int | None:
+    """MiB of the GPU's memory that others hold; None where this look does not tell.
+
+    By the list of programs; else by the sum over all programs, where it is small, or where it is
+    large while the engine holds no model.
+    """
+    listed, in_use = _size_mb(look, FOREIGN_MEMORY), _size_mb(look, MEMORY_IN_USE)
+    if listed is not None or in_use is None or in_use <= MOST_OTHERS_MB:
+        return in_use if listed is None else listed
+    resting = _in_use_at_rest_mb(look) or 0
+    return resting if resting > MOST_UNLISTED_MB else None
+
+
+def _in_use_at_rest_mb(look: Fingerprint) -> int | None:
+    """What all programs hold while the engine holds no model: nothing of it is the engine's."""
+    return _size_mb(look, MEMORY_IN_USE) if look.get("resident_models") == "" else None
+
+
+def model_size_matters(look: Fingerprint) -> bool:
+    """Whether the gate of the GPU's memory goes by what room others leave."""
+    others_mb = others_gpu_mb(look) or 0
+    return 0 < others_mb <= MOST_OTHERS_MB and _gpu_may_use_mb(look) is not None
+
+
+def _size_mb(look: Fingerprint, name: str) -> int | None:
+    value = look.get(name)
+    if not isinstance(value, (int, float)) or fact_problem(name, value):
+        return None
+    return int(value)
 
 
 def clocks_moved(step_ns: int, slept_ns: int) -> dict[str, str]:
@@ -132,9 +180,45 @@ def _cpu(found: Fingerprint) -> str | None:
     return _busy(found.get("foreign_cpu_percent"), "CPU")
 
 
-def _gpu(found: Fingerprint) -> str:
-    """A machine without a GPU, or with one that nobody can look into, lacks nothing."""
-    return _busy(found.get("foreign_gpu_percent"), "GPU") or ""
+def _gpu(look: Fingerprint) -> str | None:
+    why = _busy(look.get("foreign_gpu_percent"), "GPU")
+    return _unless_nothing_to_tell(look, "foreign_gpu_percent") if why is None else why
+
+
+def _unless_nothing_to_tell(look: Fingerprint, name: str) -> str | None:
+    """Open on a machine without a GPU, which has no such fact; unverified where it was looked for
+    on a machine that has one, or may have."""
+    fact = look.fact(name)
+    return "" if fact is None or fact.absent or look.fact("gpu") is None else None
+
+
+def _gpu_users(look: Fingerprint) -> str | None:
+    others_mb = others_gpu_mb(look)
+    held_mb = _in_use_at_rest_mb(look) if others_mb is None else others_mb
+    if held_mb is None:
+        return _unless_nothing_to_tell(look, FOREIGN_MEMORY)
+    programs = look.get("foreign_gpu_programs")
+    names = f": {programs}" if isinstance(programs, str) else ""
+    held = f"others hold {held_mb * MIB / GIB:.1f} GiB of the GPU's memory{names}"
+    if others_mb is not None and others_mb > MOST_OTHERS_MB:
+        return held
+    if _leaves_no_room(look, held_mb):
+        return f"{held}; the model does not fit beside them"
+    return None if others_mb is None else ""
+
+
+def _leaves_no_room(look: Fingerprint, held_mb: int) -> bool:
+    """The wanted model fits into the GPU's memory, but not beside what others hold."""
+    wanted_mb, whole_mb = _size_mb(look, WANTED_MODEL), _gpu_may_use_mb(look)
+    if wanted_mb is None or whole_mb is None:
+        return False
+    return wanted_mb <= whole_mb < wanted_mb + held_mb
+
+
+def _gpu_may_use_mb(look: Fingerprint) -> int | None:
+    """What is usual on such machines is too little to close a gate by."""
+    sizes = (_size_mb(look, name) for name in GPU_SIZES if name != "gpu_limit_expected_mb")
+    return next((size for size in sizes if size is not None), None)
 
 
 def _busy(percent: FactValue, what: str) -> str | None:
@@ -160,4 +244,5 @@ GATES: Mapping[str, Judge] = {
     CPU: _cpu,
     GPU: _gpu,
     OTHER_MODELS: _other_models,
+    GPU_USERS: _gpu_users,
 }

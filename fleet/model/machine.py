@@ -85,6 +85,9 @@ CONDITION = frozenset(
 """Left out, since they are never twice the same: swap, uptime, boot time, load of others."""
 
 
+FactState = Literal["known", "absent", "unknown"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
     """One thing true of a machine; `value` None means: looked for, not to be had here."""
@@ -92,6 +95,15 @@ class Fact:
     name: str
     value: FactValue
     source: str
+    absent: bool = False
+    """The machine has no such thing, and `source` says by what that is known. A value None
+    without it could not be read, or what was read was not understood."""
+
+    @property
+    def state(self) -> FactState:
+        if self.value is not None:
+            return "known"
+        return "absent" if self.absent else "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +116,13 @@ class Fingerprint:
     condition_id: str
     recipe: int = FINGERPRINT_RECIPE
 
+    def fact(self, name: str) -> Fact | None:
+        """None: no probe of this machine looks for it."""
+        return next((fact for fact in self.facts if fact.name == name), None)
+
     def get(self, name: str) -> FactValue:
-        return next((fact.value for fact in self.facts if fact.name == name), None)
+        fact = self.fact(name)
+        return None if fact is None else fact.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +155,8 @@ class ModelFacts:
     """Thinking where a request does not say: true, or a level of gpt-oss; None: cannot think."""
     file: str | None = None
     """Where the weights lie on that machine, as the engine says."""
+    unmeasurable: str = ""
+    """Why it cannot be measured, as in `runs in the cloud`; empty: nothing is known against it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +190,8 @@ class Machine:
     engine: EngineFacts | None
     """None: no engine answers there; `engine_error` says why."""
     engine_error: str = ""
+    wrong_address: bool = False
+    """No engine was asked, since the address set for it there is another machine's, or none."""
     models: tuple[ModelFacts, ...] = ()
     free_disk_bytes: int | None = None
     settable: Mapping[str, str] = field(default_factory=dict)
@@ -189,21 +210,44 @@ class Machine:
         return self.hours.within_s(self.minute_of_day, span_s) if self.hours else span_s
 
     def model(self, name: str) -> ModelFacts | None:
-        wanted = full_model_name(name)
-        return next((m for m in self.models if full_model_name(m.name) == wanted), None)
+        return next((m for m in self.models if same_model(m.name, name)), None)
 
     def gpu_memory_bytes(self) -> int | None:
         """What the GPU may use: the effective limit, else the card's memory, else what is usual."""
-        for name in ("gpu_limit_mb", "gpu_memory_mb", "gpu_limit_expected_mb"):
+        for name in GPU_SIZES:
             value = self.fingerprint.get(name)
             if isinstance(value, (int, float)):
                 return int(value) * 2**20
         return None
 
 
+GPU_SIZES = ("gpu_limit_mb", "gpu_usable_mb", "gpu_memory_mb", "gpu_limit_expected_mb")
+"""Facts that say how much memory a GPU may use, in MiB; the first one known counts. A GPU that
+shares the machine's memory can use what the system has of it, which is less than was sold."""
+
+REGISTRY, LIBRARY, TAG = "registry.ollama.ai", "library", "latest"
+"""What stands for the parts that a model's name leaves out."""
+
+
 def full_model_name(name: str) -> str:
-    """Engines read a name without a tag as `:latest`."""
-    return name if ":" in name.rsplit("/", 1)[-1] else f"{name}:latest"
+    """One text for all the spellings of a model, as Ollama reads them.
+
+    `Llama3.1`, `llama3.1:latest` and `registry.ollama.ai/library/llama3.1` are one model: capital
+    letters do not count, and what is left out is the library of the registry, and the tag latest.
+    """
+    path, colon, tag = name.rpartition(":")
+    if not colon or "/" in tag:
+        path, tag = name, TAG
+    parts = (path.partition("://")[2] or path).rsplit("/", 2)
+    host, namespace, model = (*(REGISTRY, LIBRARY)[: 3 - len(parts)], *parts)
+    shown = [] if host.lower() == REGISTRY else [host]
+    if shown or namespace.lower() != LIBRARY:
+        shown.append(namespace)
+    return f"{'/'.join([*shown, model])}:{tag}".lower()
+
+
+def same_model(name: str, other: str) -> bool:
+    return full_model_name(name) == full_model_name(other)
 
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {

@@ -149,6 +149,8 @@ class TrialResult:
     """The trial's zero on the node's monotonic clock."""
     zero_unix_ns: int
     """Wall time at the zero."""
+    utc_offset_s: int | None = None
+    """How far the machine's local time was ahead of UTC at the zero; None: not known."""
     duration_ns: int
     """Offset of the end: everything restored."""
     suspended_ns: int = 0

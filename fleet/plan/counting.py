@@ -12,7 +12,7 @@ from typing import Literal
 
 from fleet.plan.plans import AbsentPlan, LeftTrials, MachinePlan
 from fleet.plan.selection import Asked
-from fleet.plan.unfit import Fitting, PlanWarning, Spill, silent_machine, spill_of
+from fleet.plan.unfit import Fitting, LeftOut, PlanWarning, Spill, silent_machine, spill_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,12 @@ class Counting:
         controls = noise if self.role == "measure" else 0
         return machines * self.per_machine + controls
 
-    def left(self, fitting: Fitting, skipped: Mapping[Spill, PlanWarning]) -> Iterator[LeftTrials]:
+    def left(
+        self,
+        fitting: Fitting,
+        skipped: Mapping[Spill, PlanWarning],
+        unmeasurable: Mapping[tuple[str, str], LeftOut],
+    ) -> Iterator[LeftTrials]:
         """Of the machines that are there."""
         for machine in self.wanted.machines:
             if machine.engine is None:
@@ -49,7 +54,18 @@ class Counting:
                 yield LeftTrials(machine=machine.name, reason=clause, trials=self.per_machine)
                 continue
             yield from self._dropped(machine.name, fitting)
-            spilled = Counter(spill_of(machine, shape) for shape in fitting.shapes)
+            models = Counter(shape.model for shape in fitting.shapes)
+            refused = {
+                model: left
+                for (key, model), left in unmeasurable.items()
+                if key == machine.machine_id
+            }
+            for model, left in refused.items():
+                if trials := models[model] * self.per_cell:
+                    yield LeftTrials(machine=machine.name, reason=str(left), trials=trials)
+            spilled = Counter(
+                spill_of(machine, shape) for shape in fitting.shapes if shape.model not in refused
+            )
             for spill, warning in skipped.items():
                 if trials := spilled[spill] * self.per_cell:
                     yield LeftTrials(

@@ -20,7 +20,7 @@ from fleet.plan.absent import AbsentMachine
 from fleet.plan.counting import Counting
 from fleet.plan.estimate import idle_s, prior_s, rest_s
 from fleet.plan.gated import refused_gates
-from fleet.plan.limits import limit_changes, refused_settings
+from fleet.plan.limits import limit_changes, limit_conflicts, refused_settings
 from fleet.plan.plans import AbsentPlan as AbsentPlan
 from fleet.plan.plans import Cell as Cell
 from fleet.plan.plans import MachinePlan as MachinePlan
@@ -39,6 +39,7 @@ from fleet.plan.unfit import (
     skipped_for,
     spill_of,
     spilling,
+    unmeasurable_models,
 )
 from fleet.units import show_bytes
 
@@ -97,12 +98,13 @@ def expand(
     fitting = fitting_shapes(wanted)
     spills = spilling(ready, schedule.sizes, wanted.combinations)
     skipped = spills if skip_unfit else {}
-    plans = [
-        _machine_plan(
-            schedule, machine, [s for s in fitting.shapes if spill_of(machine, s) not in skipped]
-        )
-        for machine in ready
-    ]
+    unmeasurable = unmeasurable_models(ready, wanted.models)
+
+    def fits(machine: Machine, shape: Shape) -> bool:
+        key = machine.machine_id, shape.model
+        return key not in unmeasurable and spill_of(machine, shape) not in skipped
+
+    plans = [_machine_plan(schedule, m, [s for s in fitting.shapes if fits(m, s)]) for m in ready]
     plans = [plan for plan in plans if plan.trials]
     away = [_absent_plan(schedule, machine, fitting.shapes) for machine in absent]
     counting = Counting(wanted, request.role, schedule.repeats.most)
@@ -112,10 +114,23 @@ def expand(
         session=session,
         machines=tuple(plans),
         absent=tuple(away),
-        left_trials=(*counting.left(fitting, skipped), *counting.left_absent(fitting, away)),
+        left_trials=(
+            *counting.left(fitting, skipped, unmeasurable),
+            *counting.left_absent(fitting, away),
+        ),
         trials_asked=counting.trials_asked(plans, away),
-        left_out=(*silent, *fitting.left_out, *map(skipped_for, skipped.values())),
-        warnings=(*(() if skip_unfit else spills.values()), *_full_disks(plans)),
+        left_out=(
+            *(*silent, *unmeasurable.values(), *fitting.left_out),
+            *map(skipped_for, skipped.values()),
+        ),
+        warnings=(
+            *(() if skip_unfit else spills.values()),
+            *_full_disks(plans),
+            *(
+                PlanWarning(machine=name, model="", what=conflict)
+                for name, conflict in limit_conflicts(wanted.combinations, ready)
+            ),
+        ),
         refusals=(
             *refused_settings(wanted.combinations, ready, request.experiment.below_default),
             *refused_restarts(request.experiment, ready),

@@ -69,6 +69,21 @@ def limit_changes(
             )
 
 
+def limit_conflicts(
+    combinations: Sequence[Mapping[str, Value]], machines: Sequence[Machine]
+) -> Iterator[tuple[str, str]]:
+    """(machine, what differs) where a wired limit is set and the engine works with another one.
+
+    A trial that sets a limit has an engine of its own, which starts under it.
+    """
+    if all("wired_limit_mb" in combination for combination in combinations):
+        return
+    for machine in machines:
+        conflict = machine.fingerprint.get("gpu_limit_conflict")
+        if isinstance(conflict, str):
+            yield machine.name, f"wired limit {conflict}; restart Ollama to measure under it"
+
+
 def default_limit_mb(machine: Machine) -> int | None:
     """As the machine says where its setting is 0 now, else as such machines are known to have."""
     look = machine.fingerprint.get

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
 from fleet.errors import PlanRefused
 from fleet.identity import canonical_json
-from fleet.model.machine import EngineFacts, FactValue, Machine, ModelFacts, full_model_name
+from fleet.model.machine import EngineFacts, FactValue, Machine, ModelFacts, same_model
 from fleet.model.trial import Attempt, Trial
 from fleet.plan import canaries
 from fleet.plan.expand import MachinePlan, Plan, Redo
@@ -81,6 +81,18 @@ def with_digests(plan: Plan, digests: Mapping[str, str]) -> Plan:
     return replace(plan, machines=machines)
 
 
+def without(plan: Plan, models: Collection[tuple[str, str]]) -> Plan:
+    """The plan less the trials of some models, each given as (machine id, model)."""
+    machines = (
+        replace(
+            each,
+            trials=tuple(t for t in each.trials if (t.machine_id, t.model) not in models),
+        )
+        for each in plan.machines
+    )
+    return replace(plan, machines=tuple(each for each in machines if each.trials))
+
+
 def remaining(plan: Plan, past: Iterable[PastAttempt], *, missing_only: bool = False) -> Remaining:
     """The plan minus what is finished.
 
@@ -146,12 +158,11 @@ def _work(plan: MachinePlan) -> list[Trial]:
 
 def _held(models: Mapping[str, Sequence[ModelFacts]], model: str) -> dict[str, str]:
     """Digest by machine id, of the machines that have the model."""
-    wanted = full_model_name(model)
     return {
         machine_id: facts.digest
         for machine_id, held in models.items()
         for facts in held
-        if full_model_name(facts.name) == wanted
+        if same_model(facts.name, model)
     }
 
 

@@ -14,7 +14,7 @@ from fleet.errors import PlanRefused, UnknownName, nearest
 from fleet.identity import canonical_json
 from fleet.model.experiment import Request, Selector
 from fleet.model.job import Job
-from fleet.model.machine import FactValue, Machine, comparison, full_model_name
+from fleet.model.machine import FactValue, Machine, comparison, full_model_name, same_model
 from fleet.model.settings import Value
 
 Clause = tuple[str, str, Callable[[FactValue], bool]]
@@ -180,7 +180,7 @@ def _narrowed(asked: Asked, key: str, value: str) -> Asked:
         _there(key, value, [m.name for m in machines], kept)
         return replace(asked, machines=kept)
     if key == "model":
-        models = tuple(m for m in asked.models if full_model_name(m) == full_model_name(value))
+        models = tuple(m for m in asked.models if same_model(m, value))
         _there(key, value, asked.models, models)
         return replace(asked, models=models)
     if key == "job":

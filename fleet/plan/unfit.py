@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fleet.errors import FleetError, FleetUnreachable, UserError
 from fleet.model.job import CONTEXT_STEP, Job, Point
 from fleet.model.machine import Machine
 from fleet.model.settings import Value
@@ -25,6 +26,8 @@ class LeftOut:
     """`wired_limit_mb=65536` where only that combination is meant; empty: all of them."""
     job: str = ""
     point: str = ""
+    unmeasurable: bool = False
+    """No machine, setting or job would help: that model cannot be measured there."""
 
     @property
     def cell(self) -> str:
@@ -119,7 +122,33 @@ def _one_at_a_time(wanted: Asked, job: Job, point: Point) -> LeftOut | None:
 
 
 def silent_machine(machine: Machine) -> LeftOut:
-    return LeftOut(machine=machine.name, clause=machine.engine_error or "no engine answers there")
+    why = "; ".join(line.strip() for line in machine.engine_error.splitlines())
+    return LeftOut(machine=machine.name, clause=why or "no engine answers there")
+
+
+def no_engine(machines: Sequence[Machine]) -> FleetError:
+    """The error where none of the machines has an engine that answers.
+
+    It is a UserError where every one of them was told to ask an engine elsewhere.
+    """
+    errors = "\n".join(f"{machine.name}: {machine.engine_error}" for machine in machines)
+    if all(machine.wrong_address for machine in machines):
+        return UserError(errors)
+    return FleetUnreachable(f"no engine answers: {errors}")
+
+
+def unmeasurable_models(
+    machines: Sequence[Machine], models: Sequence[str]
+) -> dict[tuple[str, str], LeftOut]:
+    """By machine id and model, the models that no engine of the machine can be measured with."""
+    pairs = ((machine, model, machine.model(model)) for machine in machines for model in models)
+    return {
+        (machine.machine_id, model): LeftOut(
+            machine=machine.name, model=model, clause=facts.unmeasurable, unmeasurable=True
+        )
+        for machine, model, facts in pairs
+        if facts is not None and facts.unmeasurable
+    }
 
 
 def known_sizes(models: Sequence[str], machines: Sequence[Machine]) -> dict[str, int]:

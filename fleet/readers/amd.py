@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fleet.model.quantities import MEMORY_BYTES
+from fleet.readers.bounds import Record, bounded
 from fleet.readers.text import one_space, real, whole
 from fleet.readers.tree import items, mapping, number, parse_json, text_of
 from fleet.units import MIB
@@ -18,15 +20,17 @@ _ABSENT = re.compile(r"N/A.*|unknown|0x[0-9a-fA-F]+", re.IGNORECASE)
 _CARD = re.compile(r"card\d{1,4}", re.ASCII)
 _FILE = re.compile(r"/sys/class/drm/(card\d{1,4})/device/(?:hwmon/hwmon\d+/)?(\w+):(.*)", re.ASCII)
 _CONNECTOR = re.compile(r"/sys/class/drm/card\d{1,4}-[^/:]+/status:(\w+)", re.ASCII)
+_KFD = re.compile(r"/sys/class/kfd/kfd/proc/(\d{1,10})/vram_\d+:(.*)", re.ASCII)
 AMD_VENDOR = "0x1002"
 _GENERATIONS = {2.5: 1, 5.0: 2, 8.0: 3, 16.0: 4, 32.0: 5, 64.0: 6}
 """PCIe generation by transfers in GT/s."""
+LANES = (1.0, 2.0, 4.0, 8.0, 12.0, 16.0, 32.0)
 _UNITS = {"B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30}
 """amd-smi writes MB where it means MiB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AmdGpu:
+class AmdGpu(Record):
     """One GPU; memory in MiB, power in watts, heat in degrees Celsius, use in percent."""
 
     card: str = ""
@@ -38,6 +42,9 @@ class AmdGpu:
     vram_mb: int | None = None
     gtt_mb: int | None = None
     """System memory that the GPU may use beside its own."""
+    vram_used_mb: int | None = None
+    gtt_used_mb: int | None = None
+    """In use by all programs together."""
     power_limit_w: float | None = None
     power_w: float | None = None
     celsius: float | None = None
@@ -47,8 +54,8 @@ class AmdGpu:
 
 
 def parse_rocm_smi(text: str) -> list[AmdGpu]:
-    """Every card, in the tool's order; text before the document (warnings) is skipped."""
-    document = mapping(parse_json(text[max(text.find("{"), 0) :]))
+    """Every card, in the tool's order."""
+    document = mapping(parse_json(text))
     driver = text_of(mapping(document.get("system")).get("Driver version"))
     cards = ((name, mapping(value)) for name, value in document.items() if _CARD.fullmatch(name))
     return [_rocm(name, card, driver) for name, card in cards]
@@ -56,7 +63,7 @@ def parse_rocm_smi(text: str) -> list[AmdGpu]:
 
 def parse_amd_smi(text: str) -> list[AmdGpu]:
     """`static --json`: a bare list, or one under `gpu_data`."""
-    document = parse_json(text[_start_of_json(text) :])
+    document = parse_json(text)
     gpus = items(mapping(document).get("gpu_data")) or items(document)
     return [_amd(mapping(gpu)) for gpu in gpus if mapping(gpu).get("asic")]
 
@@ -70,30 +77,50 @@ def parse_drm(text: str) -> list[AmdGpu]:
     return [_drm(name, card) for name, card in cards.items() if card.get("vendor") == AMD_VENDOR]
 
 
+def parse_kfd(text: str) -> dict[int, int]:
+    """MiB by process id, over all GPUs, of `grep -H "" /sys/class/kfd/kfd/proc/*/vram_*`.
+
+    It lists the programs that compute by ROCm, those of other users too.
+    """
+    sizes_mb: dict[int, int] = {}
+    for line in text.splitlines():
+        match = _KFD.fullmatch(line)
+        size_bytes = whole(match[2].strip()) if match else None
+        if match and size_bytes is not None and not MEMORY_BYTES.problem(size_bytes):
+            sizes_mb[int(match[1])] = sizes_mb.get(int(match[1]), 0) + size_bytes // MIB
+    return sizes_mb
+
+
 def parse_displays(text: str) -> int | None:
-    """Displays attached, of the same lines; None where no connector is there to ask."""
+    """Displays attached, of the same lines; None where no connector is there to ask, or where one
+    does not say and no other has a display."""
     states = [match[1] for match in map(_CONNECTOR.fullmatch, text.splitlines()) if match]
-    return states.count("connected") if states else None
+    attached = states.count("connected")
+    known = attached > 0 or (states != [] and set(states) == {"disconnected"})
+    return attached if known else None
 
 
 def _rocm(name: str, card: Mapping[str, object], driver: str | None) -> AmdGpu:
-    told = {key.lower().rstrip(":"): text_of(value) for key, value in card.items()}
+    printed = {key.lower().rstrip(":"): text_of(value) for key, value in card.items()}
     # Until 6.1 a series could be a bare number, and the device's name is in another key.
-    names = (told.get("card series"), told.get("device name"), told.get("card model"))
-    return AmdGpu(
+    names = (printed.get("card series"), printed.get("device name"), printed.get("card model"))
+    gpu = AmdGpu(
         card=name,
         name=next(filter(None, map(_present, names)), None),
-        device=_hex(told.get("device id") or told.get("gpu id")),
+        device=_hex(printed.get("device id") or printed.get("gpu id")),
         driver=_present(driver),
-        vbios=_present(told.get("vbios version")),
-        vram_mb=_mib(told.get("vram total memory (b)")),
-        gtt_mb=_mib(told.get("gtt total memory (b)")),
-        power_limit_w=real(told.get("max graphics package power (w)")),
-        power_w=_first_real(told, ("average graphics", "current socket graphics")),
-        celsius=_first_real(told, ("temperature (sensor edge", "temperature (sensor junction")),
-        busy_percent=real(told.get("gpu use (%)")),
-        pcie=_rocm_link(told),
+        vbios=_present(printed.get("vbios version")),
+        vram_mb=_mib(printed.get("vram total memory (b)")),
+        gtt_mb=_mib(printed.get("gtt total memory (b)")),
+        vram_used_mb=_mib(printed.get("vram total used memory (b)")),
+        gtt_used_mb=_mib(printed.get("gtt total used memory (b)")),
+        power_limit_w=real(printed.get("max graphics package power (w)")),
+        power_w=_first_real(printed, ("average graphics", "current socket graphics")),
+        celsius=_first_real(printed, ("temperature (sensor edge", "temperature (sensor junction")),
+        busy_percent=real(printed.get("gpu use (%)")),
+        pcie=_rocm_link(printed),
     )
+    return bounded(gpu)
 
 
 def _first_real(told: Mapping[str, str | None], beginnings: tuple[str, ...]) -> float | None:
@@ -115,7 +142,8 @@ def _rocm_link(told: Mapping[str, str | None]) -> str | None:
 
 def _link(transfers: float | None, lanes: float | None) -> str | None:
     generation = _GENERATIONS.get(transfers or 0.0)
-    return f"PCIe {generation} x{lanes:.0f}" if generation and lanes else None
+    known = generation is not None and lanes in LANES
+    return f"PCIe {generation} x{lanes:.0f}" if known else None
 
 
 def _amd(gpu: Mapping[str, object]) -> AmdGpu:
@@ -126,7 +154,7 @@ def _amd(gpu: Mapping[str, object]) -> AmdGpu:
         text_of(mapping(gpu.get("board")).get("product_name")),
     )
     size = mapping(vram.get("size"))
-    return AmdGpu(
+    record = AmdGpu(
         card=f"gpu{gpu.get('gpu')}",
         name=next(filter(None, map(_present, names)), None),
         device=_hex(text_of(asic.get("device_id"))),
@@ -136,23 +164,27 @@ def _amd(gpu: Mapping[str, object]) -> AmdGpu:
         power_limit_w=_amount(limit.get("max_power")),
         pcie=_link(_amount(bus.get("max_pcie_speed")), _amount(bus.get("max_pcie_width"))),
     )
+    return bounded(record)
 
 
 def _drm(name: str, card: Mapping[str, str]) -> AmdGpu:
     parts = (_hex(card.get(key)) for key in ("device", "subsystem_device"))
-    return AmdGpu(
+    gpu = AmdGpu(
         card=name,
         name=_present(one_space(card.get("product_name"))),
         device=" ".join(filter(None, parts)) or None,
         vbios=one_space(card.get("vbios_version")),
         vram_mb=_mib(card.get("mem_info_vram_total")),
         gtt_mb=_mib(card.get("mem_info_gtt_total")),
+        vram_used_mb=_mib(card.get("mem_info_vram_used")),
+        gtt_used_mb=_mib(card.get("mem_info_gtt_used")),
         power_limit_w=_scaled(card.get("power1_cap"), 1e6),
         power_w=_scaled(card.get("power1_average") or card.get("power1_input"), 1e6),
         celsius=_scaled(card.get("temp1_input"), 1e3),
         busy_percent=real(card.get("gpu_busy_percent")),
         pcie=_link(real(card.get("max_link_speed")), real(card.get("max_link_width"))),
     )
+    return bounded(gpu)
 
 
 def _present(text: str | None) -> str | None:
@@ -183,8 +215,3 @@ def _mib(text: str | None) -> int | None:
 def _scaled(text: str | None, divisor: float) -> float | None:
     value = real(text)
     return None if value is None else value / divisor
-
-
-def _start_of_json(text: str) -> int:
-    starts = [at for at in (text.find("["), text.find("{")) if at >= 0]
-    return min(starts, default=0)

@@ -6,16 +6,19 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from fleet.readers.bounds import Record, bounded
 from fleet.readers.text import one_space, pairs, real, whole
 
 _HANDLE = re.compile(r"^Handle .*DMI type (\d{1,3}),", re.ASCII | re.MULTILINE)
 _UDEV = re.compile(r"E:MEMORY_DEVICE_(\d{1,4})_(\w+)=(.*)", re.ASCII)
 _GIB_PER = {"KB": 2**-20, "MB": 2**-10, "GB": 1.0, "TB": 1024.0}
+EMPTY = frozenset({"No Module Installed", "Not Installed", "Not Present", "0", "None", ""})
+"""Sizes of a slot without memory; of one with another size that is not understood, it is None."""
 _NO_VALUE = frozenset({"Unknown", "None", "Not Specified", "Other", "<OUT OF SPEC>", ""})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryDevice:
+class MemoryDevice(Record):
     """One module, or one soldered package; empty slots are left out."""
 
     size_gib: float | None
@@ -29,7 +32,8 @@ class MemoryDevice:
 
 def parse_memory_devices(text: str) -> list[MemoryDevice]:
     """Every DMI record of type 17 that holds memory."""
-    return _present(_device(block) for kind, block in _blocks(text) if kind == "17")
+    slots = (block for kind, block in _blocks(text) if kind == "17")
+    return [_device(slot) for slot in slots if slot.get("Size", "") not in EMPTY]
 
 
 def parse_udev_memory(text: str) -> list[MemoryDevice]:
@@ -38,7 +42,8 @@ def parse_udev_memory(text: str) -> list[MemoryDevice]:
     for line in text.splitlines():
         if match := _UDEV.fullmatch(line.strip()):
             found.setdefault(int(match[1]), {})[match[2]] = match[3]
-    return _present(_udev_device(told) for _, told in sorted(found.items()))
+    slots = (slot for _, slot in sorted(found.items()))
+    return [_udev_device(slot) for slot in slots if slot.get("SIZE") and slot.get("PRESENT") != "0"]
 
 
 def peak_gb_s(devices: Sequence[MemoryDevice]) -> float | None:
@@ -60,28 +65,26 @@ def _blocks(text: str) -> Iterable[tuple[str, Mapping[str, str]]]:
 
 def _device(told: Mapping[str, str]) -> MemoryDevice:
     speed = _value(told, "Configured Memory Speed") or _value(told, "Configured Clock Speed")
-    return MemoryDevice(
+    device = MemoryDevice(
         size_gib=_gib(_value(told, "Size")),
         kind=_value(told, "Type"),
         width_bits=_number(_value(told, "Data Width")),
         speed_mt_s=_number(speed or _value(told, "Speed")),
         locator=_value(told, "Bank Locator") or _value(told, "Locator"),
     )
+    return bounded(device)
 
 
 def _udev_device(told: Mapping[str, str]) -> MemoryDevice:
     size_bytes = whole(told.get("SIZE"))
-    return MemoryDevice(
+    device = MemoryDevice(
         size_gib=size_bytes / 2**30 if size_bytes else None,
         kind=_value(told, "TYPE"),
         width_bits=whole(told.get("DATA_WIDTH")),
         speed_mt_s=whole(told.get("CONFIGURED_SPEED_MTS")) or whole(told.get("SPEED_MTS")),
         locator=_value(told, "BANK_LOCATOR") or _value(told, "LOCATOR"),
     )
-
-
-def _present(devices: Iterable[MemoryDevice]) -> list[MemoryDevice]:
-    return [device for device in devices if device.size_gib]
+    return bounded(device)
 
 
 def _value(told: Mapping[str, str], key: str) -> str | None:

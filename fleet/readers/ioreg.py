@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from fleet.model.quantities import FIELDS
+from fleet.readers.bounds import Record, bounded
 from fleet.readers.text import one_space, whole
 
 _PROPERTY = re.compile(r'[\s|]*"(?P<key>[^"]+)" = (?P<value>.*)')
@@ -12,7 +14,7 @@ _STATISTIC = re.compile(r'[{,]"(?P<key>[^"]+)"=(?P<value>-?\d{1,19})(?=[,}])', r
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Accelerator:
+class Accelerator(Record):
     """One GPU; `statistics` are its whole-key `PerformanceStatistics`, bytes or percent."""
 
     model: str | None
@@ -35,14 +37,7 @@ def parse_properties(text: str) -> list[dict[str, str]]:
 
 def parse_accelerators(text: str) -> list[Accelerator]:
     """Every GPU of `-c IOAccelerator`; a guest's has no core count."""
-    return [
-        Accelerator(
-            model=one_space(properties.get("model")),
-            gpu_cores=whole(properties.get("gpu-core-count")),
-            statistics=_statistics(properties.get("PerformanceStatistics", "")),
-        )
-        for properties in parse_properties(text)
-    ]
+    return [_accelerator(properties) for properties in parse_properties(text)]
 
 
 def parse_platform_uuid(text: str) -> str | None:
@@ -52,9 +47,25 @@ def parse_platform_uuid(text: str) -> str | None:
     )
 
 
+def _accelerator(properties: dict[str, str]) -> Accelerator:
+    printed = _statistics(properties.get("PerformanceStatistics", ""))
+    reasons = {key: why for key, value in printed.items() if (why := FIELDS[key].problem(value))}
+    gpu = Accelerator(
+        model=one_space(properties.get("model")),
+        gpu_cores=whole(properties.get("gpu-core-count")),
+        statistics={key: value for key, value in printed.items() if key not in reasons},
+    )
+    gpu = bounded(gpu)
+    return replace(gpu, outside={**gpu.outside, **reasons})
+
+
 def _statistics(text: str) -> dict[str, int]:
-    """Whole keys only: `In use system memory (driver)` is another than `In use system memory`."""
-    return {match["key"]: int(match["value"]) for match in _STATISTIC.finditer(text)}
+    """Those with a line in the table of quantities.
+
+    Whole keys only: `In use system memory (driver)` is another than `In use system memory`.
+    """
+    printed = {match["key"]: int(match["value"]) for match in _STATISTIC.finditer(text)}
+    return {key: value for key, value in printed.items() if key in FIELDS}
 
 
 def _unquoted(value: str) -> str:

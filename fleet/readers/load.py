@@ -6,17 +6,22 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from fleet.model.quantities import COUNT, FIELDS
 from fleet.readers.text import real, whole
 
 _PROCESS = re.compile(r"(\d{1,10}) \((.*)\) [A-Za-z] (-?\d.*)", re.ASCII)
 _PARENT, _USER, _SYSTEM, _USER_OF_ENDED, _SYSTEM_OF_ENDED = 0, 10, 11, 12, 13
 """Fields after the state in /proc/PID/stat, counted from 0 (proc(5))."""
-MOST_TICKS = 2**53
-"""More than a machine counts in a million years; a damaged line can say anything."""
+COUNTED = 8
+"""user, nice, system, idle, iowait, irq, softirq, steal; guest time is in user already."""
+LEAST_COUNTED = 5
+"""Of the oldest kernels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
+    """One line of the list of processes; a line with a number that cannot be is none."""
+
     pid: int
     parent: int
     name: str
@@ -37,26 +42,21 @@ def parse_proc(text: str) -> Look | None:
     """`cat /proc/stat /proc/[0-9]*/stat`; None where the first is missing."""
     lines = text.splitlines()
     ticks = next((_ticks(line) for line in lines if line.startswith("cpu ")), None)
-    if not ticks or len(ticks) < 5:
+    if ticks is None:
         return None
-    # user, nice, system, idle, iowait, irq, softirq, steal; guest time is in user already.
-    counted = ticks[:8]
-    total = sum(counted)
-    found = tuple(process for process in map(_process, lines) if process is not None)
-    return Look(total=total, busy=total - counted[3] - counted[4], processes=found)
+    total = sum(ticks)
+    processes = tuple(process for process in map(_process, lines) if process is not None)
+    return Look(total=total, busy=total - ticks[3] - ticks[4], processes=processes)
 
 
 def parse_ps(text: str) -> tuple[Process, ...]:
     """`ps -A -o pid=,ppid=,%cpu=,comm=` of macOS; `ticks` is percent of one core."""
-    found = []
-    for line in text.splitlines():
-        words = line.split(None, 3)
-        pid, parent = (whole(word) for word in (*words[:2], "", "")[:2])
-        percent = real(words[2].replace(",", ".")) if len(words) == 4 else None
-        if pid is not None and parent is not None and percent is not None:
-            name = words[3].rsplit("/", 1)[-1]
-            found.append(Process(pid=pid, parent=parent, name=name, ticks=percent))
-    return tuple(found)
+    lines = (line.split(None, 3) for line in text.splitlines())
+    processes = (
+        _possible(whole(pid), whole(parent), path.rsplit("/", 1)[-1], real(share.replace(",", ".")))
+        for pid, parent, share, path in (words for words in lines if len(words) == 4)
+    )
+    return tuple(process for process in processes if process is not None)
 
 
 def foreign_percent(before: Look, after: Look, own: Collection[int]) -> float | None:
@@ -86,9 +86,11 @@ def family(processes: Iterable[Process], pids: Collection[int], names: re.Patter
     return found
 
 
-def _ticks(line: str) -> list[int]:
-    found = [whole(word) for word in line.split()[1:]]
-    return [number for number in found if number is not None and number < MOST_TICKS]
+def _ticks(line: str) -> list[int] | None:
+    """None as soon as one cannot be: without it the others would stand in its place."""
+    numbers = [whole(word) for word in line.split()[1 : COUNTED + 1]]
+    known = [number for number in numbers if number is not None and not COUNT.problem(number)]
+    return known if len(known) == len(numbers) >= LEAST_COUNTED else None
 
 
 def _process(line: str) -> Process | None:
@@ -97,7 +99,18 @@ def _process(line: str) -> Process | None:
     if match is None or len(values) <= _SYSTEM_OF_ENDED:
         return None
     used = (values[at] for at in (_USER, _SYSTEM, _USER_OF_ENDED, _SYSTEM_OF_ENDED))
-    parent, ticks = values[_PARENT], [number for number in used if number is not None]
-    if parent is None or len(ticks) != 4 or max(ticks) >= MOST_TICKS:
+    ticks = [number for number in used if number is not None and not COUNT.problem(number)]
+    total = float(sum(ticks)) if len(ticks) == 4 else None
+    return _possible(int(match[1]), values[_PARENT], match[2], total)
+
+
+def _possible(
+    pid: int | None, parent: int | None, name: str, ticks: float | None
+) -> Process | None:
+    """None where one of its numbers is unknown, or cannot be."""
+    if pid is None or parent is None or ticks is None:
         return None
-    return Process(pid=int(match[1]), parent=parent, name=match[2], ticks=float(sum(ticks)))
+    numbers = {"pid": pid, "parent": parent, "ticks": ticks}
+    if any(FIELDS[field].problem(number) for field, number in numbers.items()):
+        return None
+    return Process(pid=pid, parent=parent, name=name, ticks=ticks)

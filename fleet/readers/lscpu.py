@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fleet.readers.bounds import Record, bounded
 from fleet.readers.text import one_space, pairs, whole
 from fleet.readers.tree import mapping, parse_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lscpu:
+class Lscpu(Record):
     architecture: str | None
     model_names: tuple[str, ...]
     """One per kind of core; chips with two kinds name both."""
@@ -27,16 +28,17 @@ class Lscpu:
 
 
 def parse_lscpu(text: str) -> Lscpu:
-    fields = list(_json_fields(text)) if text.lstrip().startswith("{") else list(pairs(text, ":"))
+    fields = list(_json_fields(text)) or list(pairs(text, ":"))
     first = dict(reversed(fields))
     names = (one_space(value) for key, value in fields if key == "Model name")
-    return Lscpu(
+    listed = Lscpu(
         architecture=one_space(first.get("Architecture")),
         model_names=tuple(name for name in names if name and name != "-"),
         threads=whole(first.get("CPU(s)")),
         threads_per_core=whole(first.get("Thread(s) per core")),
         hypervisor=one_space(first.get("Hypervisor vendor")),
     )
+    return bounded(listed)
 
 
 def _json_fields(text: str) -> Iterator[tuple[str, str]]:

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from fleet.readers.bounds import Record, bounded
 from fleet.readers.tree import items, mapping, number, parse_json, text_of
+
+HAIR = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MacmonSample:
+class MacmonSample(Record):
     """Watts by part; `soc_watts` is their sum, `system_watts` the whole machine (SMC PSTR)."""
 
     unix_s: float | None = None
@@ -42,7 +45,7 @@ def parse_line(line: str) -> MacmonSample | None:
 
 def _sample(sample: Mapping[str, object]) -> MacmonSample:
     heat, memory = mapping(sample.get("temp")), mapping(sample.get("memory"))
-    return MacmonSample(
+    record = MacmonSample(
         unix_s=_unix_s(text_of(sample.get("timestamp"))),
         cpu_watts=number(sample.get("cpu_power")),
         gpu_watts=number(sample.get("gpu_power")),
@@ -62,6 +65,7 @@ def _sample(sample: Mapping[str, object]) -> MacmonSample:
         swap_used_bytes=_whole(memory.get("swap_usage")),
         fans_rpm=_fans(sample),
     )
+    return bounded(record)
 
 
 def _old(sample: Mapping[str, object], name: str, place: int) -> object:
@@ -76,8 +80,11 @@ def _fans(sample: Mapping[str, object]) -> tuple[float, ...]:
 
 
 def _percent(value: object) -> float | None:
+    """A share is counted in small steps, and may end a hair above the whole."""
     ratio = number(value)
-    return None if ratio is None else ratio * 100
+    if ratio is None:
+        return None
+    return 100.0 if 1 < ratio < 1 + HAIR else ratio * 100
 
 
 def _whole(value: object) -> int | None:

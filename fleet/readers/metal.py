@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from fleet.readers.bounds import Record, bounded
 from fleet.readers.text import one_space, real, whole
 from fleet.units import MIB
 
@@ -21,7 +22,7 @@ HALF_A_DIGIT_MB = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MetalDevice:
+class MetalDevice(Record):
     """`limit_mb`: MiB that the GPU may use, the limit in force."""
 
     name: str | None = None
@@ -41,21 +42,23 @@ def parse_llama_cpp(text: str) -> MetalDevice:
     sizes = [size for size in map(real, _WORKING_SET.findall(text)) if size is not None]
     families = [whole(number) for number in _FAMILY.findall(text)]
     limit_mb = int((sizes[-1] + HALF_A_DIGIT_MB) * 1e6 / MIB) if sizes else None
-    return MetalDevice(
+    device = MetalDevice(
         name=one_space(listed[-1][1]) if listed else next(reversed(told), None),
         limit_mb=whole(listed[-1][2]) if listed else limit_mb,
         metal_version=next(reversed(families), None),
     )
+    return bounded(device)
 
 
 def parse_mlx(text: str) -> MetalDevice:
     """`mlx.core.metal.device_info()` as JSON or as Python prints it, whatever stands around it."""
     told = {key: string or number for key, string, number in _FIELD.findall(text)}
-    return MetalDevice(
+    device = MetalDevice(
         name=one_space(told.get("device_name")),
         limit_mb=_mib(told.get("max_recommended_working_set_size")),
         memory_mb=_mib(told.get("memory_size")),
     )
+    return bounded(device)
 
 
 def _mib(text: str | None) -> int | None:

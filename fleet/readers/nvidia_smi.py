@@ -8,32 +8,43 @@ from __future__ import annotations
 import csv
 import re
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from fleet.readers.text import one_space, real, rounded
+from fleet.readers.bounds import Record, bounded
+from fleet.readers.nvidia_processes import GpuProcess, listed_in_table, listed_in_xml, present
+from fleet.readers.text import real, rounded
 
 SLOWDOWNS = ("hw_slowdown", "hw_thermal_slowdown", "sw_thermal_slowdown", "hw_power_brake_slowdown")
 QUERY = (
     *("name", "memory.total", "driver_version", "compute_cap", "power.limit", "vbios_version"),
     "temperature.gpu",
 )
+XML_END = "</nvidia_smi_log>"
 TABLE_CELLS = 5
-_TABLED_NAME = re.compile(r"\d{1,3}\s+(.+?)\s+(?:On|Off|N/A)", re.ASCII)
+_TABLED_NAME = re.compile(r"(\d{1,3})\s+(.+?)\s+(?:On|Off|N/A)", re.ASCII)
 _HEAT = re.compile(r"\b(\d{1,3})C\b", re.ASCII)
+_DRIVER = re.compile(r"\b(?:Driver|KMD) Version: (\S+)", re.IGNORECASE)
+_CUDA = re.compile(r"\bCUDA (?:UMD )?Version: (\S+)", re.IGNORECASE)
+"""Since driver 610 the table names the parts in the kernel (KMD) and beside it (UMD) apart."""
 _SWITCH = {"Enabled": True, "Disabled": False}
-_ABSENT = re.compile(
-    r"\[.*|N/A|Not Supported|Unknown Error|Insufficient Permissions|Requested functionality .*",
-    re.IGNORECASE,
-)
+_SLOWED = {"Active": True, "Not Active": False}
+_NO_MEMORY = re.compile(r"\[?(?:N/A|Not Supported)\]?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gpu:
+class Gpu(Record):
     """One NVIDIA GPU as nvidia-smi reports it; memory in MiB, power in watts."""
 
     name: str | None = None
     memory_mb: int | None = None
+    no_memory: bool = False
+    """nvidia-smi says that it has none of its own to tell of."""
+    used_mb: int | None = None
+    """In use by all programs together."""
+    described: bool = False
+    """By `-q -x`, which names every feature: one that it does not tell of is not there."""
     driver: str | None = None
     cuda: str | None = None
     """Highest CUDA version that the driver supports."""
@@ -56,6 +67,8 @@ class Gpu:
     busy_percent: float | None = None
     users: tuple[str, ...] | None = None
     """Programs that compute on it now."""
+    processes: tuple[GpuProcess, ...] | None = None
+    """Programs that hold a part of its memory; None where none are listed at all."""
 
 
 def parse_query(text: str) -> list[Gpu]:
@@ -75,35 +88,43 @@ def parse_query(text: str) -> list[Gpu]:
 def parse_xml(text: str) -> list[Gpu]:
     """All GPUs of `-q -x`; empty where the text is no such document."""
     try:
-        log = ET.fromstring(text)
+        log = ET.fromstring(_document(text))
     except (ET.ParseError, ValueError):
         return []
-    driver, cuda = _tag(log, "driver_version"), _tag(log, "cuda_version")
+    driver = _tag(log, "driver_version") or _tag(log, "kmd_version")
+    cuda = _tag(log, "cuda_version") or _tag(log, "cuda_umd_version")
     return [_described(gpu, driver, cuda) for gpu in log.findall("gpu")]
+
+
+def _document(text: str) -> str:
+    """Without what nvidia-smi prints around it, such as a warning of a damaged infoROM."""
+    start, end = text.find("<nvidia_smi_log"), text.rfind(XML_END)
+    return text[start : end + len(XML_END)] if 0 <= start < end else text
 
 
 def parse_table(text: str) -> list[Gpu]:
     """What `nvidia-smi` alone prints: two lines per GPU; a long name is cut by the tool."""
-    head = re.search(r"Driver Version: (\S+)\s+CUDA Version: (\S+)", text)
-    driver, cuda = (present(head[1]), present(head[2])) if head else (None, None)
+    driver, cuda = (
+        present(match[1]) if (match := head.search(text)) else None for head in (_DRIVER, _CUDA)
+    )
     rows = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]
-    return [
-        _tabled(name[1], first, second, driver, cuda)
-        for first, second in pairwise(row for row in rows if len(row) == TABLE_CELLS)
-        if (name := _TABLED_NAME.fullmatch(first[1]))
-    ]
+    processes = listed_in_table(text)
+    gpus = []
+    for first, second in pairwise(row for row in rows if len(row) == TABLE_CELLS):
+        if name := _TABLED_NAME.fullmatch(first[1]):
+            own = None if processes is None else processes.get(int(name[1]), ())
+            gpu = replace(_tabled(first, second), name=name[2], driver=driver, cuda=cuda)
+            gpus.append(bounded(replace(gpu, processes=own, users=_users(own))))
+    return gpus
 
 
-def _tabled(
-    name: str, first: list[str], second: list[str], driver: str | None, cuda: str | None
-) -> Gpu:
-    memory = present(second[2].rpartition("/")[2])
+def _tabled(first: list[str], second: list[str]) -> Gpu:
+    used, _, memory = second[2].rpartition("/")
     limit = present(second[1].rpartition("/")[2])
     return Gpu(
-        name=name,
-        memory_mb=rounded(memory),
-        driver=driver,
-        cuda=cuda,
+        memory_mb=rounded(present(memory)),
+        no_memory=_NO_MEMORY.fullmatch(second[2]) is not None,
+        used_mb=rounded(present(used)),
         power_limit_w=real(limit),
         display={"On": True, "Off": False}.get(first[2].rpartition(" ")[2]),
         celsius=real(heat[1]) if (heat := _HEAT.search(second[1])) else None,
@@ -117,22 +138,18 @@ def parse_fields(text: str) -> frozenset[str]:
     return frozenset(name for line in lines for name in re.findall(r'"([\w.]+)"', line))
 
 
-def present(text: str | None) -> str | None:
-    """The value; None for every way in which nvidia-smi says that there is none."""
-    value = one_space(text)
-    return None if value is None or _ABSENT.fullmatch(value) else value
-
-
 def _queried(row: dict[str, str]) -> Gpu:
-    return Gpu(
+    gpu = Gpu(
         name=present(row.get("name")),
         memory_mb=rounded(present(row.get("memory.total"))),
+        no_memory=_NO_MEMORY.fullmatch(row.get("memory.total", "").strip()) is not None,
         driver=present(row.get("driver_version")),
         compute_capability=present(row.get("compute_cap")),
         power_limit_w=real(present(row.get("power.limit"))),
         vbios=present(row.get("vbios_version")),
         celsius=real(present(row.get("temperature.gpu"))),
     )
+    return bounded(gpu)
 
 
 def _described(gpu: ET.Element, driver: str | None, cuda: str | None) -> Gpu:
@@ -141,9 +158,14 @@ def _described(gpu: ET.Element, driver: str | None, cuda: str | None) -> Gpu:
         for part in ("gpu_power_readings", "power_readings")
         for tag in ("current_power_limit", "enforced_power_limit", "power_limit")
     )
-    return Gpu(
+    total = gpu.findtext("fb_memory_usage/total", "").strip()
+    processes = listed_in_xml(gpu)
+    record = Gpu(
         name=_tag(gpu, "product_name"),
-        memory_mb=rounded(_tag(gpu, "fb_memory_usage/total")),
+        memory_mb=rounded(present(total)),
+        no_memory=_NO_MEMORY.fullmatch(total) is not None,
+        described=True,
+        used_mb=rounded(_tag(gpu, "fb_memory_usage/used")),
         driver=driver,
         cuda=cuda,
         power_limit_w=real(next(filter(None, (_tag(gpu, path) for path in limits)), None)),
@@ -157,8 +179,10 @@ def _described(gpu: ET.Element, driver: str | None, cuda: str | None) -> Gpu:
         slowed=_slowed(gpu),
         celsius=real(_tag(gpu, "temperature/gpu_temp")),
         busy_percent=real(_tag(gpu, "utilization/gpu_util")),
-        users=_users(gpu),
+        users=_users(processes),
+        processes=processes,
     )
+    return bounded(record)
 
 
 def _parts_mb(gpu: ET.Element) -> tuple[int, ...]:
@@ -186,22 +210,22 @@ def _display(gpu: ET.Element) -> bool | None:
 
 
 def _slowed(gpu: ET.Element) -> bool | None:
-    told = [
+    """None where none is states, or one in a word that is not known."""
+    states = [
         _tag(gpu, f"{group}/{group.removesuffix('s')}_{name}")
         for group in ("clocks_event_reasons", "clocks_throttle_reasons")
         for name in SLOWDOWNS
     ]
-    known = [value == "Active" for value in told if value is not None]
-    return any(known) if known else None
+    known = [_SLOWED.get(value) for value in states if value is not None]
+    if True in known:
+        return True
+    return False if known and None not in known else None
 
 
-def _users(gpu: ET.Element) -> tuple[str, ...] | None:
-    """None where the driver lists none (`N/A` in some guests) or no list is there."""
-    listed = gpu.find("processes")
-    if listed is None or (listed.text or "").strip():
+def _users(processes: Sequence[GpuProcess] | None) -> tuple[str, ...] | None:
+    if processes is None:
         return None
-    computing = (p for p in listed.findall("process_info") if "C" in (_tag(p, "type") or ""))
-    return tuple(_tag(process, "process_name") or "unknown" for process in computing)
+    return tuple(process.name for process in processes if process.computes)
 
 
 def _tag(element: ET.Element, path: str) -> str | None:

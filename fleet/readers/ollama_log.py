@@ -6,20 +6,29 @@ Sizes are printed with one decimal of a GiB: a limit read here is right to 52 Mi
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from fleet.readers.bounds import Record, bounded
+from fleet.readers.environment import kept
 from fleet.readers.text import one_space, real, whole
 
 _PAIR = re.compile(r"""("[^"\n]*"|[\w.]+)=("(?:[^"\\\n]|\\.)*"|\S*)""")
 _SIZE = re.compile(r"([\d.]{1,20}) (B|KiB|MiB|GiB|TiB)", re.ASCII)
 _MIB_PER = {"B": 2**-20, "KiB": 2**-10, "MiB": 1.0, "GiB": 2.0**10, "TiB": 2.0**20}
-_VARIABLE = re.compile(r"(?:^| )([A-Z][A-Z0-9_]*):")
+_VARIABLE = re.compile(r"(?:^| )([A-Za-z_][A-Za-z0-9_]*):(?!//)", re.ASCII)
+"""A name in small letters, `http_proxy`, ends the value before it as any other does."""
+_PLAIN = re.compile(r"(?:DEBUG|INFO|WARN|ERROR) ([^=\"]+?)(?= [\w.\"]+=|$)")
+"""Message of a line as Ollama logged until 2025, when it had no `msg=`."""
+PATHS = frozenset({"OLLAMA_MODELS"})
+"""Variables whose value may hold spaces; of all others the first word is the value."""
+INTEGRATED = {"iGPU": True, "discrete": False}
+OLD = " server config env="
 _LISTENING = re.compile(r"Listening on (\S+) \(version ([^)\s]+)\)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ComputeDevice:
+class ComputeDevice(Record):
     """One line `inference compute`; sizes in MiB."""
 
     library: str | None
@@ -31,7 +40,7 @@ class ComputeDevice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServeLog:
+class ServeLog(Record):
     """The latest start in the log."""
 
     version: str | None = None
@@ -49,7 +58,7 @@ def parse_serve_log(text: str) -> ServeLog:
     told = [_fields(line) for line in lines]
     named = _named(told, "vram-based default context") or _named(told, "entering low vram mode")
     listening = _LISTENING.search("\n".join(lines))
-    return ServeLog(
+    log = ServeLog(
         version=listening[2] if listening else None,
         listens=listening[1] if listening else None,
         environment=parse_environment(_named(told, "server config").get("env", "")),
@@ -57,24 +66,45 @@ def parse_serve_log(text: str) -> ServeLog:
         total_mb=_mib(named.get("total_vram") or named.get("total vram")),
         default_num_ctx=whole(named.get("default_num_ctx")),
     )
+    return bounded(log)
 
 
 def parse_environment(text: str) -> dict[str, str]:
-    """Go's `map[NAME:value NAME:value]`; a value may hold spaces, colons and brackets."""
+    """Of Go's `map[NAME:value NAME:value]` the listed variables.
+
+    A value may hold colons, and in brackets of its own spaces.
+    """
     inside = text.removeprefix("map[").removesuffix("]")
-    places = [*_VARIABLE.finditer(inside)]
-    ends = [*(place.start() for place in places), len(inside)][1:]
-    return {p[1]: inside[p.end() : end].strip() for p, end in zip(places, ends, strict=True)}
+    return kept((name, _value(name, value)) for name, value in _variables(inside))
+
+
+def _variables(inside: str) -> Iterator[tuple[str, str]]:
+    """Each with all that stands before the next name, names within brackets left out."""
+    at = 0
+    while place := _VARIABLE.search(inside, at):
+        start = place.end()
+        closing = inside.find("]", start) if inside[start : start + 1] == "[" else -1
+        following = _VARIABLE.search(inside, max(closing, start))
+        at = following.start() if following else len(inside)
+        yield place[1], inside[start:at].strip()
+
+
+def _value(name: str, text: str) -> str:
+    if text.startswith("["):
+        return text[: text.find("]") + 1]
+    return text if name in PATHS else text.partition(" ")[0]
 
 
 def _latest_start(lines: list[str]) -> list[str]:
-    starts = [at for at, line in enumerate(lines) if 'msg="server config"' in line]
+    starts = [at for at, line in enumerate(lines) if '"server config"' in line or OLD in line]
     starts = starts or [at for at, line in enumerate(lines) if "Listening on " in line]
     return lines[starts[-1] :] if starts else lines
 
 
 def _fields(line: str) -> dict[str, str]:
-    return {_bare(key): _bare(value) for key, value in _PAIR.findall(line)}
+    fields = {_bare(key): _bare(value) for key, value in _PAIR.findall(line)}
+    plain = _PLAIN.search(line) if "msg" not in fields else None
+    return {**fields, "msg": plain[1]} if plain else fields
 
 
 def _bare(word: str) -> str:
@@ -86,16 +116,16 @@ def _named(told: list[dict[str, str]], message: str) -> dict[str, str]:
 
 
 def _device(fields: Mapping[str, str]) -> ComputeDevice:
-    library = one_space(fields.get("library"))
-    kind = fields.get("type")
-    return ComputeDevice(
-        library=library.lower() if library else None,
+    library = (one_space(fields.get("library")) or "").lower() or None
+    device = ComputeDevice(
+        library=library,
         name=one_space(fields.get("description")),
         total_mb=_mib(fields.get("total")),
         available_mb=_mib(fields.get("available")),
         # Metal was called discrete until the summer of 2026, which it never is.
-        integrated=None if kind is None else kind == "iGPU" or library in ("Metal", "metal"),
+        integrated=True if library == "metal" else INTEGRATED.get(fields.get("type", "")),
     )
+    return bounded(device)
 
 
 def _mib(text: str | None) -> float | None:

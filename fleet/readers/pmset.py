@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from fleet.readers.bounds import Record, bounded
 from fleet.readers.text import pairs, whole
 
 FULL_SPEED_PERCENT = 100
+SPEED_LIMIT = "CPU_Speed_Limit"
+MODE_KEYS = ("powermode", "lowpowermode")
+_REMARK = re.compile(r"\s*\(.*")
 POWER_MODES = {"0": "auto", "1": "low", "2": "high"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Thermal:
+class Thermal(Record):
     """The coarse view of heat; percent of full speed, None where the Mac prints no limits."""
 
     warning_recorded: bool | None
     cpu_speed_limit_percent: int | None
+    not_understood: str = ""
+    """A limit that was printed and makes no sense."""
 
 
 def parse_power_source(text: str) -> str | None:
@@ -27,15 +33,36 @@ def parse_power_source(text: str) -> str | None:
 
 
 def parse_custom(text: str) -> dict[str, dict[str, str]]:
-    """Settings per power source: `{"AC Power": {"powermode": "0", ...}, ...}`."""
+    """Settings per power source: `{"AC Power": {"powermode": "0", ...}, ...}`.
+
+    Each line that is not indented is a heading, so that no setting counts for the source before.
+    """
     sources: dict[str, dict[str, str]] = {}
     current: dict[str, str] | None = None
     for line in text.splitlines():
-        if heading := re.fullmatch(r"(\S.*):\s*", line):
-            current = sources.setdefault(heading[1], {})
-        elif current is not None and (words := line.split()) and len(words) > 1:
-            current[" ".join(words[:-1])] = words[-1]
+        if line[:1].strip():
+            current = sources.setdefault(line.strip().removesuffix(":"), {})
+        elif current is not None:
+            *names, value = _REMARK.sub("", line).split() or [""]
+            current |= {" ".join(names): value} if names else {}
     return sources
+
+
+def has_power_modes(sources: Mapping[str, Mapping[str, str]]) -> bool | None:
+    """False only where settings were read and no mode is among them, under any heading."""
+    if any(key in settings for settings in sources.values() for key in MODE_KEYS):
+        return True
+    return False if any(sources.values()) else None
+
+
+def mode_not_understood(sources: Mapping[str, Mapping[str, str]], source: str | None) -> str:
+    """Why `power_mode` gives none although this Mac has modes."""
+    settings = sources.get(source or "")
+    if settings is None:
+        headings = ", ".join(sources) or "none"
+        return f'no settings for "{source}" (headings: {headings})' if source else "no power source"
+    printed = [f"{key} {settings[key]}" for key in MODE_KEYS if key in settings]
+    return f"not understood: {printed[0]}" if printed else f'no mode under "{source}"'
 
 
 def power_mode(sources: Mapping[str, Mapping[str, str]], source: str | None) -> str | None:
@@ -49,19 +76,26 @@ def power_mode(sources: Mapping[str, Mapping[str, str]], source: str | None) -> 
     return {"0": "auto", "1": "low"}.get(settings.get("lowpowermode", ""))
 
 
-def coarse_class(told: Thermal) -> str | None:
+def coarse_class(thermal: Thermal) -> str | None:
     """As the finer levels are called; above nominal it does not say how far."""
-    if told.warning_recorded is None and told.cpu_speed_limit_percent is None:
+    if thermal.warning_recorded:
+        return "moderate"
+    nothing_told = thermal.warning_recorded is None and thermal.cpu_speed_limit_percent is None
+    if nothing_told or thermal.not_understood:
         return None
-    limit = told.cpu_speed_limit_percent
+    limit = thermal.cpu_speed_limit_percent
     slowed = limit is not None and limit < FULL_SPEED_PERCENT
-    return "moderate" if told.warning_recorded or slowed else "nominal"
+    return "moderate" if slowed else "nominal"
 
 
 def parse_therm(text: str) -> Thermal:
-    limits = dict(pairs(text, "="))
+    printed = dict(pairs(text, "=")).get(SPEED_LIMIT)
     warning = False if "No thermal warning level has been recorded" in text else None
-    return Thermal(
-        warning_recorded=True if "Thermal Warning Level" in text else warning,
-        cpu_speed_limit_percent=whole(limits.get("CPU_Speed_Limit")),
+    thermal = bounded(
+        Thermal(
+            warning_recorded=True if "Thermal Warning Level" in text else warning,
+            cpu_speed_limit_percent=whole(printed),
+        )
     )
+    lost = printed is not None and thermal.cpu_speed_limit_percent is None
+    return replace(thermal, not_understood=f"{SPEED_LIMIT} {printed}") if lost else thermal

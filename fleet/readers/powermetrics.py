@@ -12,27 +12,30 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from xml.parsers.expat import ExpatError
 
+from fleet.readers.bounds import Record, bounded
 from fleet.readers.text import one_space
 from fleet.readers.tree import items, mapping, number, text_of
 
-END = "</plist>"
+BEGINNING, END = "<?xml", "</plist>"
+HAIR = 0.01
+"""Shares are rounded each for itself."""
 HZ_FROM = 1e6
 """The GPU's `freq_hz` is in MHz, a cluster's in Hz; no clock of 1e6 MHz or below 1 MHz exists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cluster:
+class Cluster(Record):
     """Cores of one kind that share a clock; level and name as printed (`E-Cluster`)."""
 
     name: str | None
     mhz: float | None
-    cores: int
+    cores: int | None
     busy_percent: float | None
     """Mean over its cores, 100 is all of them busy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PowerSample:
+class PowerSample(Record):
     """One sample; watts and millijoules as reported, None for what it does not hold.
 
     A 0 is what the tool printed: whether it means nothing used or no counter, only many samples
@@ -66,16 +69,22 @@ def split_samples(text: str) -> tuple[list[str], str]:
 def parse_sample(text: str) -> PowerSample | None:
     """One property list; None where it is none."""
     try:
-        whole = mapping(plistlib.loads(text.strip("\0 \r\n\t").encode(), fmt=plistlib.FMT_XML))
+        whole = mapping(plistlib.loads(_document(text).encode(), fmt=plistlib.FMT_XML))
     except (ExpatError, ValueError, TypeError, AttributeError, LookupError, RecursionError):
         return None
     return _sample(whole) if whole else None
 
 
+def _document(text: str) -> str:
+    """Without the NUL between samples, and without a line that a tool prints before the list."""
+    start = max(text.find(BEGINNING), 0)
+    return text[start:].strip("\0 \r\n\t")
+
+
 def _sample(whole: Mapping[str, object]) -> PowerSample:
     processor, gpu = mapping(whole.get("processor")), mapping(whole.get("gpu"))
     elapsed_ns = number(whole.get("elapsed_ns"))
-    return PowerSample(
+    sample = PowerSample(
         model=text_of(whole.get("hw_model")),
         os_build=text_of(whole.get("kern_osversion")),
         unix_s=_unix_s(whole.get("timestamp")),
@@ -92,25 +101,28 @@ def _sample(whole: Mapping[str, object]) -> PowerSample:
         gpu_busy_percent=_busy_percent(gpu),
         clusters=tuple(_cluster(mapping(one)) for one in items(processor.get("clusters"))),
     )
+    return bounded(sample)
 
 
 def _cluster(cluster: Mapping[str, object]) -> Cluster:
     cores = [mapping(core) for core in items(cluster.get("cpus"))]
     busy = [one for one in map(_busy_percent, cores) if one is not None]
-    return Cluster(
+    record = Cluster(
         name=text_of(cluster.get("name")),
         mhz=_mhz(cluster.get("freq_hz")),
-        cores=len(cores),
+        cores=len(cores) or None,
         busy_percent=sum(busy) / len(busy) if busy else None,
     )
+    return bounded(record)
 
 
 def _busy_percent(part: Mapping[str, object]) -> float | None:
-    """Neither idle nor powered down."""
-    idle = number(part.get("idle_ratio"))
-    if idle is None:
+    """Neither idle nor powered down; None where the two make no share of a whole."""
+    idle, down = number(part.get("idle_ratio")), number(part.get("down_ratio", 0.0))
+    share = None if idle is None or down is None else 1 - idle - down
+    if share is None or not -HAIR <= share <= 1 + HAIR:
         return None
-    return min(max(0.0, 1 - idle - (number(part.get("down_ratio")) or 0.0)), 1.0) * 100
+    return min(max(0.0, share), 1.0) * 100
 
 
 def _mhz(value: object) -> float | None:

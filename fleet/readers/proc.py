@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fleet.readers.bounds import Record, bounded
 from fleet.readers.text import one_space, pairs, real, whole
 
 MOST_CPUS = 2**16
@@ -12,7 +13,7 @@ UNLIMITED = 2**60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CpuInfo:
+class CpuInfo(Record):
     """`model_name` is absent on aarch64; `hypervisor` None where the flags cannot tell."""
 
     model_name: str | None
@@ -24,7 +25,7 @@ class CpuInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MemInfo:
+class MemInfo(Record):
     """KiB, as the kernel's `kB` means."""
 
     total_kib: int | None
@@ -39,23 +40,25 @@ def parse_cpuinfo(text: str) -> CpuInfo:
     first = cpus[0] if cpus else {}
     cores = {(cpu.get("physical id"), cpu["core id"]) for cpu in cpus if "core id" in cpu}
     numbers = (first.get("CPU implementer"), first.get("CPU part"))
-    return CpuInfo(
+    cpu = CpuInfo(
         model_name=one_space(first.get("model name")),
         threads=len(cpus) or None,
         cores=len(cores) or None,
         hypervisor="hypervisor" in first["flags"].split() if "flags" in first else None,
         part=" ".join(filter(None, numbers)) or None,
     )
+    return bounded(cpu)
 
 
 def parse_meminfo(text: str) -> MemInfo:
     values = {key: whole(value.removesuffix("kB").strip()) for key, value in pairs(text, ":")}
-    return MemInfo(
+    memory = MemInfo(
         total_kib=values.get("MemTotal"),
         available_kib=values.get("MemAvailable"),
         swap_total_kib=values.get("SwapTotal"),
         swap_free_kib=values.get("SwapFree"),
     )
+    return bounded(memory)
 
 
 def parse_full_pressure_percent(text: str) -> float | None:
@@ -116,3 +119,21 @@ def parse_cpu_limit(text: str) -> float | None:
         case [int(quota), int(period)] if 0 < quota < UNLIMITED and period > 0:
             return quota / period
     return None
+
+
+def is_no_limit(text: str) -> bool:
+    """Whether a limit's file says so: `max`, `max 100000`, -1 or a number near 2**63."""
+    word = text.split()[0] if text.split() else ""
+    number = whole(word)
+    return word == "max" or (number is not None and (number == -1 or number >= UNLIMITED))
+
+
+def parse_cgroups(text: str) -> dict[str, str]:
+    """Path by controller of /proc/PID/cgroup; that of cgroup version 2 under the empty name."""
+    paths: dict[str, str] = {}
+    for line in text.splitlines():
+        number, first, rest = line.partition(":")
+        controllers, second, path = rest.partition(":")
+        if first and second and number.isdecimal() and path.startswith("/"):
+            paths |= dict.fromkeys(controllers.split(","), path)
+    return paths

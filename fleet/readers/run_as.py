@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from fleet.model.quantities import PROCESS_ID
+from fleet.readers.environment import kept
 from fleet.readers.text import pairs, whole
 
 Kind = Literal["systemd", "systemd user", "launchd", "app", "by hand", "container"]
@@ -45,7 +47,9 @@ class Unit:
     name: str
     pid: int
     environment: Mapping[str, str]
-    """As its file gives it; what a file of variables adds is not in it."""
+    """The listed variables as its file gives them; what a file of variables adds is not in it."""
+    environment_known: bool = field(default=True, compare=False)
+    """False: its line of variables is not understood, a quote in it does not end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,18 +58,27 @@ class Process:
 
     parent: int
     command: str
+    """The program, without its arguments: they can hold anything."""
 
 
 def parse_units(text: str) -> list[Unit]:
     """Running ones of `systemctl show UNIT ...`, by UNIT_PROPERTIES."""
-    found = []
+    units = []
     for block in text.split("\n\n"):
-        told = dict(pairs(block, "="))
-        name, pid = told.get("Id", ""), whole(told.get("MainPID"))
-        if told.get("ActiveState") == "active" and pid and pid > 0 and _UNIT.fullmatch(name):
-            environment = _variables(told.get("Environment", ""))
-            found.append(Unit(name=name, pid=pid, environment=environment))
-    return found
+        properties = dict(pairs(block, "="))
+        name, pid = properties.get("Id", ""), process_id(properties.get("MainPID"))
+        if properties.get("ActiveState") == "active" and pid and _UNIT.fullmatch(name):
+            environment = _variables(properties.get("Environment", ""))
+            known = environment is not None
+            unit = Unit(name=name, pid=pid, environment=environment or {}, environment_known=known)
+            units.append(unit)
+    return units
+
+
+def process_id(text: str | None) -> int | None:
+    """A number that a process can have; 0 is none."""
+    pid = whole(text)
+    return None if not pid or PROCESS_ID.problem(pid) else pid
 
 
 def parse_cgroup(text: str) -> str:
@@ -94,29 +107,29 @@ def parse_services(text: str) -> dict[int, str]:
     found = {}
     for line in text.splitlines():
         words = line.split("\t")
-        pid = whole(words[0]) if len(words) == 3 else None
-        if pid and pid > 0 and _LABEL.fullmatch(words[2]):
+        pid = process_id(words[0]) if len(words) == 3 else None
+        if pid and _LABEL.fullmatch(words[2]):
             found[pid] = words[2]
     return found
 
 
 def parse_listeners(text: str) -> list[int]:
     """Process ids of `lsof ... -Fp`, each once."""
-    found = (whole(line[1:]) for line in text.splitlines() if line.startswith("p"))
-    return list(dict.fromkeys(pid for pid in found if pid and pid > 0))
+    pids = (process_id(line[1:]) for line in text.splitlines() if line.startswith("p"))
+    return list(dict.fromkeys(pid for pid in pids if pid))
 
 
 def parse_processes(text: str) -> dict[int, Process]:
     """By process id, of `ps -axww -o pid=,ppid=,command=`."""
-    found = {}
+    processes = {}
     for line in text.splitlines():
         words = line.split(None, 2)
         if len(words) < 3:
             continue
-        pid, parent = whole(words[0]), whole(words[1])
-        if pid and parent is not None:
-            found[pid] = Process(parent=parent, command=words[2])
-    return found
+        pid, parent = process_id(words[0]), whole(words[1])
+        if pid and parent is not None and not PROCESS_ID.problem(parent):
+            processes[pid] = Process(parent=parent, command=words[2].partition(" -")[0])
+    return processes
 
 
 def on_mac(
@@ -137,12 +150,12 @@ def on_mac(
     return RunAs(kind="by hand")
 
 
-def _variables(text: str) -> dict[str, str]:
+def _variables(text: str) -> dict[str, str] | None:
     try:
         words = shlex.split(text)
     except ValueError:  # a quote that does not end
-        return {}
-    return {name: value for name, found, value in (w.partition("=") for w in words) if found}
+        return None
+    return kept((name, value) for name, sign, value in (w.partition("=") for w in words) if sign)
 
 
 def _command(processes: Mapping[int, Process], pid: int) -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from fleet.model.quantities import CELSIUS
 from fleet.readers.text import whole
 
 CPU_SENSORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
 """hwmon drivers of processors."""
 CPU_ZONES = ("x86_pkg_temp", "cpu", "soc")
 """How the types of thermal zones on the processor begin."""
-LOWEST_C, HIGHEST_C = -40.0, 150.0
-"""Beyond them a sensor is broken, or not connected."""
-
 PRINT_HEAT = f"""
 for sensor in /sys/class/hwmon/hwmon*; do
   read -r name < "$sensor/name" || continue
@@ -32,4 +30,4 @@ def parse_heat(text: str) -> float | None:
     """Degrees Celsius of the hottest, of what PRINT_HEAT prints: thousandths, a line each."""
     told = (whole(line.strip()) for line in text.splitlines())
     degrees = (value / 1000 for value in told if value is not None)
-    return max((value for value in degrees if LOWEST_C < value < HIGHEST_C), default=None)
+    return max((value for value in degrees if not CELSIUS.problem(value)), default=None)

@@ -6,13 +6,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fleet.readers.bounds import Record, bounded
 from fleet.readers.text import pairs, real, whole
 
 _LEVEL = re.compile(r"hw\.perflevel(\d{1,3})\.(\w+)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PerfLevel:
+class PerfLevel(Record):
     """Cores of one kind; level 0 is the fastest. The name says the kind, the number does not."""
 
     name: str | None
@@ -31,13 +32,14 @@ def perf_levels(values: Mapping[str, str]) -> tuple[PerfLevel, ...]:
     for key, value in values.items():
         if match := _LEVEL.fullmatch(key):
             levels.setdefault(int(match[1]), {})[match[2]] = value
-    return tuple(
-        PerfLevel(
-            name=level.get("name") or None,
-            physical_cores=whole(level.get("physicalcpu")),
-            logical_cores=whole(level.get("logicalcpu")),
-        )
-        for _, level in sorted(levels.items())
+    return tuple(bounded(_perf_level(level)) for _, level in sorted(levels.items()))
+
+
+def _perf_level(level: Mapping[str, str]) -> PerfLevel:
+    return PerfLevel(
+        name=level.get("name") or None,
+        physical_cores=whole(level.get("physicalcpu")),
+        logical_cores=whole(level.get("logicalcpu")),
     )
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from fleet.readers.bounds import Record, bounded
 from fleet.readers.text import one_space, rounded, whole
 from fleet.readers.tree import parse_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
+class Profile(Record):
     chip: str | None = None
     model: str | None = None
     memory_gb: int | None = None
@@ -31,7 +32,7 @@ def parse_system_profiler(text: str) -> Profile:
     document = parse_json(text)
     hardware = _first(document, "SPHardwareDataType", "chip_type")
     display = _first(document, "SPDisplaysDataType", "sppci_cores")
-    return Profile(
+    profile = Profile(
         chip=_text(hardware, "chip_type"),
         model=_text(hardware, "machine_model"),
         memory_gb=rounded(_text(hardware, "physical_memory")),
@@ -41,6 +42,7 @@ def parse_system_profiler(text: str) -> Profile:
         metal_version=_metal(display),
         displays=_displays(display.get("spdisplays_ndrvs")),
     )
+    return bounded(profile)
 
 
 def _cores(told: object) -> int | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 
 LARGEST = 2**64
 """No count that a machine tells is larger; a damaged text can hold any, which no float takes."""
-_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?!\d|[.,]\d|[eE][-+]?\d)", re.ASCII)
+"""Nothing of `1,234`, `1.234,5` or `1e999`: half a number is another number."""
 
 
 def whole(text: object) -> int | None:
@@ -28,7 +28,7 @@ def real(text: str | None) -> float | None:
     if found is None:
         return None
     value = float(found[0])
-    return value if math.isfinite(value) else None
+    return value if abs(value) <= LARGEST else None
 
 
 def rounded(text: str | None) -> int | None:

@@ -4,17 +4,50 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 from fleet.readers.text import one_space
 
+MOST_BEGINNINGS = 40
+"""Lines at which a document is looked for; a tool prints its few warnings, then the document."""
+_BEGINNING = re.compile(r"^[^{\[\n]*?([{\[])", re.MULTILINE)
+
 
 def parse_json(text: str) -> object:
-    """The document; None where the text is none."""
+    """The longest JSON object or list in the text; None where there is none.
+
+    Tools print warnings before it and after it, on lines of their own.
+    """
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        return None
+        return _longest(text)
+
+
+def _longest(text: str) -> object:
+    decoder, longest, document, end = json.JSONDecoder(), 0, None, 0
+    for match in islice(_BEGINNING.finditer(text), MOST_BEGINNINGS):
+        start = match.start(1)
+        if start < end:
+            continue  # inside of a document
+        try:
+            value, end = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError) as problem:
+            if _is_cut_off(problem):
+                break  # all that follows is inside of it
+            continue
+        if end - start > longest:
+            longest, document = end - start, value
+    return document
+
+
+def _is_cut_off(problem: Exception) -> bool:
+    if not isinstance(problem, json.JSONDecodeError):
+        return False
+    at_the_end = problem.pos >= len(problem.doc.rstrip())
+    return at_the_end or problem.msg.startswith("Unterminated string")
 
 
 def mapping(value: object) -> Mapping[str, object]:

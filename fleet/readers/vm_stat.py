@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from fleet.model.quantities import MEMORY_BYTES
 from fleet.readers.text import pairs, whole
 
 
@@ -13,4 +14,5 @@ def parse_vm_stat(text: str) -> dict[str, int]:
     size = int(head[1]) if head else None
     counts = ((key, whole(value.removesuffix("."))) for key, value in pairs(text, ":"))
     known = {key: count for key, count in counts if count is not None}
-    return {} if size is None else {key: count * size for key, count in known.items()}
+    sizes = {} if size is None else {key: count * size for key, count in known.items()}
+    return {key: value for key, value in sizes.items() if not MEMORY_BYTES.problem(value)}

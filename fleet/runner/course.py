@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fleet import __version__
+from fleet.clock import utc_offset_s
 from fleet.errors import Interrupted, TrialError
 from fleet.model.job import Think
 from fleet.model.machine import Fingerprint, ModelFacts
@@ -27,6 +28,7 @@ class Course:
     zero_ns: int
     zero_unix_ns: int
     slept_ns: int
+    utc_offset_s: int | None = None
     fingerprint: Fingerprint | None = None
     fingerprint_after: Fingerprint | None = None
     model: ModelFacts | None = None
@@ -49,7 +51,8 @@ class Course:
 
     @classmethod
     def begun(cls, clock: Clock) -> Course:
-        return cls(clock.monotonic_ns(), clock.unix_ns(), clock.suspended_ns())
+        zero_ns, unix_ns = clock.monotonic_ns(), clock.unix_ns()
+        return cls(zero_ns, unix_ns, clock.suspended_ns(), utc_offset_s(unix_ns))
 
     def check_clocks(self, clock: Clock) -> None:
         """Steps that are taken back before the end are seen only meanwhile."""
@@ -94,6 +97,7 @@ class Course:
             transient=isinstance(failure, TrialError) and failure.transient,
             zero_ns=self.zero_ns,
             zero_unix_ns=self.zero_unix_ns,
+            utc_offset_s=self.utc_offset_s,
             duration_ns=clock.monotonic_ns() - self.zero_ns,
             suspended_ns=clock.suspended_ns() - self.slept_ns,
             clock_step_ns=self.clock_step_ns,
@@ -127,7 +131,7 @@ def _applied(in_force: InForce | None) -> dict[str, Any]:
 
 def not_begun(attempt: Attempt, problem: Failure, clock: Clock) -> TrialResult:
     """The result of an attempt that ended before its trial could begin."""
-    failed = isinstance(problem, TrialError)
+    failed, unix_ns = isinstance(problem, TrialError), clock.unix_ns()
     return TrialResult(
         attempt_id=attempt.attempt_id,
         fence=attempt.fence,
@@ -137,7 +141,8 @@ def not_begun(attempt: Attempt, problem: Failure, clock: Clock) -> TrialResult:
         detail=problem.what,
         transient=isinstance(problem, TrialError) and problem.transient,
         zero_ns=clock.monotonic_ns(),
-        zero_unix_ns=clock.unix_ns(),
+        zero_unix_ns=unix_ns,
+        utc_offset_s=utc_offset_s(unix_ns),
         duration_ns=0,
         fleet_version=__version__,
     )

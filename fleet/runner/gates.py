@@ -3,124 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Generator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Mapping, Sequence
 
 from fleet.errors import EngineInUse, GateClosed, Interrupted, TrialError
-from fleet.model.gates import (
-    GPU,
-    HEAT,
-    OTHER_MODELS,
-    UNUSED_S,
-    Resident,
-    clocks_moved,
-    closed,
-    unverified,
-    with_resident,
-)
-from fleet.model.machine import Fingerprint, full_model_name
-from fleet.model.measure import TrialResult
-from fleet.model.trial import Trial
+from fleet.model.gates import GPU, GPU_USERS, HEAT, OTHER_MODELS, UNUSED_S, Resident, with_resident
+from fleet.model.machine import Fingerprint
 from fleet.ports import Clock, Engine, Stop
+from fleet.runner.visit import KEPT_S, LeftBehind, Visit
 from fleet.units import NS_PER_S, show_span
+
+__all__ = ["KEPT_S", "Gatekeeper", "LeftBehind", "Visit", "Watch"]
 
 LOOK_EVERY_S = 2.0
 SAY_EVERY_S = 30.0
 SETTLES_S = 1.0
-"""Drivers give the load of a GPU as a mean over up to so long: fleet's own last trial may be in."""
-KEPT_S = 1800.0
-"""Engines keep what fleet has loaded for so long after its last use."""
-
-
-@dataclass(slots=True)
-class Visit:
-    """One trial at the gates of its machine, and what it met there."""
-
-    trial: Trial
-    engine: Engine
-    own_engine: bool = False
-    """It is measured on an engine of its own, which waits for the owner's models by itself."""
-    wanted: Callable[[], bool] = lambda: True
-    """False once nobody needs it any more."""
-    left_behind: LeftBehind | None = None
-    found: Fingerprint | None = None
-    """The last look before the trial."""
-    shut: dict[str, str] = field(default_factory=dict)
-    """The gates closed at that look, and why."""
-    held_ns: int = 0
-    unloaded: tuple[str, ...] = ()
-    """Models of others taken out of memory, since nobody had used them for long enough."""
-
-    @property
-    def owners(self) -> Engine | None:
-        """The engine whose models in memory are in the way."""
-        return None if self.own_engine else self.engine
-
-    @property
-    def unasked(self) -> Collection[str]:
-        return {OTHER_MODELS} if self.own_engine else ()
-
-    def see(self, found: Fingerprint) -> None:
-        """Under strict a gate that cannot be told is a closed one."""
-        self.found, self.shut = found, closed(found, self.unasked)
-        if self.trial.gates.policy == "strict":
-            untold = unverified(found, self.unasked)
-            self.shut |= {name: f"{name} cannot be told" for name in untold}
-
-    def why(self) -> str:
-        return "; ".join(self.shut.values())
-
-    def judged(self, result: TrialResult) -> TrialResult:
-        """The result with what its gates were before and after it.
-
-        Under strict, what was closed after it, or happened to the clocks meanwhile, fails it.
-        """
-        moved = clocks_moved(result.clock_step_ns or 0, result.suspended_ns)
-        # Right after the trial the GPU's load is the trial's own.
-        unasked = {GPU, *self.unasked}
-        after = closed(result.fingerprint_after, unasked) if result.fingerprint_after else {}
-        told = tuple((after | moved).values())
-        judged = replace(
-            result,
-            fingerprint=result.fingerprint or self.found,
-            gates_held_ns=self.held_ns,
-            gates_closed=tuple(self.shut.values()) if self.found else None,
-            gates_closed_after=told if result.fingerprint_after else None,
-            gates_unverified=unverified(self.found, self.unasked) if self.found else None,
-            models_unloaded=self.unloaded,
-        )
-        if self.trial.gates.policy != "strict" or result.outcome != "ok" or not told:
-            return judged
-        failure = GateClosed(f"when it had been measured: {'; '.join(told)}")
-        return replace(
-            judged,
-            outcome="failed",
-            reason=failure.reason,
-            detail=failure.what,
-            transient=failure.transient,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeftBehind:
-    """A model that a trial of fleet was about to load when it was cut off, by Ctrl-C or a crash."""
-
-    model: str
-    unix_ns: int
-
-    @classmethod
-    def noted(cls, note: str) -> LeftBehind | None:
-        """What the last trial of a machine noted before it began, where it did not end."""
-        moment, _, model = note.strip().partition(" ")
-        return cls(model=model, unix_ns=int(moment)) if moment.isdecimal() and model else None
-
-    def is_it(self, resident: Resident, now_unix_ns: int) -> bool:
-        """Whoever has used it since, has with it set another time at which it goes."""
-        expires_ns = resident.expires_unix_ns
-        if full_model_name(resident.name) != full_model_name(self.model) or expires_ns is None:
-            return False
-        kept_ns = round(KEPT_S * NS_PER_S)
-        return self.unix_ns + kept_ns <= expires_ns <= now_unix_ns + kept_ns
+"""Drivers give the load of a GPU as a mean over up to so long, and a model that was taken out may
+take as long to leave the GPU's memory: fleet's own last trial may be in both."""
+SETTLING = frozenset({GPU, GPU_USERS})
 
 
 class Watch:
@@ -187,12 +86,16 @@ class Gatekeeper:
         self._take_out_own(visit)
         self._take_out_users(visit)
         began_ns = self._clock.monotonic_ns()
-        if set(self._waits_for(visit)) == {GPU}:
-            self._clock.sleep(SETTLES_S, self._stop)
-            self._see(visit)
+        self._settle(visit, self._waits_for(visit))
         yield from self._wait(visit, began_ns)
         if visit.shut:
             self._go_on(visit)
+
+    def _settle(self, visit: Visit, shut: Mapping[str, str]) -> None:
+        """Looks once more where nothing but a trace of what has just ended may be in the way."""
+        if shut and shut.keys() <= SETTLING:
+            self._clock.sleep(SETTLES_S, self._stop)
+            self._see(visit)
 
     def _see(self, visit: Visit) -> None:
         visit.see(self.look(visit.owners))
@@ -233,6 +136,7 @@ class Gatekeeper:
             self._make_room(visit)
         if strict:
             self._see(visit)
+            self._settle(visit, visit.shut)
             if visit.shut:
                 raise GateClosed(_not_opened(visit))
 

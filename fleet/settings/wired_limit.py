@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from fleet.errors import SettingFailed
+from fleet.model.quantities import FACTS
 from fleet.ports import Commands, Output
 from fleet.readers.sysctl import parse_boot_unix_s
 
@@ -67,8 +68,10 @@ class WiredLimit:
 
 
 def boot_unix_s(commands: Commands) -> int | None:
-    """When this system started; None where it does not say."""
-    return parse_boot_unix_s(commands.run(["sysctl", "-n", "kern.boottime"]).stdout)
+    """When this system started; None where it does not say, or says what cannot be: a limit that
+    a trial has set would count as forgotten since."""
+    found = parse_boot_unix_s(commands.run(["sysctl", "-n", "kern.boottime"]).stdout)
+    return None if found is None or FACTS["boot_unix_s"].problem(found) else found
 
 
 def untrusted(helper: Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fleet.errors import StoreUnusable
+from fleet.errors import StoreUnusable, Unstorable
 from fleet.store.schema import SCHEMA_VERSION, TABLES
 
 Row = Mapping[str, object]
@@ -21,7 +21,8 @@ DELTA_COLUMNS = {"requests": ("chunk_gaps_us.list.element",), "readings": ("offs
 
 
 def encode_rows(table: str, rows: Sequence[Row]) -> bytes:
-    """One small file; KeyError where a row lacks a column. Statistics would cost 2.5 kB each."""
+    """One small file; raises KeyError where a row lacks a column, Unstorable where a value does not
+    fit one. Statistics would cost 2.5 kB each."""
     return encode(table, _to_arrow(TABLES[table], rows), statistics=False)
 
 
@@ -85,11 +86,17 @@ def _broken(path: Path, why: str) -> StoreUnusable:
 
 
 def _to_arrow(schema: pa.Schema, rows: Sequence[Row]) -> pa.Table:
-    """KeyError where a row lacks a column."""
-    arrays = [
-        pa.array([_storable(row[field.name]) for row in rows], type=field.type) for field in schema
-    ]
+    """KeyError where a row lacks a column, Unstorable where a value does not fit its column."""
+    arrays = [_column(field, [_storable(row[field.name]) for row in rows]) for field in schema]
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _column(field: pa.Field, values: Sequence[object]) -> pa.Array:
+    try:
+        return pa.array(values, type=field.type)
+    except (pa.ArrowException, OverflowError, TypeError, ValueError) as problem:
+        why = str(problem).splitlines()[0]
+        raise Unstorable(f"{field.name} does not fit its column of {field.type}: {why}") from None
 
 
 def _storable(value: object) -> object:

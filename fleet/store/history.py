@@ -49,6 +49,17 @@ def read_past(path: Path, experiment: str) -> list[Past]:
     return rows
 
 
+def models_by_experiment(paths: Iterable[Path]) -> dict[str, list[str]]:
+    """Names of the models of each experiment that was measured, not imported."""
+    models: dict[str, set[str]] = defaultdict(set)
+    for path in paths:
+        data = codec.read(path, "trials", ("experiment", "model", "imported"))
+        for row in data.to_pylist():
+            if not row["imported"]:
+                models[row["experiment"]].add(row["model"])
+    return {experiment: sorted(names) for experiment, names in models.items()}
+
+
 def as_attempt(row: Past) -> PastAttempt:
     return PastAttempt(
         trial_id=row["trial_id"],

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from fleet.errors import StoreUnusable
+from fleet.errors import StoreUnusable, Unstorable
 from fleet.model.measure import TrialResult
 from fleet.ports import PastAttempt
 from fleet.store import codec, generation, history, pack
@@ -28,14 +28,21 @@ class ParquetStore:
         self._read_only = read_only
         self._staging = folder / "staging"
         self._past: dict[tuple[str, str], list[history.Past]] = {}
-        self._packed: dict[str, frozenset[str]] = {}
+        self._packed: dict[tuple[str, str], frozenset[str]] = {}
         self._pack_above = pack.MOST_WAITING
         if not read_only:
             self._open(views_sql)
 
     def write(self, result: TrialResult) -> None:
-        """Durable on return; writing the same attempt again changes nothing."""
-        self.write_rows(result.attempt_id, rows_of(result))
+        """Durable on return; writing the same attempt again changes nothing.
+
+        Raises Unstorable for a result with a value that no column can hold.
+        """
+        try:
+            rows = rows_of(result)
+        except (ArithmeticError, TypeError, ValueError) as problem:
+            raise Unstorable(f"the result has no form as rows: {problem}") from None
+        self.write_rows(result.attempt_id, rows)
 
     def write_rows(self, attempt_id: str, rows: Rows) -> bool:
         """As `write`, for rows made elsewhere; False where this attempt was there already."""
@@ -62,6 +69,16 @@ class ParquetStore:
             path = now / "readings" / f"{name}.parquet"
             publish({path: codec.encode_rows("readings", rows)}, self._staging)
 
+    def add_answers(self, attempt_id: str, rows: Sequence[codec.Row]) -> bool:
+        """Texts of an attempt that is here already; False where it has some."""
+        with self._writing() as now:
+            path = now / "answers" / f"{attempt_id}.parquet"
+            packed = (self._ids(pack, "answers") for pack in generation.packs(now, "answers"))
+            if path.exists() or any(attempt_id in ids for ids in packed):
+                return False
+            publish({path: codec.encode_rows("answers", rows)}, self._staging)
+        return True
+
     def pack(self, force: bool = False) -> int:
         """Number of attempts packed: none while few wait, unless `force`."""
         with self._writing() as now:
@@ -79,6 +96,18 @@ class ParquetStore:
     def past_seconds(self, experiment: str) -> Mapping[history.Cell, float]:
         """Median seconds of a trial that went well, by `Trial.cell()`."""
         return history.seconds_per_cell(self._rows(experiment))
+
+    def models(self, experiment: str) -> Sequence[str]:
+        """Names of the models of an experiment's attempts, as they were typed."""
+        return sorted({row["model"] for row in self._rows(experiment)})
+
+    def models_by_experiment(self) -> Mapping[str, Sequence[str]]:
+        """The same of every experiment; imported ones left out."""
+        with usable(self.folder):
+            try:
+                return history.models_by_experiment(self._files(self._current()))
+            except FileNotFoundError:  # a packer elsewhere has removed this generation
+                return history.models_by_experiment(self._files(self._current()))
 
     def last_session(self, experiment: str) -> int | None:
         """None where the experiment has no attempt yet."""
@@ -129,12 +158,12 @@ class ParquetStore:
             return True
         return any(attempt_id in self._ids(path) for path in generation.packs(now))
 
-    def _ids(self, path: Path) -> frozenset[str]:
+    def _ids(self, path: Path, table: str = "trials") -> frozenset[str]:
         """Attempts of one pack, read once: a pack never changes."""
-        if path.name not in self._packed:
-            ids = codec.read(path, "trials", ["attempt_id"])["attempt_id"].to_pylist()
-            self._packed[path.name] = frozenset(ids)
-        return self._packed[path.name]
+        if (table, path.name) not in self._packed:
+            ids = codec.read(path, table, ["attempt_id"])["attempt_id"].to_pylist()
+            self._packed[table, path.name] = frozenset(ids)
+        return self._packed[table, path.name]
 
     def _pack_if_possible(self, waiting: int) -> None:
         """After a write that is done already: what hinders packing must not look like its loss."""
@@ -156,11 +185,14 @@ class ParquetStore:
             except FileNotFoundError:
                 return self._rows_of(self._current(), experiment)
 
-    def _rows_of(self, now: Path, experiment: str) -> list[history.Past]:
+    def _files(self, now: Path) -> list[Path]:
         if not now.is_dir():
             return []
-        files = [*generation.packs(now)]
-        files += [now / "trials" / f"{attempt}.parquet" for attempt in generation.waiting(now)]
+        waiting = (now / "trials" / f"{attempt}.parquet" for attempt in generation.waiting(now))
+        return [*generation.packs(now), *waiting]
+
+    def _rows_of(self, now: Path, experiment: str) -> list[history.Past]:
+        files = self._files(now)
         for path in files:
             if (path.name, experiment) not in self._past:
                 self._past[path.name, experiment] = history.read_past(path, experiment)

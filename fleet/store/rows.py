@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 
 from fleet.identity import canonical_json
+from fleet.model.gates import FOREIGN_MEMORY, others_gpu_mb
 from fleet.model.job import Think
 from fleet.model.machine import CONDITION, FactValue, Fingerprint
 from fleet.model.measure import Placement, Reading, RequestRecord, TrialResult
@@ -43,11 +44,11 @@ TRIAL_FACTS = (
 )
 TRIAL_ONLY_FACTS = (
     *("memory_bandwidth_gb_s", "memory_pressure", "foreign_cpu_percent", "foreign_gpu_percent"),
-    "resident_models",
+    *("resident_models", "gpu_usable_mb", "gpu_limit_conflict"),
 )
 AFTER = (
     *("condition_after_id", "condition_after"),
-    *("foreign_cpu_after_percent", "resident_models_after"),
+    *("foreign_cpu_after_percent", "resident_models_after", "foreign_gpu_memory_after_mb"),
 )
 FINGERPRINT_FACTS = (*TRIAL_FACTS, "model", "cpu_cores", "wired_limit_mb")
 TRIAL_SETTINGS = (
@@ -166,6 +167,7 @@ def _course(result: TrialResult) -> Row:
         "suspended_ns": result.suspended_ns,
         "gpu_slowdowns": gpu_slowdowns(result),
         "started_at": started_at(result.zero_unix_ns),
+        "utc_offset_s": result.utc_offset_s,
         "zero_unix_ns": result.zero_unix_ns,
         "zero_ns": result.zero_ns,
         "duration_ns": result.duration_ns,
@@ -182,6 +184,7 @@ def _gates(result: TrialResult) -> Row:
         "gates_unverified": _listed(result.gates_unverified),
         "clock_step_ns": result.clock_step_ns,
         "models_unloaded": ", ".join(result.models_unloaded) or None,
+        "foreign_gpu_memory_mb": others_gpu_mb(result.fingerprint) if result.fingerprint else None,
     }
 
 
@@ -263,7 +266,8 @@ def _reading(attempt_id: str, reading: Reading) -> Row:
 def _fingerprint(result: TrialResult, found: Fingerprint) -> Row:
     facts: dict[str, object] = {}
     for fact in found.facts:  # the first of a name counts, as in Fingerprint.get
-        facts.setdefault(fact.name, {"value": _finite(fact.value), "source": fact.source})
+        entry = {"value": _finite(fact.value), "source": fact.source}
+        facts.setdefault(fact.name, entry | ({"absent": True} if fact.absent else {}))
     return {
         "attempt_id": result.attempt_id,
         "machine_id": result.trial.machine_id,
@@ -307,6 +311,7 @@ def _after(found: Fingerprint | None) -> Row:
         "condition_after": canonical_json(condition),
         "foreign_cpu_after_percent": _fitting(found.get("foreign_cpu_percent"), pa.float64()),
         "resident_models_after": _fitting(found.get("resident_models"), pa.string()),
+        "foreign_gpu_memory_after_mb": _fitting(found.get(FOREIGN_MEMORY), pa.int64()),
     }
 
 

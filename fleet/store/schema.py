@@ -8,13 +8,16 @@ SCHEMA_VERSION is written into every file's metadata. History:
 3  what slowed a GPU down during a trial, and the kernel it ran under (2026-11)
 4  gates: the policy, what was closed before and after, how long that held the trial; models of
    others in memory, load of the GPU, steps of the clock (2026-11)
+5  memory of the GPU that others held before and after a trial, what a GPU that shares the
+   machine's memory may use of it; a wired limit that was set and is not in effect; how far the
+   machine's local time was ahead of UTC when a trial began (2026-11)
 """
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 _text, _int, _real, _yes = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
@@ -123,6 +126,11 @@ TRIALS = _schema(
     models_unloaded=_text,  # those of them, long unused, taken out for this trial
     foreign_gpu_percent=_real,
     gpu_slowed_before=_yes,  # by heat or power, as the driver said when the trial began
+    foreign_gpu_memory_mb=_int,  # of the GPU's memory, held by others than the engine and fleet
+    foreign_gpu_memory_after_mb=_int,  # by the list of programs alone
+    gpu_usable_mb=_int,  # of the machine's memory, what a GPU without its own may use
+    gpu_limit_conflict=_text,  # as found: a wired limit that is set and is not in effect in Ollama
+    utc_offset_s=_int,  # of the machine's local time at started_at; null: not known
 )
 
 REQUESTS = _schema(

@@ -1,27 +1,43 @@
 """What `ollama run --verbose` printed, found in text with any amount of other text around it.
 
-The counters stand in a block like this one; lines that would be zero are left out:
+The figures of a turn begin with `total duration:` and go on in Ollama's order, whatever lines
+stand between them; a figure of zero is left out by Ollama. They end where a figure comes again,
+or where another session begins (`transcript_sessions.py`).
 
-    total duration:       1m2.2s
-    load duration:        59.6ms
-    prompt eval count:    68 token(s)
-    prompt eval duration: 286.7ms
-    prompt eval rate:     237.18 tokens/s
-    eval count:           512 token(s)
-    eval duration:        1m1.8s
-    eval rate:            8.28 tokens/s
-
-Model and prompt come from the `ollama run` command and the `>>>` lines before it.
+Nothing that was printed is dropped without a word: each figure is read, or is named with its line
+as not read, or is part of a turn that is refused. A turn is refused whole where its figures
+contradict one another, or where one of them cannot be: nobody can say which of them is the wrong
+one, and a speed made of them would be one that no machine had.
 """
 
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
-from fleet.units import go_duration_ns
+from fleet.store.transcript_checks import contradiction
+from fleet.store.transcript_figures import ORDER, TOTAL, Figure, figures_in
+from fleet.store.transcript_sessions import Sessions, TurnContext
+from fleet.store.transcript_text import as_on_a_terminal, evenly_spaced, unquoted, without_prefix
+from fleet.store.written_dates import HeadingDate
+from fleet.units import show_text
+
+MOST_LINES_BETWEEN = 100
+"""Of other text between two figures of one turn."""
+UNKNOWN = "no figure of `ollama run --verbose` that fleet knows"
+NO_TOTAL = "the `total duration:` of its turn is missing"
+ALONE = "the other figures of its turn are missing"
+OUT_OF_ORDER = "its figures do not stand in the order in which Ollama prints them"
+WHOLE = 8
+"""Figures of a turn of which Ollama leaves none out."""
+PROOF = {"load duration", "prompt eval count", "eval count", "eval duration"}
+"""Without one of them `total duration: 5s` may be words of some sentence."""
+
+_THOUGHT = re.compile(
+    r"\s*Thinking\.\.\.\n(?P<thinking>.*?)\n\.\.\.done thinking\.(?:\n|$)(?P<answer>.*)", re.DOTALL
+)
+_LIKE_A_FIGURE = re.compile(r"[A-Za-z][\w ()/.-]{1,40}: *-?\d[^\n]{0,60}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +45,7 @@ class Transcript:
     """One turn; None for whatever the text does not say."""
 
     line: int
-    """Where its block begins, from 1."""
+    """Where its figures begin, from 1."""
     model: str | None
     prompt: str | None
     turn: int
@@ -37,237 +53,213 @@ class Transcript:
     total_ns: int
     load_ns: int | None
     prompt_tokens: int | None
+    cached_tokens: int | None
     prompt_ns: int | None
     output_tokens: int | None
     output_ns: int | None
+    answer: str | None
+    """The text between what was typed and the figures; None where nothing tells its beginning."""
+    thinking: str | None
+    date: HeadingDate | None
+    """What the nearest heading above it says of the day."""
+    heading: str
+    """The nearest heading above it; empty: none."""
+    model_in_heading: str | None
+    figures: int
+    """How many were read of it, rates too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Something that was printed and is not stored, and why."""
+
+    line: int
+    text: str
+    """One line, harmless to a terminal."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A turn whose figures cannot all be true; none of them is stored."""
+
+    line: int
+    model: str | None
+    why: str
+    figures: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """Everything that a text prints: turns that were read, what was not read, turns refused."""
+
+    transcripts: tuple[Transcript, ...]
+    unread: tuple[Unread, ...]
+    refused: tuple[Refused, ...]
+    unclear_dates: tuple[HeadingDate, ...]
+    """Days in headings that may be two, so that they were not taken."""
+
+    @property
+    def printed(self) -> int:
+        """The number of figures in the text: each of them is in one of the three."""
+        read = sum(turn.figures for turn in self.transcripts)
+        return read + len(self.unread) + sum(turn.figures for turn in self.refused)
 
 
 def read_transcripts(text: str) -> tuple[Transcript, ...]:
-    """Every block in the text, in its order."""
-    plain = without_escapes(text)
-    found: list[Transcript] = []
-    session = _Session()
-    done = 0
-    for block in _BLOCK.finditer(plain):
-        if not any(block[name] for name in ("load", "prompt_count", "count", "duration")):
-            continue  # the words `total duration: 5s` in some sentence
-        for event in _events(plain[done : block.start()]):
-            session.take(event)
-        found.append(session.turn_of(block, 1 + plain.count("\n", 0, block.start())))
-        done = block.end()
-    return tuple(found)
+    """Every turn in the text, in its order."""
+    return read_contents(text).transcripts
 
 
-def without_escapes(text: str) -> str:
-    """The text a terminal would be left with: no escape sequences, backspaces carried out."""
-    text = _ESCAPE.sub("", text.replace("\r\n", "\n"))
-    while "\b" in text:
-        shorter = _RUBBED_OUT.sub("", text)
-        text = shorter if shorter != text else text.replace("\b", "")
-    return text.replace("\r", "\n")
+def read_contents(text: str) -> Contents:
+    """Every turn in the text, and all that was printed beside them."""
+    return _Reader(as_on_a_terminal(text)).contents()
 
 
-_ESCAPE = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
-    r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # OSC: window titles, links
-    r"|\x1b[ -/]*[0-~]"
-)
-_RUBBED_OUT = re.compile(r"[^\b\n]\x08")
+@dataclass(slots=True)
+class _Figures:
+    """Figures that belong together; `context` is None where no total duration begins them."""
 
-_DURATION = r"-?(?:\d+(?:\.\d+)?(?:h|ms|m|s|µs|μs|us|ns))+(?![\w.])"
-_BETWEEN = r"[\s>|│*]*"  # also what surrounds quoted lines and tables
-_BLOCK = re.compile(
-    rf"total duration:\s*(?P<total>{_DURATION})"
-    rf"(?:{_BETWEEN}load duration:\s*(?P<load>{_DURATION}))?"
-    rf"(?:{_BETWEEN}prompt eval count:\s*(?P<prompt_count>\d+)\s*token\(s\))?"
-    rf"(?:{_BETWEEN}prompt eval duration:\s*(?P<prompt_duration>{_DURATION}))?"
-    rf"(?:{_BETWEEN}prompt eval rate:\s*[\d.]+\s*tokens/s)?"
-    rf"(?:{_BETWEEN}eval count:\s*(?P<count>\d+)\s*token\(s\))?"
-    rf"(?:{_BETWEEN}eval duration:\s*(?P<duration>{_DURATION}))?"
-    rf"(?:{_BETWEEN}eval rate:\s*[\d.]+\s*tokens/s)?"
-)
+    context: TurnContext | None
+    figures: list[Figure] = field(default_factory=list)
+    in_order: bool = True
+    """False where a figure directly below them should have stood above them."""
+
+    def by_label(self) -> dict[str, Figure]:
+        return {figure.label: figure for figure in self.figures if not figure.why}
 
 
-@dataclass(frozen=True, slots=True)
-class _Command:
-    """`ollama run MODEL ...`; `sure` where nothing but a shell can have said it."""
+class _Reader:
+    """One pass over a text, from figure to figure."""
 
-    model: str
-    prompt: str | None
-    sure: bool
+    def __init__(self, text: str) -> None:
+        self._original = text
+        self._text = evenly_spaced(text)
+        self._sessions = Sessions()
+        self._open: _Figures | None = None
+        self._transcripts: list[Transcript] = []
+        self._unread: list[Unread] = []
+        self._refused: list[Refused] = []
 
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """What was typed at `>>>`."""
-
-    text: str
-
-
-class _Session:
-    """Which model is being asked what, as far as the text has been read."""
-
-    def __init__(self) -> None:
-        self._command: _Command | None = None
-        self._other: _Command | None = None
-        self._prompt: str | None = None
-        self._turn = 0
-
-    def take(self, event: _Command | _Line) -> None:
-        if isinstance(event, _Line):
-            self._typed(event.text)
-        elif event.sure or self._command is None or not self._command.sure:
-            self._start(event)
-        else:
-            self._other = event  # in an answer, or a new session: `/set verbose` will tell
-
-    def turn_of(self, block: re.Match[str], line: int) -> Transcript:
-        self._turn += 1
-        prompt, self._prompt, self._other = self._prompt, None, None
-        return Transcript(
-            line=line,
-            model=self._command.model if self._command else None,
-            prompt=prompt,
-            turn=self._turn,
-            total_ns=go_duration_ns(block["total"]),
-            load_ns=_ns(block["load"]),
-            prompt_tokens=_count(block["prompt_count"]),
-            prompt_ns=_ns(block["prompt_duration"]),
-            output_tokens=_count(block["count"]),
-            output_ns=_ns(block["duration"]),
+    def contents(self) -> Contents:
+        at, line = 0, 1
+        for figure in figures_in(self._text):
+            self._take(figure, at, line)
+            at, line = figure.end, figure.line + self._text.count("\n", figure.begin, figure.end)
+        self._close()
+        self._unread += self._lines_below(at, len(self._text), line)
+        return Contents(
+            transcripts=tuple(self._transcripts),
+            unread=tuple(sorted(self._unread, key=lambda unread: unread.line)),
+            refused=tuple(self._refused),
+            unclear_dates=tuple(self._sessions.unclear_dates),
         )
 
-    def _start(self, command: _Command) -> None:
-        self._command, self._other, self._prompt = command, None, command.prompt
-        self._turn = 0
-
-    def _typed(self, text: str) -> None:
-        """A command that brought its prompt is over after its answer: `>>>` is part of that."""
-        if self._command and self._command.prompt:
-            return
-        word, _, rest = text.partition(" ")
-        if word == "/clear":
-            self._turn, self._prompt = 0, None
-        elif word == "/load" and rest.strip():
-            self._start(_Command(rest.strip(), None, sure=True))
-        elif word == "/bye" and self._command:
-            self._command = _Command(self._command.model, None, sure=False)
-        elif word == "/set" and rest.strip() == "verbose" and self._other:
-            self._start(self._other)
-        elif not _SLASH_COMMAND.match(text):
-            self._prompt = text
-
-
-_SLASH_COMMAND = re.compile(r"/(set|show|save|load|clear|bye|help|\?)(\s|$)")
-
-
-def _ns(text: str | None) -> int | None:
-    return None if text is None else go_duration_ns(text)
-
-
-def _count(text: str | None) -> int | None:
-    return None if text is None else int(text)
-
-
-_PLACEHOLDER = re.compile(r"^(Send a message \(/\? for help\)|Use \"\"\" to end multi-line input)")
-_EVENT = re.compile(
-    r"^[ \t>|│*]*?>>> ?(?P<typed>[^\n]*)|\bollama(?:\.exe)?[ \t]+run[ \t]+(?=\S)", re.MULTILINE
-)
-_FENCE = re.compile(r"^\s*```", re.MULTILINE)
-
-
-def _events(text: str) -> Iterator[_Command | _Line]:
-    """Commands and typed lines in their order, code quoted in an answer left out."""
-    at, last = 0, None
-    while match := _EVENT.search(text, at):
-        at = match.end()
-        if last is not None and len(_FENCE.findall(text[last : match.start()])) % 2:
-            continue
-        event: _Command | _Line | None
-        if match["typed"] is not None:
-            event, at = _typed_line(text, match)
+    def _take(self, figure: Figure, at: int, line: int) -> None:
+        """`at` and `line` are those of the text behind the figure before."""
+        if self._open is not None and self._goes_on(self._open, figure, at):
+            self._unread += _with_digits(self._text, at, figure.begin, line)
         else:
-            event = _command(_before(text, match.start()), text[at:])
-            at = _end_of_line(text, at)
-        if event is not None:
-            yield event
-            last = at
+            if self._open is not None:
+                self._open.in_order = not self._is_out_of_order(self._open, figure, at)
+            self._close()
+            self._unread += self._lines_below(at, figure.begin, line)
+            self._sessions.read(self._text, at, figure.begin, line)
+            begins = figure.label == TOTAL and not figure.why
+            self._open = _Figures(self._sessions.next_turn() if begins else None)
+        self._open.figures.append(figure)
+        if figure.remark:
+            self._unread.append(Unread(figure.line, show_text(figure.remark), "a remark"))
+
+    def _goes_on(self, before: _Figures, figure: Figure, at: int) -> bool:
+        """The figure is one more of the same turn."""
+        if _stands_above(figure, before.figures[-1]):
+            return False
+        return self._is_near(figure, at, MOST_LINES_BETWEEN)
+
+    def _is_near(self, figure: Figure, at: int, lines: int) -> bool:
+        """So many lines at most stand between, and nothing that ends a session."""
+        if self._text.count("\n", at, figure.begin) > lines:
+            return False
+        return not self._sessions.ends_within(self._text, at, figure.begin)
+
+    def _is_out_of_order(self, before: _Figures, figure: Figure, at: int) -> bool:
+        """A turn that lacks some figures, and others directly below it that belong above."""
+        if figure.label == TOTAL or len(before.figures) >= WHOLE:
+            return False
+        return _stands_above(figure, before.figures[-1]) and self._is_near(figure, at, lines=2)
+
+    def _close(self) -> None:
+        closed, self._open = self._open, None
+        if closed is None:
+            return
+        read = closed.by_label()
+        self._unread += [_unread(f, f.why) for f in closed.figures if f.why]
+        if closed.context is None:
+            self._unread += [_unread(f, f.impossible or NO_TOTAL) for f in read.values()]
+        elif not PROOF & set(read):
+            self._unread += [_unread(f, f.impossible or ALONE) for f in read.values()]
+        elif why := contradiction(read) if closed.in_order else OUT_OF_ORDER:
+            model, line = closed.context.model, read[TOTAL].line
+            self._refused.append(Refused(line, model, why, len(read)))
+        else:
+            self._transcripts.append(self._transcript(closed.context, read))
+
+    def _transcript(self, context: TurnContext, read: Mapping[str, Figure]) -> Transcript:
+        answer, thinking = self._answer(context, read[TOTAL].begin)
+        values = {label: figure.value for label, figure in read.items()}
+        return Transcript(
+            line=read[TOTAL].line,
+            model=context.model,
+            prompt=context.prompt,
+            turn=context.turn,
+            total_ns=values[TOTAL] or 0,
+            load_ns=values.get("load duration"),
+            prompt_tokens=values.get("prompt eval count"),
+            cached_tokens=values.get("prompt eval cached"),
+            prompt_ns=values.get("prompt eval duration"),
+            output_tokens=values.get("eval count"),
+            output_ns=values.get("eval duration"),
+            answer=answer,
+            thinking=thinking,
+            date=context.date,
+            heading=show_text(context.heading.title) if context.heading else "",
+            model_in_heading=context.heading.model if context.heading else None,
+            figures=len(read),
+        )
+
+    def _answer(self, context: TurnContext, begin: int) -> tuple[str | None, str | None]:
+        """What was answered and what was thought before it, as Ollama marks that."""
+        if context.answer_at is None:
+            return None, None
+        line_begin = self._text.rfind("\n", 0, begin) + 1
+        text = unquoted(self._original[context.answer_at : max(line_begin, context.answer_at)])
+        if not text:
+            return None, None
+        match = _THOUGHT.match(text)
+        return (match["answer"].strip(), match["thinking"].strip()) if match else (text, None)
+
+    def _lines_below(self, at: int, end: int, line: int) -> Iterator[Unread]:
+        """Lines that go on below the last figure as figures do, under names that Ollama may get."""
+        for number, text in enumerate(self._text[at:end].split("\n")[1:-1] if at else (), line + 1):
+            plain = without_prefix(text)
+            if not _LIKE_A_FIGURE.fullmatch(plain):
+                return
+            yield Unread(number, show_text(plain), UNKNOWN)
 
 
-def _before(text: str, at: int) -> str:
-    """What stands on the line before the program's name, without the folder it is called from."""
-    line = text[text.rfind("\n", 0, at) + 1 : at]
-    return re.sub(r"[\w.:~-]*(?:[/\\][\w.:~-]*)*[/\\]$", "", line[-_LONGEST_BEFORE:])
+def _stands_above(figure: Figure, other: Figure) -> bool:
+    """As Ollama prints them; the same label twice stands above itself."""
+    return ORDER[figure.label] <= ORDER[other.label]
 
 
-def _typed_line(text: str, match: re.Match[str]) -> tuple[_Line | None, int]:
-    '''A line typed at `>>>`, or all lines up to the closing """; and where it ends.'''
-    typed, at = _PLACEHOLDER.sub("", match["typed"]).strip(), match.end()
-    if not typed.startswith('"""'):
-        return _Line(typed) if typed else None, at
-    whole = _QUOTED.match(text, match.start("typed"))
-    if whole is None:
-        return _Line(typed.removeprefix('"""')), at
-    lines = [line.removeprefix("... ") for line in whole[1].strip().splitlines()]
-    return _Line("\n".join(lines).strip()), whole.end()
+def _with_digits(text: str, at: int, end: int, line: int) -> Iterator[Unread]:
+    """Whole lines between two figures of one turn."""
+    for number, between in enumerate(text[at:end].split("\n")[1:-1], line + 1):
+        plain = without_prefix(between)
+        if any(letter.isdigit() for letter in plain):
+            yield Unread(number, show_text(plain), UNKNOWN)
 
 
-_QUOTED = re.compile(r'\s*"""(.*?)"""', re.DOTALL)
-
-
-def _end_of_line(text: str, at: int) -> int:
-    end = text.find("\n", at)
-    return len(text) if end < 0 else end
-
-
-_WITH_VALUE = frozenset({"--format", "--keepalive", "--dimensions"})
-_MODEL = re.compile(r"[A-Za-z0-9][\w./@-]*(?::[\w.-]+)?")
-_SHELL_PROMPT = re.compile(r"(^|[^\w\s.,'\"])\s*$|[➜❯]|^\s*(\w+=\S*\s+|time\s+|sudo\s+|docker\s)")
-_LONGEST_BEFORE = 500
-_MOST_QUOTATIONS = 20
-_COMPLETE = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.|[^'"\\]""", re.DOTALL)
-
-
-def _command(before: str, rest: str) -> _Command | None:
-    """The command whose words after `ollama run` stand at the start of `rest`."""
-    if before.endswith("`"):
-        rest = rest.partition("`")[0]
-    words = _words(rest.replace("\\\n", " "))
-    verbose, plain, at = False, [], 0
-    while at < len(words):
-        word = words[at]
-        verbose = verbose or word in ("--verbose", "--verbose=true")
-        if not word.startswith("-"):
-            plain.append(word)
-        at += 2 if word in _WITH_VALUE else 1
-    model = plain[0].rstrip(".,;:)") if plain else ""
-    if not _MODEL.fullmatch(model):
-        return None
-    if not verbose and not _SHELL_PROMPT.search(before):
-        return None  # a sentence that speaks of `ollama run`
-    return _Command(model, " ".join(plain[1:]).strip(" “”") or None, sure=verbose)
-
-
-def _words(rest: str) -> list[str]:
-    """The shell's words up to a pipe or redirection; a quoted prompt may go over many lines."""
-    line_end = end = _end_of_line(rest, 0)
-    for _ in range(_MOST_QUOTATIONS):
-        lexer = shlex.shlex(rest[:end], posix=True, punctuation_chars="|;&<>")
-        lexer.whitespace_split, lexer.commenters = True, ""
-        try:
-            return _up_to_pipe(list(lexer))
-        except ValueError:  # a quotation is open at the end of the line
-            quote = _COMPLETE.sub("", rest[:end])[:1]
-            closing = rest.find(quote, end)
-            if not quote or closing < 0:
-                break
-            end = _end_of_line(rest, closing)
-    return rest[:line_end].split()[:1]
-
-
-def _up_to_pipe(words: list[str]) -> list[str]:
-    stop = next((n for n, word in enumerate(words) if word and set(word) <= set("|;&<>")), None)
-    if stop is None:
-        return words
-    redirected = words[stop].startswith(">") and words[:stop][-1:] in (["1"], ["2"])
-    return words[: stop - 1] if redirected else words[:stop]
+def _unread(figure: Figure, why: str) -> Unread:
+    return Unread(figure.line, show_text(figure.text), why)

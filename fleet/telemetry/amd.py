@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
+from fleet.model.quantities import reading_problem
 from fleet.ports import Sample, TelemetryProbe
 from fleet.telemetry.host import number_in, text_in
 from fleet.units import MIB
@@ -47,12 +48,15 @@ class _Cards:
         scale: float,
         fold: Callable[[list[float]], float],
     ) -> Sample:
-        """From the first of the files that can be read; None where a card has none of them."""
+        """From the first of the files that can be read; None where a card has none of them, or
+        says what cannot be: it would be lost among the others."""
         values = [_first(card, files) for card in self._cards]
         known = [value / scale for value in values if value is not None]
+        problem = next(filter(None, (reading_problem(metric, value) for value in known)), "")
         if not known or len(known) < len(values):
-            why = f"amdgpu: {' and '.join(files)} cannot be read"
-            return Sample(metric=metric, value=None, source=why)
+            problem = f"{' and '.join(files)} cannot be read"
+        if problem:
+            return Sample(metric=metric, value=None, source=f"amdgpu: {problem}")
         return Sample(metric=metric, value=fold(known), source="amdgpu")
 
 

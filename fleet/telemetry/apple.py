@@ -34,6 +34,7 @@ STATE_EVERY_NS = NS_PER_S
 END_S = 0.2
 END_BY_PIPE_S = 2.0
 READ_BYTES = 2**16
+MJ = "_millijoules"
 
 
 def apple_probes(asked: Telemetry, clock: Clock) -> list[TelemetryProbe]:
@@ -221,8 +222,11 @@ class Powermetrics(_Stream):
         ]
         if found and self._is_state_due():
             last = found[-1]
-            samples.append(_sample("gpu_busy_percent", last.gpu_busy_percent, self.name))
-            samples.append(_sample("gpu_clock_mhz", last.gpu_mhz, self.name))
+            busy, mhz, lost = last.gpu_busy_percent, last.gpu_mhz, last.outside
+            samples.append(_sample("gpu_busy_percent", busy, self.name))
+            samples.append(
+                _sample("gpu_clock_mhz", mhz, self.name, outside=lost.get("gpu_mhz", ""))
+            )
         return samples, rest
 
     def _power(self, told: PowerSample, middle_ns: int) -> Iterable[Sample]:
@@ -230,46 +234,60 @@ class Powermetrics(_Stream):
         end_ns = middle_ns + self._interval_ms * NS_PER_MS // 2
         parts_mj = (told.cpu_millijoules, told.gpu_millijoules, told.ane_millijoules)
         if None in parts_mj[:2]:
-            yield _sample("chip_package_energy_joules", None, self.name, end_ns)
+            lost = next((why for field, why in told.outside.items() if field.endswith(MJ)), "")
+            yield _sample("chip_package_energy_joules", None, self.name, end_ns, lost)
         else:
             self._chip_joules += sum(filter(None, parts_mj)) / 1000
             yield _sample("chip_package_energy_joules", self._chip_joules, self.name, end_ns)
-        yield _sample("chip_package_power_w", told.combined_watts, self.name, middle_ns)
+        lost = told.outside.get("combined_watts", "")
+        yield _sample("chip_package_power_w", told.combined_watts, self.name, middle_ns, lost)
 
 
-def _macmon_power(told: MacmonSample, at_ns: int) -> Iterable[Sample]:
-    watts = {
-        "chip_package_power_w": told.soc_watts,
-        "system_power_w": told.system_watts,
-        "cpu_power_w": told.cpu_watts,
-        "gpu_power_w": told.gpu_watts,
-        "ane_power_w": told.ane_watts,
-        "ram_power_w": told.ram_watts,
-    }
-    return [_sample(metric, value, "macmon", at_ns) for metric, value in watts.items()]
+MACMON_POWER = {
+    "chip_package_power_w": "soc_watts",
+    "system_power_w": "system_watts",
+    "cpu_power_w": "cpu_watts",
+    "gpu_power_w": "gpu_watts",
+    "ane_power_w": "ane_watts",
+    "ram_power_w": "ram_watts",
+}
+MACMON_STATE = {
+    "cpu_temperature_c": "cpu_celsius",
+    "gpu_temperature_c": "gpu_celsius",
+    "cpu_busy_percent": "cpu_busy_percent",
+    "gpu_busy_percent": "gpu_busy_percent",
+    "gpu_clock_mhz": "gpu_mhz",
+    "memory_used_mb": "ram_used_bytes",
+    "swap_used_mb": "swap_used_bytes",
+    "fan_rpm": "fans_rpm",
+}
+"""Metrics by the field of a sample that they come from."""
 
 
-def _macmon_state(told: MacmonSample) -> Iterable[Sample]:
-    values = {
-        "cpu_temperature_c": told.cpu_celsius,
-        "gpu_temperature_c": told.gpu_celsius,
-        "cpu_busy_percent": told.cpu_busy_percent,
-        "gpu_busy_percent": told.gpu_busy_percent,
-        "gpu_clock_mhz": told.gpu_mhz,
-        "memory_used_mb": _mb(told.ram_used_bytes),
-        "swap_used_mb": _mb(told.swap_used_bytes),
-        "fan_rpm": max(told.fans_rpm, default=None),
-    }
-    return [_sample(metric, value, "macmon") for metric, value in values.items()]
+def _macmon_power(sample: MacmonSample, at_ns: int) -> Iterable[Sample]:
+    return [_of(sample, metric, field, at_ns) for metric, field in MACMON_POWER.items()]
 
 
-def _sample(metric: str, value: float | None, source: str, at_ns: int | None = None) -> Sample:
-    why = source if value is not None else f"{source} does not tell"
-    return Sample(metric=metric, value=value, source=why, at_ns=at_ns)
+def _macmon_state(sample: MacmonSample) -> Iterable[Sample]:
+    return [_of(sample, metric, field) for metric, field in MACMON_STATE.items()]
 
 
-def _mb(size_bytes: int | None) -> float | None:
-    return None if size_bytes is None else size_bytes / MIB
+def _of(sample: MacmonSample, metric: str, field: str, at_ns: int | None = None) -> Sample:
+    value = getattr(sample, field)
+    if isinstance(value, tuple):
+        value = max(value, default=None)
+    if value is not None and field.endswith("_bytes"):
+        value = value / MIB
+    return _sample(metric, value, "macmon", at_ns, sample.outside.get(field, ""))
+
+
+def _sample(
+    metric: str, value: float | None, source: str, at_ns: int | None = None, outside: str = ""
+) -> Sample:
+    why = f"{source}: {outside}" if outside else f"{source} does not tell"
+    return Sample(
+        metric=metric, value=value, source=source if value is not None else why, at_ns=at_ns
+    )
 
 
 def _thousandth(milli: float | None) -> float | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
+from fleet.model.quantities import CELSIUS, MHZ
 from fleet.ports import Commands, Sample
 from fleet.readers.load import Look, parse_proc
 from fleet.readers.proc import parse_meminfo
@@ -17,6 +18,7 @@ from fleet.readers.text import whole
 MOST_CLOCKS = 8
 """Asking a core for its clock interrupts it."""
 KIB_PER_MIB = 1024
+AVAILABLE = "available_kib"
 MAC_COMMAND_EVERY = 10
 """A process for each reading would cost more than all the rest."""
 
@@ -58,6 +60,12 @@ class LinuxHost:
 
     def _memory(self) -> Iterable[Sample]:
         found = parse_meminfo((self._proc / "meminfo").read_text())
+        for metric, field in (
+            ("memory_available_mb", AVAILABLE),
+            ("swap_used_mb", "swap_free_kib"),
+        ):
+            if why := found.outside.get(field):
+                yield Sample(metric=metric, value=None, source=f"/proc/meminfo: {why}")
         if found.available_kib is not None:
             available_mb = found.available_kib / KIB_PER_MIB
             yield Sample(metric="memory_available_mb", value=available_mb, source="/proc/meminfo")
@@ -67,17 +75,24 @@ class LinuxHost:
 
     def _heat(self, sensors: Sequence[Path]) -> Iterable[Sample]:
         """The hottest of the processor's sensors."""
-        degrees = [value / 1000 for path in sensors if (value := number_in(path)) is not None]
+        printed = [value / 1000 for path in sensors if (value := number_in(path)) is not None]
+        degrees = [value for value in printed if not CELSIUS.problem(value)]
+        source = "hwmon, thermal zones"
         if degrees:
-            source = "hwmon, thermal zones"
             yield Sample(metric="cpu_temperature_c", value=max(degrees), source=source)
+        elif printed:
+            why = f"{source}: {CELSIUS.problem(printed[0])}"
+            yield Sample(metric="cpu_temperature_c", value=None, source=why)
 
     def _clock(self) -> Iterable[Sample]:
         """Mean over a few of the cores."""
-        khz = [value for path in self._clocks if (value := number_in(path)) is not None]
-        if khz:
-            mean_mhz = sum(khz) / len(khz) / 1000
-            yield Sample(metric="cpu_clock_mhz", value=mean_mhz, source="cpufreq")
+        mhz = [value / 1000 for path in self._clocks if (value := number_in(path)) is not None]
+        if not mhz:
+            return
+        problem = next(filter(None, map(MHZ.problem, mhz)), "")
+        mean_mhz = None if problem else sum(mhz) / len(mhz)
+        source = f"cpufreq: {problem}" if problem else "cpufreq"
+        yield Sample(metric="cpu_clock_mhz", value=mean_mhz, source=source)
 
     def _temperatures(self) -> list[Path]:
         zones = self._sys / "class" / "thermal"
@@ -141,7 +156,7 @@ class _Package:
 
     def total_uj(self) -> int | None:
         now_uj = number_in(self.counter)
-        if now_uj is None:
+        if now_uj is None or now_uj < 0 or (self._range_uj and now_uj > self._range_uj):
             return None
         if self._last_uj is not None and now_uj < self._last_uj:
             if self._range_uj is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+from fleet.model.quantities import reading_problem
 from fleet.ports import Sample, TelemetryProbe
 from fleet.units import MIB
 
@@ -59,14 +60,17 @@ class _Gpus:
         if not self._handles:
             self._open()
         try:
-            value = fold([read(handle) for handle in self._handles])
+            values = [read(handle) for handle in self._handles]
         except self._nvml.NVMLError as problem:
             if problem.value in NOT_TOLD:
                 return Sample(metric=metric, value=None, source=f"nvml: {problem}")
             self._handles = []  # the next reading opens the library anew
             raise
+        wrong = next(filter(None, (reading_problem(metric, value) for value in values)), "")
+        if wrong:
+            return Sample(metric=metric, value=None, source=f"nvml: {wrong}")
         several = f" over {len(self._handles)} GPUs" if len(self._handles) > 1 else ""
-        return Sample(metric=metric, value=value, source=f"nvml{several}")
+        return Sample(metric=metric, value=fold(values), source=f"nvml{several}")
 
 
 class NvidiaPower(_Gpus):

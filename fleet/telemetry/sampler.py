@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from fleet.model.experiment import Telemetry
 from fleet.model.measure import Reading
+from fleet.model.quantities import reading_problem
 from fleet.model.trial import Trial
 from fleet.ports import Clock, Sample, Stop, TelemetryProbe
 from fleet.units import NS_PER_S
@@ -94,6 +95,12 @@ class Sampler:
                 offset_ns=began_ns - zero_ns, metric=IDLE_WINDOW, source="fleet", value=lasted_s
             )
         )
+
+
+def possible(sample: Sample) -> Sample:
+    """The same; a value that cannot be, by the table of quantities, is None with that reason."""
+    problem = "" if sample.value is None else reading_problem(sample.metric, sample.value)
+    return replace(sample, value=None, source=f"{sample.source}: {problem}") if problem else sample
 
 
 @dataclass(slots=True, eq=False)
@@ -219,7 +226,7 @@ class _Course:
     def _keep(self, samples: Iterable[Sample], at_ns: int | None = None) -> None:
         """What cannot be told is kept when that begins, not at each reading."""
         read_ns = self.clock.monotonic_ns() if at_ns is None else at_ns
-        for sample in samples:
+        for sample in map(possible, samples):
             if sample.value is None and self.absent.get(sample.metric) == sample.source:
                 continue
             if sample.value is None:

@@ -209,5 +209,5 @@ def test_without_the_package_nothing_answers(
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", absent)
-    with pytest.raises(EngineUnreachable, match=r"pip install 'ollama-fleet\[embedded\]'"):
+    with pytest.raises(EngineUnreachable, match=r"pip install 'gguf>=\S+' xllamacpp==\S+$"):
         engine.facts()

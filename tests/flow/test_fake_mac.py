@@ -100,3 +100,64 @@ def _is_worker_of(process: Path, mac: FakeMac) -> bool:
         return mine and b"fleet.worker" in (process / "cmdline").read_bytes()
     except OSError:
         return False
+
+
+@pytest.fixture
+def logged(mac: FakeMac) -> None:
+    """The owner's Ollama writes its log where the app of a Mac does."""
+    folder = mac.folder / "home" / ".ollama" / "logs"
+    folder.mkdir(parents=True)
+    (folder / "server.log").symlink_to(mac.folder / "owner.log")
+
+
+CONFLICT = "set to 90000 MiB, Ollama works with 73728 MiB"
+
+
+@pytest.mark.usefixtures("logged")
+def test_a_limit_that_was_set_and_is_not_in_effect_is_told_everywhere(
+    fleet: Fleet, mac: FakeMac
+) -> None:
+    """Set by hand while Ollama runs: it goes on with the limit that it found at its start."""
+    with mac.ollama() as host:
+        mac.set_limit(90_000)
+        env = world(mac) | {"OLLAMA_HOST": host}
+        facts = fleet("machines", "--here", "--json", env=env).json()["facts"]
+        assert {name: facts[name]["value"] for name in LIMIT_FACTS} == {
+            "wired_limit_mb": 90_000,
+            "engine_gpu_limit_mb": 73_728,
+            "gpu_limit_mb": 73_728,
+            "gpu_limit_conflict": CONFLICT,
+        }
+        told = fleet("doctor", "--json", code=1, env=env).json()["checks"]
+        [check] = [one for one in told if one["name"] == "wired limit"]
+        assert (check["state"], check["found"]) == ("unfit", f"wired limit {CONFLICT}")
+        assert "restart" in check["mend"]
+        fleet.write(limits(host, settings={"num_ctx": 1024}))
+        plan = fleet("plan", "configs/demo.yaml", env=env).out
+        assert f"wired limit {CONFLICT}; restart Ollama to measure under it" in plan
+        assert "GPU memory 72.0 GiB" in plan
+        fleet("submit", "configs/demo.yaml", env=env)
+        only_set = limits(host, settings={"num_ctx": 1024, "wired_limit_mb": 81_920})
+        fleet.write(only_set, "limits")
+        assert CONFLICT not in fleet("plan", "configs/limits.yaml", env=env).out
+    [row] = fleet.rows("select trial_id, gpu_limit_mb, gpu_limit_conflict from trials")
+    assert (row["gpu_limit_mb"], row["gpu_limit_conflict"]) == (73_728, CONFLICT)
+    assert f"wired limit {CONFLICT}" in fleet("show", row["trial_id"]).out
+
+
+@pytest.mark.usefixtures("logged")
+def test_a_limit_that_is_in_effect_is_no_conflict(fleet: Fleet, mac: FakeMac) -> None:
+    mac.set_limit(90_000)
+    with mac.ollama() as host:
+        env = world(mac) | {"OLLAMA_HOST": host}
+        facts = fleet("machines", "--here", "--json", env=env).json()["facts"]
+    assert {name: facts[name]["value"] for name in LIMIT_FACTS} == {
+        "wired_limit_mb": 90_000,
+        "engine_gpu_limit_mb": 90_010,  # the log has one decimal of a GiB
+        "gpu_limit_mb": 90_000,
+        "gpu_limit_conflict": None,
+    }
+    assert facts["gpu_limit_conflict"]["state"] == "absent"
+
+
+LIMIT_FACTS = ("wired_limit_mb", "engine_gpu_limit_mb", "gpu_limit_mb", "gpu_limit_conflict")

@@ -147,6 +147,32 @@ def test_a_wrong_policy_is_named(fleet: Fleet) -> None:
     assert "gates: must be wait, strict, record" in mistake.err
 
 
+def test_memory_of_the_gpu_that_others_hold_is_waited_for_and_then_labelled(fleet: Fleet) -> None:
+    held = "others hold 69.0 GiB of the GPU's memory: python 70656 MiB"
+    one = scripted(foreign_gpu_memory_mb=70656, foreign_gpu_programs="python 70656 MiB")
+    done = fleet("submit", written(fleet, one, gates={"at_most": "2s"}))
+    assert f"at most 2s: {held}   (--gates record measures at once)" in done.err
+    [row] = fleet.rows("""
+        select trial_id, gates_closed, foreign_gpu_memory_mb, foreign_gpu_memory_after_mb
+        from trials""")
+    assert (row["gates_closed"], row["foreign_gpu_memory_mb"]) == (held, 70656)
+    assert row["foreign_gpu_memory_after_mb"] == 70656
+    assert {row["flags"] for row in fleet.rows("from speeds")} == {"gpu_users"}
+    assert f"closed before it: {held}" in fleet("show", row["trial_id"]).out
+
+
+def test_a_gpu_that_cannot_be_looked_into_is_unverified_and_refused_under_strict(
+    fleet: Fleet,
+) -> None:
+    silent = {"foreign_gpu_percent": None, "foreign_gpu_memory_mb": None}
+    one = machine(gpu="NVIDIA X", facts={**TOLD, **silent})
+    fleet("submit", written(fleet, one))
+    [row] = fleet.rows("select gates_unverified, foreign_gpu_memory_mb from trials")
+    assert tuple(row.values()) == ("GPU load of others; GPU memory of others", None)
+    refused = fleet("plan", written(fleet, one, gates="strict"), code=2)
+    assert "does not tell: GPU load of others, GPU memory of others" in refused.out + refused.err
+
+
 def shared(**resident: Any) -> dict[str, Any]:
     models = {"tiny": model(), "other": model()}
     return {**scripted(), "models": models, "resident": {"other": resident}}

@@ -104,6 +104,10 @@ def test_a_fleet_of_three_machines_measures_what_a_laptop_sent_before_it_vanishe
     [known] = json.loads(ask(head, "status", "three", "--json"))
     assert known["alive"], "the head has it in its ledger when the laptop is told so"
     assert known["command"] == "fleet submit three.yaml --head me@head --detach"
+    seen = on_laptop(laptop, "machines", "--joined", "--json", "--head", "me@head")
+    assert {each["name"]: each["address"] for each in json.loads(seen.stdout)} == {
+        name: network[name].ip for name in MEASURING
+    }
     laptop.vanish()
 
     until(lambda: outcome(head) == "done", 180)
@@ -167,9 +171,12 @@ def submit_from(laptop: Host, head: Host) -> subprocess.CompletedProcess[str]:
     serve = [sys.executable, str(Path(fake_ssh.__file__)), "serve", head.ip]
     head.popen(serve, environment={"PATH": f"{head.home / 'bin'}:/usr/bin:/bin"})
     (laptop.home / "three.yaml").write_text(EXPERIMENT)
+    return on_laptop(laptop, "submit", "three.yaml", "--head", "me@head", "--detach")
+
+
+def on_laptop(laptop: Host, *words: str) -> subprocess.CompletedProcess[str]:
     with_ssh = {**PYTHON, "PATH": f"{fake_ssh.client(laptop.home / 'bin')}:/usr/bin:/bin"}
-    argv = [*NO_RAY, "submit", "three.yaml", "--head", "me@head", "--detach"]
-    return laptop.run(argv, environment=with_ssh)
+    return laptop.run([*NO_RAY, *words], environment=with_ssh)
 
 
 def ask(host: Host, *words: str) -> str:

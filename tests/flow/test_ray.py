@@ -33,6 +33,7 @@ from fleet.dispatch.cluster import Running, join, running_head  # noqa: E402
 from fleet.dispatch.driver import connect  # noqa: E402
 from fleet.dispatch.jobs import Jobs  # noqa: E402
 from fleet.dispatch.launch import Ports  # noqa: E402
+from fleet.dispatch.members import members  # noqa: E402
 from fleet.dispatch.places import busy_port  # noqa: E402
 from fleet.dispatch.practice import Practice, practice_cluster  # noqa: E402
 from fleet.dispatch.processes import in_session  # noqa: E402
@@ -345,6 +346,23 @@ def _jobs(cluster: tuple[Practice, Path]) -> Jobs:
     head, state = cluster
     url = f"http://127.0.0.1:{head.record.dashboard_port}"
     return Jobs(url, read_token(token_file(state)))
+
+
+def test_the_head_tells_who_is_joined_and_what_measures_there(
+    cluster: tuple[Practice, Path], dispatching: Dispatching
+) -> None:
+    head, _ = cluster
+    with _jobs(cluster) as jobs:
+
+        def measured() -> dict[str, str | None]:
+            """By machine; of another test's machine, Ray may not know yet that it is gone."""
+            return {each.name: each.experiment for each in members(jobs) if each.name in MACHINES}
+
+        assert measured() == {"a": None, "b": None}
+        assert {each.address for each in members(jobs)} == {head.record.own_ip}
+        assert all(0 < time.time() - each.joined_unix_s < 600 for each in members(jobs))
+        dispatching(names=("b",)).machines()
+        assert measured() == {"a": None, "b": "demo"}
 
 
 def test_a_job_runs_on_the_head_and_its_log_is_followed(cluster: tuple[Practice, Path]) -> None:

@@ -60,7 +60,7 @@ def test_a_column_for_each_model_with_the_figures_of_its_request(tmp_path: Path)
 
 def test_faults_of_a_request_are_told_beside_its_answer(tmp_path: Path) -> None:
     store = AnsweredStore()
-    store.said("a", "x", suspended_ns=S, ask={"done_reason": "stop", "cached_tokens": 5})
+    store.said("a", "x", suspended_ns=S, ask={"done_reason": "stop", "cached_tokens": 50})
     assert only(read(store, tmp_path)).answers[0].timed[0].flags == "cached_prefix suspended"
 
 
@@ -375,3 +375,38 @@ def test_columns_where_they_fit_and_paragraphs_where_not(tmp_path: Path) -> None
     assert all(" | right" in line for line in abreast[1:-1])
     assert not any("left" in line and "right" in line for line in narrow)
     assert max(map(len, narrow)) <= 72
+
+
+def test_an_imported_answer_stands_beside_those_to_the_same_question(tmp_path: Path) -> None:
+    """Whatever its job is called there; one to another question has a sheet of its own."""
+    store = AnsweredStore()
+    store.said("a", "Relativity.")
+    other = {"imported": True, "source": "my notes", "machine": "theirs", "model": "gemma3:4b"}
+    stamps = dict.fromkeys(("sent_ns", "first_chunk_ns", "ended_ns", "output_sha256"))
+    ask = {**stamps, "total_duration_ns": 5 * S}
+    content = '{"name":"why-1a2b","prompt":"why?"}'
+    store.said("b", "Blue.", job="why-1a2b", job_content=content, ask=ask, **other)
+    content = '{"name":"how-3c4d","prompt":"how?"}'
+    store.said("c", "So.", job="how-3c4d", job_content=content, ask=ask, **other)
+    found = read(store, tmp_path)
+    assert [(sheet.job, sheet.prompt) for sheet in found] == [
+        ("chat", "why?"),
+        ("how-3c4d", "how?"),
+    ]
+    texts = {each.name: each.text for each in found[0].answers}
+    assert texts == {"gpt-oss:20b": "Relativity.", "gemma3:4b": "Blue."}
+    [timed] = next(each for each in found[0].answers if each.name == "gemma3:4b").timed
+    assert (timed.machine, timed.total_ns, timed.source) == ("theirs", 5 * S, "imported: my notes")
+    lines = "\n".join(answers_lines(found, 120))
+    assert "source" in lines
+    assert "imported: my notes" in lines
+
+
+def test_one_job_asked_for_shows_the_imported_answers_to_its_question_only(tmp_path: Path) -> None:
+    store = AnsweredStore()
+    store.said("a", "Relativity.")
+    for name, prompt in (("b", "why?"), ("c", "how?")):
+        content = f'{{"name":"job-{name}","prompt":"{prompt}"}}'
+        store.said(name, "x", job=f"job-{name}", job_content=content, model=name, imported=True)
+    sheet = only(read(store, tmp_path, job="chat"))
+    assert sorted(each.name for each in sheet.answers) == ["b", "gpt-oss:20b"]

@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
+import httpx
 import pytest
 
+from fleet.app.joining import for_new_machines, join_lines
 from fleet.dispatch import cluster, launch, places, versions
 from fleet.dispatch.access import make_token, read_token, save_token
 from fleet.dispatch.processes import end_sessions, in_session, mark, started_at
 from fleet.dispatch.records import HEAD, NODE, Record, read_record, write_record
 from fleet.dispatch.seats import seats
-from fleet.dispatch.versions import Versions, VersionsServer, ask_versions, check_versions
+from fleet.dispatch.versions import (
+    MOST_REQUESTS,
+    HeadAnswer,
+    Versions,
+    VersionsServer,
+    answers,
+    ask_head,
+    check_versions,
+)
 from fleet.errors import FleetUnreachable, UserError
 
 TOKEN = Path("/state/token")
-MINE = Versions(python="3.12.4", ray="2.60.0", fleet="0.1.0")
+MINE = Versions(python="3.12.4", ray="2.60.0", fleet="0.1.0", code="c0de")
 SECRET = "0123456789abcdef" * 4
 
 
@@ -112,44 +127,116 @@ def test_a_missing_token_says_where_one_is_had(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("other", "named"),
     [
-        (Versions(python="3.11.7", ray="2.60.0", fleet="0.1.0"), "Python 3.12 here, 3.11 there"),
-        (Versions(python="3.12.4", ray="2.59.0", fleet="0.1.0"), "Ray 2.60.0 here, 2.59.0 there"),
-        (Versions(python="3.12.4", ray="2.60.0", fleet="0.2.0"), "fleet 0.1.0 here, 0.2.0 there"),
+        (replace(MINE, python="3.11.7"), "Python 3.12 here, 3.11 there"),
+        (replace(MINE, ray="2.59.0"), "Ray 2.60.0 here, 2.59.0 there"),
+        (replace(MINE, fleet="0.2.0"), "fleet 0.1.0 here, 0.2.0 there"),
+        (replace(MINE, code="0ther"), "code of fleet c0de here, 0ther there"),
     ],
 )
 def test_another_version_is_refused_with_the_line_that_mends_it(
     other: Versions, named: str
 ) -> None:
-    problem = check_versions(MINE, other)
+    problem = check_versions(MINE, other, "the line")
     assert problem is not None
-    assert named in problem.what
-    assert f"'ollama-fleet[node]=={other.fleet}'" in problem.mend
-    assert f"--python {other.python_minor()}" in problem.mend
+    assert problem.what == f"this machine does not fit the head: {named}"
+    assert problem.mend == "the line"
 
 
 def test_another_patch_of_python_may_join() -> None:
-    assert check_versions(MINE, Versions(python="3.12.9", ray="2.60.0", fleet="0.1.0")) is None
+    assert check_versions(MINE, replace(MINE, python="3.12.9"), "") is None
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+@contextmanager
+def only_answer(handler: Callable[[httpx.Request], httpx.Response]) -> Iterator[None]:
+    """Every HTTP client made in the block talks to this function."""
+    true_client = httpx.Client
+
+    def client(**options: object) -> httpx.Client:
+        return true_client(transport=httpx.MockTransport(handler))
+
+    with mock.patch.object(versions.httpx, "Client", client):
+        yield
 
 
 @pytest.fixture
-def endpoint() -> int:
+def server() -> Iterator[VersionsServer]:
     server = VersionsServer("127.0.0.1", 0, MINE, SECRET)
-    yield server.port
+    server.offer("sh -c 'the line'", {"/f00d/a.whl": b"a wheel"})
+    yield server
     server.close()
 
 
-def test_the_head_tells_its_versions(endpoint: int) -> None:
-    assert ask_versions("127.0.0.1", endpoint, SECRET) == MINE
+@pytest.fixture
+def endpoint(server: VersionsServer) -> int:
+    return server.port
+
+
+def test_the_head_tells_its_versions_and_the_line_that_installs_them(endpoint: int) -> None:
+    expected = HeadAnswer(versions=MINE, install="sh -c 'the line'")
+    assert ask_head("127.0.0.1", endpoint, SECRET) == expected
 
 
 def test_another_token_is_known_without_sending_it(endpoint: int) -> None:
     with pytest.raises(UserError, match="another token"):
-        ask_versions("127.0.0.1", endpoint, "f" * 64)
+        ask_head("127.0.0.1", endpoint, "f" * 64)
 
 
-def test_a_head_that_does_not_answer_is_named_in_time() -> None:
-    with pytest.raises(FleetUnreachable, match=r"127\.0\.0\.1:9/versions: no head"):
-        ask_versions("127.0.0.1", 9, SECRET, deadline_s=0.2)
+@pytest.mark.parametrize("name", ["python", "ray", "fleet", "code", "install"])
+def test_an_answer_that_was_changed_on_the_way_is_not_believed(name: str, endpoint: int) -> None:
+    """What it proposes to install would else be anybody's."""
+
+    def forged(request: httpx.Request) -> httpx.Response:
+        url = f"http://127.0.0.1:{endpoint}{request.url.raw_path.decode()}"
+        true = httpx.get(url, trust_env=False).json()
+        return httpx.Response(200, json=true | {name: "forged"})
+
+    with only_answer(forged), pytest.raises(UserError, match="another token"):
+        ask_head("127.0.0.1", endpoint, SECRET)
+
+
+def test_a_head_that_does_not_answer_is_named_in_time_with_the_ports_to_open() -> None:
+    with pytest.raises(FleetUnreachable, match=r"127\.0\.0\.1:9: no head") as caught:
+        ask_head("127.0.0.1", 9, SECRET, deadline_s=0.2)
+    assert "6378 to 6388 and 20000 to 20099" in caught.value.mend
+    with pytest.raises(FleetUnreachable, match=r"127\.0\.0\.1:9: no head"):
+        answers("127.0.0.1", 9, deadline_s=0.2)
+
+
+def test_the_head_serves_what_it_offers_and_nothing_else(endpoint: int) -> None:
+    def get(path: str) -> tuple[int, bytes]:
+        with socket.create_connection(("127.0.0.1", endpoint)) as connection:
+            connection.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+            head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
+        return int(head.split()[1]), body
+
+    assert get("/f00d/a.whl") == (200, b"a wheel")
+    for path in ("/", "/f00d", "/f00d/", "/f00d/../f00d/a.whl", "/../../etc/passwd"):
+        assert get(path) == (404, b""), path
+
+
+def test_a_flood_of_connections_is_bounded_and_passes(server: VersionsServer) -> None:
+    address = ("127.0.0.1", server.port)
+
+    def closed_at_once() -> bool:
+        with socket.create_connection(address, timeout=0.2) as one_more:
+            try:
+                return one_more.recv(1) == b""
+            except TimeoutError:
+                return False
+
+    assert not closed_at_once()
+    with ExitStack() as held:
+        for _ in range(MOST_REQUESTS):
+            held.enter_context(socket.create_connection(address))
+        until(closed_at_once)
+    assert ask_head(*address, SECRET).versions == MINE
 
 
 def test_a_machine_of_another_version_is_refused_before_ray_starts(
@@ -159,10 +246,11 @@ def test_a_machine_of_another_version_is_refused_before_ray_starts(
     server = VersionsServer("127.0.0.1", 0, other, SECRET)
     monkeypatch.setattr(cluster, "start_node", lambda *_: pytest.fail("Ray was started"))
     try:
-        with pytest.raises(UserError, match="does not fit the head"):
+        with pytest.raises(UserError, match="does not fit the head") as caught:
             cluster.join(f"127.0.0.1:{server.port + 1}", tmp_path, token=SECRET)
     finally:
         server.close()
+    assert "the first line that fleet head prints" in caught.value.mend
     assert not (tmp_path / "token").exists()
 
 
@@ -177,11 +265,73 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         places.split_address(text)
 
 
-def test_the_lines_to_paste_hold_versions_and_no_secret() -> None:
-    install, join = cluster.join_lines("10.0.0.1:6379", MINE)
-    assert install == "uv tool install --force --python 3.12 'ollama-fleet[node]==0.1.0'"
-    assert join == "fleet join 10.0.0.1"
-    assert cluster.join_lines("10.0.0.1:7379", MINE)[1] == "fleet join 10.0.0.1:7379"
+def test_a_head_on_the_usual_port_is_joined_by_its_address_alone() -> None:
+    assert cluster.address_to_type("10.0.0.1:6379") == "10.0.0.1"
+    assert cluster.address_to_type("10.0.0.1:7379") == "10.0.0.1:7379"
+
+
+def test_what_to_do_on_a_new_machine_names_no_index_and_can_be_pasted() -> None:
+    record = replace(_record(os.getpid(), os.getpid()), install="sh -c 'the line'")
+    lines = for_new_machines(record)
+    assert "sh -c 'the line'" in lines
+    assert "~/.fleet/bin/fleet join 10.0.0.1" in lines
+    assert "6378 to 6388 and 20000 to 20099" in " ".join(lines)
+    assert "uv or Python 3.12" in " ".join(lines)
+    assert "ollama-fleet" not in " ".join(lines)
+
+
+def test_the_lines_are_shown_again_while_a_head_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLEET_STATE", str(tmp_path))
+    with pytest.raises(UserError, match="no head runs on this machine"):
+        join_lines()
+    practice = _record(os.getpid(), os.getpid())
+    write_record(tmp_path / HEAD, practice)
+    with pytest.raises(UserError, match="a practice fleet takes no further machine"):
+        join_lines()
+    head = replace(practice, install="sh -c 'the line'")
+    write_record(tmp_path / HEAD, head)
+    assert join_lines() == for_new_machines(head)
+
+
+def test_who_has_joined_already_is_told_before_the_token_is_asked_for(tmp_path: Path) -> None:
+    write_record(tmp_path / NODE, replace(_record(os.getpid(), os.getpid()), name="studio-96"))
+    with pytest.raises(UserError, match=r"10\.0\.0\.1:6379 already, as studio-96") as caught:
+        cluster.require_joinable("127.0.0.1", tmp_path, deadline_s=0.2)
+    assert caught.value.mend.startswith("fleet leave")
+
+
+def test_a_name_that_cannot_be_one_is_told_before_the_token_is_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="'a b' cannot name a machine"):
+        cluster.require_joinable("127.0.0.1", tmp_path, "a b", deadline_s=0.2)
+
+
+def test_without_ray_it_says_what_adds_it_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(UserError, match="Ray, which is not installed") as caught:
+        places.ray_program("node")
+    assert caught.value.mend == f"{tmp_path}/python -m pip install ray==2.60.0"
+    (tmp_path / "ray").touch()
+    assert places.ray_program("node") == str(tmp_path / "ray")
+
+
+def test_a_joined_machines_ray_makes_no_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its head would come up and never take an experiment."""
+    monkeypatch.setattr(places, "OF_THE_DASHBOARD", "no_such_package")
+    with pytest.raises(UserError, match="needs Ray's dashboard") as caught:
+        places.ray_program("head")
+    assert "'ray[default]==2.60.0'" in caught.value.mend
+    places.ray_program("node")
+
+
+def test_a_head_that_is_not_there_is_told_before_the_token_is_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(FleetUnreachable, match=r"127\.0\.0\.1:9: no head of a fleet answers"):
+        cluster.require_joinable("127.0.0.1:10", tmp_path, deadline_s=0.2)
 
 
 def test_the_sockets_of_ray_fit_a_mac(tmp_path: Path) -> None:
@@ -265,6 +415,10 @@ def test_a_record_survives_the_disk_and_a_broken_one_is_none(tmp_path: Path) -> 
     write_record(tmp_path / HEAD, record)
     assert read_record(tmp_path / HEAD) == record
     assert cluster.running_head(tmp_path) == record
+    earlier = json.loads((tmp_path / HEAD).read_text())
+    del earlier["install"], earlier["versions"]["code"]
+    (tmp_path / HEAD).write_text(json.dumps(earlier))
+    assert cluster.running_head(tmp_path) == replace(record, versions=replace(MINE, code=""))
     (tmp_path / HEAD).write_text('{"address": 1}')
     assert read_record(tmp_path / HEAD) is None
 

@@ -192,6 +192,73 @@ def test_whatever_is_not_in_order_has_its_mend(facts: dict[str, FactValue]) -> N
     assert [check.name for check in wrong if not check.mend] == []
 
 
+def unread(name: str, *, absent: bool = False, **facts: FactValue) -> Findings:
+    """One fact of a Mac could not be had; `facts` are others of it."""
+    lost = Fact(name=name, value=None, source="tool: no answer", absent=absent)
+    known = {other: value for other, value in {**MAC, **facts}.items() if other != name}
+    return findings(fingerprint=assembled([*look(known).facts, lost]))
+
+
+def test_memory_of_the_gpu_that_others_hold_is_unfit_and_named() -> None:
+    held = mac(foreign_gpu_memory_mb=70_656, foreign_gpu_programs="python 70656 MiB")
+    assert unfit(held) == {"gpu users"}
+    check = every(held)["gpu users"]
+    assert check.found == "others hold 69.0 GiB of the GPU's memory: python 70656 MiB"
+    assert "end what holds it" in check.mend
+    few = every(mac(foreign_gpu_memory_mb=300))["gpu users"]
+    assert (few.state, few.found) == ("ok", "others hold 300.0 MiB of the GPU's memory")
+    assert "gpu users" not in every(findings({"os": "linux"}))
+
+
+def test_all_that_is_in_use_is_others_while_ollama_holds_no_model() -> None:
+    resting = unread("foreign_gpu_memory_mb", gpu_memory_in_use_mb=9000)
+    assert unfit(resting) == {"gpu users"}
+    busy = replace(resting, ollama=replace(OLLAMA, resident=None))
+    assert every(busy)["gpu users"].state == "cannot tell"
+    assert "no answer" in every(busy)["gpu users"].found
+    assert "GPU memory of others" in every(busy)["gates"].found
+    assert "gates" not in every(resting)
+
+
+def test_a_limit_that_was_set_and_is_not_in_effect_is_unfit() -> None:
+    words = "set to 90000 MiB, Ollama works with 79626 MiB"
+    conflict = mac(wired_limit_mb=90_000, gpu_limit_conflict=words)
+    assert unfit(conflict) == {"wired limit"}
+    assert every(conflict)["wired limit"].found == f"wired limit {words}"
+    assert "restart Ollama" in every(conflict)["wired limit"].mend
+    kept = replace(conflict, ownership=Ownership(restart=RESTART))
+    assert every(kept)["wired limit"].mend == RESTART.how
+    unknown = unread("gpu_limit_conflict", wired_limit_mb=90_000, gpu_limit_mb=90_000)
+    check = every(unknown)["gpu"]
+    assert (check.state, check.found) == (
+        *("cannot tell", "Apple M3 Ultra, limit 90000 MiB as set; no answer"),
+    )
+    assert "restart Ollama" in check.mend
+    agreed = unread("gpu_limit_conflict", absent=True, wired_limit_mb=90_000)
+    assert every(agreed)["gpu"].state == "ok"
+
+
+def test_another_default_than_the_usual_one_is_remarked() -> None:
+    odd = mac(wired_limit_mb=0, gpu_limit_mb=90_000, gpu_limit_expected_mb=79_626)
+    assert every(odd)["gpu"].found.endswith("90000 MiB, where 79626 MiB is the usual default")
+    usual = mac(wired_limit_mb=0, gpu_limit_expected_mb=79_626)
+    assert every(usual)["gpu"].found == "Apple M3 Ultra, limit 79626 MiB"
+
+
+def test_a_gpu_that_cannot_be_read_is_not_none() -> None:
+    check = every(unread("gpu"))["gpu"]
+    assert (check.state, check.found) == ("cannot tell", "cannot be read: no answer")
+    assert every(unread("gpu", absent=True))["gpu"].found == "none: models run on the CPU"
+
+
+def test_a_gpu_without_memory_of_its_own_tells_what_it_may_use() -> None:
+    facts = {"gpu": "NVIDIA GB10", "gpu_memory_mb": 131_072, "gpu_usable_mb": 122_572}
+    shared = every(findings({**BOX, **facts, "gpu_unified_memory": True}))["gpu"]
+    assert shared.found == (
+        "NVIDIA GB10, shares the machine's memory, of which it may use 122572 MiB"
+    )
+
+
 def test_guests_and_containers_are_told_as_such() -> None:
     found = mac(virtual=True, hypervisor="kvm", container=True, container_kind="docker")
     told = every(found)["machine"].found
@@ -394,6 +461,18 @@ def test_sleep_firewall_and_privacy_of_a_mac() -> None:
     linux = every(findings(BOX, answers={"ufw": "active\n"}, ray=RayFound(ports="6378")))
     assert "ports 6378" in linux["firewall"].mend
     assert "network" not in linux
+
+
+def test_what_the_system_does_not_say_is_not_said_to_be_in_order() -> None:
+    silent, linux = every(findings()), every(findings(BOX))
+    assert silent["sleep"].state == "cannot tell"
+    assert "when it sleeps by itself is not told" in silent["sleep"].found
+    assert silent["firewall"].found == "whether it is on is not told"
+    assert linux["firewall"].found == "no systemd here to ask whether one is on"
+    asked = findings(BOX, answers={"ufw": "inactive\n"})
+    assert "firewall" not in every(asked)
+    mac_off = findings(answers={"firewall": "Firewall is disabled. (State = 0)"})
+    assert "firewall" not in every(mac_off)
 
 
 def test_the_example_in_the_door_sign_is_read(tmp_path: Path) -> None:

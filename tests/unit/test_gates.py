@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -14,20 +15,26 @@ from fleet.model.experiment import Experiment
 from fleet.model.gates import (
     BUSY_PERCENT,
     GATES,
+    MOST_OTHERS_MB,
     MOST_STEP_NS,
     Gates,
     Resident,
     clocks_moved,
     closed,
+    others_gpu_mb,
     unverified,
     with_resident,
 )
-from fleet.model.machine import FactValue
+from fleet.model.machine import Fact, FactValue, Fingerprint
 from fleet.units import NS_PER_S
 from tests import builders
 from tests.builders_gates import READY, found, ready
 
-FACTS = (*READY, "battery_present", "power_modes_present", "virtual", "gpu_slowed")
+FACTS = (
+    *(*READY, "battery_present", "power_modes_present", "virtual", "gpu_slowed", "gpu"),
+    *("foreign_gpu_memory_mb", "foreign_gpu_programs", "gpu_memory_in_use_mb"),
+    *("wanted_model_mb", "gpu_limit_mb", "gpu_usable_mb", "gpu_memory_mb"),
+)
 
 
 def why(**changes: FactValue) -> list[str]:
@@ -50,6 +57,15 @@ def test_a_machine_that_is_ready_has_open_gates_and_tells_all() -> None:
         ({"foreign_cpu_percent": 36.6}, "37 % of the CPU is busy with other programs"),
         ({"foreign_gpu_percent": 80}, "80 % of the GPU is busy with other programs"),
         ({"resident_models": "llama3:8b"}, "another model is in memory: llama3:8b"),
+        (
+            {"foreign_gpu_memory_mb": 70656, "foreign_gpu_programs": "python 70656 MiB"},
+            "others hold 69.0 GiB of the GPU's memory: python 70656 MiB",
+        ),
+        ({"gpu_memory_in_use_mb": 5120}, "others hold 5.0 GiB of the GPU's memory"),
+        (
+            {"foreign_gpu_memory_mb": 900, "gpu_memory_mb": 24564, "wanted_model_mb": 24000},
+            "others hold 0.9 GiB of the GPU's memory; the model does not fit beside them",
+        ),
     ],
 )
 def test_each_gate_says_why_it_is_closed(changes: dict[str, FactValue], words: str) -> None:
@@ -102,7 +118,79 @@ def test_a_mac_without_power_modes_is_in_no_low_one() -> None:
 
 def test_a_look_that_tells_nothing_closes_nothing() -> None:
     assert closed(found()) == {}
-    assert len(unverified(found())) == len(GATES) - 1, "of a GPU nothing need be told"
+    assert len(unverified(found())) == len(GATES) - 2, "of a GPU nothing need be told"
+
+
+def looked_for(name: str, *, absent: bool = False, gpu: bool = True) -> Fingerprint:
+    """A look at a machine, with or without a GPU, of which this fact could not be had."""
+    fact = Fact(name=name, value=None, source="tool: no answer", absent=absent)
+    bare = ready(**({"gpu": "NVIDIA X"} if gpu else {}))
+    kept = tuple(each for each in bare.facts if each.name != name)
+    return replace(bare, facts=(*kept, fact))
+
+
+@pytest.mark.parametrize(
+    ("name", "gate"),
+    [
+        ("foreign_gpu_percent", "GPU load of others"),
+        ("foreign_gpu_memory_mb", "GPU memory of others"),
+    ],
+)
+def test_what_a_gpu_does_not_tell_is_unverified_and_a_machine_without_one_lacks_nothing(
+    name: str, gate: str
+) -> None:
+    assert unverified(looked_for(name)) == (gate,)
+    assert unverified(looked_for(name, absent=True)) == ()
+    assert unverified(looked_for(name, gpu=False)) == ()
+
+
+@pytest.mark.parametrize(
+    ("facts", "others_mb"),
+    [
+        ({"foreign_gpu_memory_mb": 0}, 0),
+        ({"foreign_gpu_memory_mb": 5, "gpu_memory_in_use_mb": 9000}, 5),
+        ({"gpu_memory_in_use_mb": 9000}, 9000),
+        ({"gpu_memory_in_use_mb": 9000, "resident_models": "llama3:8b"}, None),
+        ({"gpu_memory_in_use_mb": 9000, "resident_models": None}, None),
+        ({"gpu_memory_in_use_mb": 1024, "resident_models": None}, 1024),
+        ({"gpu_memory_in_use_mb": 3000}, None),  # a desktop's own windows, or somebody's program
+        ({"gpu_memory_in_use_mb": 4097}, 4097),
+        ({"foreign_gpu_memory_mb": float("inf")}, None),
+        ({"foreign_gpu_memory_mb": -1}, None),
+        ({"foreign_gpu_memory_mb": True}, None),
+        ({}, None),
+    ],
+)
+def test_memory_of_others_by_the_list_else_by_all_that_is_in_use_while_the_engine_rests(
+    facts: dict[str, FactValue], others_mb: int | None
+) -> None:
+    assert others_gpu_mb(ready(**facts)) == others_mb
+
+
+@pytest.mark.parametrize(
+    ("sizes", "is_open"),
+    [
+        ({"gpu_limit_mb": 20000, "gpu_memory_mb": 90000}, False),
+        ({"gpu_usable_mb": 20000, "gpu_memory_mb": 90000}, False),
+        ({"gpu_limit_expected_mb": 20000}, True),  # merely usual
+        ({"gpu_memory_mb": 20001}, True),
+        ({"gpu_memory_mb": 18999}, True),  # too large with or without them
+    ],
+)
+def test_whether_the_model_fits_beside_others_goes_by_what_the_gpu_may_use(
+    sizes: dict[str, FactValue], is_open: bool
+) -> None:
+    beside = {"foreign_gpu_memory_mb": 1001, "wanted_model_mb": 19000}
+    assert (closed(ready(**beside, **sizes)) == {}) is is_open
+    assert closed(ready(**{**beside, "wanted_model_mb": None}, **sizes)) == {}
+
+
+def test_the_windows_of_a_desktop_close_no_gate_but_where_the_model_no_longer_fits() -> None:
+    desktop = {"gpu_memory_in_use_mb": 3000, "gpu_limit_mb": 12000}
+    look = ready(**desktop)
+    assert (closed(look), unverified(look)) == ({}, ("GPU memory of others",))
+    full = ready(**desktop, wanted_model_mb=11000)
+    assert "does not fit beside them" in closed(full)["GPU memory of others"]
 
 
 VALUES = st.one_of(
@@ -132,9 +220,12 @@ def test_the_views_have_the_same_bounds() -> None:
     text = (HERE / "views.sql").read_text()
     load = re.search(r"foreign_gpu_percent\) > (\d+)", text)
     step = re.search(r"abs\(clock_step_ns\) > ([\d_]+)", text)
+    held = re.search(r"foreign_gpu_memory_after_mb\) > (\d+)", text)
     assert load
     assert step
+    assert held
     assert (float(load[1]), int(step[1])) == (BUSY_PERCENT, MOST_STEP_NS)
+    assert int(held[1]) == MOST_OTHERS_MB
 
 
 def test_the_models_in_memory_are_a_fact_outside_the_hashes() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 
 from fleet.compare.reader import open_store, rows
 from fleet.errors import UserError
-from fleet.store.imported import Imported, import_file, job_name, unix_ns
+from fleet.store.imported import Imported, Origin, job_name, read_file
+from fleet.store.imported_models import model_names
 from fleet.store.parquet import ParquetStore
 from fleet.store.transcripts import Transcript, read_transcripts
+from fleet.store.written_dates import read_date
 
 GOLD = "describe the relativistic effects that result in gold appearing yellowish"
 L1_L2 = (
@@ -80,17 +83,21 @@ def only(text: str) -> Transcript:
     return found
 
 
-def imported(path: Path, text: str = NOTES, **changes: object) -> list[Imported]:
-    path.write_text(text, encoding="utf-8")
+def origin(*models: str, date: str = "2025-08-01", **changes: object) -> Origin:
     given_: dict[str, object] = {
         "machine": "studio",
-        "date": "2025-08",
+        "date": datetime.fromisoformat(date).replace(tzinfo=UTC),
+        "now": datetime(2026, 11, 30, tzinfo=UTC),
         "source": "notes",
-        "known_jobs": KNOWN,
-        "model": None,
+        "models": model_names(models),
         "experiment": "first",
     }
-    return import_file(path, **{**given_, **changes})  # type: ignore[arg-type]
+    return Origin(**{**given_, **changes})  # type: ignore[arg-type]
+
+
+def imported(path: Path, text: str = NOTES, *models: str, **changes: str) -> list[Imported]:
+    path.write_text(text, encoding="utf-8")
+    return list(read_file(path, origin(*models, **changes), KNOWN).trials)
 
 
 def test_three_turns_of_two_models_to_the_nanosecond():
@@ -136,9 +143,8 @@ def test_the_stored_integers_are_those_of_the_file(tmp_path):
 def test_a_prompt_far_longer_than_its_question_carries_a_history(tmp_path):
     turns = [trial.rows["requests"][0]["turn"] for trial in imported(tmp_path / "notes.txt")]
     assert turns == [1, 1, 0]
-    alone = NOTES.replace("4937 token", "300 token")
-    (tmp_path / "alone.txt").write_text(alone)
-    first = import_file(tmp_path / "alone.txt", machine="m", date="2025-08", source="s")[0]
+    alone = NOTES.replace("4937 token", "300 token").replace("672.59", "40.87")
+    first = imported(tmp_path / "alone.txt", alone)[0]
     assert first.rows["requests"][0]["turn"] == 0
 
 
@@ -173,7 +179,7 @@ def test_the_same_file_again_changes_nothing(tmp_path):
     store = ParquetStore(tmp_path / "store")
     for trial in imported(tmp_path / "notes.txt"):
         store.write_rows(trial.attempt_id, trial.rows)
-    again = imported(tmp_path / "copy.txt", date="2025-09", source="again")
+    again = imported(tmp_path / "copy.txt", date="2025-09-01", source="again")
     assert [store.write_rows(trial.attempt_id, trial.rows) for trial in again] == [False] * 3
     assert len(list((tmp_path / "store/current/trials").glob("trial*"))) == 3
 
@@ -311,18 +317,18 @@ def test_a_file_that_cannot_be_imported_says_why(tmp_path, content, says):
     path = tmp_path / "f"
     path.write_bytes(content)
     with pytest.raises(UserError) as problem:
-        import_file(path, machine="m", date="2025-08-01", source="s")
+        read_file(path, origin())
     assert says in str(problem.value)
     assert str(path) in str(problem.value)
 
 
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(UserError, match="cannot be read: No such file"):
-        import_file(tmp_path / "none", machine="m", date="2025-08-01", source="s")
+        read_file(tmp_path / "none", origin())
 
 
 def test_the_model_named_by_hand_fills_only_the_gap(tmp_path):
-    models = [trial.model for trial in imported(tmp_path / "n", BLOCK + NOTES, model="given")]
+    models = [trial.model for trial in imported(tmp_path / "n", BLOCK + NOTES, "given")]
     assert models == ["given", "gpt-oss:20b", "gpt-oss:20b", "gpt-oss:120b"]
 
 
@@ -330,19 +336,14 @@ def test_the_model_named_by_hand_fills_only_the_gap(tmp_path):
 def test_files_of_other_systems(tmp_path, encoding):
     path = tmp_path / "f"
     path.write_bytes(BLOCK.replace("1ms", "712µs").encode(encoding))
-    (trial,) = import_file(path, machine="m", date="2025-08-01", source="s", model="x")
+    (trial,) = read_file(path, origin("x")).trials
     assert trial.transcript.load_ns == 712_000
 
 
 @pytest.mark.parametrize("date", ["2025", "August 2025", "2025-13", "2025-02-30", ""])
 def test_a_wrong_date_is_refused(date):
     with pytest.raises(UserError, match="--date 2025-08-14"):
-        unix_ns(date)
-
-
-def test_dates_have_a_zone():
-    assert unix_ns("1970-01-02") == 86_400 * 10**9
-    assert unix_ns("1970-01-02T01:00+01:00") == 86_400 * 10**9
+        read_date(date)
 
 
 def test_one_prompt_has_one_job_name_however_it_is_spaced():

@@ -15,7 +15,7 @@ import pytest
 from fleet.app.answering import Widths
 from fleet.app.homes import Home
 from fleet.app.measuring import Measuring
-from fleet.model.event import Event, Finished, Held, Lost, Started
+from fleet.model.event import Event, Failed, Finished, Held, Lost, Started
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt, Trial
 from fleet.plan.expand import Plan, expand
@@ -56,13 +56,18 @@ class Machines:
     ran: list[Attempt] = field(default_factory=list)
     dropped: set[str] = field(default_factory=set)
     lose_after: int | None = None
+    fails: bool = False
+    """What `lose_after` tells: the worker raised an error, not that it went away."""
     held: str = ""
+    acknowledged: list[str] = field(default_factory=list)
 
     def run(self, queues: Mapping[str, Iterable[Attempt]]) -> Iterator[Event]:
         for machine_id, queue in queues.items():
             for attempt in queue:
                 if self.lose_after == len(self.ran):
-                    yield Lost(machine_id=machine_id, what="it went away")
+                    failed = Failed(machine_id=machine_id, what="its disk is full", mend="df -h")
+                    lost = Lost(machine_id=machine_id, what="it went away")
+                    yield failed if self.fails else lost
                     return
                 if attempt.trial.trial_id not in self.dropped:
                     if self.held:
@@ -74,7 +79,9 @@ class Machines:
     def drop(self, machine_id: str, trial_ids: Iterable[str]) -> None:
         self.dropped.update(trial_ids)
 
-    def acknowledge(self, machine_id: str, attempt_id: str) -> None: ...
+    def acknowledge(self, machine_id: str, attempt_id: str) -> None:
+        self.acknowledged.append(attempt_id)
+
     def cancel(self) -> None: ...
 
 
@@ -84,16 +91,22 @@ class Quiet:
 
     folder: Path
     states: list[tuple[str, str]] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    results: list[TrialResult] = field(default_factory=list)
 
     def began(self, plan: Plan, queues: dict[str, int]) -> None: ...
 
     def event(self, event: Event) -> None:
+        if isinstance(event, Finished):
+            self.results.append(event.result)
         if isinstance(event, Held):
             with closing(Home(self.folder).ledger()) as ledger:
                 rows = ledger.status()[0].states
             self.states += [(row.state, row.reason) for row in rows if row.reason]
 
-    def say(self, text: str) -> None: ...
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
     def not_needed(self, machine_id: str, trials: int, why: str) -> None: ...
 
 
@@ -199,6 +212,37 @@ def test_a_lost_machine_fails_its_work_and_not_its_canaries(tmp_path: Path) -> N
     plan = planned(repeats=3)
     measuring = measure(tmp_path, plan, Machines(lose_after=5))
     assert (measuring.done, measuring.failed, measuring.waiting) == (3, 3, 0)
+
+
+def test_a_machine_whose_worker_fails_is_counted_as_a_lost_one(tmp_path: Path) -> None:
+    machines = Machines(lose_after=5, fails=True)
+    measuring = measure(tmp_path, planned(repeats=3), machines)
+    assert (measuring.done, measuring.failed, measuring.waiting) == (3, 3, 0)
+
+
+def test_a_result_that_cannot_be_stored_is_set_aside_and_stops_nothing(tmp_path: Path) -> None:
+    def answer(attempt: Attempt) -> TrialResult:
+        poisoned = attempt.trial.block == 1 and attempt.trial.settings["num_batch"] == 8
+        return result(attempt, **({"suspended_ns": 2**63} if poisoned else {}))
+
+    talk, plan = Quiet(tmp_path), planned(repeats=3, canary="off")
+    machines = Machines(answer=answer)
+    measuring = measure(tmp_path, plan, machines, talk)
+    assert (measuring.done, measuring.failed, measuring.waiting) == (5, 1, 0)
+    assert len(machines.acknowledged) == 6
+    [file] = tmp_path.glob("spool/*/set-aside/*.json")
+    why = "suspended_ns does not fit its column of int64"
+    assert file.with_suffix(".txt").read_text().startswith(why)
+    assert talk.said == [f"here: a result cannot be stored; it is kept in {file}"]
+    [failed] = [each for each in talk.results if each.outcome == "failed"]
+    assert (failed.reason, failed.attempt_id) == ("unstorable", file.stem)
+    with closing(Home(tmp_path).ledger()) as ledger:
+        rows = ledger.status()[0].states
+    assert [(row.state, row.trials) for row in rows] == [("done", 5), ("failed", 1)]
+    [reason] = [row.reason for row in rows if row.state == "failed"]
+    assert reason.startswith(f"unstorable: {why}")
+    again = Machines()
+    assert measure(tmp_path, plan, again).done == 1, "it is measured anew, and nothing else"
 
 
 def test_an_aa_run_is_never_cut_short(tmp_path: Path) -> None:

@@ -30,6 +30,15 @@ def test_other_policies_and_machines_that_tell_all_are_not_refused() -> None:
     assert refusals("strict", power_source="battery") == (), "closed, it may open yet"
 
 
+def test_what_will_be_told_once_the_engine_rests_is_no_refusal() -> None:
+    """A Mac tells how much of the GPU's memory is in use, and not by whom."""
+    silent = {"gpu": "Apple M9", "foreign_gpu_memory_mb": None}
+    busy = {"resident_models": "llama3:8b", "gpu_memory_in_use_mb": 40_000}
+    assert refusals("strict", **silent, **busy) == ()
+    [refusal] = refusals("strict", **silent, resident_models="llama3:8b")
+    assert "which does not tell: GPU memory of others;" in refusal
+
+
 def test_the_policy_travels_with_each_trial_and_asks_no_other_question() -> None:
     one = machine("studio-96")
     plain, strict = (

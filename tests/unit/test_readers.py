@@ -26,15 +26,19 @@ from fleet.readers.ioreg import parse_accelerators, parse_platform_uuid, parse_p
 from fleet.readers.lscpu import parse_lscpu
 from fleet.readers.notifyutil import parse_thermal_class
 from fleet.readers.nvidia_smi import parse_fields, parse_query, parse_table, parse_xml, present
+from fleet.readers.pci import parse_graphics
 from fleet.readers.pmset import (
     coarse_class,
+    has_power_modes,
     parse_custom,
     parse_power_source,
     parse_therm,
     power_mode,
 )
+from fleet.readers.power_supply import parse_power_source as parse_supply
 from fleet.readers.proc import (
     parse_boot_unix_s,
+    parse_cgroups,
     parse_cores,
     parse_cpu_limit,
     parse_cpu_list,
@@ -296,6 +300,11 @@ PARSERS: dict[str, tuple[Callable[[str], object], str]] = {
     "amd_smi": (amd.parse_amd_smi, AMD_SMI),
     "drm": (amd.parse_drm, DRM),
     "displays": (amd.parse_displays, DRM),
+    "kfd": (amd.parse_kfd, "/sys/class/kfd/kfd/proc/44/vram_1000:1073741824\n"),
+    "graphics": (parse_graphics, "0000:01:00.0/class:0x030000\n0000:01:00.0/vendor:0x10de\n"),
+    "supply": (parse_supply, "AC/type:Mains\nAC/online:1\n"),
+    "cgroups": (parse_cgroups, "4:memory:/a\n0::/\n"),
+    "has_modes": (lambda text: has_power_modes(parse_custom(text)), CUSTOM),
     "nvidia_table": (parse_table, TABLE),
     "nvidia_fields": (parse_fields, '"name" or "gpu_name"\nThe name.\n'),
     "load_of_linux": (load.parse_proc, PROC),

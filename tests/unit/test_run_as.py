@@ -247,3 +247,11 @@ def test_the_engine_s_probe_asks_it_of_an_ollama_alone() -> None:
     assert not hasattr(told, "asked")
     told.kind = "ollama"
     assert "by hand" in [fact.value for fact in probe.collect() if fact.name == "ollama_run_as"]
+
+
+def test_the_process_of_the_server_that_answers_is_the_engines() -> None:
+    commands, _ = box((OTHERS, SYSTEM), (MINE, SHELL))
+    theirs = cast(Any, commands)
+    assert OwnersOllama("http://127.0.0.1:1000", theirs, cast(Any, None)).servers() == [45]
+    assert OwnersOllama("http://127.0.0.1:3000", theirs, cast(Any, None)).servers() == []
+    assert OwnersOllama("http://10.0.0.7:1000", theirs, cast(Any, None)).servers() == []

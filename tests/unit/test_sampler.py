@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -332,3 +333,19 @@ def test_recorded_samples_come_again_at_their_own_times() -> None:
         assert clock.ended.wait(LONG_S)
     found = [(r.offset_ns, r.value) for r in of(readings, "gpu_board_power_w")]
     assert found == [(0, 1.0), (400_000_000, 2.0), (1_500_000_000, 3.0)]
+
+
+def test_a_reading_that_cannot_be_is_a_gap_with_its_reason() -> None:
+    clock = SteppedClock()
+    odd = (450.0, math.inf, -118000.0, math.nan, 451.0)
+    probe = Scripted(lambda number: watts(odd[min(number, len(odd) - 1)]))
+    with sampling(sampler(probe, clock=clock)) as readings:
+        assert clock.ended.wait(LONG_S)
+    told = [(each.value, each.source) for each in readings if each.metric == "cpu_power_w"]
+    assert told[:5] == [
+        (450.0, "meter"),
+        (None, "meter: out of range: inf W"),
+        (None, "meter: out of range: -118000 W"),
+        (None, "meter: out of range: nan W"),
+        (451.0, "meter"),
+    ]

@@ -10,7 +10,12 @@ import pytest
 
 from fleet.fingerprint.gpu_limit import expected_gpu_limit_mb
 from fleet.model.machine import Machine
-from fleet.plan.limits import default_limit_mb, limit_changes, refused_settings
+from fleet.plan.limits import (
+    default_limit_mb,
+    limit_changes,
+    limit_conflicts,
+    refused_settings,
+)
 from tests.builders_plan import machine
 
 ALLOWED = {"wired-limit": "", "engine-environment": ""}
@@ -120,3 +125,14 @@ def test_the_engine_s_environment_needs_an_engine_of_ones_own() -> None:
     here, there = mac(), box(engine_environment="no program `ollama`")
     [refusal] = refused_settings(combinations, [here, there])
     assert refusal == "settings.kv_cache_type cannot be set on box: no program `ollama`"
+
+
+def test_a_limit_that_is_not_in_effect_is_warned_of_unless_the_trials_bring_their_own() -> None:
+    words = "set to 90000 MiB, Ollama works with 73728 MiB"
+    conflicting, plain = mac(setting_mb=90_000, gpu_limit_conflict=words), mac(128)
+    machines = [conflicting, plain]
+    expected = [("studio-96", f"wired limit {words}; restart Ollama to measure under it")]
+    assert list(limit_conflicts([{"num_ctx": 1024}], machines)) == expected
+    own = {"wired_limit_mb": 81_920}
+    assert list(limit_conflicts([{"num_ctx": 1024}, own], machines)) == expected
+    assert list(limit_conflicts([own], machines)) == []

@@ -16,7 +16,7 @@ from fleet.errors import StoreUnusable
 from fleet.store import codec, generation, pack
 from fleet.store.parquet import ParquetStore
 from fleet.store.publish import locked
-from fleet.store.rows import rows_of
+from fleet.store.rows import blank, rows_of
 from fleet.store.schema import TABLES, TRIALS
 from tests.builders_store import HOUR_NS, NOV_2026_NS, result
 
@@ -396,3 +396,26 @@ def test_readings_of_another_source_stay_through_packing(folder: Path, store: Pa
         assert found == [("gpu_clock_event_bits",), ("gpu_power_w",), ("wall_power_w",)]
     with pytest.raises(StoreUnusable):
         ParquetStore(folder, read_only=True).add_readings("wall-2", [row])
+
+
+def test_texts_are_added_once_to_an_attempt_packed_or_not(
+    folder: Path, store: ParquetStore
+) -> None:
+    late, packed, own = result(1, requests=()), result(2, requests=()), result(3)
+    for made in (late, packed, own):
+        store.write(made)
+
+    def add(attempt_id: str) -> bool:
+        row = {**blank("answers"), "attempt_id": attempt_id, "request": 0, "answer": "gold"}
+        return store.add_answers(attempt_id, [row])
+
+    assert add(late.attempt_id)
+    store.pack(force=True)
+    assert add(packed.attempt_id)
+    store.pack(force=True)
+    assert [add(made.attempt_id) for made in (late, packed, own)] == [False, False, False]
+    found = duckdb.sql(
+        f"from read_parquet('{folder}/current/answers/*.parquet') select attempt_id"
+    ).fetchall()
+    ids = [made.attempt_id for made in (late, packed, own)]
+    assert sorted(found) == sorted((each,) for each in ids)

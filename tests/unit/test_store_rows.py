@@ -63,6 +63,28 @@ def test_a_fact_of_the_wrong_kind_is_null_in_its_column_and_kept_in_the_json():
     assert facts["chip"]["value"] == 3
 
 
+def test_what_a_machine_has_not_is_kept_apart_from_what_could_not_be_read():
+    lost = Fact(name="gpu_mig", value=None, source="tool: no answer")
+    without = Fact(name="gpu_ecc", value=None, source="tool: no such feature", absent=True)
+    found = replace(fingerprint(), facts=(lost, without))
+    (row,) = rows_of(replace(result(), fingerprint=found))["fingerprints"]
+    assert json.loads(str(row["facts"])) == {
+        "gpu_mig": {"value": None, "source": "tool: no answer"},
+        "gpu_ecc": {"value": None, "source": "tool: no such feature", "absent": True},
+    }
+
+
+def test_memory_of_others_is_that_which_the_gate_judged():
+    """No list of programs: while the engine rests, all that is in use is others'."""
+    facts = {name: value for name, value in FACTS.items() if name != "foreign_gpu_memory_mb"}
+    resting = fingerprint({**facts, "gpu_memory_in_use_mb": 5120, "resident_models": ""})
+    busy = fingerprint({**facts, "gpu_memory_in_use_mb": 5120, "resident_models": "x"})
+    for look, others_mb in ((resting, 5120), (busy, None)):
+        (row,) = rows_of(replace(result(), fingerprint=look, fingerprint_after=look))["trials"]
+        assert row["foreign_gpu_memory_mb"] == others_mb
+        assert row["foreign_gpu_memory_after_mb"] is None
+
+
 def test_an_integer_that_no_column_holds_is_null():
     absurd = fingerprint({**FACTS, "cpu_cores": 2.0**63, "memory_gb": 2**70, "gpu_cores": 2**62})
     (row,) = rows_of(replace(result(), fingerprint=absurd))["fingerprints"]

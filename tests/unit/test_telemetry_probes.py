@@ -128,6 +128,31 @@ def test_energy_of_the_packages_goes_on_over_the_counters_end(tree: Tree) -> Non
     assert (first, second - first) == (pytest.approx(1004), pytest.approx(3))
 
 
+def test_a_counter_beyond_its_own_range_is_no_energy(tree: Tree) -> None:
+    package(tree, 0, 999_000_000)
+    probe = Rapl(tree.root)
+    assert probe.available()
+    for microjoules in (1_000_000_001, -5):
+        package(tree, 0, microjoules)
+        assert values(probe.read())["cpu_package_energy_joules"] is None
+    package(tree, 0, 999_500_000)
+    assert values(probe.read())["cpu_package_energy_joules"] == pytest.approx(999.5)
+
+
+def test_a_clock_and_a_sensor_that_cannot_be_are_gaps_with_their_reasons(tree: Tree) -> None:
+    for number, khz in enumerate((3_000_000, -118_000_000)):
+        tree.put(f"sys/devices/system/cpu/cpufreq/policy{number}/scaling_cur_freq", khz)
+    tree.put("sys/class/hwmon/hwmon0/name", "k10temp")
+    tree.put("sys/class/hwmon/hwmon0/temp1_input", 9_000_000)
+    tree.put("proc/meminfo", "MemTotal: 10 kB\nMemAvailable: 9000 kB")
+    found = {sample.metric: sample for sample in LinuxHost(tree.root).read()}
+    assert {metric: (sample.value, sample.source) for metric, sample in found.items()} == {
+        "cpu_clock_mhz": (None, "cpufreq: out of range: -118000 MHz"),
+        "cpu_temperature_c": (None, "hwmon, thermal zones: out of range: 9000 C"),
+        "memory_available_mb": (*(None, "/proc/meminfo: out of range: 9000, and total_kib is 10"),),
+    }
+
+
 def test_counters_that_only_root_may_read_are_none(tree: Tree) -> None:
     assert not Rapl(tree.root).available()
     package(tree, 0, 5)
@@ -294,6 +319,17 @@ def test_what_a_gpu_does_not_support_is_missing_and_the_rest_is_there() -> None:
     assert values(probes[0].read())["gpu_board_power_w"] is None
 
 
+def test_one_gpu_that_says_what_cannot_be_is_not_added_to_the_others() -> None:
+    """A driver's word for `not available` is the largest number that it has."""
+    driver = FakeNvml(gpus=2)
+    powers = iter((71_500, 2**32 - 1))
+    driver.nvmlDeviceGetPowerUsage = lambda handle: next(powers)  # type: ignore[method-assign]
+    [power, *_] = nvidia.nvidia_probes(lambda: driver)
+    assert power.available()
+    [sample] = [each for each in power.read() if each.metric == "gpu_board_power_w"]
+    assert (sample.value, sample.source) == (None, "nvml: out of range: 4.29497e+06 W")
+
+
 def test_a_lost_gpu_is_a_failure_and_the_library_is_opened_anew() -> None:
     driver = FakeNvml()
     probes, _ = nvidia_read(driver)
@@ -323,6 +359,14 @@ def amd_read(tree: Tree) -> dict[str, float | None]:
     probes = amd_probes(tree.root)
     assert all(probe.available() for probe in probes)
     return {k: v for probe in probes for k, v in values(probe.read()).items()}
+
+
+def test_one_amd_card_that_says_what_cannot_be_is_not_added_to_the_others(tree: Tree) -> None:
+    for number in (0, 1):
+        card(tree, number)
+    tree.put("sys/class/drm/card1/device/hwmon/hwmon3/power1_average", -187_000_000)
+    assert amd_read(tree)["gpu_board_power_w"] is None
+    assert amd_read(tree)["gpu_memory_used_mb"] == 6
 
 
 def test_an_amd_card_is_read_from_its_files(tree: Tree) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from datetime import timedelta, timezone
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.readers.wall_meter import parse_meter, unix_ns_of
+from fleet.clock import in_local_zone
+from fleet.readers.wall_meter import in_utc, parse_meter, unix_ns_of
 
+CASES = Path(__file__).parents[3] / "shared" / "cases"
 NOV_S = 1_793_491_200
 """2026-11-01, 00:00 UTC."""
 
@@ -68,6 +74,110 @@ def test_what_is_missing_in_the_head_is_said_with_what_is_there() -> None:
         "no column such as power_w or energy_wh (there is: a, b)",
     ]
     assert parse_meter("").faults
+
+
+LOG = [f"2026-11-01T00:00:{second:02d},{50 + second}.5,ok" for second in range(60)]
+
+
+@pytest.mark.parametrize("at", [0, 10, 59])
+@pytest.mark.parametrize(
+    ("spoiled", "fault"),
+    [
+        ('{0},{1},"oops', None),
+        ('{0},"{1}",ok', None),
+        ('{0},"{1},ok', (2, "power_w", "'{1},ok' is no number")),
+        ('"{0},{1},ok', (2, "", "only 1 columns")),
+        ('{0},"{1}"" ok', (2, "power_w", "'{1}\" ok' is no number")),
+        ("time,power_w,note", (2, "time", "'time' is no time")),
+    ],
+)
+def test_a_stray_quotation_mark_spoils_its_own_line_at_most(
+    at: int, spoiled: str, fault: tuple[int, str, str] | None
+) -> None:
+    lines = list(LOG)
+    time, power, _ = lines[at].split(",")
+    lines[at] = spoiled.format(time, power)
+    log = parse_meter("\n".join(["time,power_w,note", *lines]))
+    expected = () if fault is None else ((at + 2, fault[1], fault[2].format(time, power)),)
+    assert log.faults == expected
+    assert len(log.rows) == 60 - len(expected)
+    assert [row.line for row in log.rows] == sorted(
+        {*range(2, 62)} - {each[0] for each in expected}
+    )
+
+
+def test_a_cell_without_end_is_one_fault_and_shown_cut_off() -> None:
+    text = "time,w\n" + f'1793491200,"{"x" * 140_000}\n1793491201,5\n' + f"{'y' * 100_000},1\n"
+    log = parse_meter(text)
+    assert len(log.rows) == 1
+    assert [(line, column) for line, column, _ in log.faults] == [(2, ""), (4, "time")]
+    assert all(len(what) < 80 for _, _, what in log.faults)
+
+
+def test_what_would_steer_a_terminal_is_shown_and_does_nothing() -> None:
+    log = parse_meter("time,w\x1b[31m\n1793491200,\x1b]0;x\x07\n")
+    assert "\x1b" not in str([*log.faults, *parse_meter("\x1b[2J,b\n").faults])
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.sampled_from(['"', "x", "1,2", ",", "", "  ", "2026-11-01T00:00:01,5", ",,,"]),
+            st.text(alphabet='0123456789-:T,;."\n\r\t x', max_size=30),
+            st.tuples(st.integers(0, 60), st.integers(0, 9)).map(
+                lambda each: f"{1793491200 + each[0]},{each[1]}"
+            ),
+        ),
+        max_size=30,
+    )
+)
+def test_every_line_is_a_row_a_row_without_value_or_a_fault(lines: list[str]) -> None:
+    text = "time,power_w,note\n" + "\n".join(lines)
+    log = parse_meter(text)
+    written = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")[1:]
+    numbers = [line for line, each in enumerate(written, start=2) if each.strip()]
+    named = [row.line for row in log.rows] + [fault[0] for fault in log.faults]
+    assert sorted([*named, *log.without_value]) == numbers
+
+
+def test_a_time_without_a_zone_is_of_the_zone_that_is_said() -> None:
+    east = timezone(timedelta(hours=14))
+    log = parse_meter("time,w\n2026-11-01 14:00,5\n", lambda written: written.replace(tzinfo=east))
+    assert (log.rows[0].unix_ns, log.names_no_zone) == (NOV_S * 10**9, True)
+    named = parse_meter("time,w\n2026-11-01T00:00Z,5\n1793491201,5\n", in_utc)
+    assert ([row.unix_ns for row in named.rows], named.names_no_zone) == (
+        [NOV_S * 10**9, (NOV_S + 1) * 10**9],
+        False,
+    )
+
+
+def test_the_hour_that_a_clock_shows_twice_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "EST5EDT,M3.2.0,M11.1.0")
+    time.tzset()
+    try:
+        hours = ("00:30", "01:00", "01:30", "01:00", "01:30", "02:00")
+        text = "".join(f"2026-11-01 {hour},{n}\n" for n, hour in enumerate(hours))
+        log = parse_meter(f"time,w\n{text}", in_local_zone)
+        skipped = parse_meter("time,w\n2026-03-08 01:30,1\n2026-03-08 03:00,2\n", in_local_zone)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert log.faults == ()
+    steps = [(row.unix_ns - log.rows[0].unix_ns) // (60 * 10**9) for row in log.rows]
+    assert steps == [0, 30, 60, 90, 120, 150]
+    assert skipped.rows[1].unix_ns - skipped.rows[0].unix_ns == 30 * 60 * 10**9
+
+
+@pytest.mark.parametrize(
+    ("number", "found"),
+    [("40", (60, [])), ("43", (0, [(2, "", "a cell of more than 131,072 characters")]))],
+)
+def test_the_logs_of_public_reports(number: str, found: tuple[int, list[object]]) -> None:
+    if not CASES.is_dir():
+        pytest.skip(f"no such folder here: {CASES}")
+    [file] = CASES.glob(f"{number}-*")
+    log = parse_meter(file.read_text())
+    assert (len(log.rows), list(log.faults)) == found
 
 
 @given(st.text())

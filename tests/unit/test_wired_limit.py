@@ -50,6 +50,8 @@ def test_when_the_system_started(mac: FakeMac) -> None:
     assert boot_unix_s(SystemCommands()) == 1_700_000_000
     mac.set(**{"kern.boottime": "long ago"})
     assert boot_unix_s(SystemCommands()) is None
+    mac.set(**{"kern.boottime": "{ sec = 99999999999999, usec = 0 }"})
+    assert boot_unix_s(SystemCommands()) is None, "no system starts in three million years"
 
 
 def test_why_it_may_not_be_set(mac: FakeMac, limit: WiredLimit) -> None:

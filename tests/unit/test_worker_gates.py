@@ -17,7 +17,7 @@ from fleet.model.event import Finished, Held, Started
 from fleet.model.experiment import CoolDown, SimulatedEngine
 from fleet.model.gates import Gates, Resident
 from fleet.model.hours import DAY_MIN, Hours
-from fleet.model.machine import FactValue, Fingerprint
+from fleet.model.machine import FactValue, Fingerprint, ModelFacts
 from fleet.model.script import MachineScript, ScriptedModel
 from fleet.model.settings import Value
 from fleet.model.trial import Trial
@@ -28,7 +28,7 @@ from fleet.units import NS_PER_S
 from fleet.wiring import WorkerSpec
 from fleet.worker import NodeWorker
 from tests import builders
-from tests.builders_gates import ready
+from tests.builders_gates import found, ready
 
 MINUTE_NS = 60 * NS_PER_S
 BATTERY = ready(power_source="battery")
@@ -54,6 +54,22 @@ class Memory:
     def unload(self, model: str) -> None:
         self.taken_out.append(model)
         self.models.pop(model, None)
+
+
+@dataclass
+class Library:
+    """Of an engine: the one model that it has on disk, of so many GiB."""
+
+    size_gib: int
+    gone: bool = False
+    asked: int = 0
+
+    def models(self) -> list[ModelFacts]:
+        self.asked += 1
+        if self.gone:
+            raise EngineUnreachable("nothing answers")
+        name = f"{builders.trial().model}:latest"
+        return [ModelFacts(name=name, digest="d", size_bytes=self.size_gib * 2**30)]
 
 
 @dataclass
@@ -211,6 +227,65 @@ def test_the_load_of_a_gpu_may_be_that_of_the_last_trial() -> None:
     assert busy.hold(busy.visit())
 
 
+OTHERS = ready(foreign_gpu_memory_mb=70656, foreign_gpu_programs="python 70656 MiB")
+ALONE = ready(foreign_gpu_memory_mb=0)
+
+
+def test_a_program_that_holds_the_gpus_memory_is_waited_for_and_named() -> None:
+    machine = Machine([OTHERS, OTHERS, ALONE])
+    [said] = machine.hold(machine.visit())
+    assert said.endswith(
+        "at most 10m: others hold 69.0 GiB of the GPU's memory: python 70656 MiB   "
+        "(--gates record measures at once)"
+    )
+    stays = Machine([OTHERS])
+    said = stays.hold(stays.visit(trial(at_most="45s")))
+    assert said[-1].startswith("not ready after 45s, measures under a label: others hold 69.0 GiB")
+
+
+def test_memory_of_the_last_trial_may_still_be_in_use_for_a_moment() -> None:
+    machine = Machine([ready(gpu_memory_in_use_mb=60_000), ready(gpu_memory_in_use_mb=400)])
+    assert machine.hold(machine.visit()) == []
+    assert machine.clock.now_ns == NS_PER_S
+
+
+BESIDE = ready(foreign_gpu_memory_mb=1000, gpu_memory_mb=24_000)
+"""Others hold less than the gate lets pass."""
+
+
+def visit_of(size_gib: int, **changes: Any) -> tuple[Library, Visit]:
+    held = Library(size_gib, **changes)
+    return held, Visit(trial=builders.trial(), engine=cast(Engine, held))
+
+
+def test_a_model_that_does_not_fit_beside_others_closes_the_gate() -> None:
+    held, large = visit_of(23)
+    for _ in range(2):
+        large.see(BESIDE)
+    assert large.why() == (
+        "others hold 1.0 GiB of the GPU's memory; the model does not fit beside them"
+    )
+    assert held.asked == 1, "its size stays the same"
+    _, small = visit_of(20)
+    small.see(BESIDE)
+    assert small.why() == ""
+
+
+@pytest.mark.parametrize(
+    "look", [ALONE, ready(foreign_gpu_memory_mb=None), ready(foreign_gpu_memory_mb=9)]
+)
+def test_the_size_of_the_model_is_asked_for_only_where_it_matters(look: Fingerprint) -> None:
+    held, visit = visit_of(23)
+    visit.see(look)
+    assert (visit.why(), held.asked) == ("", 0)
+
+
+def test_an_engine_that_does_not_tell_the_size_closes_nothing() -> None:
+    held, visit = visit_of(23, gone=True)
+    visit.see(BESIDE)
+    assert (visit.why(), held.asked) == ("", 1)
+
+
 def test_stop_ends_the_wait_at_once() -> None:
     machine = Machine([BATTERY], clock=cast(builders.SteppedClock, SystemClock()))
     holding = machine.gates.hold(machine.visit())
@@ -250,6 +325,21 @@ def test_each_time_that_a_model_is_there_it_is_waited_for() -> None:
         machine.memory.models["llama3:8b"] = forever(machine.clock)
         machine.hold(machine.visit())
         assert machine.clock.now_ns == times * 10 * MINUTE_NS
+
+
+def test_strict_makes_room_before_it_asks_whose_memory_of_the_gpu_is_in_use() -> None:
+    """A Mac's list of programs does not exist; once its engine rests, what is in use is others'."""
+    mac = ready(gpu="Apple M9", foreign_gpu_memory_mb=None, gpu_memory_in_use_mb=5000)
+    machine = Machine([*[mac] * 302, replace_fact(mac, gpu_memory_in_use_mb=400)])
+    machine.memory.models["llama3:8b"] = forever(machine.clock)
+    visit = machine.visit(trial("strict"))
+    machine.hold(visit)
+    assert (machine.memory.taken_out, visit.why()) == (["llama3:8b"], "")
+
+
+def replace_fact(look: Fingerprint, **facts: FactValue) -> Fingerprint:
+    kept = tuple(fact for fact in look.facts if fact.name not in facts)
+    return replace(look, facts=(*kept, *found(**facts).facts))
 
 
 @pytest.mark.parametrize("policy", ["wait", "strict"])
@@ -490,6 +580,16 @@ def test_right_after_a_trial_the_gpu_is_busy_with_that_trial() -> None:
     visit = Machine([ready()]).visit()
     after = ready(foreign_gpu_percent=99)
     assert measured(visit, fingerprint_after=after).gates_closed_after == ()
+
+
+def test_right_after_a_trial_only_a_list_of_programs_tells_whose_memory_is_in_use() -> None:
+    visit = Machine([ready()]).visit()
+    in_use = measured(visit, fingerprint_after=ready(gpu_memory_in_use_mb=60_000))
+    assert in_use.gates_closed_after == ()
+    listed = measured(visit, fingerprint_after=OTHERS)
+    assert listed.gates_closed_after == (
+        "others hold 69.0 GiB of the GPU's memory: python 70656 MiB",
+    )
 
 
 def test_what_was_not_looked_at_is_unknown() -> None:

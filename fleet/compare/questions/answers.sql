@@ -1,6 +1,7 @@
 -- Purpose: the kept answers to set side by side, with the times of the very request.
 -- Grain: one row per question (job, point, content), model, engine, settings and machine: the first
 --   measured request of the session measured last, so that all machines show the same request.
+--   Imported ones are of whatever job: what they answer is known by their prompt alone.
 -- Parameters: $1 the experiment, $2 the job, null for all. Blank `prompt`: prompt_text.sql.
 with kept as (
   select attempt_id, request, folder from answers
@@ -11,7 +12,8 @@ asked as (
     r.job, r.point, r.turn, t.job_content,
     r.model, t.digest, t.engine, r.settings, t.think, r.machine_id, r.machine,
     r.output_tokens, r.output_tokens_asked, r.done_reason, r.invalid,
-    r.ended_ns - r.sent_ns as total_ns,
+    coalesce(r.ended_ns - r.sent_ns, r.total_duration_ns) as total_ns,
+    coalesce(t.imported, false) as imported, t.source,
     r.load_duration_ns as load_ns,
     r.first_token_ns,
     r.first_answer_token_ns,
@@ -23,7 +25,7 @@ asked as (
   where not r.warmup
     and coalesce(t.role, 'measure') = 'measure'
     and ($1 is null or r.experiment = $1)
-    and ($2 is null or r.job = $2)
+    and ($2 is null or r.job = $2 or t.imported)
 ),
 first as (
   select *

@@ -2,7 +2,7 @@
 -- Grain: one row per attempt.
 -- Parameters: $1 how the trial id begins, with or without `trial-`.
 select
-  t.* replace (t.started_at::timestamp as started_at),
+  t.* exclude (started_local) replace (t.started_local as started_at),
   a.attempt_id is not null as counted
 from trials t
 left join attempts a using (attempt_id)

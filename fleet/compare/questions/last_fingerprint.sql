@@ -6,7 +6,7 @@ select
   f.hardware_id,
   f.software_id,
   f.facts,
-  t.started_at::varchar as seen_at
+  t.started_local::varchar as seen_at
 from fingerprints f
 join trials t using (attempt_id)
 where f.machine_id = $1 and not t.imported

@@ -34,7 +34,8 @@ select
   arg_max(engine, started_at) as engine,
   arg_max(engine_version, started_at) as engine_version,
   count(distinct trial_id) as trials,
-  max(started_at)::varchar as last_seen
+  arg_max(started_local, started_at) as last_seen,
+  arg_max(coalesce(utc_offset_s, 0), started_at) as utc_offset_s
 from trials
 left join told using (attempt_id)
 group by machine_id

@@ -3,6 +3,7 @@
 -- Parameters: $1 the machine's name.
 select
   t.attempt_id, t.trial_id, t.zero_unix_ns, t.zero_unix_ns + t.duration_ns as end_unix_ns,
+  t.utc_offset_s,
   any_value(r.source) as meter
 from trials t
 left join readings r on t.attempt_id = r.attempt_id and starts_with(r.metric, 'wall_')

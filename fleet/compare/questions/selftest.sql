@@ -19,6 +19,7 @@ select
     case when f.under_pressure then 'memory_pressure' end,
     case when f.foreign_load then 'foreign_load' end,
     case when f.model_resident then 'model_resident' end,
+    case when f.gpu_users then 'gpu_users' end,
     case when f.clock_stepped then 'clock_stepped' end,
     case when f.condition_changed then 'condition_changed' end,
     case when f.gpu_slowed then 'gpu_slowed' end,

@@ -13,8 +13,8 @@ from typing import Any
 from fleet.engines.embedded.files import THINKING_ARCHITECTURES, ModelFiles
 from fleet.engines.embedded.stream import Arrivals, Chunk, read_reply, refused
 from fleet.engines.ollama.client import messages
-from fleet.engines.tiny import MEND
 from fleet.errors import EngineUnreachable, Interrupted, RequestRefused, UserError
+from fleet.installation import add_extra
 from fleet.model.gates import Resident
 from fleet.model.machine import EngineFacts, ModelFacts, Proofs
 from fleet.model.measure import Ask, Placement, Reply
@@ -63,7 +63,7 @@ class Embedded:
         try:
             version = importlib.metadata.version("xllamacpp")
         except importlib.metadata.PackageNotFoundError:
-            raise EngineUnreachable("xllamacpp is not installed", MEND) from None
+            raise EngineUnreachable("xllamacpp is not installed", add_extra("embedded")) from None
         return EngineFacts(kind="embedded", version=version, proofs=PROOFS, concurrent=False)
 
     def models(self) -> Sequence[ModelFacts]:
@@ -206,7 +206,8 @@ def _server(path: Path, options: Mapping[str, Value]) -> Any:
     try:
         import xllamacpp  # an extra, and some 50 MB of native code
     except ImportError as missing:
-        raise UserError(f"the embedded engine needs {missing.name}", MEND) from None
+        what = f"the embedded engine needs {missing.name}"
+        raise UserError(what, add_extra("embedded")) from None
     params = xllamacpp.CommonParams()
     params.model.path = str(path)
     params.n_ctx = int(options["num_ctx"])

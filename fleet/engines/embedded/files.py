@@ -10,6 +10,7 @@ from types import MappingProxyType
 from fleet.engines import tiny
 from fleet.engines.ollama.models import read_for_each_token
 from fleet.errors import ModelMissing, RequestRefused, UserError
+from fleet.installation import add_extra
 from fleet.model.machine import ModelFacts
 
 THINKING_ARCHITECTURES = frozenset({"gpt-oss"})
@@ -67,7 +68,8 @@ def _read(name: str, path: Path) -> ModelFacts:
     try:
         import gguf  # an extra, and slow to import
     except ImportError as missing:
-        raise UserError(f"reading {path.name} needs {missing.name}", tiny.MEND) from None
+        what = f"reading {path.name} needs {missing.name}"
+        raise UserError(what, add_extra("embedded")) from None
     try:
         file = gguf.GGUFReader(path)
     except (ValueError, IndexError, KeyError) as problem:

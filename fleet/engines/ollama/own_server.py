@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from fleet.engines.incoming import LONGEST_MESSAGE, text
 from fleet.engines.ollama.client import Ollama
 from fleet.errors import EngineUnreachable, Interrupted, SettingFailed
 from fleet.model.gates import Resident
@@ -181,9 +182,8 @@ class OwnServers:
     def _last_line(self) -> str:
         with suppress(OSError):
             lines = self.log.read_text(errors="replace").split("\n")
-            return next(
-                (line.strip() for line in reversed(lines) if line.strip()), "it said nothing"
-            )
+            words = (text(line, LONGEST_MESSAGE) for line in reversed(lines))
+            return next(filter(None, words), "it said nothing")
         return "it said nothing"
 
     def _see(self) -> str:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from fleet.engines.incoming import text
 from fleet.errors import EngineNotRestarted, EngineUnreachable
 from fleet.ports import Clock, Commands, Engine
 from fleet.units import NS_PER_S
@@ -92,6 +93,6 @@ def _hung_up(connection: socket.socket) -> bool:
 
 
 def _why(code: int | None, stderr: str) -> str:
-    said = stderr.strip().rpartition("\n")[2][:200]
+    line = text(stderr.strip().rpartition("\n")[2])
     how = "could not be started, or did not end" if code is None else f"exit code {code}"
-    return f"{how}: {said}" if said else how
+    return f"{how}: {line}" if line else how

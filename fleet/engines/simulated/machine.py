@@ -15,11 +15,11 @@ from fleet.engines.simulated.cache import PromptCache
 from fleet.engines.simulated.heat import Heat
 from fleet.engines.simulated.memory import placed
 from fleet.engines.simulated.power import PowerMeter
-from fleet.engines.simulated.question import Question, Refusal, same_model
+from fleet.engines.simulated.question import Question, Refusal
 from fleet.engines.simulated.residents import Residents
 from fleet.engines.simulated.schedule import Speeds
 from fleet.engines.simulated.written import Written, append
-from fleet.model.machine import full_model_name
+from fleet.model.machine import full_model_name, same_model
 from fleet.model.script import Fault, MachineScript, ScriptedModel
 from fleet.units import NS_PER_S
 

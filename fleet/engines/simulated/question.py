@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
-from fleet.model.machine import full_model_name
 from fleet.prompts import NONCE_WORDS
 
 Api = Literal["generate", "chat"]
@@ -95,10 +94,6 @@ def question_of(body: Mapping[str, object], api: Api) -> Question:
         think=body.get("think"),
         words=words,
     )
-
-
-def same_model(name: str, other: str) -> bool:
-    return full_model_name(name) == full_model_name(other)
 
 
 def _options(body: Mapping[str, object]) -> Mapping[str, object]:

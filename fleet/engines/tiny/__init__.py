@@ -12,11 +12,11 @@ from pathlib import Path
 
 from fleet.engines.tiny.sizes import RECIPE, SIZES, Kind, Sizes
 from fleet.errors import UserError
+from fleet.installation import add_extra
 
-__all__ = ["KINDS", "MEND", "Kind", "Sizes", "file_name", "make"]
+__all__ = ["KINDS", "Kind", "Sizes", "file_name", "make"]
 
 KINDS: tuple[Kind, ...] = ("gpt-oss", "llama")
-MEND = "pip install 'ollama-fleet[embedded]'"
 
 
 def make(kind: Kind, folder: Path, **sizes: int) -> Path:
@@ -48,7 +48,8 @@ def _write(kind: Kind, sizes: Sizes, path: Path) -> None:
     try:
         from fleet.engines.tiny.writer import write  # gguf is an extra, and slow to import
     except ImportError as missing:
-        raise UserError(f"making a tiny model needs {missing.name}", MEND) from None
+        what = f"making a tiny model needs {missing.name}"
+        raise UserError(what, add_extra("embedded")) from None
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
