@@ -10,6 +10,7 @@
     |-- Fault                     exit 1   fleet itself is wrong; what happened is in a file
     |-- Unstorable                exit 1   a result that the store's files cannot hold
     |-- Interrupted               exit 130 the user stopped it; what was finished is kept
+    |-- InternalError             exit 1   numbers of fleet's own that do not add up
     `-- TrialError                         one trial went wrong; becomes a row, never a number
         |-- RequestFailed                  carries the reason of the reply that failed
         |-- TransientError                 the same trial may go well next time
@@ -138,6 +139,10 @@ class Interrupted(FleetError):
     exit_code = 130
 
 
+class InternalError(FleetError):
+    pass
+
+
 class TrialError(FleetError):
     """`reason` is the word stored in the trial's row."""
 
@@ -230,5 +235,9 @@ TRANSIENT_REASONS = frozenset(
         StreamBroken,
         CounterImpossible,
         WorkerLost,
+        GateClosed,
+        EngineInUse,
+        SettingFailed,
+        SettingStuck,
     )
 )

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from fleet.errors import ModelMissing, UserError
 from fleet.model.event import Event, Failed, Finished, Prepared, Said, Started
@@ -34,12 +35,16 @@ class FakeWorker:
         self._spec = spec
         self._stop = threading.Event()
         self._hang = threading.Event()
+        self._again = threading.Event()
+        self._looks = 0
         self._dropped: set[str] = set()
         self._acknowledged: list[str] = []
 
     def look(self) -> Machine:
         if self._spec.breaks == "look":
             raise ModelMissing("the machine would not be looked at")
+        if self._spec.breaks.startswith("late"):
+            self._look_late()
         facts = tuple(
             Fact(name=name, value=value, source="test")
             for name, value in (
@@ -57,6 +62,24 @@ class FakeWorker:
             fingerprint=fingerprint,
             engine=None,
         )
+
+    def _look_late(self) -> None:
+        """`late once`: the first look ends when a second is asked for. `late always`: none ends."""
+        first, self._looks = self._looks == 0, self._looks + 1
+        if self._spec.breaks == "late always":
+            self._hang.wait()
+        if first:
+            self._again.wait()
+        self._again.set()
+
+    def reserve(self, experiment: str) -> str:
+        """Somebody without Ray has the machine while the file that `breaks` names is there."""
+        _, held, file = self._spec.breaks.partition("held by ")
+        return (
+            f"{self._spec.name} is measuring {experiment}" if held and Path(file).exists() else ""
+        )
+
+    def release(self) -> None: ...
 
     def prepare(self, models: Sequence[str]) -> Iterator[Event]:
         yield Said(machine_id=self._spec.machine_id, text="pulling")

@@ -12,6 +12,7 @@ from fleet.app.homes import Home
 from fleet.app.talking import Talk
 from fleet.errors import Unstorable
 from fleet.ledger.journal import Ledger
+from fleet.ledger.rows import MachineRow
 from fleet.model.event import Event, Failed, Finished, Held, Lost, Started
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt, Trial
@@ -179,12 +180,22 @@ class Measuring:
     def _lose(self, event: Lost | Failed) -> None:
         """What waited for a machine that went away is not measured; a new submit asks it again."""
         self._ledger.cancel_waiting(self._submission, event.what, event.machine_id)
+        self._ledger.put_machines(self._submission, [self._lost_row(event)])
         mine = [a.trial for a in self._waiting.values() if a.trial.machine_id == event.machine_id]
         for trial in mine:
             del self._waiting[trial.trial_id]
         lost = [trial.cell() for trial in mine if trial.role != "canary"]
         self._lost.update(lost)
         self.failed += len(lost)
+
+    def _lost_row(self, event: Lost | Failed) -> MachineRow:
+        names = {each.machine.machine_id: each.machine.name for each in self._plan.machines}
+        return MachineRow(
+            machine=names.get(event.machine_id, event.machine_id),
+            machine_id=event.machine_id,
+            state="lost",
+            reason=event.what,
+        )
 
     def _ends_block(self, trial: Trial) -> bool:
         """No trial of this machine's block waits any more; a canary ends none."""

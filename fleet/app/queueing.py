@@ -7,26 +7,24 @@ import signal
 from contextlib import closing
 from pathlib import Path
 
-from fleet.errors import UnknownName
-from fleet.ledger.journal import Ledger, SubmissionStatus
+from fleet.errors import UnknownName, UserError
+from fleet.ledger.journal import Ledger
+from fleet.ledger.rows import SubmissionStatus
 from fleet.wiring import ledger_file
 
 
 def status(home: Path, experiment: str | None) -> tuple[SubmissionStatus, ...]:
     """Newest first; raises UnknownName for an experiment that was never submitted."""
-    if not ledger_file(home).exists():
-        found: tuple[SubmissionStatus, ...] = ()
-    else:
+    statuses: tuple[SubmissionStatus, ...] = ()
+    experiments: list[str] = []
+    if ledger_file(home).exists():
         with closing(Ledger(ledger_file(home))) as ledger:
-            found = ledger.status(experiment)
-            known = [each.experiment for each in ledger.status()]
-        if experiment is not None and not found:
-            raise UnknownName(
-                f"{experiment} was never submitted here", f"there are: {', '.join(known) or 'none'}"
-            )
-    if experiment is not None and not found:
-        raise UnknownName(f"{experiment} was never submitted here", "fleet submit FILE")
-    return found
+            statuses = ledger.status(experiment)
+            experiments = [each.experiment for each in ledger.status()]
+    if experiment is not None and not statuses:
+        hint = f"there are: {', '.join(experiments)}" if experiments else "fleet submit FILE"
+        raise UnknownName(f"{experiment} was never submitted here", hint)
+    return statuses
 
 
 def cancel(home: Path, experiment: str) -> str:
@@ -36,5 +34,11 @@ def cancel(home: Path, experiment: str) -> str:
         pid = ledger.coordinator(experiment)
     if pid is None:
         return f"{experiment} is not running"
-    os.kill(pid, signal.SIGTERM)
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return f"{experiment} has just ended"
+    except PermissionError:
+        what = f"{experiment} was submitted by another user of this machine (process {pid})"
+        raise UserError(what, f"as that user: fleet cancel {experiment}") from None
     return f"{experiment} is told to stop; what is finished is kept"

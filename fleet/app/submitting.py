@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 
 from fleet.app.answering import answer_lines, contrast_axis
+from fleet.app.booking import book, chosen_machines, machine_rows
+from fleet.app.closing_lines import closing_lines
 from fleet.app.histories import changes_told
 from fleet.app.homes import Home
 from fleet.app.interrupts import sigterm_is_an_interrupt
 from fleet.app.measuring import Measuring
 from fleet.app.noise import read_report, report_lines
+from fleet.app.options import REGISTERED
+from fleet.app.options import Options as Options
+from fleet.app.preparing import Queues, prepare
+from fleet.app.submission import Submission
+from fleet.app.taking import borrow_machines, take_machines
 from fleet.app.talking import Talk
-from fleet.errors import Interrupted, PlanRefused, StoreUnusable
-from fleet.ledger.journal import Ledger, LeftOutRow
-from fleet.model.event import Failed, Lost, ModelRefused, Prepared
+from fleet.errors import PlanRefused
+from fleet.model.account import Account
 from fleet.model.experiment import Request, SimulatedEngine
-from fleet.model.machine import Machine, ModelFacts
-from fleet.model.trial import Attempt
-from fleet.plan.expand import LeftOut, Plan, expand
+from fleet.model.machine import Machine
+from fleet.plan.absent import AbsentMachine
+from fleet.plan.expand import Plan, expand
 from fleet.plan.resume import (
     Remaining,
+    Within,
     digests,
     of_submission,
     remaining,
@@ -32,44 +37,24 @@ from fleet.plan.resume import (
     within,
     without,
 )
-from fleet.plan.selection import select
 from fleet.plan.stopping import axis
 from fleet.plan.unfit import no_engine
 from fleet.plan.unlike import unlike
 from fleet.ports import Dispatcher
 from fleet.units import show_count, show_span
-from fleet.wiring import WorkerSpec, home_folder, host_name
-
-Queues = Mapping[str, tuple[Attempt, ...]]
-Refusal = Failed | Lost | ModelRefused
-"""What cannot be made ready: a machine, or one model on it."""
+from fleet.wiring import WorkerSpec, host_name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How a request is run; none of it changes the identity of a trial but `again`."""
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a submission came to: its plan, and what became of every trial it asked for."""
 
-    home: Path
-    only: Mapping[str, str] = field(default_factory=dict)
-    repeats: int | None = None
-    seconds: float | None = None
-    again: bool = False
-    missing_only: bool = False
-    yes: bool = False
-    skip_unfit: bool = False
-    ray_address: str | None = None
-    """Set on the head: the cluster to dispatch to. None: workers on this machine."""
+    plan: Plan
+    account: Account
 
-    def to_json(self, *, with_home: bool) -> str:
-        """For a coordinator; a head elsewhere has a home of its own."""
-        told = asdict(self) | {"home": str(self.home) if with_home else None}
-        return json.dumps(told)
-
-    @classmethod
-    def from_json(cls, text: str, *, ray_address: str) -> Options:
-        told = json.loads(text)
-        home = home_folder(told["home"])
-        return cls(**told | {"home": home, "ray_address": ray_address})
+    @property
+    def complete(self) -> bool:
+        return not self.account.missing
 
 
 def plan(request: Request, options: Options) -> Plan:
@@ -77,54 +62,85 @@ def plan(request: Request, options: Options) -> Plan:
     home = Home(options.home, read_only=True)
     request = home.as_before(request)
     with closing(open_dispatcher(request, options)) as dispatcher:
-        return make_plan(request, options, home, dispatcher.machines())
+        machines, absent = borrow_machines(request, options, dispatcher)
+        return make_plan(request, options, home, machines, absent)
 
 
 def submit(request: Request, options: Options, talk: Talk) -> int:
-    """Measure what is missing, then compare; exit code 1 where trials failed or were lost."""
-    planned, failed = measured(request, options, talk)
-    if failed and not Home(options.home, read_only=True).attempts(planned.request):
-        name = planned.request.experiment.name
-        talk.say(f"nothing was measured: what failed stands above, and in: fleet status {name}")
-        return 1
-    if request.role == "noise":
-        report = read_report(options.home, planned)
-        talk.answer(report_lines(report))
-        return 0 if report.trusted and not failed else 1
-    talk.answer(answer_lines(options.home, planned))
-    return 1 if failed else 0
+    """Measure what is missing, then compare; exit code 1 where anything asked for is missing."""
+    result = measured(request, options, talk)
+    trusted = True
+    if measured_at_all(request, options):
+        if request.role == "noise":
+            report = read_report(options.home, result.plan)
+            trusted = report.trusted
+            talk.answer(report_lines(report))
+        else:
+            talk.answer(answer_lines(options.home, result.plan))
+    close(result.account, request, options, talk)
+    return 0 if result.complete and trusted else 1
 
 
-def _random_hex() -> str:
-    return secrets.token_hex(16)
+def close(account: Account, request: Request, options: Options, talk: Talk) -> None:
+    """The last lines: what is missing, why, and what to type."""
+    nothing = not measured_at_all(request, options)
+    name = request.experiment.name
+    for line in closing_lines(account, name, command=options.command, nothing=nothing):
+        talk.say(line)
 
 
-def measured(
-    request: Request, options: Options, talk: Talk, random_hex: Callable[[], str] = _random_hex
-) -> tuple[Plan, int]:
-    """The plan, and how many of its trials failed or were lost.
+def measured_at_all(request: Request, options: Options) -> bool:
+    """Whether the store has any trial of this experiment that went well."""
+    past = Home(options.home, read_only=True).attempts(request)
+    return any(attempt.outcome == "ok" for attempt in past)
 
-    `random_hex` makes the id of this submission.
-    """
+
+def measured(request: Request, options: Options, talk: Talk) -> Measured:
+    """The ledger first: from then on `fleet status` knows of it and `fleet cancel` ends it."""
     talk.home(options.home)
+    sigterm_is_an_interrupt()
     home = Home(options.home)
     request = home.as_before(request)
+    with closing(home.ledger()) as ledger:
+        run = Submission(ledger, request, options)
+        with run.kept():
+            if options.log:
+                talk.say(REGISTERED.format(name=run.name))
+            planned = _planned_and_measured(request, options, home, run, talk)
+        return Measured(planned, run.account())
+
+
+def _planned_and_measured(
+    request: Request, options: Options, home: Home, run: Submission, talk: Talk
+) -> Plan:
     with closing(open_dispatcher(request, options)) as dispatcher:
         sigterm_is_an_interrupt()
-        machines = dispatcher.machines()
+        machines, absent = take_machines(request, options, dispatcher, run, talk)
         for line in changes_told(options.home, machines):
             talk.say(line)
-        planned = make_plan(request, options, home, machines)
-        left = remaining(planned, home.attempts(request), missing_only=options.missing_only)
+        planned = make_plan(request, options, home, machines, absent)
+        run.ledger.put_machines(run.number, machine_rows(planned))
+        past = home.attempts(request)
+        left = remaining(planned, past, missing_only=options.missing_only)
         left = _without_unwanted_redo(planned, left, home, options, talk)
-        left = of_submission(left, random_hex())
+        left = of_submission(left, secrets.token_hex(16))
         talk.planned(planned, sum(map(len, left.attempts.values())), left.finished)
         _refuse(planned)
-        return planned, _measure(planned, left, dispatcher, home, options, talk)
+        bounded = _bounded(left.attempts, planned, options, talk)
+        book(run, planned, past, left.attempts, bounded)
+        dispatcher.keep(bounded.kept)
+        _measure(planned, bounded.kept, dispatcher, home, run, talk)
+        return planned
 
 
-def make_plan(request: Request, options: Options, home: Home, machines: Sequence[Machine]) -> Plan:
-    chosen = select(request.experiment.machines, machines)
+def make_plan(
+    request: Request,
+    options: Options,
+    home: Home,
+    machines: Sequence[Machine],
+    absent: Sequence[AbsentMachine] = (),
+) -> Plan:
+    chosen = chosen_machines(request, machines, absent)
     if all(machine.engine is None for machine in chosen):
         raise no_engine(chosen)
     planned = expand(
@@ -135,6 +151,7 @@ def make_plan(request: Request, options: Options, home: Home, machines: Sequence
         only=options.only,
         repeats=options.repeats,
         skip_unfit=options.skip_unfit,
+        absent=absent,
     )
     there = [machine.machine for machine in planned.machines]
     warnings = unlike(axis(request, there), request, there)
@@ -143,17 +160,17 @@ def make_plan(request: Request, options: Options, home: Home, machines: Sequence
 
 def open_dispatcher(request: Request, options: Options) -> Dispatcher:
     """Ray where this is the head of a fleet, else one worker process per machine here."""
-    engine = request.experiment.engine
+    experiment = request.experiment
+    engine = experiment.engine
     if options.ray_address is not None:
         from fleet.app.cluster import ray_dispatcher
 
-        return ray_dispatcher(engine, request.experiment.name, options.ray_address)
+        return ray_dispatcher(engine, experiment.name, options.ray_address)
     from fleet.dispatch.local import LocalDispatcher
 
     names = list(engine.machines) if isinstance(engine, SimulatedEngine) else [host_name()]
-    return LocalDispatcher(
-        {name: WorkerSpec(engine=engine, name=name, state=str(options.home)) for name in names}
-    )
+    specs = {name: WorkerSpec(engine=engine, name=name, state=str(options.home)) for name in names}
+    return LocalDispatcher(specs, experiment.name)
 
 
 def _without_unwanted_redo(
@@ -179,102 +196,27 @@ def _refuse(planned: Plan) -> None:
 
 def _measure(
     planned: Plan,
-    left: Remaining,
+    queues: Queues,
     dispatcher: Dispatcher,
     home: Home,
-    options: Options,
+    run: Submission,
     talk: Talk,
-) -> int:
-    """Number of trials that failed or were lost with their machine."""
-    unmeasurable = sum(each.unmeasurable for each in planned.left_out)
-    if not left.attempts:
-        talk.say("nothing to do: every trial is finished (--again measures all once more)")
-        return unmeasurable
-    ready, refused = _prepared(planned, left.attempts, dispatcher, talk)
-    if not ready:
-        _refuse_unready(planned, left, refused, home)
-        return len(refused) + unmeasurable
-    agreed = with_digests(planned, digests(ready, _names(planned), _models(planned)))
-    agreed = without(agreed, _refused_models(refused))
-    queues = _bounded(agreed, _queues(agreed, left, ready), options, talk)
-    with closing(home.ledger()) as ledger:
-        submission = ledger.begin(planned.request, planned.session)
-        ledger.leave_out(submission, planned.request.experiment.name, _left_out(agreed, refused))
-        measuring = Measuring(agreed, queues, dispatcher, home, ledger, submission, talk)
-        with _ended_in_the_ledger(ledger, submission, measuring, planned.request.experiment.name):
-            measuring.run()
-    return measuring.failed + len(refused) + unmeasurable
+) -> None:
+    if not queues:
+        if not run.account().missing:
+            talk.say("nothing to do: every trial is finished (--again measures all once more)")
+        return
+    readiness = prepare(planned, queues, dispatcher, run, talk)
+    if not readiness.models:
+        return
+    agreed = with_digests(planned, digests(readiness.models, _names(planned), _models(planned)))
+    agreed = without(agreed, readiness.refused_models)
+    run.enter("measuring")
+    queues = _queues(agreed, queues, readiness.models)
+    Measuring(agreed, queues, dispatcher, home, run.ledger, run.number, talk).run()
 
 
-@contextmanager
-def _ended_in_the_ledger(
-    ledger: Ledger, submission: int, measuring: Measuring, name: str
-) -> Iterator[None]:
-    """However it ends, the ledger says so, and what was not measured no longer waits."""
-    try:
-        yield
-    except (KeyboardInterrupt, Interrupted):
-        ledger.cancel_waiting(submission, "interrupted")
-        ledger.end(submission, "interrupted")
-        raise Interrupted(
-            f"interrupted: {measuring.done} trials are kept, {measuring.waiting} are left",
-            f"go on with the same command, or see: fleet status {name}",
-        ) from None
-    except BaseException as problem:
-        with suppress(StoreUnusable):  # the first reason counts
-            ledger.cancel_waiting(submission, str(problem))
-            ledger.end(submission, "failed")
-        raise
-    ledger.end(submission, "failed" if measuring.failed else "done")
-
-
-def _prepared(
-    planned: Plan, queues: Queues, dispatcher: Dispatcher, talk: Talk
-) -> tuple[dict[str, tuple[ModelFacts, ...]], list[Refusal]]:
-    """Every model is on every machine, its digest read back, before anything is timed."""
-    wanted = {
-        machine_id: list(dict.fromkeys(attempt.trial.model for attempt in attempts))
-        for machine_id, attempts in queues.items()
-    }
-    ready: dict[str, tuple[ModelFacts, ...]] = {}
-    refused: list[Refusal] = []
-    for event in dispatcher.prepare(wanted):
-        if isinstance(event, Prepared):
-            ready |= {event.machine_id: event.models} if event.models else {}
-        elif isinstance(event, (Failed, Lost, ModelRefused)):
-            refused.append(event)
-            _tell(event, _names(planned), talk)
-        else:
-            talk.event(event)
-    return ready, refused
-
-
-def _refuse_unready(planned: Plan, left: Remaining, refused: Sequence[Refusal], home: Home) -> None:
-    """Raises PlanRefused, unless the rest of the plan was measured before: then the ledger is told
-    what was not."""
-    if not left.finished:
-        first = refused[0] if refused else None
-        mend = first.mend if isinstance(first, Failed) else ""
-        raise PlanRefused("no machine could be made ready; nothing was measured", mend)
-    with closing(home.ledger()) as ledger:
-        submission = ledger.begin(planned.request, planned.session)
-        ledger.leave_out(submission, planned.request.experiment.name, _left_out(planned, refused))
-        ledger.end(submission, "failed")
-
-
-def _tell(event: Refusal, names: Mapping[str, str], talk: Talk) -> None:
-    who, why = names[event.machine_id], event.what
-    if isinstance(event, ModelRefused):
-        who = f"{who}: {event.model}"
-        why = f"{why}; {event.mend}" if event.mend else why
-    talk.say(f"{who} is left out: {why}")
-
-
-def _refused_models(refused: Sequence[Refusal]) -> set[tuple[str, str]]:
-    return {(each.machine_id, each.model) for each in refused if isinstance(each, ModelRefused)}
-
-
-def _queues(agreed: Plan, left: Remaining, ready: Mapping[str, object]) -> Queues:
+def _queues(agreed: Plan, queues: Queues, ready: Mapping[str, object]) -> Queues:
     """The attempts that remain, each with the trial that knows its model's digest."""
     trials = {trial.trial_id: trial for trial in agreed.trials()}
     return {
@@ -283,15 +225,16 @@ def _queues(agreed: Plan, left: Remaining, ready: Mapping[str, object]) -> Queue
             for a in attempts
             if a.trial.trial_id in trials
         )
-        for machine_id, attempts in left.attempts.items()
+        for machine_id, attempts in queues.items()
         if machine_id in ready
     }
 
 
-def _bounded(agreed: Plan, queues: Queues, options: Options, talk: Talk) -> Queues:
-    if options.seconds is None:
-        return queues
-    machines = {each.machine.machine_id: each.machine for each in agreed.machines}
+def _bounded(queues: Queues, planned: Plan, options: Options, talk: Talk) -> Within:
+    """What the user's time holds; raises PlanRefused where it holds no block."""
+    if options.seconds is None or not queues:
+        return Within(kept=queues, left_out=())
+    machines = {each.machine.machine_id: each.machine for each in planned.machines}
     bounded = within(queues, seconds=options.seconds, machines=machines)
     for left in bounded.left_out:
         talk.say(
@@ -306,26 +249,7 @@ def _bounded(agreed: Plan, queues: Queues, options: Options, talk: Talk) -> Queu
             f"no block ends within {show_span(options.seconds)}",
             f"the shortest takes about {show_span(shortest)}: give more, or narrow with --only",
         )
-    return bounded.kept
-
-
-def _left_out(agreed: Plan, refused: Sequence[Refusal]) -> Iterator[LeftOutRow]:
-    names = _names(agreed)
-    for left in agreed.left_out:
-        yield LeftOutRow(
-            machine=left.machine or "every machine",
-            what=_what(left),
-            clause=left.clause,
-            mend="",
-        )
-    for event in refused:
-        mend = "" if isinstance(event, Lost) else event.mend
-        what = event.model if isinstance(event, ModelRefused) else "everything"
-        yield LeftOutRow(machine=names[event.machine_id], what=what, clause=event.what, mend=mend)
-
-
-def _what(left: LeftOut) -> str:
-    return " ".join(part for part in (left.cell, left.job, left.point) if part) or "everything"
+    return bounded
 
 
 def _names(planned: Plan) -> dict[str, str]:

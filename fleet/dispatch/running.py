@@ -36,9 +36,13 @@ class Running:
     def watch(self, stop: Stop) -> None:
         """Until `stop` is set; raises FleetUnreachable when Ray ends by itself."""
         while not stop.wait(WATCH_S):
-            if not self._process.running():
-                last = self._process.log_text().strip().rpartition("\n")[2]
-                raise FleetUnreachable(f"Ray ended on this machine: {last[:300]}", self._again())
+            self.check()
+
+    def check(self) -> None:
+        """Raises FleetUnreachable where Ray has ended by itself."""
+        if not self._process.running():
+            last = self._process.log_text().strip().rpartition("\n")[2]
+            raise FleetUnreachable(f"Ray ended on this machine: {last[:300]}", self._again())
 
     def stop(self) -> None:
         self._process.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -54,8 +55,13 @@ def test_the_stop_rule_ends_with_a_canary(fleet: Fleet) -> None:
     assert sorted(blocks) == sorted([*range(max(blocks) + 1)] * 2), "every block is whole"
     assert [row["block"] for row in rows if row["role"] == "canary"] == list(range(max(blocks) + 2))
     assert max(blocks) < 19
-    states = {row["state"]: row["trials"] for row in fleet("status", "--json").json()[0]["states"]}
+    [status] = fleet("status", "--json").json()
+    states: Counter[str] = Counter()
+    for row in status["states"]:
+        states[row["state"]] += row["trials"]
     assert states == {"done": len(rows), "not needed": 61 - len(rows)}
+    account = status["account"]
+    assert account["asked"] == 40 == account["done"] + account["not_needed"], "canaries are no work"
 
 
 def test_a_canary_that_fails_is_a_row_and_no_failure(fleet: Fleet) -> None:

@@ -193,13 +193,48 @@ def test_a_model_that_somebody_uses_is_never_taken_out(fleet: Fleet) -> None:
     assert {tuple(row.values()) for row in rows} == {("engine_in_use", True, "other:latest")}
 
 
+@pytest.mark.parametrize("model_in_memory", ["other", "tiny"])
+def test_where_nothing_was_measured_the_last_line_says_what_takes_ones_own_model(
+    fleet: Fleet, model_in_memory: str
+) -> None:
+    one = {**shared(), "resident": {model_in_memory: {"used_every_s": 0.5}}}
+    file = written(fleet, one, gates="record")
+    refused = fleet("submit", file, code=1)
+    *_, why, last = refused.err.splitlines()
+    assert why.split()[:3] == ["laptop", "1", "failed"]
+    assert f"engine_in_use: {model_in_memory}:latest is in memory" in why
+    assert last == (
+        "nothing was measured: what failed stands above, and in: fleet status demo; "
+        f"go on: fleet submit {file} --mine    (where the model in memory is your own)"
+    )
+    assert refused.out == ""
+    assert f"go on: fleet submit {file} --mine" in fleet("status", "demo").out
+    done = fleet("submit", file, "--mine")
+    taken_out = "select models_unloaded, gates_closed from trials where outcome = 'ok'"
+    [row] = fleet.rows(taken_out)
+    assert tuple(row.values()) == (f"{model_in_memory}:latest", "")
+    assert "gates: record, models in memory are taken out" in done.err
+    assert fleet("status", "demo").out.startswith("demo   done")
+
+
 def test_a_second_submit_waits_while_the_first_is_held(fleet: Fleet) -> None:
     """Nobody else measures on a machine that is held: the first may go on at any moment."""
     first = fleet.start("submit", written(fleet, scripted(power_source="battery")))
     first.wait_for("held since")
     other = fleet.write(experiment({"laptop": scripted()}, name="other", repeats=1), "other")
     second = fleet.start("submit", other)
-    second.wait_for("waits: another fleet measures on this machine")
+    second.wait_for("waits: laptop is measuring demo since ")
+    told = {each["experiment"]: each for each in fleet("status", "--json").json()}
+    assert (told["demo"]["state"], told["other"]["state"]) == ("measuring", "waiting")
+    [laptop] = told["other"]["machines"]
+    assert (laptop["machine"], laptop["state"]) == ("laptop", "busy")
+    assert laptop["reason"].startswith("laptop is measuring demo since ")
+    assert "other   waiting" in fleet("status", "other").out
+    third = fleet.start("submit", fleet.write(experiment({"laptop": scripted()}, name="x"), "x"))
+    third.wait_for("waits: laptop is waited for by other, which came first")
+    assert "x is told to stop" in fleet("cancel", "x").out
+    assert third.end().code == 130
+    assert fleet("status", "x").out.startswith("x   interrupted")
     first.interrupt()
     until(lambda: second.process.poll() is not None)
     assert second.end().code == 0

@@ -101,6 +101,9 @@ def test_a_fleet_of_three_machines_measures_what_a_laptop_sent_before_it_vanishe
 
     sent = submit_from(laptop, head)
     assert "is with the head" in sent.stderr, sent.stderr
+    [known] = json.loads(ask(head, "status", "three", "--json"))
+    assert known["alive"], "the head has it in its ledger when the laptop is told so"
+    assert known["command"] == "fleet submit three.yaml --head me@head --detach"
     seen = on_laptop(laptop, "machines", "--joined", "--json", "--head", "me@head")
     assert {each["name"]: each["address"] for each in json.loads(seen.stdout)} == {
         name: network[name].ip for name in MEASURING

@@ -7,38 +7,54 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 ray = pytest.importorskip("ray", reason="Ray is not installed")
 
-from fleet.dispatch import actors  # noqa: E402
+from ray.util import list_named_actors  # noqa: E402
+
+from fleet.app.cluster import PYTHON  # noqa: E402
+from fleet.dispatch import pool  # noqa: E402
 from fleet.dispatch.access import read_token, save_token, token_file  # noqa: E402
 from fleet.dispatch.actors import RayDispatcher  # noqa: E402
-from fleet.dispatch.cluster import Head, join, running_head  # noqa: E402
+from fleet.dispatch.cluster import Running, join, running_head  # noqa: E402
 from fleet.dispatch.driver import connect  # noqa: E402
 from fleet.dispatch.jobs import Jobs  # noqa: E402
 from fleet.dispatch.launch import Ports  # noqa: E402
 from fleet.dispatch.members import members  # noqa: E402
-from fleet.dispatch.practice import practice_cluster  # noqa: E402
+from fleet.dispatch.places import busy_port  # noqa: E402
+from fleet.dispatch.practice import Practice, practice_cluster  # noqa: E402
 from fleet.dispatch.processes import in_session  # noqa: E402
 from fleet.dispatch.seats import Seat  # noqa: E402
 from fleet.errors import FleetUnreachable, UserError  # noqa: E402
+from fleet.ledger.journal import Ledger  # noqa: E402
 from fleet.model.event import Event, Failed, Finished, Lost, Prepared, Started  # noqa: E402
 from fleet.model.trial import Attempt  # noqa: E402
 from tests import builders  # noqa: E402
 from tests.builders_dispatch import FakeWorker, Spec  # noqa: E402
+from tests.builders_flow import Fleet, experiment, model, until  # noqa: E402
+from tests.builders_flow import machine as script  # noqa: E402
 
 MACHINES = ("a", "b")
 Dispatching = Callable[..., RayDispatcher]
+
+
+def own_ports() -> Ports:
+    """For a node that joins by itself: nobody else's, and below those that Linux gives away."""
+    sets = (Ports().shifted(by) for by in range(12_100, 12_700, 100))
+    return next(ports for ports in sets if busy_port(ports) is None)
 
 
 @pytest.fixture
@@ -47,10 +63,19 @@ def join_names() -> dict[str, str | None]:
     return {}
 
 
+def world(state: Path) -> dict[str, str]:
+    """What coordinators and nodes find; TMPDIR holds the locks of the scripted machines."""
+    (state / "tmp").mkdir(exist_ok=True)
+    own = {"FLEET_STATE": state, "FLEET_STORE": state / "nodes", "TMPDIR": state / "tmp"}
+    return {PYTHON: sys.executable, **{name: str(value) for name, value in own.items()}}
+
+
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Head, Path]]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Practice, Path]]:
     state = tmp_path_factory.mktemp("state")
-    with practice_cluster(MACHINES, state) as head:
+    said: list[str] = []
+    with practice_cluster(MACHINES, state, extra=world(state), say=said.append) as head:
+        assert head.joined == list(MACHINES), said
         leaders = [leader.pid for leader in running_head(state).ray]  # type: ignore[union-attr]
         assert len(leaders) == 3
         yield head, state
@@ -60,7 +85,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Head, Pa
 
 @pytest.fixture
 def dispatching(
-    cluster: tuple[Head, Path], join_names: dict[str, str | None]
+    cluster: tuple[Practice, Path], join_names: dict[str, str | None]
 ) -> Iterator[Dispatching]:
     """Makes a dispatcher whose specs are changed by name, and closes it."""
     head, state = cluster
@@ -80,9 +105,10 @@ def dispatching(
                 address=head.address,
                 token_file=token_file(state),
                 experiment="demo",
-                names=names,
+                log=state / "ray.log",
             )
         )
+        until(lambda: not made[-1].borrow(names))  # the actors of the test before may still end
         return made[-1]
 
     yield make
@@ -124,7 +150,9 @@ def test_models_are_prepared_on_each_machine(dispatching: Dispatching) -> None:
     assert [one.machine_id for one in events if isinstance(one, Failed)] == ["id-b"]
 
 
-def test_a_killed_worker_is_lost_and_the_other_goes_on(dispatching: Dispatching) -> None:
+def test_a_killed_worker_is_lost_and_the_other_goes_on(
+    cluster: tuple[Practice, Path], dispatching: Dispatching
+) -> None:
     dispatcher = dispatching(a={"trial_s": 30.0}, b={"trial_s": 0.2})
     pids = {machine.name: machine.fingerprint.get("pid") for machine in dispatcher.machines()}
     events: list[Event] = []
@@ -136,6 +164,10 @@ def test_a_killed_worker_is_lost_and_the_other_goes_on(dispatching: Dispatching)
     lost = [one for one in events if isinstance(one, Lost)]
     assert [one.machine_id for one in lost] == ["id-a"]
     assert "its worker process ended" in lost[0].what
+    assert lost[0].what.endswith(f"(details: {cluster[1] / 'ray.log'})")
+    assert "ActorDiedError" not in lost[0].what, "Ray's own words are in the file"
+    assert "The actor died" in (cluster[1] / "ray.log").read_text()
+    dispatcher.borrow(MACHINES)
     assert {machine.name for machine in dispatcher.machines()} == {"a", "b"}, "no new seat"
 
 
@@ -193,6 +225,15 @@ def test_a_machine_that_cannot_be_looked_at_is_left_out_with_the_reason(
     assert [type(event) for event in dispatcher.run({"id-a": attempts("a", 1)})] == [Lost]
 
 
+def test_a_machine_that_is_late_is_asked_once_more_and_then_named(
+    dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dispatcher = dispatching(a={"breaks": "late once"}, b={"breaks": "late always"})
+    monkeypatch.setattr(pool, "LOOK_S", 2.0)
+    assert [machine.name for machine in dispatcher.machines()] == ["a"]
+    assert dispatcher.absent == {"b": "it did not tell in time what it is, twice"}
+
+
 def test_a_worker_that_refuses_its_work_fails_with_its_own_words(dispatching: Dispatching) -> None:
     dispatcher = dispatching(a={"breaks": "run"}, b={"breaks": "begin"})
     dispatcher.machines()
@@ -210,7 +251,7 @@ def test_two_nodes_with_one_machine_id_are_named(dispatching: Dispatching) -> No
 
 
 def test_the_join_name_reaches_the_seat_and_a_dead_node_is_lost(
-    cluster: tuple[Head, Path],
+    cluster: tuple[Practice, Path],
     dispatching: Dispatching,
     join_names: dict[str, str | None],
     tmp_path: Path,
@@ -219,7 +260,12 @@ def test_the_join_name_reaches_the_seat_and_a_dead_node_is_lost(
     third = tmp_path / "third"
     token = read_token(token_file(state))
     with join(
-        head.address, third, name="c", token=token, ports=Ports().shifted(12_500), deadline_s=5
+        head.address,
+        third,
+        name="c",
+        token=token,
+        ports=own_ports(),
+        deadline_s=5,
     ) as node:
         dispatcher = dispatching(("c",), c={"trial_s": 60.0})
         assert [machine.name for machine in dispatcher.machines()] == ["c"]
@@ -245,33 +291,50 @@ holder = RayDispatcher(
     address=sys.argv[1],
     token_file=Path(sys.argv[2]),
     experiment="other",
-    names=["a"],
+    log=Path(sys.argv[2]).with_name("other.log"),
 )
-print(len(holder.machines()), flush=True)
+print(holder.take(["a"], {}), len(holder.machines()), flush=True)
 sys.stdin.read()
 holder.close()
 """
 
 
-def test_a_machine_that_another_experiment_holds_is_left_out(
-    cluster: tuple[Head, Path],
-    dispatching: Dispatching,
-    join_names: dict[str, str | None],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(actors, "SEAT_S", 8.0)
+@contextmanager
+def held_by_another_experiment(cluster: tuple[Practice, Path]) -> Iterator[None]:
     head, state = cluster
     argv = [sys.executable, "-c", HOLD, head.address, str(token_file(state))]
     pipe = subprocess.PIPE
     with subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True) as holder:
         assert holder.stdout is not None
-        assert holder.stdout.readline() == "1\n"
-        dispatcher = dispatching()
-        assert [machine.name for machine in dispatcher.machines()] == ["b"]
-        assert dispatcher.absent == {"a": actors.NO_SEAT}
-        assert join_names == {"a": None, "b": None}
+        assert holder.stdout.readline() == "{} 1\n"
+        yield
         holder.communicate("")
+
+
+def test_a_machine_that_another_experiment_holds_is_waited_for(
+    cluster: tuple[Practice, Path], dispatching: Dispatching, tmp_path: Path
+) -> None:
+    """All or none: while it waits it holds nothing itself, and nothing is pending in Ray."""
+    locked = tmp_path / "somebody measures here without Ray"
+    locked.touch()
+    dispatcher = dispatching((), b={"breaks": f"held by {locked}"})
+    with held_by_another_experiment(cluster):
+        busy = dispatcher.take(MACHINES, {})
+        assert list(busy) == ["a"]
+        assert re.fullmatch(r"a is measuring other since \d\d:\d\d", busy["a"])
+        named = [actor["name"] for actor in list_named_actors(all_namespaces=True)]
+        assert named == ["other@a"]
+        assert dispatcher.take(["b"], {"b": "b is waited for"}) == {"b": "b is waited for"}
+        assert dispatcher.borrow(MACHINES) == busy
+        assert [machine.name for machine in dispatcher.machines()] == ["b"]
+    until(lambda: "a" not in dispatcher.take(MACHINES, {}))
+    assert dispatcher.take(MACHINES, {}) == {"b": "b is measuring demo"}
+    locked.unlink()
+    assert dispatcher.take(MACHINES, {}) == {}
     assert [machine.name for machine in dispatcher.machines()] == ["a", "b"]
+    assert dispatcher.absent == {}
+    dispatcher.keep(["id-b"])
+    until(lambda: [each["name"] for each in list_named_actors(all_namespaces=True)] == ["demo@b"])
 
 
 def _is_raylet(pid: int) -> bool:
@@ -279,14 +342,14 @@ def _is_raylet(pid: int) -> bool:
     return told.stdout.strip().endswith("raylet")
 
 
-def _jobs(cluster: tuple[Head, Path]) -> Jobs:
+def _jobs(cluster: tuple[Practice, Path]) -> Jobs:
     head, state = cluster
     url = f"http://127.0.0.1:{head.record.dashboard_port}"
     return Jobs(url, read_token(token_file(state)))
 
 
 def test_the_head_tells_who_is_joined_and_what_measures_there(
-    cluster: tuple[Head, Path], dispatching: Dispatching
+    cluster: tuple[Practice, Path], dispatching: Dispatching
 ) -> None:
     head, _ = cluster
     with _jobs(cluster) as jobs:
@@ -302,7 +365,7 @@ def test_the_head_tells_who_is_joined_and_what_measures_there(
         assert measured() == {"a": None, "b": "demo"}
 
 
-def test_a_job_runs_on_the_head_and_its_log_is_followed(cluster: tuple[Head, Path]) -> None:
+def test_a_job_runs_on_the_head_and_its_log_is_followed(cluster: tuple[Practice, Path]) -> None:
     line = f"{sys.executable} -c \"import os; print('hello', os.environ['WHO'], os.nice(0))\""
     with _jobs(cluster) as jobs:
         assert jobs.submit(line, "demo-1", environment={"WHO": "fleet"}) == "demo-1"
@@ -315,7 +378,7 @@ def test_a_job_runs_on_the_head_and_its_log_is_followed(cluster: tuple[Head, Pat
             jobs.state("demo-2")
 
 
-def test_a_running_job_is_stopped(cluster: tuple[Head, Path]) -> None:
+def test_a_running_job_is_stopped(cluster: tuple[Practice, Path]) -> None:
     with _jobs(cluster) as jobs:
         jobs.submit("sleep 60", "sleeper")
         began = threading.Event()
@@ -326,7 +389,7 @@ def test_a_running_job_is_stopped(cluster: tuple[Head, Path]) -> None:
         assert jobs.state("sleeper") == "STOPPED"
 
 
-def test_a_wrong_token_opens_nothing(cluster: tuple[Head, Path], tmp_path: Path) -> None:
+def test_a_wrong_token_opens_nothing(cluster: tuple[Practice, Path], tmp_path: Path) -> None:
     head, _ = cluster
     url = f"http://127.0.0.1:{head.record.dashboard_port}"
     with Jobs(url, "0" * 64) as jobs, pytest.raises(UserError, match="refuses this token"):
@@ -336,19 +399,21 @@ def test_a_wrong_token_opens_nothing(cluster: tuple[Head, Path], tmp_path: Path)
         join(head.address, tmp_path, token="0" * 64)
 
 
-def test_a_driver_with_a_wrong_token_is_told_so(cluster: tuple[Head, Path], tmp_path: Path) -> None:
+def test_a_driver_with_a_wrong_token_is_told_so(
+    cluster: tuple[Practice, Path], tmp_path: Path
+) -> None:
     with pytest.raises(UserError, match="another token"):
         connect(cluster[0].address, save_token(tmp_path, "0" * 64))
 
 
-def test_no_secret_is_seen_in_the_process_list(cluster: tuple[Head, Path]) -> None:
+def test_no_secret_is_seen_in_the_process_list(cluster: tuple[Practice, Path]) -> None:
     _, state = cluster
     told = subprocess.run(["ps", "-A", "-ww", "-o", "args="], capture_output=True, text=True)
     assert "ray start" in told.stdout
     assert read_token(token_file(state)) not in told.stdout
 
 
-def test_the_head_is_found_by_its_record(cluster: tuple[Head, Path]) -> None:
+def test_the_head_is_found_by_its_record(cluster: tuple[Practice, Path]) -> None:
     head, state = cluster
     record = json.loads((state / "head.json").read_text())
     assert record["address"] == head.address
@@ -358,3 +423,112 @@ def test_the_head_is_found_by_its_record(cluster: tuple[Head, Path]) -> None:
 def test_a_head_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(FleetUnreachable, match="no head of a fleet answers"):
         connect("127.0.0.1:9", save_token(tmp_path, "0" * 64), deadline_s=0.2)
+
+
+SLOW = {"tiny": model(decode_tokens_per_s=400)}
+"""A trial takes half a second."""
+
+
+class OnHead(Fleet):
+    """`fleet` as typed on the head of the cluster, with a store of its own."""
+
+    def __init__(self, folder: Path, state: Path) -> None:
+        super().__init__(folder)
+        self.state = state
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        return super().environment(FLEET_STATE=str(self.state), **changes)
+
+    def asked(self, name: str, machines: Sequence[str], repeats: int) -> str:
+        scripts = {each: script(models=SLOW) for each in machines}
+        return self.write(experiment(scripts, name=name, repeats=repeats), name)
+
+    def told(self, name: str) -> Any:
+        statuses = self("status", "--json").json()
+        return next((each for each in statuses if each["experiment"] == name), None)
+
+    def states(self, name: str) -> list[tuple[str, str]]:
+        return [(row["machine"], row["state"]) for row in self.told(name)["states"]]
+
+    def outcome(self, name: str) -> str | None:
+        found: str | None = self.told(name)["outcome"]
+        return found
+
+    def coordinator(self, name: str) -> int:
+        with closing(Ledger(self.store / "ledger.sqlite")) as ledger:
+            pid = ledger.coordinator(name)
+        assert pid is not None
+        return pid
+
+
+@pytest.fixture
+def fleet(cluster: tuple[Practice, Path], tmp_path: Path) -> Iterator[OnHead]:
+    fleet = OnHead(tmp_path, cluster[1])
+    yield fleet
+    fleet.clear()
+
+
+def test_experiments_that_are_sent_are_known_at_once_and_wait_for_each_other(
+    fleet: OnHead,
+) -> None:
+    fleet("submit", fleet.asked("demo", "ab", 8), "--detach")
+    assert fleet.told("demo")["state"] in ("starting", "preparing", "measuring")
+    fleet("submit", fleet.asked("other", "ab", 2), "--detach")
+    assert fleet.told("other")["state"] in ("starting", "waiting")
+    file = fleet.asked("third", "b", 1)
+    fleet("submit", file, "--detach")
+    os.kill(fleet.coordinator("third"), signal.SIGKILL)
+    assert "its coordinator ended without a word while it was" in fleet("status", "third").out
+    assert Path(fleet.told("third")["log"]).exists(), "its last words"
+    fleet("submit", file, "--detach")
+    assert "third is told to stop" in fleet("cancel", "third").out
+    until(lambda: fleet.outcome("third") == "interrupted")
+
+    until(lambda: fleet.outcome("demo") and fleet.outcome("other"), deadline_s=120)
+    for name, trials in (("demo", 16), ("other", 4)):
+        account = fleet.told(name)["account"]
+        assert (account["asked"], account["done"], account["missing"]) == (trials, trials, 0)
+        assert fleet.outcome(name) == "done"
+    log = Path(fleet.told("other")["log"]).read_text()
+    for name in MACHINES:
+        assert re.search(rf"waits: {name} is measuring demo since \d\d:\d\d", log)
+
+
+def test_a_node_that_dies_while_it_measures_is_missed_until_it_is_back(
+    cluster: tuple[Practice, Path], fleet: OnHead, tmp_path: Path
+) -> None:
+    head, state = cluster
+    token = read_token(token_file(state))
+
+    def joined(folder: str) -> Running:
+        own, ports = tmp_path / folder, own_ports()
+        return join(head.address, own, name="c", token=token, ports=ports, extra=world(state))
+
+    file = fleet.asked("demo", "ac", 6)
+    with joined("once") as node:
+        fleet("submit", file, "--detach")
+        until(lambda: ("c", "done") in fleet.states("demo"))
+        for pid in in_session(node.record.ray[0].pid):
+            os.kill(pid, signal.SIGKILL)
+        until(lambda: fleet.outcome("demo"), deadline_s=120)
+    told = fleet.told("demo")
+    account = told["account"]
+    assert (told["outcome"], account["asked"]) == ("failed", 12)
+    assert account["missing"] == account["left_out"] >= 1
+    status = fleet("status", "demo").out
+    assert status.startswith(f"demo   not complete: {account['missing']} of 12 trials are missing")
+    [lost] = [row for row in told["machines"] if row["machine"] == "c"]
+    assert lost["state"] == "lost"
+    words = Path(lost["reason"].partition("(details: ")[2].rstrip(")"))
+    assert "ctor" in words.read_text(), "Ray's own words"
+    printed = Path(told["log"]).read_text()
+    assert not re.search(r"raylet|gcs|rpc|Actor", printed), printed
+
+    plan = fleet("plan", file).out
+    assert re.search(r"c +absent: (it is not joined now, last measured 20|its worker )", plan)
+    with joined("again"):
+        done = fleet("submit", file)
+    assert "demo is in the queue of this head" in done.out
+    assert "absent" not in done.out
+    assert fleet.outcome("demo") == "done"
+    assert fleet.told("demo")["account"]["missing"] == 0

@@ -27,8 +27,7 @@ from _table import Table
 
 from fleet.dispatch.access import token_file
 from fleet.dispatch.actors import RayDispatcher
-from fleet.dispatch.cluster import Head
-from fleet.dispatch.practice import practice_cluster
+from fleet.dispatch.practice import Practice, practice_cluster
 from fleet.dispatch.processes import in_session
 from fleet.dispatch.records import NODE, Record, read_record
 from fleet.dispatch.seats import Seat
@@ -73,7 +72,7 @@ def fill(table: Table, quick: bool) -> None:
 
 
 @contextmanager
-def joined(head: Head, state: Path) -> Iterator[Callable[[], list[int]]]:
+def joined(head: Practice, state: Path) -> Iterator[Callable[[], list[int]]]:
     """`fleet join` in a process of its own; yields what lists all its processes."""
     hidden = state / "hidden"
     hidden.mkdir()
@@ -101,17 +100,20 @@ def _wait_for_record(process: subprocess.Popen[bytes], state: Path) -> Record:
     return record
 
 
-def dispatcher(head: Head, state: Path) -> RayDispatcher:
+def dispatcher(head: Practice, state: Path) -> RayDispatcher:
     def spec_of(seat: Seat) -> WorkerSpec:
         return WorkerSpec(engine=NOBODY, name=seat.name, state=str(state / "home"))
 
-    return RayDispatcher(
+    dispatcher = RayDispatcher(
         NodeWorker,
         spec_of,
         address=head.address,
         token_file=token_file(state),
         experiment="performance",
+        log=state / "ray.log",
     )
+    dispatcher.borrow(dispatcher.joined())
+    return dispatcher
 
 
 def watched(pids: Callable[[], list[int]], settle_s: float, watch_s: float) -> tuple[float, float]:

@@ -74,6 +74,23 @@ def test_a_model_that_somebody_may_use_stays_and_the_attempt_fails(
     alone.unload("tiny-llama")
 
 
+def test_the_model_to_be_measured_stays_until_the_user_says_whose_it_is(
+    fleet: Fleet, real_ollama: RealOllama, alone: Ollama
+) -> None:
+    alone.load("tiny-llama", {"num_ctx": 1024})
+    file = fleet.write(asked(real_ollama))
+    refused = fleet("submit", file, code=1)
+    assert "failed: engine_in_use tiny-llama:latest is in memory" in refused.err
+    last = refused.err.splitlines()[-1]
+    assert last.startswith("nothing was measured: ")
+    assert f"go on: fleet submit {file} --mine" in last
+    assert [model.name for model in alone.resident()] == ["tiny-llama:latest"]
+    fleet("submit", file, "--mine")
+    [row] = fleet.rows("select models_unloaded from trials where outcome = 'ok'")
+    assert row == {"models_unloaded": "tiny-llama:latest"}
+    assert list(alone.resident()) == []
+
+
 def test_what_ctrl_c_left_in_memory_is_no_model_of_somebody_else(
     fleet: Fleet, real_ollama: RealOllama, alone: Ollama
 ) -> None:

@@ -254,6 +254,10 @@ def test_an_experiment_names_the_policy_or_spells_it_out() -> None:
     assert asked("strict").policy == "strict"
     assert asked({"at_most": "90s"}).at_most_s == 90
     assert [str(asked(word)) for word in ("strict", "record")] == ["strict, at most 10m", "record"]
+    assert (
+        str(asked({"residents_are_mine": True}))
+        == "wait, at most 10m, models in memory are taken out"
+    )
 
 
 @pytest.mark.parametrize("wrong", ["never", {"at_most": "0s"}, {"policy": "no"}, {"most": "1m"}])

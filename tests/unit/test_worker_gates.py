@@ -47,7 +47,8 @@ class Memory:
         if self.gone:
             raise EngineUnreachable("nothing answers")
         for name, step_ns in self.used.items():
-            self.models[name] += step_ns
+            if name in self.models:
+                self.models[name] += step_ns
         return [Resident(name=name, expires_unix_ns=at) for name, at in self.models.items()]
 
     def unload(self, model: str) -> None:
@@ -383,6 +384,36 @@ def test_unless_the_owner_allows_it() -> None:
     machine.hold(machine.visit())
     assert machine.memory.taken_out == ["llama3:8b"]
     assert machine.clock.now_ns == 10 * MINUTE_NS, "it is waited for all the same"
+
+
+@pytest.mark.parametrize("policy", ["wait", "strict", "record"])
+def test_the_users_own_models_are_taken_out_at_once(policy: str) -> None:
+    machine = Machine([ready()])
+    machine.memory.models["llama3:8b"] = forever(machine.clock)
+    machine.memory.used = {"llama3:8b": NS_PER_S}
+    rule = Gates.model_validate({"policy": policy, "residents_are_mine": True})
+    visit = machine.visit(builders.trial(gates=rule))
+    assert machine.hold(visit) == []
+    assert (machine.memory.taken_out, visit.unloaded) == (["llama3:8b"], ("llama3:8b",))
+    assert (machine.clock.now_ns, visit.held_ns, visit.shut) == (0, 0, {})
+
+
+def test_an_engine_of_its_own_finds_the_users_models_gone_too() -> None:
+    machine = Machine([ready()])
+    machine.memory.models["llama3:8b"] = forever(machine.clock)
+    visit = machine.visit(builders.trial(gates=Gates(residents_are_mine=True)), own_engine=True)
+    assert machine.hold(visit) == []
+    assert visit.unloaded == ("llama3:8b",)
+    assert visit.found is not None
+    assert visit.found.get("resident_models") is None, "the owner's engine is not looked at"
+
+
+def test_another_reason_to_wait_stays_one_where_the_models_are_the_users_own() -> None:
+    machine = Machine([BATTERY, BATTERY, BATTERY, ready()])
+    machine.memory.models["llama3:8b"] = forever(machine.clock)
+    visit = machine.visit(builders.trial(gates=Gates(residents_are_mine=True)))
+    [said] = machine.hold(visit)
+    assert "on battery   (--gates record" in said
 
 
 def test_strict_goes_on_once_it_has_made_room_and_takes_nothing_out_in_vain() -> None:

@@ -1,0 +1,108 @@
+"""What a submission asks for, written into the ledger before anything is dispatched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from fleet.app.submission import Submission
+from fleet.errors import FleetUnreachable, PlanRefused
+from fleet.ledger.rows import LeftOutRow, MachineRow
+from fleet.model.experiment import Request
+from fleet.model.machine import Machine
+from fleet.model.trial import Attempt
+from fleet.plan.absent import AbsentMachine
+from fleet.plan.entries import entries
+from fleet.plan.expand import LeftOut, Plan
+from fleet.plan.resume import Within
+from fleet.plan.selection import select
+from fleet.ports import PastAttempt
+
+FREE = "fleet submit waits for those that are busy; fleet machines tells of the others"
+
+
+def chosen_machines(
+    request: Request, machines: Sequence[Machine], absent: Sequence[AbsentMachine]
+) -> Sequence[Machine]:
+    """Those meant, of those that are there; raises FleetUnreachable where all are absent."""
+    absent_names = {n for each in absent for n in (each.name, each.known.machine_id) if n}
+    selector = request.experiment.machines
+    try:
+        chosen = select(selector, machines, absent_names)
+    except PlanRefused:
+        if not absent:
+            raise
+        chosen = ()
+    if not chosen:
+        reasons = "".join(f"\n  {each}" for each in absent)
+        raise FleetUnreachable(f"no machine of this experiment is free now:{reasons}", FREE)
+    return chosen
+
+
+def machine_rows(planned: Plan) -> Iterator[MachineRow]:
+    """Every machine that is meant: planned, refused or absent."""
+    for each in planned.machines:
+        present = each.machine
+        yield MachineRow(machine=present.name, machine_id=present.machine_id, state="planned")
+    for name, reason in planned.refused.items():
+        yield MachineRow(machine=name, state="refused", reason=reason)
+    for machine in (absent.machine for absent in planned.absent):
+        yield MachineRow(
+            machine=machine.name,
+            machine_id=machine.known.machine_id,
+            state=machine.state,
+            reason=machine.reason,
+            mend=machine.mend,
+        )
+
+
+def book(
+    run: Submission,
+    planned: Plan,
+    past: Iterable[PastAttempt],
+    remaining: Mapping[str, Sequence[Attempt]],
+    bounded: Within,
+) -> None:
+    """Every trial asked for is in the ledger on return, with its state and the reason.
+
+    `bounded`: what of the `remaining` attempts the user's time holds.
+    """
+    too_late = dict(_too_late(remaining, bounded))
+    every = entries(planned, past, bounded.kept, too_late)
+    run.ledger.ask(run.number, planned.session, planned.trials_asked, every)
+    run.ledger.leave_out(run.number, run.name, _left_out(planned))
+
+
+def _too_late(
+    remaining: Mapping[str, Sequence[Attempt]], bounded: Within
+) -> Iterator[tuple[str, str]]:
+    """Trial id and reason; what was measured before in such a block stays measured."""
+    blocks = {
+        (left.machine_id, block): left.reason for left in bounded.left_out for block in left.blocks
+    }
+    for queue in remaining.values():
+        for trial in (attempt.trial for attempt in queue):
+            if (trial.machine_id, trial.block) in blocks:
+                yield trial.trial_id, blocks[trial.machine_id, trial.block]
+
+
+def _left_out(planned: Plan) -> Iterator[LeftOutRow]:
+    """Whole cells with their number of trials; of the rest, what each trial lacks."""
+    reasons = set()
+    for cells in planned.left_trials:
+        reasons |= {cells.reason, f"{cells.machine}: {cells.reason}"}
+        yield LeftOutRow(
+            machine=cells.machine,
+            what="",
+            clause=cells.reason,
+            mend="",
+            trials=cells.trials,
+            by_choice=cells.by_choice,
+        )
+    for left in planned.left_out:
+        if str(left) not in reasons:
+            machine = left.machine or "every machine"
+            yield LeftOutRow(machine=machine, what=_what(left), clause=left.clause, mend="")
+
+
+def _what(left: LeftOut) -> str:
+    return " ".join(part for part in (left.cell, left.job, left.point) if part) or "everything"
