@@ -83,7 +83,11 @@ def folders(stores: list[str] | None) -> list[Path]:
 
 
 def print_json(data: object) -> None:
-    """Data for programs on standard output."""
+    """Data for programs on standard output; letters that it cannot show as JSON escapes them."""
     import json
+    import sys
 
-    print(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+    from fleet.cli import output
+
+    escaped = not output.shows_unicode(sys.stdout)
+    print(json.dumps(data, indent=2, ensure_ascii=escaped, default=str))
