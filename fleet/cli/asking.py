@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
 
 from fleet import config, units, wiring
 from fleet.errors import UserError, nearest
 from fleet.model.experiment import Request
 from fleet.model.gates import POLICIES
+from fleet.model.noun import LONGEST_NAME, Name, label_mistake
 
 ONLY = ("machine", "model", "job")
 
@@ -71,8 +75,26 @@ def is_file(word: str) -> bool:
     return (
         word.endswith((".yaml", ".yml"))
         or word.startswith((".", "~", "/", "configs/"))
-        or Path(word).is_file()
+        or os.path.isfile(word)
     )
+
+
+def check_name(option: str, name: str) -> None:
+    """Raises UserError for a name that no experiment can have: files are named by it."""
+    try:
+        TypeAdapter(Name).validate_python(name)
+    except ValidationError:
+        raise UserError(
+            f"{option}: must be 1 to {LONGEST_NAME} letters, digits, dots, dashes and underscores, "
+            f"a letter or digit first",
+            f"such as {option} my-figures",
+        ) from None
+
+
+def check_label(option: str, label: str) -> None:
+    mistake = label_mistake(label)
+    if mistake:
+        raise UserError(f"{option}: {mistake}", f"such as {option} studio-96")
 
 
 def home(store: str | None) -> Path:

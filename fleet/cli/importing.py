@@ -34,6 +34,8 @@ def import_file(
     from fleet.app import importing as app
     from fleet.cli import asking
 
+    asking.check_name("--experiment", experiment)
+    asking.check_label("--machine", machine)
     home = asking.home(store)
     for line in app.import_transcripts(
         home, file, machine=machine, date=date, source=source, model=model, experiment=experiment

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from fleet.terminal import cells, one_line
+
 GAP = "  "
 
 
@@ -20,17 +22,19 @@ def aligned(
     """
     if not rows:
         return []
-    every = [list(titles), *map(list, rows)] if titles else [list(row) for row in rows]
+    every = [[one_line(cell) for cell in row] for row in ([titles, *rows] if titles else rows)]
     kept = [i for i in range(len(rows[0])) if any(row[i] for row in rows)]
-    widths = {i: max(len(row[i]) for row in every) for i in kept}
+    widths = {i: max(cells(row[i]) for row in every) for i in kept}
     to_right = {i for i in kept if titles and titles[i] in right}
     return [
-        indent
-        + GAP.join(
-            row[i].rjust(widths[i]) if i in to_right else row[i].ljust(widths[i]) for i in kept
-        ).rstrip()
+        indent + GAP.join(_padded(row[i], widths[i], to_right=i in to_right) for i in kept).rstrip()
         for row in every
     ]
+
+
+def _padded(text: str, width: int, *, to_right: bool) -> str:
+    spaces = " " * (width - cells(text))
+    return spaces + text if to_right else text + spaces
 
 
 def markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 from fleet.config.checks import repeats_mistake
 from fleet.config.reading import find_job, job_folders, job_hint, read_job
@@ -20,6 +21,7 @@ from fleet.model.experiment import (
 )
 from fleet.model.job import Job
 from fleet.model.machine import full_model_name
+from fleet.model.noun import label_mistake, model_name_mistake
 from fleet.model.settings import Settings
 
 USUAL_JOB = "chat"
@@ -45,7 +47,7 @@ def request_from_words(
             name=experiment_name(models, jobs, engine_kind),
             models=tuple(models),
             jobs=tuple(jobs),
-            machines=tuple(dict.fromkeys(machines)) or "all",
+            machines=_machines(machines),
             engine=_engine(engine_kind),
             settings=Settings(num_ctx=USUAL_CONTEXT_TOKENS),
             repeats=repeats or Repeats(),
@@ -72,7 +74,15 @@ def _once(models: Sequence[str]) -> list[str]:
     kept = {full_model_name(model): model for model in reversed(models)}
     if not kept or not all(model.strip() for model in models):
         raise UserError("no model is named", "name one or more: fleet submit gpt-oss:20b")
+    for mistake in filter(None, map(model_name_mistake, models)):
+        raise UserError(f"model: {mistake}", "name it as ollama list does")
     return list(reversed(kept.values()))
+
+
+def _machines(names: Sequence[str]) -> tuple[str, ...] | Literal["all"]:
+    for mistake in filter(None, map(label_mistake, names)):
+        raise UserError(f"--machines: {mistake}", "name them as fleet machines does")
+    return tuple(dict.fromkeys(names)) or "all"
 
 
 def _engine(kind: str) -> Engine:

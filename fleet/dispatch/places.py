@@ -89,6 +89,8 @@ def resolved(host: str) -> str:
         return socket.gethostbyname(host)
     except OSError as problem:
         raise FleetUnreachable(f"{host}: {problem.strerror}", "give its IP address") from None
+    except UnicodeError:
+        raise FleetUnreachable(f"{host} is no name of a host", "give its IP address") from None
 
 
 def require_free(ports: Ports) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from fleet.model.checks import Check
-from fleet.model.noun import Noun
+from fleet.model.noun import Label, Name, Noun
 
 Think = bool | Literal["low", "medium", "high", "max"]
 
@@ -52,7 +52,7 @@ class Point(Noun):
     """So many streams ask at once, each one request after the other."""
     seconds: float | None = Field(default=None, gt=0, le=86_400)
     """Repeat requests for so long, instead of the job's number of them."""
-    label: str | None = None
+    label: Label | None = None
     """Name in tables. Left out: pp512, tg128, tg128@d8192, tg128@c4, or the job's name."""
 
     @model_validator(mode="after")
@@ -132,7 +132,7 @@ def _grid_point(prompt: int | None, output: int, depth: int, streams: int) -> Po
 class Job(Noun):
     """One workload (`jobs/*.yaml`). A trial loads the model once and runs every point."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: Name
     """Name used by experiments, on the command line and in the results."""
     why: str = ""
     """What this workload tells; not part of its identity."""
