@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,10 @@ from fleet.compare.noise import noise_floors
 from fleet.compare.reader import WITH_READINGS, generations, open_store
 from fleet.compare.results import RESULT_VIEWS, results
 from fleet.compare.text import comparison_lines, results_lines
+from fleet.compare.trial_speeds import trial_words
 from fleet.compare.widths import widths
 from fleet.errors import UserError
+from fleet.model.event import Finished
 from fleet.plan.expand import Cell, Plan
 from fleet.plan.stopping import Contrast, axis, contrasts
 from fleet.wiring import results_folder
@@ -69,6 +72,15 @@ class Widths:
             self.close()
             self._opened = now, open_store([self._folder])
         return self._opened[1]
+
+
+@interruptible()
+def with_speeds(event: Finished, home: Path) -> Finished:
+    """The event of a trial that is stored, with its speeds as the views judge them."""
+    if event.result.outcome != "ok":
+        return event
+    speeds = trial_words(results_folder(home), event.result.attempt_id)
+    return replace(event, speeds=speeds)
 
 
 @interruptible()

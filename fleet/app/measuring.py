@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
 
-from fleet.app.answering import Widths
+from fleet.app.answering import Widths, with_speeds
 from fleet.app.homes import Home
 from fleet.app.talking import Talk
 from fleet.ledger.journal import Ledger
@@ -91,6 +91,7 @@ class Measuring:
             self._ledger.held(event.attempt, event.why)
         elif isinstance(event, Finished):
             self._keep(event.result)
+            event = with_speeds(event, self._home.folder)
         elif isinstance(event, Lost):
             self._lose(event)
         self._talk.event(event)

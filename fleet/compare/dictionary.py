@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-VERSION = 4
+VERSION = 5
 """As `flags_version` in the views; its history stands at the top of `views.sql`."""
 
 
@@ -53,12 +53,14 @@ METRICS = (
         unit="tokens/s",
         meaning="prompt eval rate as `ollama run --verbose` prints it",
         formula="all prompt tokens / engine's prompt time, cached ones too",
+        needs="more than one token evaluated: a single one has no rate",
     ),
     Entry(
         name="naive_decode_tokens_per_s",
         unit="tokens/s",
         meaning="eval rate as `ollama run --verbose` prints it",
         formula="output tokens / engine's output time: too high by N / (N - 1)",
+        needs="more than one output token: a single one has no rate",
     ),
     Entry(
         name="burst_decode_tokens_per_s",
@@ -196,7 +198,8 @@ FLAGS = (
     Flag(
         name="above_ceiling",
         kind="invalid",
-        rule="faster than the machine's memory can read the weights",
+        rule="faster than the machine's memory can read the weights; or beyond 100,000 tokens/s of "
+        "output or 10,000,000 of prompt, which no machine comes near",
     ),
     Flag(name="unasked_thinking", kind="invalid", rule="thinking came though it was switched off"),
     Flag(name="spilled", kind="qualified", rule="part of the model lay outside the GPU's memory"),

@@ -43,6 +43,30 @@ def open_store(
     return con
 
 
+def open_attempt(
+    folder: Path, attempt_id: str, views: Sequence[str]
+) -> duckdb.DuckDBPyConnection | None:
+    """These views over one attempt alone, as soon as it is stored, however large the store is.
+
+    None where it has no file of its own any more. Raises StoreUnusable.
+    """
+    (root,) = generations([folder])
+    files = {table: root / table / f"{attempt_id}.parquet" for table in TABLES}
+    if not files["trials"].is_file():
+        return None
+    con = duckdb.connect(config={"threads": 1})
+    try:
+        for table, path in files.items():
+            read = path if path.is_file() else root / table / "_schema.parquet"
+            source = f"read_parquet({literal(escaped(str(read)))})"
+            con.execute(f"create temp table raw_{table} as select *, 0 as folder from {source}")
+        con.execute(fill_views(RAW, views, energy=False))
+    except duckdb.Error as problem:
+        con.close()
+        _raise_unusable([root], problem)
+    return con
+
+
 def generations(folders: Sequence[Path]) -> list[Path]:
     """What `current` of each folder points to now: from here on a packer changes nothing."""
     if not folders:

@@ -12,6 +12,8 @@
 --   3 (2026-11) gpu_slowed; clock: output without chunks before the first chunk is no disagreement
 --   4 (2026-11) low_power, hot, memory_pressure, model_resident, clock_stepped; foreign_load also
 --     by the GPU
+--   5 (2026-12) above_ceiling also beyond 100,000 tokens/s of output or 10,000,000 of prompt; no
+--     rate of any kind where time or ceiling are wrong, nor of a single token
 
 set parquet_metadata_cache = true;
 
@@ -66,6 +68,10 @@ select r.* from {answers} r semi join trials t using (attempt_id, folder);
 -- Two spans of time in ns that cannot be the same one.
 create or replace macro disagree(one, other) as
   abs(one - other) > greatest(50_000_000, 0.10 * greatest(one, other));
+
+-- Tokens per second written by no machine of today, nor by any of the next years.
+create or replace macro possible(tokens_per_s) as
+  case when tokens_per_s <= 100_000 then tokens_per_s end;
 
 -- One row per request, of superseded attempts too: what its own row tells of it.
 create or replace view requests_judged as
@@ -122,11 +128,17 @@ with looked_at as (
       false
     ) as wrong_clock,
     -- No machine is faster than its memory. A tenth is left for what a table of bandwidths gets
-    -- wrong.
+    -- wrong. Where the bandwidth is not known, a rate that no machine of today comes near.
     coalesce(
       1.1 * output_duration_ns < least_output_ns or 1.1 * prompt_duration_ns < least_prompt_ns,
       false
-    ) as above_ceiling,
+    )
+      or coalesce(
+        output_duration_ns > 0 and output_tokens - 1 > 1e5 * (output_duration_ns / 1e9), false
+      )
+      or coalesce(
+        prompt_duration_ns > 0 and uncached_tokens > 1e7 * (prompt_duration_ns / 1e9), false
+      ) as above_ceiling,
     coalesce(think = 'false' and first_thinking_ns is not null, false) as unasked_thinking,
     -- An answer below 5 s is slower at its end for other reasons than heat.
     coalesce(
@@ -140,17 +152,27 @@ with looked_at as (
     -- Chunks are not tokens: only where each token came as a chunk are gaps token latencies.
     chunks = output_tokens as each_token_seen
   from {requests}
+),
+believed as (
+  select
+    *,
+    -- A rate needs times that can be believed.
+    not (aborted or wrong_clock or above_ceiling) as believable,
+    believable and output_duration_ns > 0 as output_timed,
+    believable and prompt_duration_ns > 0 as prompt_timed
+  from looked_at
 )
 select
-  * exclude (nothing_before_nonce, tokens_of_a_third, each_token_seen),
+  * exclude (
+    nothing_before_nonce, tokens_of_a_third, each_token_seen, believable, output_timed, prompt_timed
+  ),
   not (aborted or short or wrong_count or cached_prefix or not_reused or wrong_clock
     or above_ceiling or unasked_thinking) as valid,
   -- llama.cpp times the first output token with the prompt: N tokens take N - 1 steps.
   -- A rate needs 128 output tokens, or 512 prompt tokens that no cache held.
-  case when not aborted and output_tokens >= 128 and output_duration_ns > 0
+  case when output_timed and output_tokens >= 128
     then (output_tokens - 1) / (output_duration_ns / 1e9) end as decode_tokens_per_s,
-  case when not aborted and cache_known and nothing_before_nonce and uncached_tokens >= 512
-      and prompt_duration_ns > 0
+  case when prompt_timed and cache_known and nothing_before_nonce and uncached_tokens >= 512
     then uncached_tokens / (prompt_duration_ns / 1e9) end as prefill_tokens_per_s,
   case
     when uncached_tokens < 512 then 'too short for a rate'
@@ -160,15 +182,21 @@ select
     when prompt_duration_ns > 0 then ''
     else 'not reported'
   end as prefill_note,
-  -- As `ollama run --verbose` prints them.
-  case when not aborted and output_duration_ns > 0
+  case
+    when output_tokens <= 1 then 'one token has no rate'
+    when output_tokens < 128 then 'too short for a rate'
+    when output_timed then ''
+    else 'not reported'
+  end as decode_note,
+  -- As `ollama run --verbose` prints them, but that a single token has no rate.
+  case when output_timed and output_tokens > 1
     then output_tokens / (output_duration_ns / 1e9) end as naive_decode_tokens_per_s,
-  case when not aborted and prompt_duration_ns > 0
+  case when prompt_timed and uncached_tokens > 1
     then prompt_tokens / (prompt_duration_ns / 1e9) end as naive_prefill_tokens_per_s,
   -- Of the first and the last third of the answer.
-  case when not aborted then tokens_of_a_third / (nullif(first_third_us, 0) / 1e6) end
+  case when believable then possible(tokens_of_a_third / (nullif(first_third_us, 0) / 1e6)) end
     as burst_decode_tokens_per_s,
-  case when not aborted then tokens_of_a_third / (nullif(last_third_us, 0) / 1e6) end
+  case when believable then possible(tokens_of_a_third / (nullif(last_third_us, 0) / 1e6)) end
     as sustained_decode_tokens_per_s,
   -- Time to first token on the client's clock, by the engine's counters (where the wait to load
   -- counts), and how far the client's is from the one by the server's wall clock.
@@ -190,7 +218,7 @@ select
     then gap_p90_us * 1000 end as inter_token_p90_ns,
   case when not aborted and each_token_seen and chunks > 1000
     then gap_p99_us * 1000 end as inter_token_p99_ns
-from looked_at;
+from believed;
 
 -- One row per request of a measured trial, warm-ups too, with its flags and its rates.
 -- Invalid: aborted, short, wrong_count, cached_prefix, not_reused, suspended, context, clock,
@@ -218,7 +246,7 @@ select
   t.imported, t.suspended, t.wrong_context, t.spilled, t.on_battery, t.low_power, t.hot,
   t.under_pressure, t.foreign_load, t.model_resident, t.clock_stepped, t.condition_changed,
   t.gpu_slowed, t.cut,
-  4 as flags_version
+  5 as flags_version
 from requests_judged r
 join attempts t using (attempt_id, folder);
 
@@ -356,7 +384,7 @@ select
     case when gpu_slowed then 'gpu_slowed' end,
     case when cut then 'cut' end
   ) as flags,
-  4 as flags_version
+  5 as flags_version
 from (
   select
     *,
@@ -412,6 +440,6 @@ select
   max(started_at) as last_started_at,
   arg_max(trial_id, (started_at, trial_id)) as last_trial_id,
   bool_or(imported) as imported,
-  4 as flags_version
+  5 as flags_version
 from speeds
 group by all;

@@ -242,7 +242,7 @@ def test_qualified_trials_stay_and_are_labelled(
         assert rows(golden, f"from speeds where trial_id = 'trial-{trial}'") == []
         return
     found = one(golden, "speeds", trial)
-    assert (found["flags"], found["flags_version"]) == (flags, 4)
+    assert (found["flags"], found["flags_version"]) == (flags, 5)
 
 
 def test_a_machine_that_throttles_shows_its_burst_and_its_sustained_speed(
