@@ -7,6 +7,7 @@
     |   |-- PlanRefused                    the plan holds something that cannot be run
     |   `-- StoreUnusable                  the results folder cannot be read or written
     |-- FleetUnreachable          exit 3   the head, or every machine, does not answer
+    |-- Fault                     exit 1   fleet itself is wrong; what happened is in a file
     |-- Interrupted               exit 130 the user stopped it; what was finished is kept
     `-- TrialError                         one trial went wrong; becomes a row, never a number
         |-- RequestFailed                  carries the reason of the reply that failed
@@ -15,6 +16,7 @@
         |   |-- EngineBusy
         |   |-- EngineNotRestarted         the command ran, and the old process still answers
         |   |-- StreamBroken               the answer ended without its final record
+        |   |-- CounterImpossible          the engine counted what no engine can count
         |   |-- WorkerLost                 the process or the machine went away
         |   |-- GateClosed                 the machine was not in a state to be measured
         |   |-- EngineInUse                somebody works with another model there
@@ -104,6 +106,10 @@ class FleetUnreachable(FleetError):
     exit_code = 3
 
 
+class Fault(FleetError):
+    pass
+
+
 class Interrupted(FleetError):
     exit_code = 130
 
@@ -144,6 +150,10 @@ class EngineNotRestarted(TransientError):
 
 class StreamBroken(TransientError):
     reason = "stream_broken"
+
+
+class CounterImpossible(TransientError):
+    reason = "impossible_counter"
 
 
 class WorkerLost(TransientError):
@@ -194,6 +204,7 @@ TRANSIENT_REASONS = frozenset(
         EngineBusy,
         EngineNotRestarted,
         StreamBroken,
+        CounterImpossible,
         WorkerLost,
     )
 )

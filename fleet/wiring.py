@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fleet.errors import UserError
+from fleet.errors import EngineUnreachable, UserError
 
 if TYPE_CHECKING:  # who only wants a folder does not wait for the nouns and their validators
     from fleet.commands import SystemCommands
@@ -77,6 +77,8 @@ class Node:
     """Within which trials may begin, at this moment; None: at any."""
     refusal: str = ""
     """Why nothing may be measured here at all."""
+    wrong_address: UserError | None = None
+    """Why the address that is set for the engine is not that of an engine here."""
     news: Callable[[], Sequence[str]] = tuple
     """What was done to the owner's Ollama since the last call, in words."""
 
@@ -171,7 +173,8 @@ def _real_node(spec: WorkerSpec, state: Path) -> Node:
     own_id = assemble.machine_id(platform, None)
     permission = permission_file(own_id)
     allowed, refusal = ownership.permitted(permission)
-    owners = ownership.OwnersOllama(_ollama_address(spec.engine), commands, permission)
+    url, wrong_address = ollama_address(spec.engine)
+    owners = ownership.OwnersOllama(url, commands, permission)
     probes = [*host_probes(seen), _engine_probe(seen, spec.engine, owners)]
     restart, words = _restart_of(spec.engine, commands, owners)
     news: list[str] = []
@@ -187,6 +190,7 @@ def _real_node(spec: WorkerSpec, state: Path) -> Node:
         allowed=allowed.kinds,
         hours=ownership.hours_now(permission, allowed.hours),
         refusal=refusal,
+        wrong_address=wrong_address,
         news=lambda: [news.pop(0) for _ in tuple(news)],
     )
 
@@ -243,7 +247,7 @@ def _own_servers(engine: OllamaEngine, platform: str, say: Say | None) -> Engine
     from fleet.engines.ollama import Ollama
     from fleet.ownership import own_servers
 
-    owners = Ollama(_ollama_address(engine), clock=SystemClock())
+    owners = Ollama(ollama_address(engine)[0], clock=SystemClock())
     log = settings_folder() / f"{platform}.ollama.log"
     return own_servers(owners, log, permission_file(platform), say)
 
@@ -264,7 +268,7 @@ def _restart_of(
 
         return made_anew, None
     if isinstance(spec, OllamaEngine) and spec.restart:
-        argv, url = spec.restart, _ollama_address(spec)
+        argv, (url, _) = spec.restart, ollama_address(spec)
         return lambda engine: restart(engine, argv, url, commands, SystemClock()), None
     return owners.restart, owners.restart_words
 
@@ -313,14 +317,31 @@ def _real_engine(spec: EngineSpec) -> Engine:
         return Embedded(cache_folder() / "models", clock=SystemClock())
     from fleet.engines.ollama import Ollama
 
-    return Ollama(_ollama_address(spec), clock=SystemClock())
+    url, wrong_address = ollama_address(spec)
+    if wrong_address is not None:
+        raise EngineUnreachable(wrong_address.what, wrong_address.mend)
+    return Ollama(url, clock=SystemClock())
 
 
-def _ollama_address(spec: EngineSpec) -> str:
-    from fleet.engines.ollama import address
+def ollama_address(spec: EngineSpec) -> tuple[str, UserError | None]:
+    """Base URL of the Ollama of this machine; or an empty text, and what is wrong with the address
+    that is set for it. Other kinds of engine have neither."""
     from fleet.model.experiment import OllamaEngine
 
-    return address(spec.host, os.environ) if isinstance(spec, OllamaEngine) else ""
+    if not isinstance(spec, OllamaEngine):
+        return "", None
+    return _judged_address(spec.host, os.environ.get("OLLAMA_HOST", ""))
+
+
+@cache
+def _judged_address(host: str | None, variable: str) -> tuple[str, UserError | None]:
+    """A name service that hangs is waited for once in a process."""
+    from fleet.engines.ollama import local_address
+
+    try:
+        return local_address(host, {"OLLAMA_HOST": variable}), None
+    except UserError as problem:
+        return "", problem
 
 
 def host_name() -> str:

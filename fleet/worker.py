@@ -23,6 +23,7 @@ from fleet.dispatch.pipe import serve
 from fleet.errors import (
     EngineBusy,
     EngineNotRestarted,
+    EngineUnreachable,
     Interrupted,
     SettingFailed,
     StoreUnusable,
@@ -70,7 +71,10 @@ class NodeWorker:
         engine_facts: EngineFacts | None = None
         models: tuple[ModelFacts, ...] = ()
         error, look, words = "", self._node.look, self._node.restart_words
+        wrong_address = self._node.wrong_address
         try:
+            if wrong_address is not None:
+                raise EngineUnreachable(wrong_address.what, wrong_address.mend)
             if self._node.refusal:
                 raise SettingFailed(self._node.refusal, "")
             self._put_right()
@@ -85,6 +89,7 @@ class NodeWorker:
             fingerprint=look(),
             engine=engine_facts,
             engine_error=error,
+            wrong_address=wrong_address is not None,
             models=models,
             free_disk_bytes=free_bytes(Path.home()),
             settable=self._node.settings.settable(),
@@ -336,7 +341,7 @@ def main() -> None:
         spec = connection.recv()
     except EOFError:
         return  # who asked for it has gone already
-    serve(connection, NodeWorker(spec))
+    serve(connection, partial(NodeWorker, spec), wiring.state_folder() / "faults.log")
 
 
 if __name__ == "__main__":

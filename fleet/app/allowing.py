@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -115,11 +114,13 @@ def _keep(restart: bool, hours: Hours | None, say: Say) -> None:
 
 def _restart_words() -> EngineRestart:
     from fleet.commands import SystemCommands
-    from fleet.engines.ollama import address
+    from fleet.model.experiment import OllamaEngine
     from fleet.ownership import OwnersOllama
 
-    file = wiring.permission_here()
-    return OwnersOllama(address(None, os.environ), SystemCommands(), file).restart_words()
+    url, wrong_address = wiring.ollama_address(OllamaEngine(kind="ollama"))
+    if wrong_address is not None:
+        return EngineRestart(refusal=wrong_address.what)
+    return OwnersOllama(url, SystemCommands(), wiring.permission_here()).restart_words()
 
 
 def _disallow_wired_limit(say: Say) -> bool:

@@ -39,6 +39,9 @@ class Check:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OllamaFound:
     address: str
+    """Empty where it is a wrong one."""
+    wrong_address: bool = False
+    """It is another machine's, or none: nothing was asked."""
     version: str | None = None
     problem: str = ""
     mend: str = ""

@@ -11,7 +11,7 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,10 @@ from fleet.app.ownership_checks import CHECKS as OWNERS
 from fleet.app.surroundings import CHECKS as AROUND
 from fleet.clock import SystemClock
 from fleet.commands import SystemCommands
-from fleet.errors import StoreUnusable, TrialError
+from fleet.errors import StoreUnusable, TrialError, UserError
 from fleet.model.experiment import OllamaEngine
 from fleet.model.machine import Fingerprint
+from fleet.ports import Engine
 
 MLX = """
 import mlx.core as mx, sys
@@ -59,6 +60,14 @@ class Diagnosis:
     fingerprint: Fingerprint
     checks: tuple[Check, ...]
     ownership: Ownership
+    wrong_address: bool = False
+    """The address set for its Ollama is another machine's, or none."""
+
+    @property
+    def exit_code(self) -> int:
+        if self.wrong_address:
+            return UserError.exit_code
+        return 0 if self.fit else 1
 
     @property
     def fit(self) -> bool:
@@ -113,6 +122,7 @@ def diagnose(home: Path, fleet_file: str | None) -> Diagnosis:
         fingerprint=fingerprint,
         checks=(*checks(found), *(c for make in (*OWNERS, *AROUND) for c in make(found))),
         ownership=found.ownership,
+        wrong_address=found.ollama.wrong_address,
     )
 
 
@@ -162,34 +172,29 @@ def _programs(fingerprint: Fingerprint) -> frozenset[str]:
 
 
 def _ollama() -> OllamaFound:
-    from fleet.engines.ollama import Ollama, address
+    from fleet.engines.ollama import Ollama
 
     folder = _model_folder()
     free = shutil.disk_usage(folder).free if folder else None
-    url = address(None, os.environ)
-    try:
-        version = Ollama(url, clock=SystemClock()).facts().version
-    except TrialError as problem:
-        return OllamaFound(
-            address=url,
-            problem=problem.what,
-            mend=problem.mend or "ollama serve",
-            folder=folder,
-            free_bytes=free,
-        )
-    return OllamaFound(
-        address=url, version=version, resident=_resident(url), folder=folder, free_bytes=free
+    url, wrong_address = wiring.ollama_address(OllamaEngine(kind="ollama"))
+    seen = OllamaFound(
+        address=url, wrong_address=bool(wrong_address), folder=folder, free_bytes=free
     )
-
-
-def _resident(url: str) -> tuple[str, ...] | None:
-    import httpx
-
     try:
-        with httpx.Client(timeout=REACH_S, trust_env=False) as client:
-            models = client.get(f"{url}/api/ps").json()["models"]
-            return tuple(str(model["name"]) for model in models)
-    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        if wrong_address is not None:
+            raise wrong_address
+        engine = Ollama(url, clock=SystemClock())
+        version = engine.facts().version
+    except (TrialError, UserError) as problem:
+        return replace(seen, problem=problem.what, mend=problem.mend or "ollama serve")
+    return replace(seen, version=version, resident=_resident(engine))
+
+
+def _resident(engine: Engine) -> tuple[str, ...] | None:
+    """Names of the models in memory; None where the engine does not say."""
+    try:
+        return tuple(model.name for model in engine.resident())
+    except TrialError:
         return None
 
 

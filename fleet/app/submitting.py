@@ -15,7 +15,7 @@ from fleet.app.interrupts import sigterm_is_an_interrupt
 from fleet.app.measuring import Measuring
 from fleet.app.noise import read_report, report_lines
 from fleet.app.talking import Talk
-from fleet.errors import FleetUnreachable, Interrupted, PlanRefused, StoreUnusable
+from fleet.errors import Interrupted, PlanRefused, StoreUnusable
 from fleet.ledger.journal import Ledger, LeftOutRow
 from fleet.model.event import Event, Failed, Lost, Prepared
 from fleet.model.experiment import Request, SimulatedEngine
@@ -25,6 +25,7 @@ from fleet.plan.expand import LeftOut, Plan, expand
 from fleet.plan.resume import Remaining, digests, remaining, with_digests, within
 from fleet.plan.selection import select
 from fleet.plan.stopping import axis
+from fleet.plan.unfit import no_engine
 from fleet.plan.unlike import unlike
 from fleet.ports import Dispatcher
 from fleet.units import show_count, show_span
@@ -102,8 +103,7 @@ def measured(request: Request, options: Options, talk: Talk) -> tuple[Plan, int]
 def make_plan(request: Request, options: Options, home: Home, machines: Sequence[Machine]) -> Plan:
     chosen = select(request.experiment.machines, machines)
     if all(machine.engine is None for machine in chosen):
-        errors = "\n".join(f"{machine.name}: {machine.engine_error}" for machine in chosen)
-        raise FleetUnreachable(f"no engine answers: {errors}")
+        raise no_engine(chosen)
     planned = expand(
         request,
         chosen,

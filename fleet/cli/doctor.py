@@ -27,7 +27,7 @@ File = Annotated[
 def doctor(fleet: File = None, store: options.Store = None, json: options.Json = False) -> None:
     """Check whether this machine is fit to be measured.
 
-    Changes nothing. Exit code 1 where something is unfit.
+    Changes nothing. Exit code 1 where something is unfit, 2 where OLLAMA_HOST is no address here.
     """
     from fleet import wiring
     from fleet.app.doctoring import diagnose
@@ -37,7 +37,7 @@ def doctor(fleet: File = None, store: options.Store = None, json: options.Json =
         options.print_json(found.to_json())
     else:
         print("\n".join(lines(found)))
-    raise typer.Exit(0 if found.fit else 1)
+    raise typer.Exit(found.exit_code)
 
 
 def lines(found: Diagnosis) -> list[str]:

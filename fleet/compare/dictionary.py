@@ -37,8 +37,9 @@ METRICS = (
         unit="tokens/s",
         meaning="prefill rate: how fast a prompt is read",
         formula="prompt tokens that no cache held / engine's prompt time",
-        needs="512 such tokens; a raw prompt that begins with words of its own, or the first "
-        "request after a load",
+        needs="512 such tokens, of which a cache may have held 16; an engine that says what its "
+        "cache held, a raw prompt that begins with words of its own, or the first request after a "
+        "load",
     ),
     Entry(
         name="decode_tokens_per_s",
@@ -53,14 +54,14 @@ METRICS = (
         unit="tokens/s",
         meaning="prompt eval rate as `ollama run --verbose` prints it",
         formula="all prompt tokens / engine's prompt time, cached ones too",
-        needs="more than one token evaluated: a single one has no rate",
+        needs="2 prompt tokens that were evaluated",
     ),
     Entry(
         name="naive_decode_tokens_per_s",
         unit="tokens/s",
         meaning="eval rate as `ollama run --verbose` prints it",
         formula="output tokens / engine's output time: too high by N / (N - 1)",
-        needs="more than one output token: a single one has no rate",
+        needs="2 output tokens",
     ),
     Entry(
         name="burst_decode_tokens_per_s",
@@ -179,13 +180,16 @@ FLAGS = (
     Flag(
         name="cached_prefix",
         kind="invalid",
-        rule="the engine says that a cache held part of the prompt; or the same prompt was sent "
-        "before since the load; or it was read four times faster than others of its length",
+        rule="the engine says that a cache held more of the prompt than was sent before on "
+        "purpose, but for 16 tokens that prompts may share (in a chat 272, with its template); or "
+        "the same prompt was sent before since the load; or it was read four times faster than "
+        "others of its length",
     ),
     Flag(
         name="not_reused",
         kind="invalid",
-        rule="new tokens behind a context that was to be reused took too long for them alone",
+        rule="new tokens behind a context that was to be reused took too long for them alone, or "
+        "the engine says that a tenth of that context or more was not",
     ),
     Flag(name="suspended", kind="invalid", rule="the machine slept during the trial"),
     Flag(name="context", kind="invalid", rule="another context length was in force than asked"),
@@ -198,11 +202,16 @@ FLAGS = (
     Flag(
         name="above_ceiling",
         kind="invalid",
-        rule="faster than the machine's memory can read the weights; or beyond 100,000 tokens/s of "
-        "output or 10,000,000 of prompt, which no machine comes near",
+        rule="faster than the machine's memory can read the weights; or than any machine: 100,000 "
+        "output tokens or 10 million prompt tokens per second",
     ),
     Flag(name="unasked_thinking", kind="invalid", rule="thinking came though it was switched off"),
-    Flag(name="spilled", kind="qualified", rule="part of the model lay outside the GPU's memory"),
+    Flag(
+        name="spilled",
+        kind="qualified",
+        rule="part of the model lay outside the GPU's memory; a file that is mapped, and counted a "
+        "second time for it, does not count",
+    ),
     Flag(
         name="throttled",
         kind="qualified",

@@ -12,8 +12,9 @@
 --   3 (2026-11) gpu_slowed; clock: output without chunks before the first chunk is no disagreement
 --   4 (2026-11) low_power, hot, memory_pressure, model_resident, clock_stepped; foreign_load also
 --     by the GPU
---   5 (2026-12) above_ceiling also beyond 100,000 tokens/s of output or 10,000,000 of prompt; no
---     rate of any kind where time or ceiling are wrong, nor of a single token
+--   5 (2026-11) cached_prefix and not_reused by what an engine says of its cache, where the
+--     beginning that prompts share is no fault; above_ceiling, and no rate, also where no machine
+--     is so fast; spilled: a mapped file that is counted twice is not; one token has no rate
 
 set parquet_metadata_cache = true;
 
@@ -32,7 +33,18 @@ select
   -- The two clocks that the sleep is read from are read one after the other: below 0.1 s is noise.
   coalesce(suspended_ns > 100_000_000, false) as suspended,
   coalesce(context_length <> num_ctx, false) as wrong_context,
-  coalesce(gpu is not null and placement_gpu_bytes < placement_size_bytes, false) as spilled,
+  -- Where the GPU holds as much as the whole file, and what is beside it is just as large as the
+  -- file, the file is mapped and was counted a second time.
+  coalesce(
+    gpu is not null and placement_gpu_bytes < placement_size_bytes
+      and not coalesce(
+        placement_gpu_bytes >= model_size_bytes
+          and abs(placement_size_bytes - placement_gpu_bytes - model_size_bytes)
+            <= 0.02 * model_size_bytes,
+        false
+      ),
+    false
+  ) as spilled,
   coalesce(power_source = 'battery', false) as on_battery,
   coalesce(power_mode = 'low', false) as low_power,
   coalesce(gpu_slowed_before, false) or coalesce(thermal_class <> 'nominal', false) as hot,
@@ -69,7 +81,14 @@ select r.* from {answers} r semi join trials t using (attempt_id, folder);
 create or replace macro disagree(one, other) as
   abs(one - other) > greatest(50_000_000, 0.10 * greatest(one, other));
 
--- Tokens per second written by no machine of today, nor by any of the next years.
+-- Tokens that an engine may have in its cache of a prompt that no other request shares: its first
+-- token, and words that two prompts begin with by chance.
+create or replace macro shared_tokens() as 16;
+
+-- And of a chat, where the template's own words stand before those of the request.
+create or replace macro template_tokens() as 256;
+
+-- Tokens per second as no machine of today writes them.
 create or replace macro possible(tokens_per_s) as
   case when tokens_per_s <= 100_000 then tokens_per_s end;
 
@@ -84,9 +103,15 @@ with looked_at as (
     -- The cache is known to hold nothing of this prompt, or just what was sent before on purpose:
     -- the engine says so, or the prompt begins with words no other request has, or it is the
     -- first of its kind since the model was loaded.
-    sent_ns is not null and coalesce(
-      cached_tokens = 0, coalesce(nonce, '') <> '' or since_load = 0, false
-    ) as cache_known,
+    cached_tokens is not null
+      or (sent_ns is not null and (coalesce(nonce, '') <> '' or coalesce(since_load = 0, false)))
+      as cache_known,
+    -- A rate of a prompt needs 512 tokens that were evaluated, but for those that any prompt shares.
+    uncached_tokens >= 512
+      or (
+        prompt_tokens - coalesce(reused_tokens, 0) >= 512
+          and uncached_tokens >= 512 - shared_tokens()
+      ) as long_prompt,
     -- A chat's template stands before the nonce: its head may be cached from the request before.
     coalesce(api = 'generate' or prompt_tokens_asked is not null, false)
       or cached_tokens is not null or coalesce(since_load = 0, false) as nothing_before_nonce,
@@ -98,9 +123,20 @@ with looked_at as (
       false
     ) as short,
     coalesce(prompt_tokens <> prompt_tokens_asked, false) as wrong_count,
-    coalesce(cached_tokens > coalesce(reused_tokens, 0), false)
+    coalesce(
+      cached_tokens > shared_tokens() + coalesce(
+        reused_tokens,
+        case when api = 'generate' or prompt_tokens_asked is not null then 0
+          else template_tokens() end
+      ),
+      false
+    )
       -- Sent before since the load, and the engine does not say that it was not reused.
-      or coalesce(repeats_before > 0 and cached_tokens is null, false)
+      or coalesce(
+        repeats_before > 0
+          and coalesce(cached_tokens > shared_tokens() + coalesce(reused_tokens, 0), true),
+        false
+      )
       -- Four times faster than others of its length cannot be: it was not evaluated whole.
       or coalesce(
         prompt_tokens - coalesce(reused_tokens, 0) >= 64
@@ -112,7 +148,10 @@ with looked_at as (
       depth_tokens > 0 and prompt_tokens_asked > depth_tokens
         and reused_tokens is null and cached_tokens is null,
       false
-    ) as not_reused,
+    )
+      -- Or the engine says that it was not.
+      or coalesce(depth_tokens > 0 and cached_tokens < 0.9 * nullif(reused_tokens, 0), false)
+      as not_reused,
     -- Tokens that make no chunk may come before the first chunk: then the client saw a part of the
     -- output only, and the engine's whole time must fit into the client's.
     coalesce(
@@ -127,18 +166,20 @@ with looked_at as (
       ),
       false
     ) as wrong_clock,
+    -- No machine writes an answer at 100,000 tokens per second, or reads a prompt at 10 million: such
+    -- durations are in another unit than ns.
+    coalesce(
+      output_duration_ns > 0 and output_duration_ns < 10_000 * (output_tokens - 1), false
+    ) as impossible_output,
+    coalesce(
+      prompt_duration_ns > 0 and prompt_duration_ns < 100 * (uncached_tokens - 1), false
+    ) as impossible_prompt,
     -- No machine is faster than its memory. A tenth is left for what a table of bandwidths gets
-    -- wrong. Where the bandwidth is not known, a rate that no machine of today comes near.
+    -- wrong.
     coalesce(
       1.1 * output_duration_ns < least_output_ns or 1.1 * prompt_duration_ns < least_prompt_ns,
       false
-    )
-      or coalesce(
-        output_duration_ns > 0 and output_tokens - 1 > 1e5 * (output_duration_ns / 1e9), false
-      )
-      or coalesce(
-        prompt_duration_ns > 0 and uncached_tokens > 1e7 * (prompt_duration_ns / 1e9), false
-      ) as above_ceiling,
+    ) or impossible_output or impossible_prompt as above_ceiling,
     coalesce(think = 'false' and first_thinking_ns is not null, false) as unasked_thinking,
     -- An answer below 5 s is slower at its end for other reasons than heat.
     coalesce(
@@ -152,30 +193,24 @@ with looked_at as (
     -- Chunks are not tokens: only where each token came as a chunk are gaps token latencies.
     chunks = output_tokens as each_token_seen
   from {requests}
-),
-believed as (
-  select
-    *,
-    -- A rate needs times that can be believed.
-    not (aborted or wrong_clock or above_ceiling) as believable,
-    believable and output_duration_ns > 0 as output_timed,
-    believable and prompt_duration_ns > 0 as prompt_timed
-  from looked_at
 )
 select
   * exclude (
-    nothing_before_nonce, tokens_of_a_third, each_token_seen, believable, output_timed, prompt_timed
+    nothing_before_nonce, long_prompt, impossible_output, impossible_prompt, tokens_of_a_third,
+    each_token_seen
   ),
   not (aborted or short or wrong_count or cached_prefix or not_reused or wrong_clock
     or above_ceiling or unasked_thinking) as valid,
   -- llama.cpp times the first output token with the prompt: N tokens take N - 1 steps.
   -- A rate needs 128 output tokens, or 512 prompt tokens that no cache held.
-  case when output_timed and output_tokens >= 128
+  case when not aborted and not impossible_output and output_tokens >= 128
+      and output_duration_ns > 0
     then (output_tokens - 1) / (output_duration_ns / 1e9) end as decode_tokens_per_s,
-  case when prompt_timed and cache_known and nothing_before_nonce and uncached_tokens >= 512
+  case when not aborted and not impossible_prompt and cache_known and nothing_before_nonce
+      and long_prompt and prompt_duration_ns > 0
     then uncached_tokens / (prompt_duration_ns / 1e9) end as prefill_tokens_per_s,
   case
-    when uncached_tokens < 512 then 'too short for a rate'
+    when not long_prompt then 'too short for a rate'
     when imported and turn > 0 then 'history in the prompt'
     when not cache_known then 'cache state unknown'
     when not nothing_before_nonce then 'template may be cached'
@@ -185,18 +220,19 @@ select
   case
     when output_tokens <= 1 then 'one token has no rate'
     when output_tokens < 128 then 'too short for a rate'
-    when output_timed then ''
+    when not impossible_output and output_duration_ns > 0 then ''
     else 'not reported'
   end as decode_note,
-  -- As `ollama run --verbose` prints them, but that a single token has no rate.
-  case when output_timed and output_tokens > 1
+  -- As `ollama run --verbose` prints them; one token, timed with the prompt, has no rate.
+  case when not aborted and not impossible_output and output_tokens > 1 and output_duration_ns > 0
     then output_tokens / (output_duration_ns / 1e9) end as naive_decode_tokens_per_s,
-  case when prompt_timed and uncached_tokens > 1
+  case when not aborted and uncached_tokens > 1 and prompt_duration_ns > 0
+      and prompt_duration_ns >= 100 * (prompt_tokens - 1)
     then prompt_tokens / (prompt_duration_ns / 1e9) end as naive_prefill_tokens_per_s,
   -- Of the first and the last third of the answer.
-  case when believable then possible(tokens_of_a_third / (nullif(first_third_us, 0) / 1e6)) end
+  case when not aborted then possible(tokens_of_a_third / (nullif(first_third_us, 0) / 1e6)) end
     as burst_decode_tokens_per_s,
-  case when believable then possible(tokens_of_a_third / (nullif(last_third_us, 0) / 1e6)) end
+  case when not aborted then possible(tokens_of_a_third / (nullif(last_third_us, 0) / 1e6)) end
     as sustained_decode_tokens_per_s,
   -- Time to first token on the client's clock, by the engine's counters (where the wait to load
   -- counts), and how far the client's is from the one by the server's wall clock.
@@ -218,7 +254,7 @@ select
     then gap_p90_us * 1000 end as inter_token_p90_ns,
   case when not aborted and each_token_seen and chunks > 1000
     then gap_p99_us * 1000 end as inter_token_p99_ns
-from believed;
+from looked_at;
 
 -- One row per request of a measured trial, warm-ups too, with its flags and its rates.
 -- Invalid: aborted, short, wrong_count, cached_prefix, not_reused, suspended, context, clock,

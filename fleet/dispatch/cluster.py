@@ -259,7 +259,7 @@ def _jobs_answer(port: int, token: str) -> bool:
     headers = {"Authorization": f"Bearer {token}"}
     try:
         url = f"http://127.0.0.1:{port}/api/jobs/"
-        reply = httpx.get(url, headers=headers, trust_env=False, timeout=5)
+        reply = httpx.get(url, headers=headers, trust_env=False, verify=False, timeout=5)
     except httpx.TransportError:
         return False
     return reply.status_code == 200

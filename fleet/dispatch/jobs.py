@@ -37,6 +37,7 @@ class Jobs:
             headers={"Authorization": f"Bearer {token}"},
             timeout=REQUEST_S,
             trust_env=False,
+            verify=False,  # plain HTTP: no certificate is read, whatever SSL_CERT_FILE says
         )
 
     def submit(

@@ -14,7 +14,7 @@ from contextlib import suppress
 from multiprocessing import Pipe
 from typing import Any
 
-from fleet.errors import FleetUnreachable
+from fleet.errors import FleetError, FleetUnreachable, UserError
 from fleet.model.event import Event, Lost
 from fleet.model.machine import Machine
 from fleet.model.trial import Attempt
@@ -100,7 +100,7 @@ class LocalDispatcher:
                 found[name] = value
                 self._names[value.machine_id] = name
             elif kind in ("lost", "raised"):
-                raise FleetUnreachable(f"{name}: {value}", "")
+                raise _no_machine(name, value)
         return [found[name] for name in self._workers]
 
     def prepare(self, models: Mapping[str, Sequence[str]]) -> Iterator[Event]:
@@ -137,7 +137,7 @@ class LocalDispatcher:
             if kind == "event":
                 yield value
             elif kind in ("lost", "raised"):
-                yield Lost(machine_id=ids[name], what=str(value))
+                yield Lost(machine_id=ids[name], what="; ".join(_lines(value)))
 
     def _answers(self, waiting: set[str]) -> Iterator[tuple[str, tuple[str, Any]]]:
         """Messages until every worker waited for is done, lost, or cancelled for too long."""
@@ -154,3 +154,16 @@ class LocalDispatcher:
 
     def _cancelled_for(self) -> float:
         return 0.0 if self._cancelled_at is None else time.monotonic() - self._cancelled_at
+
+
+def _no_machine(name: str, problem: object) -> FleetError:
+    """What the user's words did is told as that; all else as a machine that is not reached."""
+    if isinstance(problem, UserError):
+        return UserError(f"{name}: {problem.what}", problem.mend)
+    if isinstance(problem, FleetError):
+        return FleetUnreachable(f"{name}: {problem.what}", problem.mend)
+    return FleetUnreachable(f"{name}: {problem}", "")
+
+
+def _lines(problem: object) -> list[str]:
+    return [line.strip() for line in str(problem).splitlines()]

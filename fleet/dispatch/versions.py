@@ -137,7 +137,8 @@ def ask_versions(ip: str, port: int, token: str, deadline_s: float = 20.0) -> Ve
 
 def _fetch(url: str, nonce: str, deadline_s: float) -> dict[str, object]:
     until = time.monotonic() + deadline_s
-    with httpx.Client(trust_env=False, timeout=min(REQUEST_S, deadline_s)) as client:
+    timeout_s = min(REQUEST_S, deadline_s)
+    with httpx.Client(trust_env=False, verify=False, timeout=timeout_s) as client:
         while True:
             try:
                 reply = client.get(url, params={"nonce": nonce})

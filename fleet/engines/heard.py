@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from fleet.engines.incoming import whole_characters
 from fleet.errors import TrialError
 from fleet.model.measure import Reply
 from fleet.units import NS_PER_US
@@ -29,16 +30,16 @@ class Heard:
     first_answer_ns: int | None = None
     failure: Failure | None = None
 
-    def take(self, stamp: int, thinking: object, answer: object) -> None:
+    def take(self, stamp: int, thinking: str | None, answer: str | None) -> None:
         if not thinking and not answer:
             return
         self.stamps.append(stamp)
         if thinking:
-            self.thinking.append(str(thinking))
+            self.thinking.append(thinking)
             if self.first_thinking_ns is None:
                 self.first_thinking_ns = stamp
         if answer:
-            self.answer.append(str(answer))
+            self.answer.append(answer)
             if self.first_answer_ns is None:
                 self.first_answer_ns = stamp
 
@@ -46,7 +47,8 @@ class Heard:
         self, *, sent_ns: int, ended_ns: int, whole: bool, keep_text: bool, **told: Any
     ) -> Reply:
         """`told`: the engine's counters. An output that is not whole has no hash."""
-        thinking, answer = "".join(self.thinking), "".join(self.answer)
+        thinking = whole_characters("".join(self.thinking))
+        answer = whole_characters("".join(self.answer))
         kind, error = self.failure or (None, None)
         return Reply(
             sent_ns=sent_ns,

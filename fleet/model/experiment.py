@@ -16,11 +16,18 @@ from fleet.model.settings import Settings
 from fleet.units import span_s
 
 
+def _without_password(host: str) -> str:
+    """An experiment is kept and shown in many places, so that no password may stand in it."""
+    if "@" in host:
+        raise ValueError("holds a user or a password, which Ollama does not take: leave it out")
+    return host
+
+
 class OllamaEngine(Noun):
     """The Ollama that each machine runs itself."""
 
     kind: Literal["ollama"]
-    host: str | None = None
+    host: Annotated[str, AfterValidator(_without_password)] | None = None
     """Address on each machine; left out: OLLAMA_HOST there, else 127.0.0.1:11434."""
     restart: tuple[str, ...] | None = Field(default=None, min_length=1)
     """Command that restarts it on each machine, word by word: [systemctl, restart, ollama]."""

@@ -138,6 +138,8 @@ class ModelFacts:
     """Thinking where a request does not say: true, or a level of gpt-oss; None: cannot think."""
     file: str | None = None
     """Where the weights lie on that machine, as the engine says."""
+    unmeasurable: str = ""
+    """Why it cannot be measured, as in `runs in the cloud`; empty: nothing is known against it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +173,8 @@ class Machine:
     engine: EngineFacts | None
     """None: no engine answers there; `engine_error` says why."""
     engine_error: str = ""
+    wrong_address: bool = False
+    """No engine was asked, since the address set for it there is another machine's, or none."""
     models: tuple[ModelFacts, ...] = ()
     free_disk_bytes: int | None = None
     settable: Mapping[str, str] = field(default_factory=dict)
@@ -189,8 +193,7 @@ class Machine:
         return self.hours.within_s(self.minute_of_day, span_s) if self.hours else span_s
 
     def model(self, name: str) -> ModelFacts | None:
-        wanted = full_model_name(name)
-        return next((m for m in self.models if full_model_name(m.name) == wanted), None)
+        return next((m for m in self.models if same_model(m.name, name)), None)
 
     def gpu_memory_bytes(self) -> int | None:
         """What the GPU may use: the effective limit, else the card's memory, else what is usual."""
@@ -201,9 +204,29 @@ class Machine:
         return None
 
 
+REGISTRY, LIBRARY, TAG = "registry.ollama.ai", "library", "latest"
+"""What stands for the parts that a model's name leaves out."""
+
+
 def full_model_name(name: str) -> str:
-    """Engines read a name without a tag as `:latest`."""
-    return name if ":" in name.rsplit("/", 1)[-1] else f"{name}:latest"
+    """One text for all the spellings of a model, as Ollama reads them.
+
+    `Llama3.1`, `llama3.1:latest` and `registry.ollama.ai/library/llama3.1` are one model: capital
+    letters do not count, and what is left out is the library of the registry, and the tag latest.
+    """
+    path, colon, tag = name.rpartition(":")
+    if not colon or "/" in tag:
+        path, tag = name, TAG
+    parts = (path.partition("://")[2] or path).rsplit("/", 2)
+    host, namespace, model = (*(REGISTRY, LIBRARY)[: 3 - len(parts)], *parts)
+    shown = [] if host.lower() == REGISTRY else [host]
+    if shown or namespace.lower() != LIBRARY:
+        shown.append(namespace)
+    return f"{'/'.join([*shown, model])}:{tag}".lower()
+
+
+def same_model(name: str, other: str) -> bool:
+    return full_model_name(name) == full_model_name(other)
 
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fleet.errors import FleetError, FleetUnreachable, UserError
 from fleet.model.job import CONTEXT_STEP, Job, Point
 from fleet.model.machine import Machine
 from fleet.model.settings import Value
@@ -104,7 +105,19 @@ def _one_at_a_time(wanted: Asked, job: Job, point: Point) -> LeftOut | None:
 
 
 def silent_machine(machine: Machine) -> LeftOut:
-    return LeftOut(machine=machine.name, clause=machine.engine_error or "no engine answers there")
+    why = "; ".join(line.strip() for line in machine.engine_error.splitlines())
+    return LeftOut(machine=machine.name, clause=why or "no engine answers there")
+
+
+def no_engine(machines: Sequence[Machine]) -> FleetError:
+    """The error where none of the machines has an engine that answers.
+
+    It is a UserError where every one of them was told to ask an engine elsewhere.
+    """
+    errors = "\n".join(f"{machine.name}: {machine.engine_error}" for machine in machines)
+    if all(machine.wrong_address for machine in machines):
+        return UserError(errors)
+    return FleetUnreachable(f"no engine answers: {errors}")
 
 
 def known_sizes(models: Sequence[str], machines: Sequence[Machine]) -> dict[str, int]:

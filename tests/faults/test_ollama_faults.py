@@ -244,6 +244,37 @@ def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch
         assert len(server.engine().models()) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:9"),
+        ("no_proxy", "localhost,fe80::/10"),
+        ("SSL_CERT_FILE", "/nonexistent.pem"),
+        ("SSL_CERT_DIR", "/nonexistent"),
+        ("SSLKEYLOGFILE", "/nonexistent/keys"),
+        ("NETRC", "/nonexistent"),
+    ],
+)
+def test_no_variable_of_the_environment_has_a_say(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with _serving(
+        tags=lambda handler: handler.answer(TAGS),
+        ps=lambda handler: handler.answer({"models": None}),
+        pull=lambda handler: handler.stream({"status": "success"}),
+        show=lambda handler: handler.answer({}),
+        generate=lambda handler: handler.stream(_token(), FINAL),
+    ) as server:
+        engine = server.engine()
+        assert (engine.facts().version, engine.resident()) == ("0.0.0", [])
+        assert engine.pull("m", print, NEVER).name == "m:latest"
+        assert engine.ask(ASK, NEVER).error is None
+    encrypted = Ollama("https://127.0.0.1:9", clock=SystemClock())
+    with pytest.raises(EngineUnreachable, match=r"https://127\.0\.0\.1:9"):
+        encrypted.facts()
+
+
 def test_something_else_at_the_address() -> None:
     def page(handler: _Handler) -> None:
         handler.answer(b"<html>router</html>")

@@ -77,3 +77,22 @@ def test_a_measuring_process_stays_light() -> None:
 def test_reading_needs_no_ray_and_no_charts() -> None:
     loaded = _imported("import fleet.app.reading, fleet.compare")
     assert not loaded & {"ray", "altair", "scipy", "pandas"}
+
+
+CONNECTIONS = {"Client", "AsyncClient", "get", "post", "request", "stream"}
+READ_THE_ENVIRONMENT = {"ollama", "requests", "urllib.request", "urllib3", "aiohttp"}
+"""Libraries that take proxies and certificates from variables of whoever runs fleet."""
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_connection_is_made_of_the_environment(path: Path) -> None:
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    imported = {a.name for node in nodes if isinstance(node, ast.Import) for a in node.names}
+    imported |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+    assert not imported & READ_THE_ENVIRONMENT
+    for call in (node for node in nodes if isinstance(node, ast.Call)):
+        name = ast.unparse(call.func)
+        if name in {f"httpx.{each}" for each in CONNECTIONS}:
+            given = {key.arg: ast.unparse(key.value) for key in call.keywords}
+            assert given.get("trust_env") == "False", f"{path.name}:{call.lineno}"
+            assert {"verify", "transport"} & set(given), f"{path.name}:{call.lineno}"

@@ -60,7 +60,7 @@ def test_a_column_for_each_model_with_the_figures_of_its_request(tmp_path: Path)
 
 def test_faults_of_a_request_are_told_beside_its_answer(tmp_path: Path) -> None:
     store = AnsweredStore()
-    store.said("a", "x", suspended_ns=S, ask={"done_reason": "stop", "cached_tokens": 5})
+    store.said("a", "x", suspended_ns=S, ask={"done_reason": "stop", "cached_tokens": 50})
     assert only(read(store, tmp_path)).answers[0].timed[0].flags == "cached_prefix suspended"
 
 

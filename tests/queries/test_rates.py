@@ -30,26 +30,6 @@ def flagged(folder: Path, **columns: Any) -> dict[str, Any]:
     return row
 
 
-@pytest.mark.parametrize(
-    ("columns", "flag"),
-    [
-        pytest.param({"output_duration_ns": 2000}, "clock", id="output time in milliseconds"),
-        pytest.param(
-            {"output_duration_ns": 1_000_000, "ended_ns": 1_006 * MS},
-            "above_ceiling",
-            id="an answer in no time",
-        ),
-        pytest.param({"prompt_duration_ns": 53}, "above_ceiling", id="prompt time in milliseconds"),
-    ],
-)
-def test_a_rate_beyond_any_machine_is_flagged_and_not_computed(
-    tmp_path: Path, columns: dict[str, Any], flag: str
-) -> None:
-    row = flagged(tmp_path, **columns)
-    assert flag in row["invalid"].split()
-    assert [row[name] for name in RATES] == [None] * len(RATES)
-
-
 def test_one_token_has_no_rate(tmp_path: Path) -> None:
     row = flagged(tmp_path, output=1, output_duration_ns=1000, ended_ns=1_005 * MS)
     assert (row["output_tokens"], row["invalid"]) == (1, "")

@@ -26,7 +26,27 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnectio
         "stopped": {"done_reason": "stop"},
         "wrong_count": {"prompt_tokens_asked": 900},
         "right_count": {"prompt_tokens_asked": 1000},
-        "cached": {"cached_tokens": 7},
+        "cached": {"cached_tokens": 17},
+        "cached_head": {"cached_tokens": 16, "nonce": None},
+        "cached_most": {"cached_tokens": 600},
+        "cached_template": {"api": "chat", "cached_tokens": 70, "since_load": 3},
+        "cached_chat": {"api": "chat", "cached_tokens": 300, "since_load": 3},
+        "reused_and_more": {"cached_tokens": 324, "reused_tokens": 307},
+        "repeated_head": {"nonce": "", "repeats_before": 1, "cached_tokens": 1},
+        "repeated_chat": {
+            "api": "chat",
+            "nonce": "",
+            "repeats_before": 1,
+            "cached_tokens": 70,
+            "since_load": 3,
+        },
+        "reused_in_part": {"depth_tokens": 300, "reused_tokens": 300, "cached_tokens": 269},
+        "reused_nearly": {"depth_tokens": 300, "reused_tokens": 300, "cached_tokens": 271},
+        "milliseconds": {"output_duration_ns": 2_000, "prompt_duration_ns": 1_000},
+        "impossible_output": {"output_duration_ns": 1_999_999},
+        "impossible_prompt": {"prompt_duration_ns": 99_899},
+        "one_token": {"output_tokens": 1, "output_tokens_asked": 1, "output_duration_ns": 1000},
+        "possible_prompt": {"prompt_duration_ns": 99_901},
         "uncached": {"cached_tokens": 0, "nonce": None},
         "unknown_cache": {"nonce": ""},
         "clock": {"ended_ns": 9 * S},
@@ -58,11 +78,20 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnectio
         job_content='{"load":"request"}',
     )
     store.trial("small", ask={"prompt": 511, "output": 127})
+    store.trial("small_cached", ask={"prompt": 512, "cached_tokens": 17, "reused_tokens": 17})
+    store.trial("enough_cached", ask={"prompt": 512, "cached_tokens": 1})
+    store.trial("half_cached", ask={"prompt": 1200, "cached_tokens": 600, "reused_tokens": 600})
     store.trial("enough", ask={"prompt": 512, "output": 128})
     store.trial("slept", suspended_ns=2 * S)
     store.trial("context", context_length=4096)
     store.trial("spilled", placement_gpu_bytes=600)
     store.trial("no_gpu", placement_gpu_bytes=0, gpu=None)
+    mapped = {"placement_size_bytes": 28_670, "placement_gpu_bytes": 14_390}
+    store.trial("mapped", **mapped, model_size_bytes=14_240)
+    store.trial("mapped_of_unknown_size", **mapped, model_size_bytes=None)
+    store.trial("half_on_cpu", **mapped, model_size_bytes=25_000)
+    cpu = {"placement_size_bytes": 28_670, "placement_gpu_bytes": 13_000}
+    store.trial("less_than_the_file_on_gpu", **cpu, model_size_bytes=15_670)
     store.trial("battery", power_source="battery", cut=True)
     slow = [30_000] * (GAPS // 3) + [31_200] * (GAPS - 2 * (GAPS // 3)) + [33_300] * (GAPS // 3)
     store.trial("throttled", decode=30, ask={"chunk_gaps_us": slow})
@@ -132,6 +161,19 @@ def test_speeds_are_medians_of_the_requests(golden: duckdb.DuckDBPyConnection) -
         ("wrong_count", "wrong_count"),
         ("right_count", ""),
         ("cached", "cached_prefix"),
+        ("cached_head", ""),
+        ("cached_most", "cached_prefix"),
+        ("cached_template", ""),
+        ("cached_chat", "cached_prefix"),
+        ("reused_and_more", "cached_prefix"),
+        ("repeated_head", ""),
+        ("repeated_chat", "cached_prefix"),
+        ("reused_in_part", "not_reused"),
+        ("reused_nearly", ""),
+        ("milliseconds", "clock above_ceiling"),
+        ("impossible_output", "clock above_ceiling"),
+        ("impossible_prompt", "above_ceiling"),
+        ("possible_prompt", ""),
         ("uncached", ""),
         ("clock", "clock"),
         ("saw_less", "clock"),
@@ -182,6 +224,9 @@ def test_a_failed_request_never_becomes_a_number(golden: duckdb.DuckDBPyConnecti
         ("unknown_cache", False, "cache state unknown"),
         ("small", False, "too short for a rate"),
         ("enough", True, ""),
+        ("enough_cached", True, ""),
+        ("small_cached", False, "too short for a rate"),
+        ("cached_template", True, ""),
         ("chat", False, "template may be cached"),
         ("chat_first", True, ""),
     ],
@@ -192,6 +237,40 @@ def test_a_prefill_rate_needs_a_known_cache_and_length(
     found = one(golden, "speeds", trial)
     assert (found["prefill_tokens_per_s"] is not None, found["prefill_note"]) == (known, note)
     assert found["naive_prefill_tokens_per_s"] == pytest.approx(1000, rel=1e-3)
+
+
+def test_a_prefill_rate_is_of_what_was_evaluated(golden: duckdb.DuckDBPyConnection) -> None:
+    """A prompt of which the half came from the cache took its time over the other half."""
+    for trial, rate in (("half_cached", 500), ("enough_cached", 1000 * 511 / 512)):
+        found = one(golden, "speeds", trial)
+        assert found["prefill_tokens_per_s"] == pytest.approx(rate)
+        assert found["naive_prefill_tokens_per_s"] == pytest.approx(1000)
+    invalid = one(golden, "requests_flagged", "cached_most")
+    assert invalid["prefill_tokens_per_s"] is None  # 400 tokens are too few
+    assert invalid["naive_prefill_tokens_per_s"] == pytest.approx(1000)
+
+
+RATES = (
+    *("prefill_tokens_per_s", "naive_prefill_tokens_per_s"),
+    *("decode_tokens_per_s", "naive_decode_tokens_per_s"),
+)
+
+
+@pytest.mark.parametrize(
+    ("trial", "without"),
+    [
+        ("milliseconds", set(RATES)),
+        ("impossible_output", set(RATES[2:])),
+        ("impossible_prompt", set(RATES[:2])),
+        ("possible_prompt", set()),
+        ("one_token", set(RATES[2:])),
+    ],
+)
+def test_a_rate_that_no_machine_has_is_none(
+    golden: duckdb.DuckDBPyConnection, trial: str, without: set[str]
+) -> None:
+    found = one(golden, "requests_flagged", trial)
+    assert {name for name in RATES if found[name] is None} == without
 
 
 def test_a_decode_rate_needs_128_tokens(golden: duckdb.DuckDBPyConnection) -> None:
@@ -209,6 +288,10 @@ def test_cold_load_jobs_take_the_load_of_each_request(golden: duckdb.DuckDBPyCon
     [
         ("spilled", "spilled"),
         ("no_gpu", ""),
+        ("mapped", ""),
+        ("mapped_of_unknown_size", "spilled"),
+        ("half_on_cpu", "spilled"),
+        ("less_than_the_file_on_gpu", "spilled"),
         ("battery", "on_battery cut"),
         ("throttled", "throttled"),
         ("steady", ""),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fleet.engines.ollama.models import active_bytes, described, read_for_each_token, residents
+from fleet.engines.ollama.models import active_bytes, described, listed, loaded, read_for_each_token
 from fleet.model.job import Think
 from fleet.model.machine import ModelFacts
 
@@ -91,14 +91,14 @@ def test_what_is_in_memory_and_when_it_goes() -> None:
         "f",
     ]
     moment_ns = 1_795_654_923 * 10**9
-    assert [(model.name, model.expires_unix_ns) for model in residents(told)] == [
+    assert [(each.name, each.resident.expires_unix_ns) for each in loaded(told)] == [
         ("a:latest", moment_ns + 123_456_789),
         ("b:1", moment_ns + 500_000_000),
         ("c:1", None),
         ("d:1", None),
         ("e:1", None),
     ]
-    assert residents(None) == []
+    assert loaded(None) == []
 
 
 @pytest.mark.parametrize(
@@ -114,3 +114,63 @@ def test_what_is_in_memory_and_when_it_goes() -> None:
 )
 def test_where_the_weights_lie(modelfile: str | None, file: str | None) -> None:
     assert described(BARE, {"modelfile": modelfile}).file == file
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        [{"name": "a", "type": "F16", "shape": None}],
+        [{"name": "a", "type": "Q4_K", "shape": ["256"]}],
+        [{"name": "a", "type": "F16", "shape": [-1]}],
+        [{"name": "a", "type": "F16", "shape": [2**40, 2**40]}],
+        [{"name": "a", "type": None, "shape": [1]}],
+        ["a"],
+        "F16",
+    ],
+)
+def test_odd_tensors_are_unknown(tensors: Any) -> None:
+    found = described(BARE, {"tensors": tensors, "model_info": INFO})
+    assert (found.tensors_bytes, found.active_bytes) == (None, None)
+
+
+def test_numbers_that_cannot_be_are_unknown() -> None:
+    info = {**INFO, "general.parameter_count": -1, "gptoss.context_length": 131072.0}
+    found = described(BARE, {"model_info": info})
+    assert (found.parameters, found.context_length) == (None, 131_072)
+    sparse = {**INFO, "gptoss.expert_used_count": 64}  # of 32
+    assert active_bytes(SPARSE, sparse) is None
+
+
+def test_what_is_in_memory_with_a_size_that_cannot_be_is_of_unknown_size() -> None:
+    (found,) = loaded([{"model": "m", "size": 5, "size_vram": -5, "context_length": 0}])
+    placed = found.placement
+    assert (placed.size_bytes, placed.gpu_bytes, placed.context_length) == (5, None, None)
+
+
+def test_the_list_of_models_leaves_out_what_has_no_name() -> None:
+    entries = [
+        {"name": "a:latest", "size": 10**9, "digest": "sha256:" + "d" * 64, "details": None},
+        {"name": "b\x1b[31m", "size": -1, "digest": "d d", "details": {"family": ["x"]}},
+        {"size": 5},
+        None,
+    ]
+    found = [(m.name, m.size_bytes, m.digest, m.architecture) for m in listed(entries)]
+    assert found == [("a:latest", 10**9, "d" * 64, None), ("b [31m", 0, "", None)]
+    assert listed({"a": 1}) == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        ({"remote_host": "https://ollama.com"}, "runs in the cloud, not on this machine"),
+        ({"remote_model": "m"}, "runs in the cloud, not on this machine"),
+        ({"capabilities": ["embedding"]}, "writes no text, it is for embedding"),
+        ({"capabilities": ["completion", "thinking"]}, ""),
+        ({"capabilities": []}, ""),
+        ({}, ""),
+    ],
+)
+def test_what_cannot_be_measured_says_why(entry: dict[str, object], why: str) -> None:
+    (facts,) = listed([{"name": "m", **entry}])
+    assert facts.unmeasurable == why
+    assert described(BARE, entry).unmeasurable == why

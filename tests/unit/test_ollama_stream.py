@@ -77,6 +77,76 @@ def test_zeros_that_ollama_leaves_out_are_zero() -> None:
     assert reply.chunk_gaps_us == ()
 
 
+def test_what_the_cache_held_is_read_and_unknown_where_it_is_not_told() -> None:
+    reply = _read(_piece(" a"), {**FINAL, "prompt_eval_cached_count": 20})
+    assert (reply.error, reply.prompt_tokens, reply.cached_tokens) == (None, 26, 20)
+    assert _read(_piece(" a"), {**FINAL, "prompt_eval_cached_count": 0}).cached_tokens == 0
+    assert _read(_piece(" a"), FINAL).cached_tokens is None
+    more = _read(_piece(" a"), {**FINAL, "prompt_eval_cached_count": 27})
+    assert (more.error_reason, more.cached_tokens) == ("impossible_counter", None)
+    assert more.error == "prompt_eval_cached_count is more than the prompt has tokens"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("eval_duration", -123, "eval_duration is -123, and a duration is from 0 to"),
+        ("eval_duration", 2**63, "eval_duration is 9223372036854775808, and a duration"),
+        ("eval_count", 516_371_613_757_000, "eval_count is 516371613757000, and a count of tokens"),
+        ("prompt_eval_count", "26", "prompt_eval_count is the text '26', and a count of tokens"),
+        ("total_duration", True, "total_duration is true, and a duration"),
+        ("load_duration", 0.5, "load_duration is 0.5, and a duration"),
+        ("prompt_eval_cached_count", -1, "prompt_eval_cached_count is -1, and a count"),
+    ],
+)
+def test_a_counter_that_cannot_be_is_a_failed_request_and_no_number(
+    key: str, value: Any, words: str
+) -> None:
+    reply = _read(_piece(" a"), {**FINAL, key: value})
+    assert reply.error_reason == "impossible_counter"
+    assert (reply.error or "").startswith(words)
+    fields = {"eval_duration": "output_ns", "eval_count": "output_tokens"}
+    if key in fields:
+        assert getattr(reply, fields[key]) is None
+    assert (reply.chunks, reply.text) == (1, " a")
+
+
+def test_a_float_without_a_fraction_and_a_null_are_no_faults() -> None:
+    reply = _read(_piece(" a"), {**FINAL, "eval_duration": 4_709_213_000.0, "load_duration": None})
+    assert (reply.error, reply.output_ns, reply.load_ns) == (None, 4_709_213_000, None)
+
+
+def test_a_record_that_counts_is_the_final_one_without_done() -> None:
+    final = {key: value for key, value in FINAL.items() if key != "done"}
+    reply = _read(_piece(" a"), final)
+    assert (reply.error, reply.output_tokens, reply.done_reason) == (None, 3, "length")
+    for early in ({"done": False}, {"done_reason": None}):
+        assert _read(_piece(" a"), {**final, **early}).error_reason == "stream_broken"
+    bare = {"response": "", "done_reason": "length"}
+    assert _read(_piece(" a"), bare).error_reason == "stream_broken"
+
+
+def test_halves_of_a_character_in_two_chunks_are_one_character() -> None:
+    reply = _read(_piece("\ud83d"), _piece("\ude42"), FINAL)
+    assert reply.text == "\U0001f642"
+    assert reply.output_sha256 == output_sha256("", "\U0001f642")
+
+
+def test_a_chunk_that_is_no_text_is_a_failure() -> None:
+    reply = _read(_piece(" a"), {**_piece(""), "response": ["b"]}, FINAL)
+    assert (reply.error_reason, reply.error) == (
+        "stream_broken",
+        "a chunk of the answer is no text",
+    )
+
+
+def test_a_time_far_from_any_that_can_be_is_unknown() -> None:
+    for moment in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "1999-12-31T23:59:59Z", 5):
+        reply = _read(_piece(" a", moment), {**FINAL, "created_at": moment})  # type: ignore[arg-type]
+        assert (reply.server_first_unix_ns, reply.server_final_unix_ns) == (None, None)
+        assert reply.error is None
+
+
 def test_without_a_final_record_nothing_was_counted() -> None:
     reply = _read(_piece(" a"), _piece(" b"))
     assert reply.error_reason == "stream_broken"

@@ -8,6 +8,7 @@ from fleet.model.experiment import Request
 from fleet.model.job import Job, Point
 from fleet.model.machine import Machine
 from fleet.plan.expand import expand
+from fleet.plan.unfit import no_engine
 from tests.builders_plan import CHAT, machine, model, request
 
 
@@ -81,3 +82,22 @@ def test_only_the_combination_that_would_spill_is_left_out() -> None:
     assert [str(left) for left in plan.left_out] == [
         "studio-96 big with wired_limit_mb=65536: 4.4 GiB of 68.4 GiB would spill to the CPU"
     ]
+
+
+def test_a_machine_with_a_wrong_address_is_named_beside_those_that_are_measured() -> None:
+    wrong = replace(
+        machine("b", engine_error="OLLAMA_HOST names c\n  unset it"), wrong_address=True
+    )
+    planned = expand(request(), [machine("a", models=[model("tiny")]), wrong])
+    assert [str(left) for left in planned.left_out] == ["b: OLLAMA_HOST names c; unset it"]
+    assert [each.machine.name for each in planned.machines] == ["a"]
+
+
+def test_where_every_machine_was_told_to_ask_another_the_words_are_the_users() -> None:
+    wrong = replace(machine("b", engine_error="OLLAMA_HOST names c"), wrong_address=True)
+    silent = machine("d", engine_error="no Ollama answers")
+    assert no_engine([wrong, wrong]).exit_code == 2
+    assert str(no_engine([wrong])) == "b: OLLAMA_HOST names c"
+    mixed = no_engine([wrong, silent])
+    assert mixed.exit_code == 3
+    assert str(mixed) == "no engine answers: b: OLLAMA_HOST names c\nd: no Ollama answers"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 from fleet.engines.heard import Failure, Heard
-from fleet.errors import OutOfMemory, RequestRefused, StreamBroken
+from fleet.engines.incoming import DURATION_NS, TOKENS, refusal, whole
+from fleet.errors import CounterImpossible, OutOfMemory, RequestRefused, StreamBroken
 from fleet.model.measure import Reply
 from fleet.ports import Stop
 from fleet.units import NS_PER_MS
@@ -54,7 +56,7 @@ class Arrivals:
 @dataclass(slots=True)
 class _Reading(Heard):
     done_reason: str | None = None
-    timings: Mapping[str, float] | None = None
+    timings: Mapping[str, object] | None = None
 
 
 def read_reply(arrivals: Arrivals, *, sent_ns: int, ended_ns: int, keep_text: bool) -> Reply:
@@ -64,12 +66,15 @@ def read_reply(arrivals: Arrivals, *, sent_ns: int, ended_ns: int, keep_text: bo
         _take(seen, stamp, chunk)
     if seen.timings is None and seen.failure is None:
         seen.failure = (StreamBroken, "the answer ended without its final record")
+    counters, wrong = ({}, "") if seen.timings is None else _counters(seen.timings)
+    if wrong and seen.failure is None:
+        seen.failure = (CounterImpossible, wrong)
     return seen.reply(
         sent_ns=sent_ns,
         ended_ns=arrivals.stamps[-1] if arrivals.stamps else ended_ns,
         whole=seen.timings is not None,
         keep_text=keep_text,
-        **_counters(seen.timings),
+        **counters,
         done_reason=seen.done_reason,
     )
 
@@ -102,15 +107,33 @@ def _failure(error: object) -> Failure:
     return (RequestRefused if details.get("code") == 400 else StreamBroken), text
 
 
-def _counters(timings: Mapping[str, float] | None) -> dict[str, int]:
-    """llama.cpp counts the first output token in predicted_n, and times it in prompt_ms."""
-    if timings is None:
-        return {}
-    cached = int(timings["cache_n"])
-    return {
-        "prompt_tokens": cached + int(timings["prompt_n"]),
-        "cached_tokens": cached,
-        "prompt_ns": round(timings["prompt_ms"] * NS_PER_MS),
-        "output_tokens": int(timings["predicted_n"]),
-        "output_ns": round(timings["predicted_ms"] * NS_PER_MS),
+def _counters(timings: Mapping[str, object]) -> tuple[dict[str, int], str]:
+    """What llama.cpp counts, and why the numbers that are left out cannot be.
+
+    It counts the first output token in predicted_n, and times it in prompt_ms.
+    """
+    told = {
+        "cached_tokens": (timings.get("cache_n"), TOKENS),
+        "prompt_tokens": (timings.get("prompt_n"), TOKENS),
+        "prompt_ns": (_ns(timings.get("prompt_ms")), DURATION_NS),
+        "output_tokens": (timings.get("predicted_n"), TOKENS),
+        "output_ns": (_ns(timings.get("predicted_ms")), DURATION_NS),
     }
+    values, wrong = {}, []
+    for name, (value, quantity) in told.items():
+        number = whole(value, quantity)
+        if number is None:
+            wrong.append(refusal(name, value, quantity))
+        else:
+            values[name] = number
+    if "prompt_tokens" in values:
+        values["prompt_tokens"] += values.get("cached_tokens", 0)
+    return values, "; ".join(wrong)
+
+
+def _ns(milliseconds: object) -> object:
+    """As whole ns where it is a number; else as it is, to be refused by name."""
+    if isinstance(milliseconds, bool) or not isinstance(milliseconds, (int, float)):
+        return milliseconds
+    nanoseconds = float(milliseconds) * NS_PER_MS
+    return round(nanoseconds) if isfinite(nanoseconds) else nanoseconds

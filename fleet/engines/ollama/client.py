@@ -1,34 +1,28 @@
 """Ollama over HTTP, as an engine of fleet.
 
-The official client carries what is not timed (pull, list, ps, delete); httpx carries the rest,
-since the official client drops fields, cannot send `shift`, and hands out parsed chunks without
-the moment they arrived. No proxies, no retries, no redirects, no call without an end.
+By httpx and not by the official client, which drops fields, cannot send `shift`, hands out parsed
+chunks without the moment they arrived, and makes a connection from the variables of the
+environment when it is imported. No proxies, no retries, no redirects, no call without an end.
 """
 
 from __future__ import annotations
 
-import ssl
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
-import httpx
-
-from fleet.engines.ollama.connection import Patience, Watch, Wire
-from fleet.engines.ollama.failures import error_text, failure, translated, unreachable
-from fleet.engines.ollama.models import described, listed, residents
+from fleet.engines.incoming import text
+from fleet.engines.ollama.calls import Call, Calls
+from fleet.engines.ollama.connection import Patience, tls_of
+from fleet.engines.ollama.models import Loaded, described, listed, loaded, unmeasurable
+from fleet.engines.ollama.pulling import Pull
 from fleet.engines.ollama.timed import TimedPath
-from fleet.errors import EngineBusy, Interrupted, ModelMissing, RequestRefused, TransientError
+from fleet.errors import EngineBusy, ModelMissing, RequestRefused
 from fleet.model.gates import Resident
-from fleet.model.machine import EngineFacts, ModelFacts, Proofs, full_model_name
+from fleet.model.machine import EngineFacts, ModelFacts, Proofs, same_model
 from fleet.model.measure import Ask, Placement, Reply
 from fleet.model.settings import Value
 from fleet.ports import Clock, Say, Stop
-from fleet.units import NS_PER_S, show_bytes
-
-if TYPE_CHECKING:
-    import ollama
+from fleet.units import NS_PER_S
 
 KEEP_ALIVE = "30m"
 """Longer than any pause between two requests of a trial; fleet unloads by itself before that."""
@@ -54,33 +48,43 @@ class Ollama:
         self.base_url = base_url.rstrip("/")
         self._clock = clock
         self._patience = patience or Patience()
-        self._tls = ssl.create_default_context() if base_url.startswith("https:") else None
+        self._tls = tls_of(base_url)
+        self._calls = Calls(self.base_url, self._tls, clock, self._patience)
 
     def facts(self) -> EngineFacts:
-        version = self._call("GET", "/api/version", doing="asking for its version").get("version")
-        return EngineFacts(kind="ollama", version=str(version or "unknown"), proofs=PROOFS)
+        call = Call(path="/api/version", doing="asking for its version")
+        version = text(self._calls.answer(call).get("version"))
+        return EngineFacts(kind="ollama", version=version or "unknown", proofs=PROOFS)
 
     def models(self) -> Sequence[ModelFacts]:
-        with self._official() as client:
-            return [listed(model) for model in client.list().models]
+        call = Call(path="/api/tags", doing="listing models")
+        return listed(self._calls.answer(call).get("models"))
 
     def describe(self, model: str) -> ModelFacts:
         facts = self._find(model)
         if facts is None:
             raise ModelMissing(f"{model} is not on {self.base_url}", f"ollama pull {model}")
-        shown = self._call("POST", "/api/show", {"model": model}, doing=f"describing {model}")
-        _refuse_remote(model, shown)
+        shown = self._calls.answer(
+            Call(
+                method="POST",
+                path="/api/show",
+                body={"model": model},
+                doing=f"describing {model}",
+                model=model,
+            )
+        )
+        _refuse(model, facts.unmeasurable or unmeasurable(shown))
         return described(facts, shown)
 
     def pull(self, model: str, say: Say, stop: Stop) -> ModelFacts:
         if self._find(model) is None:
-            self._pull(model, say, stop)
+            Pull(self._calls, model, say).run(stop)
         return self.describe(model)
 
     def delete(self, model: str) -> None:
         """Raises ModelMissing where it is not there."""
-        with self._official(doing=f"deleting {model}") as client:
-            client.delete(model)
+        body, doing = {"model": model}, f"deleting {model}"
+        self._calls.body(Call(method="DELETE", path="/api/delete", body=body, doing=doing))
 
     def load(self, model: str, options: Mapping[str, Value]) -> None:
         body = {
@@ -89,15 +93,15 @@ class Ollama:
             "options": {**options, **FIXED_OPTIONS},
             **FIXED_FIELDS,
         }
-        answer = self._call(
-            "POST",
-            "/api/generate",
-            body,
+        call = Call(
+            method="POST",
+            path="/api/generate",
+            body=body,
             doing=f"loading {model}",
-            read_s=self._patience.load_s,
             model=model,
+            read_s=self._patience.load_s,
         )
-        _refuse_remote(model, answer)
+        _refuse(model, unmeasurable(self._calls.answer(call)))
 
     def ask(self, ask: Ask, stop: Stop) -> Reply:
         path = TimedPath(self.base_url, self._tls, self._clock, self._patience)
@@ -105,23 +109,19 @@ class Ollama:
 
     def placement(self, model: str) -> Placement | None:
         """As Ollama reports it; None if the model is not loaded."""
-        loaded = self._loaded(model)
-        if loaded is None:
-            return None
-        return Placement(
-            size_bytes=loaded.size, gpu_bytes=loaded.size_vram, context_length=loaded.context_length
-        )
+        found = self._loaded(model)
+        return None if found is None else found.placement
 
     def resident(self) -> Sequence[Resident]:
-        """By one plain call, since this is asked before and after each trial."""
-        listed = self._call("GET", "/api/ps", doing="asking what is in memory").get("models")
-        return residents(listed)
+        return [each.resident for each in self._in_memory()]
 
     def unload(self, model: str) -> None:
         was_loaded = self._loaded(model) is not None
         body = {"model": model, "keep_alive": 0, "stream": False}
+        doing = f"unloading {model}"
+        call = Call(method="POST", path="/api/generate", body=body, doing=doing, model=model)
         try:
-            self._call("POST", "/api/generate", body, doing=f"unloading {model}", model=model)
+            self._calls.answer(call)
         except ModelMissing:
             return
         deadline_ns = self._clock.monotonic_ns() + int(self._patience.unload_s * NS_PER_S)
@@ -139,116 +139,14 @@ class Ollama:
         """Nothing is held between two calls."""
 
     def _find(self, model: str) -> ModelFacts | None:
-        return next((facts for facts in self.models() if _same(facts.name, model)), None)
+        return next((facts for facts in self.models() if same_model(facts.name, model)), None)
 
-    def _loaded(self, model: str) -> ollama.ProcessResponse.Model | None:
-        with self._official() as client:
-            return next((m for m in client.ps().models if _same(m.model or "", model)), None)
+    def _loaded(self, model: str) -> Loaded | None:
+        return next((each for each in self._in_memory() if same_model(each.name, model)), None)
 
-    def _pull(self, model: str, say: Say, stop: Stop) -> None:
-        wire = Wire(self._clock)
-        last_ns = [self._clock.monotonic_ns()]
-
-        def waited_s() -> float:
-            return (self._clock.monotonic_ns() - last_ns[-1]) / NS_PER_S
-
-        doing = f"pulling {model}"
-        with Watch(wire, stop, waited_s, self._patience.silence_s) as watch:
-            try:
-                with self._official(
-                    wire, doing=doing, read_s=self._patience.first_byte_s
-                ) as client:
-                    progress = client.pull(model, stream=True)
-                    self._report(doing, progress, say, last_ns)
-            except TransientError as problem:
-                if stop.is_set():
-                    raise Interrupted(f"stopped while {doing}") from problem
-                if watch.silent:
-                    raise TransientError(
-                        f"{doing}: nothing came for {self._patience.silence_s:.0f} s", "try again"
-                    ) from problem
-                raise
-
-    def _report(
-        self,
-        doing: str,
-        progress: Iterable[ollama.ProgressResponse],
-        say: Say,
-        last_ns: list[int],
-    ) -> None:
-        """Says how far it is at most once a second, and needs to hear of success."""
-        said_ns: int | None = None
-        status = ""
-        for step in progress:
-            status = step.status or status
-            last_ns[0] = self._clock.monotonic_ns()
-            if step.total and (said_ns is None or last_ns[0] - said_ns >= NS_PER_S):
-                said_ns = last_ns[0]
-                percent = 100 * (step.completed or 0) / step.total
-                say(f"{doing}: {percent:.0f} % of {show_bytes(step.total)}")
-        if status != "success":
-            raise TransientError(f"{doing}: it ended after {status!r}, not success", "try again")
-
-    @contextmanager
-    def _official(
-        self,
-        wire: Wire | None = None,
-        *,
-        doing: str = "listing models",
-        read_s: float | None = None,
-    ) -> Iterator[ollama.Client]:
-        """The official client; its errors leave as errors of fleet."""
-        import ollama  # a third of a second, and not needed by who only wants an address
-
-        client = ollama.Client(
-            host=self.base_url,
-            transport=(wire or Wire(self._clock)).transport(self._tls),
-            timeout=self._timeout(read_s),
-            trust_env=False,
-            follow_redirects=False,
-        )
-        with client, translated(self.base_url):
-            try:
-                yield client
-            except ollama.ResponseError as problem:
-                # an error line in a stream has no status: unknown ones may go well next time
-                status = problem.status_code if problem.status_code > 0 else 500
-                raise failure(status, str(problem.error), doing) from problem
-            except ConnectionError as problem:
-                raise unreachable(self.base_url, problem.__context__ or problem) from problem
-
-    def _call(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, object] | None = None,
-        *,
-        doing: str,
-        read_s: float | None = None,
-        model: str = "",
-    ) -> dict[str, object]:
-        """One untimed call; the JSON object it answers with."""
-        with (
-            translated(self.base_url),
-            httpx.Client(
-                base_url=self.base_url,
-                transport=Wire(self._clock).transport(self._tls),
-                timeout=self._timeout(read_s),
-                trust_env=False,
-            ) as client,
-        ):
-            response = client.request(method, path, json=body)
-            if response.status_code != httpx.codes.OK:
-                raise failure(response.status_code, response.content, doing, model)
-            answer = response.json()
-        if not isinstance(answer, dict):
-            raise unreachable(self.base_url, f"{path} answers {error_text(response.content)[:80]}")
-        if "error" in answer:
-            raise failure(200, response.content, doing, model)
-        return answer
-
-    def _timeout(self, read_s: float | None) -> httpx.Timeout:
-        return self._patience.timeout(read_s or self._patience.answer_s)
+    def _in_memory(self) -> list[Loaded]:
+        call = Call(path="/api/ps", doing="asking what is in memory")
+        return loaded(self._calls.answer(call).get("models"))
 
 
 def request_body(ask: Ask) -> dict[str, object]:
@@ -276,12 +174,6 @@ def messages(ask: Ask) -> list[dict[str, str]]:
     return [{"role": role, "content": text} for role, text in (*said, ("user", ask.prompt))]
 
 
-def _same(name: str, other: str) -> bool:
-    return full_model_name(name) == full_model_name(other)
-
-
-def _refuse_remote(model: str, answer: Mapping[str, object]) -> None:
-    if answer.get("remote_host") or answer.get("remote_model"):
-        raise RequestRefused(
-            f"{model} runs in the cloud, not on this machine", "name a model that lies on the disk"
-        )
+def _refuse(model: str, why: str) -> None:
+    if why:
+        raise RequestRefused(f"{model} {why}", "name a model that lies on the disk and writes text")

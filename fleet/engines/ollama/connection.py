@@ -8,6 +8,7 @@ socket down when the call has to end. The reader then sees the end of the connec
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import ssl
 import threading
@@ -21,6 +22,12 @@ from fleet.ports import Clock, Stop
 
 POLL_S = 0.1
 """How often the watcher looks: a stop takes effect within this time and a little more."""
+
+LARGEST_BODY_BYTES = 64 * 2**20
+"""No answer of an Ollama that is read whole comes near it."""
+
+HEADERS = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
+"""Compressed chunks would arrive later than the tokens in them."""
 
 SENDING = "http11.send_request_headers.started"
 CONNECTED = ("connection.connect_tcp.complete", "connection.start_tls.complete")
@@ -69,6 +76,46 @@ class Wire:
 
     def transport(self, tls: ssl.SSLContext | None) -> httpx.BaseTransport:
         return _Traced(self, verify=tls if tls is not None else False, trust_env=False, retries=0)
+
+
+def open_client(
+    base_url: str, wire: Wire, tls: ssl.SSLContext | None, timeout: httpx.Timeout
+) -> httpx.Client:
+    """A client that no variable of the environment has a say in: no proxy, no certificate, no
+    password of a .netrc file, no log of TLS keys. It follows no redirect."""
+    return httpx.Client(
+        base_url=base_url,
+        transport=wire.transport(tls),
+        timeout=timeout,
+        headers=HEADERS,
+        trust_env=False,
+        follow_redirects=False,
+    )
+
+
+def tls_of(base_url: str) -> ssl.SSLContext | None:
+    """What an https address needs: the authorities that this system trusts by its own files.
+
+    SSL_CERT_FILE and SSL_CERT_DIR are not read. None where the address is no https one.
+    """
+    if not base_url.startswith("https:"):
+        return None
+    context, paths = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ssl.get_default_verify_paths()
+    if os.path.isfile(paths.openssl_cafile):
+        context.load_verify_locations(cafile=paths.openssl_cafile)
+    if os.path.isdir(paths.openssl_capath):
+        context.load_verify_locations(capath=paths.openssl_capath)
+    return context
+
+
+def body_of(response: httpx.Response) -> bytes:
+    """The whole body; raises ValueError where it is larger than any answer of an Ollama."""
+    body = bytearray()
+    for piece in response.iter_bytes():
+        body += piece
+        if len(body) > LARGEST_BODY_BYTES:
+            raise ValueError(f"an answer of more than {LARGEST_BODY_BYTES // 2**20} MiB")
+    return bytes(body)
 
 
 class _Traced(httpx.HTTPTransport):

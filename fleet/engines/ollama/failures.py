@@ -6,13 +6,13 @@ or a stall may go well next time; what the request or the model file says will n
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
 
+from fleet.engines.incoming import LONGEST_MESSAGE, json_of, text
 from fleet.errors import (
     EngineBusy,
     EngineUnreachable,
@@ -60,10 +60,10 @@ MENDS: dict[type[TrialError], str] = {
 }
 
 
-def classify(status: int, text: str) -> type[TrialError]:
+def classify(status: int, message: str) -> type[TrialError]:
     """The kind of error; `status` 200 stands for an error line inside a stream."""
     for pattern, kind in BY_TEXT:
-        if pattern.search(text):
+        if pattern.search(message):
             return kind
     if status in BY_STATUS:
         return BY_STATUS[status]
@@ -74,18 +74,18 @@ def classify(status: int, text: str) -> type[TrialError]:
 
 def error_text(body: bytes | str) -> str:
     """The message in an error body; llama-server's own JSON may sit inside as text."""
-    text = body.decode(errors="replace") if isinstance(body, bytes) else body
+    message = body.decode(errors="replace") if isinstance(body, bytes) else body
     for _ in range(3):
-        inner = _inner_message(text)
+        inner = _inner_message(message)
         if inner is None:
             break
-        text = inner
-    return " ".join(text.split())
+        message = inner
+    return text(message, LONGEST_MESSAGE)
 
 
-def _inner_message(text: str) -> str | None:
+def _inner_message(message: str) -> str | None:
     try:
-        value = json.loads(text)
+        value = json_of(message)
     except ValueError:
         return None
     for key in ("error", "message"):
@@ -96,16 +96,24 @@ def _inner_message(text: str) -> str | None:
 
 def failure(status: int, body: bytes | str, doing: str, model: str = "") -> TrialError:
     """The error to raise; `doing` is what was tried, in words."""
-    text = error_text(body) or f"status {status}"
-    kind = classify(status, text)
+    message = error_text(body) or f"status {status}"
+    kind = classify(status, message)
     mend = f"ollama pull {model}" if kind is ModelMissing and model else MENDS.get(kind, "")
-    return kind(f"{doing}: {text}", mend)
+    return kind(f"{doing}: {message}", mend)
 
 
 def unreachable(base_url: str, problem: object) -> EngineUnreachable:
+    why = text(str(problem)) or type(problem).__name__
     return EngineUnreachable(
-        f"no Ollama answers at {base_url}: {str(problem) or type(problem).__name__}",
+        f"no Ollama answers at {base_url}: {why}",
         "start it with: ollama serve   (another address: engine.host, or OLLAMA_HOST)",
+    )
+
+
+def not_an_ollama(base_url: str, why: str) -> EngineUnreachable:
+    return EngineUnreachable(
+        f"what answers at {base_url} does not speak as an Ollama does: {text(why)}",
+        "engine.host or OLLAMA_HOST names the address of an Ollama",
     )
 
 
@@ -116,9 +124,5 @@ def translated(base_url: str) -> Iterator[None]:
         yield
     except (httpx.TransportError, httpx.InvalidURL, httpx.DecodingError) as problem:
         raise unreachable(base_url, problem) from problem
-    except ValueError as problem:  # JSON, or the official client's models, could not read it
-        first_line = str(problem).splitlines()[0] if str(problem) else "no JSON"
-        raise EngineUnreachable(
-            f"what answers at {base_url} does not speak as an Ollama does: {first_line}",
-            "engine.host or OLLAMA_HOST names the address of an Ollama",
-        ) from problem
+    except ValueError as problem:
+        raise not_an_ollama(base_url, str(problem) or "no JSON") from problem

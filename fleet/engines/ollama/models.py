@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from fleet.engines.ollama.stream import unix_ns
+from fleet.engines.incoming import (
+    CONTEXT_TOKENS,
+    DIMENSION,
+    EXPERTS,
+    PARAMETERS,
+    SIZE_BYTES,
+    text,
+    whole,
+)
+from fleet.engines.ollama.stream import expiry_unix_ns
 from fleet.model.gates import Resident
 from fleet.model.job import Think
 from fleet.model.machine import ModelFacts
-
-if TYPE_CHECKING:
-    from ollama import ListResponse
+from fleet.model.measure import Placement
 
 BLOCKS: dict[str, tuple[int, int]] = {
     "F64": (1, 8),
@@ -55,36 +62,51 @@ SAME_ARCHITECTURE = {"gptoss": "gpt-oss"}
 SAME_QUANTIZATION = {"MXFP4_MOE": "MXFP4"}
 """One thing with two names: Ollama's published files and those made from llama.cpp's."""
 
-EXPERTS = "_exps"
+EXPERTS_IN_NAME = "_exps"
 TABLE = "token_embd"
 WORDS = "token_embd.weight"
 OF_IMAGES = ("v.", "mm.", "a.")
 """Tensors of the parts that read pictures and sound, which take no part in writing text."""
 
 
+LONGEST_PATH = 4096
+_DIGEST = re.compile(r"(?:sha256:)?([0-9A-Za-z]{1,128})", re.ASCII)
+
+Entry = Mapping[str, object]
+"""One JSON object."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """One model in memory."""
+
+    name: str
+    placement: Placement
+    resident: Resident
+
+
 def tensors_bytes(tensors: object) -> int | None:
     """Exact bytes of the weights; None where a tensor is of an unknown type or none is listed."""
-    sizes = _sizes(tensors)
-    return sum(sizes.values()) if sizes else None
+    return whole(sum(_sizes(tensors).values()) or None, SIZE_BYTES)
 
 
-def active_bytes(tensors: object, info: Mapping[str, object]) -> int | None:
+def active_bytes(tensors: object, info: Entry) -> int | None:
     """Of the weights, those read for each token."""
     sizes = _sizes(tensors)
-    architecture = info.get("general.architecture")
+    architecture = text(info.get("general.architecture"))
     experts = (info.get(f"{architecture}.{key}") for key in ("expert_used_count", "expert_count"))
-    return read_for_each_token(sizes, *experts) if sizes else None
+    return whole(read_for_each_token(sizes, *experts), SIZE_BYTES) if sizes else None
 
 
 def read_for_each_token(sizes: Mapping[str, int], used: object, experts: object) -> int | None:
     """Of tensors by name and bytes: experts by the share that is used, and no table of which a
     token reads one row, unless it serves as the output matrix too. None: experts unknown."""
-    share = used / experts if isinstance(used, int) and isinstance(experts, int) and experts else 0
+    share = _share(whole(used, EXPERTS), whole(experts, EXPERTS))
     tied = "output.weight" not in sizes
     total = 0.0
     for name, size_bytes in sizes.items():
-        if EXPERTS in name:
-            if not share:
+        if EXPERTS_IN_NAME in name:
+            if share is None:
                 return None
             total += size_bytes * share
         elif not name.startswith(OF_IMAGES) and (TABLE not in name or (tied and name == WORDS)):
@@ -92,69 +114,102 @@ def read_for_each_token(sizes: Mapping[str, int], used: object, experts: object)
     return round(total)
 
 
+def _share(used: int | None, experts: int | None) -> float | None:
+    return used / experts if used and experts and used <= experts else None
+
+
 def _sizes(tensors: object) -> dict[str, int]:
     """Bytes by name; nothing where one of them is not known."""
-    if not isinstance(tensors, Sequence):
-        return {}
-    sizes = {}
-    for tensor in tensors:
-        block = BLOCKS.get(str(tensor.get("type")).upper())
-        if block is None:
+    sizes: dict[str, int] = {}
+    for tensor in tensors if isinstance(tensors, list) else ():
+        size_bytes = _size(tensor) if isinstance(tensor, dict) else None
+        if size_bytes is None:
             return {}
-        elements, size_bytes = block
-        sizes[str(tensor.get("name"))] = math.prod(tensor["shape"]) // elements * size_bytes
+        sizes[text(tensor.get("name"))] = size_bytes
     return sizes
 
 
-def residents(models: object) -> list[Resident]:
+def _size(tensor: Entry) -> int | None:
+    block, shape = BLOCKS.get(text(tensor.get("type")).upper()), tensor.get("shape")
+    if block is None or not isinstance(shape, list):
+        return None
+    dimensions = [number for each in shape if (number := whole(each, DIMENSION)) is not None]
+    elements, size_bytes = block
+    if len(dimensions) < len(shape):
+        return None
+    return whole(math.prod(dimensions) // elements * size_bytes, SIZE_BYTES)
+
+
+def loaded(models: object) -> list[Loaded]:
     """Of the list in the answer of `/api/ps`."""
-    told = models if isinstance(models, list) else []
     return [
-        Resident(
-            name=str(model.get("model") or model.get("name") or ""),
-            expires_unix_ns=unix_ns(model.get("expires_at")),
+        Loaded(
+            name=name,
+            placement=Placement(
+                size_bytes=whole(entry.get("size"), SIZE_BYTES),
+                gpu_bytes=whole(entry.get("size_vram"), SIZE_BYTES),
+                context_length=whole(entry.get("context_length"), CONTEXT_TOKENS),
+            ),
+            resident=Resident(name=name, expires_unix_ns=expiry_unix_ns(entry.get("expires_at"))),
         )
-        for model in told
-        if isinstance(model, dict)
+        for name, entry in _named(models)
     ]
 
 
-def listed(model: ListResponse.Model) -> ModelFacts:
-    """What the list of models tells of one."""
-    details = model.details
+def listed(models: object) -> list[ModelFacts]:
+    """Of the list in the answer of `/api/tags`."""
+    return [_listed(name, entry) for name, entry in _named(models)]
+
+
+def _listed(name: str, entry: Entry) -> ModelFacts:
+    details = entry.get("details")
+    details = details if isinstance(details, dict) else {}
+    digest = _DIGEST.fullmatch(text(entry.get("digest")))
     return ModelFacts(
-        name=model.model or "",
-        digest=(model.digest or "").removeprefix("sha256:"),
-        size_bytes=int(model.size or 0),
-        architecture=_architecture(details.family if details else None),
-        quantization=_quantization(details.quantization_level if details else None),
+        name=name,
+        digest=digest[1] if digest else "",
+        size_bytes=whole(entry.get("size"), SIZE_BYTES) or 0,
+        architecture=_architecture(details.get("family")),
+        quantization=_quantization(details.get("quantization_level")),
+        unmeasurable=unmeasurable(entry),
     )
 
 
-def described(facts: ModelFacts, shown: Mapping[str, object]) -> ModelFacts:
+def unmeasurable(entry: Entry) -> str:
+    """Why a model cannot be measured, by its entry in a list or its description."""
+    if entry.get("remote_host") or entry.get("remote_model"):
+        return "runs in the cloud, not on this machine"
+    capabilities = [word for word in _list(entry.get("capabilities")) if isinstance(word, str)]
+    if capabilities and "completion" not in capabilities:
+        purpose = text(", ".join(capabilities), 60) or "something else"
+        return f"writes no text, it is for {purpose}"
+    return ""
+
+
+def described(facts: ModelFacts, shown: Entry) -> ModelFacts:
     """The same model with what `/api/show` adds."""
     info = shown.get("model_info")
     info = info if isinstance(info, dict) else {}
-    architecture = info.get("general.architecture")
+    architecture = text(info.get("general.architecture"))
     return ModelFacts(
         name=facts.name,
         digest=facts.digest,
         size_bytes=facts.size_bytes,
         architecture=_architecture(architecture) or facts.architecture,
         quantization=facts.quantization,
-        parameters=info.get("general.parameter_count"),
-        context_length=info.get(f"{architecture}.context_length"),
+        parameters=whole(info.get("general.parameter_count"), PARAMETERS),
+        context_length=whole(info.get(f"{architecture}.context_length"), CONTEXT_TOKENS),
         tensors_bytes=tensors_bytes(shown.get("tensors")),
         active_bytes=active_bytes(shown.get("tensors"), info),
         default_think=_default_think(shown, _architecture(architecture) or facts.architecture),
         file=_file(shown.get("modelfile")),
+        unmeasurable=facts.unmeasurable or unmeasurable(shown),
     )
 
 
-def _default_think(shown: Mapping[str, object], architecture: str | None) -> Think | None:
+def _default_think(shown: Entry, architecture: str | None) -> Think | None:
     """What Ollama does where a request says nothing of thinking; gpt-oss has levels only."""
-    capabilities = shown.get("capabilities")
-    if not isinstance(capabilities, Sequence) or "thinking" not in capabilities:
+    if "thinking" not in _list(shown.get("capabilities")):
         return None
     return "medium" if architecture == "gpt-oss" else True
 
@@ -162,12 +217,28 @@ def _default_think(shown: Mapping[str, object], architecture: str | None) -> Thi
 def _file(modelfile: object) -> str | None:
     """The blob in `FROM /path`; a model made from another model is listed with its blob too."""
     match = re.search(r"^FROM (/.+)$", modelfile, re.M) if isinstance(modelfile, str) else None
-    return match[1].strip() if match else None
+    path = match[1].strip() if match else ""
+    return path if path and path == text(path, LONGEST_PATH) else None
 
 
-def _architecture(name: str | None) -> str | None:
-    return SAME_ARCHITECTURE.get(name, name) if name else None
+def _named(models: object) -> Iterator[tuple[str, Entry]]:
+    """The entries of a list that name a model; one without a name can be asked for by nobody."""
+    for entry in _list(models):
+        if isinstance(entry, dict):
+            name = text(entry.get("model")) or text(entry.get("name"))
+            if name:
+                yield name, entry
 
 
-def _quantization(name: str | None) -> str | None:
-    return SAME_QUANTIZATION.get(name, name) if name and name != "unknown" else None
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _architecture(name: object) -> str | None:
+    word = text(name)
+    return SAME_ARCHITECTURE.get(word, word) or None
+
+
+def _quantization(name: object) -> str | None:
+    word = text(name)
+    return None if word == "unknown" else SAME_QUANTIZATION.get(word, word) or None

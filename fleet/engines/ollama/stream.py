@@ -7,7 +7,6 @@ parsing, nothing for the garbage collector to count. The numbers come later from
 from __future__ import annotations
 
 import calendar
-import json
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,22 +14,37 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fleet.engines.heard import Failure, Heard
+from fleet.engines.incoming import (
+    DURATION_NS,
+    EXPIRY_UNIX_NS,
+    STAMP_UNIX_NS,
+    TOKENS,
+    Quantity,
+    json_of,
+    refusal,
+    text,
+    whole,
+)
 from fleet.engines.ollama.failures import classify, error_text
-from fleet.errors import RequestRefused, StreamBroken
+from fleet.errors import CounterImpossible, RequestRefused, StreamBroken
 from fleet.model.measure import Reply
 from fleet.units import NS_PER_S
 
-COUNTERS = {
-    "total_ns": "total_duration",
-    "load_ns": "load_duration",
-    "prompt_tokens": "prompt_eval_count",
-    "prompt_ns": "prompt_eval_duration",
-    "output_tokens": "eval_count",
-    "output_ns": "eval_duration",
+COUNTERS: Mapping[str, tuple[str, Quantity]] = {
+    "total_ns": ("total_duration", DURATION_NS),
+    "load_ns": ("load_duration", DURATION_NS),
+    "prompt_tokens": ("prompt_eval_count", TOKENS),
+    "prompt_ns": ("prompt_eval_duration", DURATION_NS),
+    "output_tokens": ("eval_count", TOKENS),
+    "output_ns": ("eval_duration", DURATION_NS),
 }
 """Reply field to Ollama's. Ollama leaves out zeros, so on a final record missing means 0."""
+CACHED = "prompt_eval_cached_count"
+"""Since Ollama 0.33.3, where it is zero too: missing means that it is not known."""
 
-_MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))")
+_MOMENT = re.compile(
+    r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,61 +102,89 @@ def read_reply(
 
 def _take(seen: _Reading, stamp: int, line: bytes, api: str) -> None:
     try:
-        record = json.loads(line)
+        record = json_of(line)
     except ValueError:
         record = None
     if not isinstance(record, dict):
-        seen.failure = (StreamBroken, f"unreadable line in the answer: {line[:80]!r}")
+        seen.failure = (StreamBroken, f"unreadable line in the answer: {text(repr(line), 80)}")
         seen.final_ns = stamp
     elif "error" in record:
-        text = error_text(line)
-        seen.failure, seen.final_ns = (classify(200, text), text), stamp
+        message = error_text(line)
+        seen.failure, seen.final_ns = (classify(200, message), message), stamp
     elif record.get("remote_host") or record.get("remote_model"):
         seen.failure, seen.final_ns = (RequestRefused, "the answer came from the cloud"), stamp
     else:
         _take_text(seen, stamp, record, api)
-        if record.get("done") is True:
+        if _is_final(record):
             seen.final, seen.final_ns = record, stamp
+
+
+def _is_final(record: Mapping[str, object]) -> bool:
+    """Whether the record ends the answer: some servers leave out `done`, and count all the same."""
+    counted = any(key in record for key, _ in COUNTERS.values())
+    return record.get("done") is True or (
+        "done" not in record and bool(record.get("done_reason")) and counted
+    )
 
 
 def _take_text(seen: _Reading, stamp: int, record: Mapping[str, object], api: str) -> None:
     holder = record.get("message") if api == "chat" else record
     if not isinstance(holder, dict):
         return
-    thinking, answer = (
-        holder.get("thinking"),
-        holder.get("content" if api == "chat" else "response"),
-    )
+    thinking = holder.get("thinking")
+    answer = holder.get("content" if api == "chat" else "response")
+    if not all(said is None or isinstance(said, str) for said in (thinking, answer)):
+        seen.failure = (StreamBroken, "a chunk of the answer is no text")
+        seen.final_ns = stamp
+        return
     if (thinking or answer) and not seen.stamps:
-        seen.server_first_unix_ns = unix_ns(record.get("created_at"))
+        seen.server_first_unix_ns = stamp_unix_ns(record.get("created_at"))
     seen.take(stamp, thinking, answer)
 
 
 def _reply(seen: _Reading, sent_ns: int, ended_ns: int, keep_text: bool) -> Reply:
-    final = seen.final
+    final = seen.final or {}
+    counters, wrong = _counters(final) if seen.final else ({}, "")
+    if wrong and seen.failure is None:
+        seen.failure = (CounterImpossible, wrong)
     return seen.reply(
         sent_ns=sent_ns,
         ended_ns=ended_ns if seen.final_ns is None else seen.final_ns,
-        whole=final is not None,
+        whole=seen.final is not None,
         keep_text=keep_text,
-        **_counters(final),
-        done_reason=_text(final, "done_reason"),
+        **counters,
+        done_reason=text(final.get("done_reason")) or None,
         server_first_unix_ns=seen.server_first_unix_ns,
-        server_final_unix_ns=unix_ns(final.get("created_at")) if final else None,
+        server_final_unix_ns=stamp_unix_ns(final.get("created_at")),
     )
 
 
-def _counters(final: Mapping[str, object] | None) -> dict[str, int]:
-    """Nothing without a final record: an absent counter is then unknown, not zero."""
-    if final is None:
-        return {}
-    values = {name: final.get(key, 0) for name, key in COUNTERS.items()}
-    return {name: value for name, value in values.items() if isinstance(value, int)}
+def _counters(final: Mapping[str, object]) -> tuple[dict[str, int], str]:
+    """What a final record counts, and why the numbers that are left out of it cannot be."""
+    told = {name: (key, final.get(key, 0), quantity) for name, (key, quantity) in COUNTERS.items()}
+    told["cached_tokens"] = (CACHED, final.get(CACHED), TOKENS)
+    values: dict[str, int] = {}
+    wrong: list[str] = []
+    for name, (key, value, quantity) in told.items():
+        number = whole(value, quantity)
+        if number is not None:
+            values[name] = number
+        elif value is not None:
+            wrong.append(refusal(key, value, quantity))
+    if values.get("cached_tokens", 0) > values.get("prompt_tokens", 0):
+        del values["cached_tokens"]
+        wrong.append(f"{CACHED} is more than the prompt has tokens")
+    return values, "; ".join(wrong)
 
 
-def _text(record: Mapping[str, object] | None, key: str) -> str | None:
-    value = record.get(key) if record else None
-    return value if isinstance(value, str) else None
+def stamp_unix_ns(moment: object) -> int | None:
+    """The time of a record; None where it is none, or far from any time that can be."""
+    return whole(unix_ns(moment), STAMP_UNIX_NS)
+
+
+def expiry_unix_ns(moment: object) -> int | None:
+    """When a model leaves memory; None where that is not said, or is no time."""
+    return whole(unix_ns(moment), EXPIRY_UNIX_NS)
 
 
 def unix_ns(moment: object) -> int | None:

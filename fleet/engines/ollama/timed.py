@@ -10,16 +10,14 @@ from dataclasses import dataclass
 import httpx
 
 from fleet.engines.heard import Failure
-from fleet.engines.ollama.connection import Patience, Watch, Wire
+from fleet.engines.incoming import text
+from fleet.engines.ollama.connection import Patience, Watch, Wire, body_of, open_client
 from fleet.engines.ollama.failures import classify, error_text, translated, unreachable
 from fleet.engines.ollama.stream import Arrivals, read_reply
 from fleet.errors import EngineUnreachable, Interrupted, StreamBroken
 from fleet.model.measure import Ask, Reply
 from fleet.ports import Clock, Stop
 from fleet.units import NS_PER_S
-
-HEADERS = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
-"""Compressed chunks would arrive later than the tokens in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ class TimedPath:
         arrivals, wire = Arrivals(), Wire(self.clock)
         silence_s = self.patience.silence_s
         with (
-            self._client(wire) as client,
+            open_client(self.base_url, wire, self.tls, self._timeout()) as client,
             Watch(wire, stop, lambda: self._waited_s(arrivals), silence_s) as watch,
         ):
             try:
@@ -63,14 +61,8 @@ class TimedPath:
             raise interrupted
         return reply
 
-    def _client(self, wire: Wire) -> httpx.Client:
-        return httpx.Client(
-            base_url=self.base_url,
-            transport=wire.transport(self.tls),
-            timeout=self.patience.timeout(self.patience.first_byte_s),
-            headers=HEADERS,
-            trust_env=False,
-        )
+    def _timeout(self) -> httpx.Timeout:
+        return self.patience.timeout(self.patience.first_byte_s)
 
     def _connect(self, client: httpx.Client) -> None:
         """Opens the connection with a small question, so that the timed one finds it open."""
@@ -85,8 +77,9 @@ class TimedPath:
             response = client.send(request, stream=True)
             try:
                 if response.status_code != httpx.codes.OK:
-                    text = error_text(response.read()) or f"status {response.status_code}"
-                    return classify(response.status_code, text), text
+                    status = response.status_code
+                    message = error_text(body_of(response)) or f"status {status}"
+                    return classify(status, message), message
                 arrivals.collect(response.iter_raw(), self.clock.monotonic_ns)
             finally:
                 response.close()
@@ -95,7 +88,9 @@ class TimedPath:
         except httpx.TimeoutException:
             return StreamBroken, f"nothing came for {self.patience.first_byte_s:.0f} s"
         except httpx.TransportError as problem:
-            return StreamBroken, f"the connection ended in mid-answer: {problem}"
+            return StreamBroken, f"the connection ended in mid-answer: {text(str(problem))}"
+        except (httpx.DecodingError, ValueError) as problem:
+            return StreamBroken, f"the error that came cannot be read: {text(str(problem))}"
         return None
 
     def _waited_s(self, arrivals: Arrivals) -> float:

@@ -1,0 +1,81 @@
+"""Calls whose time does not matter: one JSON object, or a stream of them, each with a deadline."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import httpx
+
+from fleet.engines.incoming import json_of
+from fleet.engines.ollama.connection import Patience, Wire, body_of, open_client
+from fleet.engines.ollama.failures import error_text, failure, not_an_ollama, translated
+from fleet.ports import Clock
+
+OF_A_LINE = 500
+"""The status that an error inside a stream stands for: an unknown one may go well next time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request. `doing` says in words what is tried, for the message where it fails."""
+
+    path: str
+    doing: str
+    method: str = "GET"
+    body: Mapping[str, object] | None = None
+    model: str = ""
+    """Named in the hint where it is missing; empty: no model is asked for."""
+    read_s: float | None = None
+    """How long the answer may take; None: as long as what an engine knows at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """To one Ollama; each opens a connection of its own. Errors are TrialErrors."""
+
+    base_url: str
+    tls: ssl.SSLContext | None
+    clock: Clock
+    patience: Patience
+
+    def answer(self, call: Call) -> dict[str, object]:
+        """The JSON object that the call brings."""
+        return self._object(self.body(call), call, httpx.codes.OK)
+
+    def body(self, call: Call) -> bytes:
+        """Whatever answers, where it is no error."""
+        with translated(self.base_url), self._client(call, Wire(self.clock)) as client:
+            with client.stream(call.method, call.path, json=call.body) as response:
+                answer = body_of(response)
+            if response.status_code != httpx.codes.OK:
+                raise failure(response.status_code, answer, call.doing, call.model)
+        return answer
+
+    def lines(self, call: Call, wire: Wire) -> Iterator[dict[str, object]]:
+        """The JSON objects of a stream, each as it comes; an error among them is raised."""
+        with (
+            translated(self.base_url),
+            self._client(call, wire) as client,
+            client.stream(call.method, call.path, json=call.body) as response,
+        ):
+            if response.status_code != httpx.codes.OK:
+                raise failure(response.status_code, body_of(response), call.doing, call.model)
+            for line in response.iter_lines():
+                if line.strip():
+                    yield self._object(line.encode(errors="replace"), call, OF_A_LINE)
+
+    def _client(self, call: Call, wire: Wire) -> httpx.Client:
+        timeout = self.patience.timeout(call.read_s or self.patience.answer_s)
+        return open_client(self.base_url, wire, self.tls, timeout)
+
+    def _object(self, answer: bytes, call: Call, status: int) -> dict[str, object]:
+        with translated(self.base_url):
+            value = json_of(answer)
+        if not isinstance(value, dict):
+            what = f"{call.path} answers {error_text(answer)[:80]}"
+            raise not_an_ollama(self.base_url, what)
+        if "error" in value:
+            raise failure(status, answer, call.doing, call.model)
+        return value
