@@ -29,6 +29,10 @@ from fleet.errors import OutOfMemory
 from fleet.model.likeness import ENERGY_SCOPE, HARDWARE_AXES
 from fleet.units import show_count
 
+QUICK = "quick"
+"""The flag of what was measured for a first glance."""
+A_QUICK_LOOK = "a quick look, no measurement: submit it without --quick"
+
 
 def compare(
     con: duckdb.DuckDBPyConnection,
@@ -141,6 +145,8 @@ class _Round:
     def why_none(self, index: int) -> tuple[str, ...] | None:
         """Why side `index` (0: the first after the baseline) is not comparable; None: it is."""
         baseline, line = self.lines[0], self.lines[index + 1]
+        if any(self.bout.sides[at].has(QUICK) for at in (0, index + 1)):
+            return (A_QUICK_LOOK,)
         if self.differing[index].refused:
             return self.differing[index].refused
         if line.naive or baseline.naive or line.value is None or baseline.value is None:

@@ -47,7 +47,7 @@ METRICS = (
         meaning="decode rate: how fast an answer is written",
         formula="(output tokens - 1) / engine's output time: llama.cpp times the first output "
         "token with the prompt",
-        needs="128 output tokens",
+        needs="128 output tokens, of a quick look 16",
     ),
     Entry(
         name="naive_prefill_tokens_per_s",
@@ -267,5 +267,11 @@ FLAGS = (
         name="cut",
         kind="qualified",
         rule="one request per point, since the cell ran far over its estimate",
+    ),
+    Flag(
+        name="quick",
+        kind="qualified",
+        rule="a quick look (`fleet submit --quick`): one block, answers cut to what fits in 3 s; "
+        "no comparison judges it",
     ),
 )

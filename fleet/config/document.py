@@ -107,7 +107,12 @@ def _child(node: Any, step: str | int) -> tuple[Any, Any] | None:
 
 def read_document(path: Path, file: str) -> Document:
     """Raises ConfigError where nothing more can be said of the file than one thing."""
-    root = _compose(read_text(path, file), file)
+    return document_of(read_text(path, file), file)
+
+
+def document_of(text: str, file: str) -> Document:
+    """As `read_document`, of text that is read already."""
+    root = _compose(text, file)
     if root is None:
         raise failure(file, "the file is empty")
     if not isinstance(root, MappingNode):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from fleet.config.checks import repeats_mistake
@@ -22,11 +22,14 @@ from fleet.model.experiment import (
 from fleet.model.job import Job
 from fleet.model.machine import full_model_name
 from fleet.model.noun import label_mistake, model_name_mistake
-from fleet.model.settings import Settings
+from fleet.model.settings import Settings, Value
 
-USUAL_JOB = "chat"
+USUAL_JOBS = ("quickstart", "chat")
+"""Prefill and decode under the names that llama-bench gave them, and an everyday question."""
 USUAL_CONTEXT_TOKENS = 8192
 LONGEST_NAME = 60
+
+Given = Mapping[str, Value | list[Value]]
 
 
 def request_from_words(
@@ -36,20 +39,21 @@ def request_from_words(
     machines: Sequence[str],
     repeats: int | None,
     engine_kind: str,
+    settings: Given,
 ) -> Request:
     wrong = None if repeats is None else repeats_mistake(repeats)
     if wrong:
         raise UserError(f"repeats: {wrong}")
-    models, jobs = _once(models), list(dict.fromkeys(jobs)) or [USUAL_JOB]
+    models, jobs = _once(models), list(dict.fromkeys(jobs)) or list(USUAL_JOBS)
     return Request(
         experiment=Experiment(
             version=1,
-            name=experiment_name(models, jobs, engine_kind),
+            name=experiment_name(models, jobs, engine_kind, settings),
             models=tuple(models),
             jobs=tuple(jobs),
             machines=_machines(machines),
             engine=_engine(engine_kind),
-            settings=Settings(num_ctx=USUAL_CONTEXT_TOKENS),
+            settings=Settings.model_validate({"num_ctx": USUAL_CONTEXT_TOKENS, **settings}),
             repeats=repeats or Repeats(),
             canary="off",  # a first number in minutes
         ),
@@ -57,11 +61,14 @@ def request_from_words(
     )
 
 
-def experiment_name(models: Sequence[str], jobs: Sequence[str], engine_kind: str) -> str:
-    """`gpt-oss-20b`; jobs and engine only where they are not the usual ones."""
+def experiment_name(
+    models: Sequence[str], jobs: Sequence[str], engine_kind: str, settings: Given
+) -> str:
+    """`gpt-oss-20b`; jobs, engine and settings only where they are not the usual ones."""
     words = [*models]
-    words += jobs if list(jobs) != [USUAL_JOB] else []
+    words += jobs if tuple(jobs) != USUAL_JOBS else []
     words += [engine_kind] if engine_kind != "ollama" else []
+    words += [f"{name}-{value}" for name, value in settings.items()]
     slugs = (re.sub(r"[^A-Za-z0-9._]+", "-", word).strip("-._") for word in words)
     name = "-".join(filter(None, slugs))
     if 0 < len(name) <= LONGEST_NAME:

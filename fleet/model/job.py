@@ -21,6 +21,9 @@ CONTEXT_STEP = 256
 
 MOST_STREAMS = 64
 
+QUICK_ANSWER_S = 3.0
+"""An answer of a quick look may take so long."""
+
 PromptTokens = Annotated[int, Field(ge=SHORTEST_PROMPT_TOKENS)]
 OutputTokens = Annotated[int, Field(ge=1)]
 DepthTokens = Annotated[int, Field(ge=0)]
@@ -174,6 +177,10 @@ class Job(Noun):
     """Send the prompt alone, word for word the same each time, so that answers can be compared;
     needs load: request, since an engine knows a prompt that it was asked before. output_tokens is
     then a bound: an answer may end where it ends."""
+    answer_s: float | None = Field(default=None, gt=0, le=86_400)
+    """Cut answers to what fits in so many seconds: the number of tokens asked for follows from the
+    speed of the warm-up. For a first glance (`fleet submit --quick`): what is measured so carries
+    the flag `quick`, is pooled with nothing else, and no comparison judges it."""
     checks: tuple[Check, ...] = ()
     """Looked at by `fleet answers`; they change nothing measured, so they are no part of the
     job's identity."""
@@ -231,6 +238,8 @@ class Job(Noun):
             yield "points of a conversation have output_tokens, concurrency and label only"
 
     def _of_loads(self) -> Iterator[str]:
+        if self.answer_s is not None and not self.warmup:
+            yield "answer_s needs a warm-up, whose speed it goes by"
         if self.load == "trial" and self.page_cache == "drop":
             yield "page_cache: drop needs load: request"
         if self.load == "request" and (self.turns or any(p.concurrency > 1 for p in self.points)):

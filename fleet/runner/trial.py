@@ -99,6 +99,8 @@ def _measure(asking: Asking, point: Point) -> None:
     streams = [Stream(asking, point, exact, number, stop) for number in range(point.concurrency)]
     for _ in range(asking.trial.job.warmup):
         streams[0].warm()
+    for stream in streams[1:]:
+        stream.token_ns = streams[0].token_ns
     if point.concurrency > 1:
         run_side_by_side(streams, failed, asking.place.clock)
     else:

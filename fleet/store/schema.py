@@ -8,13 +8,14 @@ SCHEMA_VERSION is written into every file's metadata. History:
 3  what slowed a GPU down during a trial, and the kernel it ran under (2026-11)
 4  gates: the policy, what was closed before and after, how long that held the trial; models of
    others in memory, load of the GPU, steps of the clock (2026-11)
+5  the time that answers of a quick look are cut to (2026-11)
 """
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 _text, _int, _real, _yes = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
@@ -178,6 +179,7 @@ REQUESTS = _schema(
     gap_p90_us=_int,
     gap_p99_us=_int,
     gap_most_us=_int,
+    most_output_ns=_int,  # of a quick look: the time its answer was cut to; null: not cut
 )
 
 READINGS = _schema(attempt_id=_text, offset_ns=_int, metric=_text, source=_text, value=_real)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fleet.compare.comparison import compare
 from fleet.compare.reader import open_store, rows
 from tests.builders_compare import GoldenStore, S, request
 
@@ -66,3 +67,54 @@ def test_no_counters_whatever_give_an_impossible_rate(
         if name == "naive_prefill_tokens_per_s":
             continue  # counts what was cached, as the engine prints it
         assert row[name] is None or 0 <= row[name] <= ceiling, (name, columns)
+
+
+QUICK = {"most_output_ns": 3 * S}
+
+
+def test_a_quick_look_has_rates_of_short_answers_and_its_flag(tmp_path: Path) -> None:
+    store = GoldenStore()
+    store.trial("quick", ask={"output": 31, **QUICK})
+    store.trial("brief", ask={"output": 15, **QUICK}, model="brief")
+    store.trial("whole", ask={"output": 31}, model="whole")
+    with closing(open_store([store.write(tmp_path)])) as con:
+        speeds = {str(row["trial_id"]): row for row in rows(con, "from speeds")}
+        cells = rows(con, "select distinct model, flags from cells order by all")
+    assert speeds["trial-quick"]["decode_tokens_per_s"] == pytest.approx(100)
+    assert speeds["trial-quick"]["flags"] == "quick"
+    for short in ("brief", "whole"):
+        assert speeds[f"trial-{short}"]["decode_tokens_per_s"] is None
+        assert speeds[f"trial-{short}"]["decode_note"] == "too short for a rate"
+    assert speeds["trial-whole"]["flags"] == ""
+    assert [tuple(row.values()) for row in cells] == [
+        ("brief", "quick"),
+        ("gpt-oss:20b", "quick"),
+        ("whole", ""),
+    ]
+
+
+def test_no_comparison_judges_a_quick_look(tmp_path: Path) -> None:
+    store = GoldenStore()
+    for at in range(5):
+        for model, rate in (("a", 100), ("b", 50)):
+            ask = QUICK if model == "b" else {}
+            store.trial(f"{model}{at}", model=model, block=at, decode=rate + at, ask=ask)
+    with closing(open_store([store.write(tmp_path)])) as con:
+        found = compare(con, by="model", metrics=("decode",))
+    [side] = found.sides()
+    assert side.verdict == "not comparable"
+    assert side.estimate is None
+    assert "a quick look, no measurement" in side.reasons[0]
+
+
+def test_measured_trials_are_compared_without_those_of_a_quick_look(tmp_path: Path) -> None:
+    store = GoldenStore()
+    for at in range(5):
+        for model, rate in (("a", 100), ("b", 50)):
+            store.trial(f"{model}{at}", model=model, block=at, decode=rate + at)
+    store.trial("glance", model="b", block=9, decode=500, ask=QUICK)
+    with closing(open_store([store.write(tmp_path)])) as con:
+        found = compare(con, by="model", metrics=("decode",))
+    [side] = found.sides()
+    assert (side.verdict, side.trials) == ("slower", 5)
+    assert found.kept_apart == {"b (quick)": 1}
