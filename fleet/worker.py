@@ -240,7 +240,7 @@ class NodeWorker:
         self, attempt: Attempt, visit: Visit, lock: MachineLock
     ) -> TrialResult:
         """What is cut off here leaves its model in memory, and this note of it."""
-        if not visit.own_engine:
+        if not visit.own_engine and not visit.takes_loaded:
             lock.note(f"{self._clock.unix_ns()} {attempt.trial.model}")
         result = run_trial(attempt, self._place(visit))
         if result.outcome != "cancelled":

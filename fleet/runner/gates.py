@@ -22,6 +22,7 @@ from fleet.model.machine import Fingerprint, full_model_name
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Trial
 from fleet.ports import Clock, Engine, Stop
+from fleet.runner.loaded import is_loaded_as_asked
 from fleet.units import NS_PER_S, show_span
 
 LOOK_EVERY_S = 2.0
@@ -43,6 +44,8 @@ class Visit:
     wanted: Callable[[], bool] = lambda: True
     """False once nobody needs it any more."""
     left_behind: LeftBehind | None = None
+    takes_loaded: bool = False
+    """It measures its model as somebody has loaded it, so nothing need leave the memory."""
     found: Fingerprint | None = None
     """The last look before the trial."""
     shut: dict[str, str] = field(default_factory=dict)
@@ -58,7 +61,7 @@ class Visit:
 
     @property
     def unasked(self) -> Collection[str]:
-        return {OTHER_MODELS} if self.own_engine else ()
+        return {OTHER_MODELS} if self.own_engine or self.takes_loaded else ()
 
     def see(self, found: Fingerprint) -> None:
         """Under strict a gate that cannot be told is a closed one."""
@@ -183,6 +186,7 @@ class Gatekeeper:
 
         Raises GateClosed, EngineInUse, Interrupted.
         """
+        visit.takes_loaded = is_loaded_as_asked(visit.trial, visit.engine)
         self._see(visit)
         self._take_out_own(visit)
         began_ns = self._clock.monotonic_ns()
