@@ -102,6 +102,24 @@ class StoreUnusable(UserError):
     pass
 
 
+def check_store_path(path: str) -> None:
+    """Raises StoreUnusable for a folder that DuckDB could never look into.
+
+    Its patterns of file names know no way to write a backslash, and its text is UTF-8.
+    """
+    shown = path.encode("utf-8", "backslashreplace").decode()
+    if "\\" in path:
+        raise StoreUnusable(
+            f"results cannot lie in {shown}: no query can look into a folder with a backslash",
+            "choose another folder with --store, or rename the one that has it",
+        )
+    if not path.isascii() and shown != path:
+        raise StoreUnusable(
+            f"results cannot lie in {shown}: the name is not UTF-8",
+            "choose another folder with --store, or rename the one that has it",
+        )
+
+
 class FleetUnreachable(FleetError):
     exit_code = 3
 

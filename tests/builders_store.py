@@ -126,6 +126,7 @@ def result(
     unix_ns: int = NOV_2026_NS,
     requests: tuple[RequestRecord, ...] = (record(),),
     facts: Mapping[str, FactValue] = FACTS,
+    submission: str | None = "submission-1",
 ) -> TrialResult:
     """Trial number `n`; the same number gives an equal result."""
     trial = Trial(
@@ -149,6 +150,7 @@ def result(
     )
     return TrialResult(
         attempt_id=attempt_id(trial.trial_id, fence),
+        submission_id=submission,
         fence=fence,
         trial=trial,
         outcome=outcome,

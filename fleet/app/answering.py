@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -79,7 +80,7 @@ def with_speeds(event: Finished, home: Path) -> Finished:
     """The event of a trial that is stored, with its speeds as the views judge them."""
     if event.result.outcome != "ok":
         return event
-    speeds = trial_words(results_folder(home), event.result.attempt_id)
+    speeds = trial_words(results_folder(home), event.result)
     return replace(event, speeds=speeds)
 
 
@@ -127,5 +128,5 @@ def next_lines(
     return [
         f"next:  fleet results {name}    {compared}    fleet sql 'from cells'",
         *joules,
-        f"       cd {results_folder(home)} && duckdb -init views.sql",
+        f"       cd {shlex.quote(str(results_folder(home)))} && duckdb -init views.sql",
     ]

@@ -109,6 +109,7 @@ def _rows(
                 "metric": metric,
                 "source": source,
                 "value": row.value,
+                "submission_id": trial["submission_id"],
             }
 
 

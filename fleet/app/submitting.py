@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from fleet.model.experiment import Request, SimulatedEngine
 from fleet.model.machine import Machine, ModelFacts
 from fleet.model.trial import Attempt
 from fleet.plan.expand import LeftOut, Plan, expand
-from fleet.plan.resume import Remaining, digests, remaining, with_digests, within
+from fleet.plan.resume import Remaining, digests, of_submission, remaining, with_digests, within
 from fleet.plan.selection import select
 from fleet.plan.stopping import axis
 from fleet.plan.unfit import no_engine
@@ -83,8 +84,17 @@ def submit(request: Request, options: Options, talk: Talk) -> int:
     return 1 if failed else 0
 
 
-def measured(request: Request, options: Options, talk: Talk) -> tuple[Plan, int]:
-    """The plan, and how many of its trials failed or were lost."""
+def _random_hex() -> str:
+    return secrets.token_hex(16)
+
+
+def measured(
+    request: Request, options: Options, talk: Talk, random_hex: Callable[[], str] = _random_hex
+) -> tuple[Plan, int]:
+    """The plan, and how many of its trials failed or were lost.
+
+    `random_hex` makes the id of this submission.
+    """
     talk.home(options.home)
     home = Home(options.home)
     with closing(open_dispatcher(request, options)) as dispatcher:
@@ -95,6 +105,7 @@ def measured(request: Request, options: Options, talk: Talk) -> tuple[Plan, int]
         planned = make_plan(request, options, home, machines)
         left = remaining(planned, home.attempts(request), missing_only=options.missing_only)
         left = _without_unwanted_redo(planned, left, home, options, talk)
+        left = of_submission(left, random_hex())
         talk.planned(planned, sum(map(len, left.attempts.values())), left.finished)
         _refuse(planned)
         return planned, _measure(planned, left, dispatcher, home, options, talk)

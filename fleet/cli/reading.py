@@ -82,12 +82,24 @@ def shown_lines(found: Shown) -> list[str]:
         if told:
             lines.append(f"  {title:<11}{'  '.join(told)}")
     lines += [f"  {'gates':<11}{told}" for told in _gates(trial)]
+    lines += [f"  {'measured':<11}{told}" for told in _other_measurements(found)]
     lines += ["", *(f"  {line}" for line in _request_lines(found.requests))]
     if found.readings:
         lines += ["", *(f"  {line}" for line in _reading_lines(found.readings))]
     if found.energy:
         lines += ["", *(f"  {line}" for line in map(_energy_line, found.energy))]
     return [*lines, "", *_reproduce(trial)]
+
+
+def _other_measurements(found: Shown) -> Iterator[str]:
+    """The same question measured again, in another store or after an upgrade: each counts."""
+    others = [row for row in found.attempts[1:] if row["counted"]]
+    if others:
+        yield f"{show_count(len(others) + 1, 'time')} under this id; the newest is shown"
+    for row in others:
+        engine = " ".join(filter(None, (_text(row["engine"]), _text(row["engine_version"]))))
+        by = f", submission {str(row['submission_id'])[:8]}" if row["submission_id"] else ""
+        yield f"also {row['started_at']} ({engine}{by})"
 
 
 def _gates(trial: Row) -> Iterator[str]:

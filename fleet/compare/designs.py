@@ -17,6 +17,7 @@ from fleet.compare import estimates
 from fleet.compare.axes import Metric
 from fleet.compare.estimates import Estimate
 from fleet.compare.sides import Side
+from fleet.compare.variants import Block
 
 Design = Literal["paired", "one after the other", "these machines", "kinds of machines"]
 
@@ -115,19 +116,39 @@ def _in_blocks(baseline: Side, side: Side) -> bool:
     return bool(baseline.blocks & side.blocks) and baseline.in_turn_with(side)
 
 
-Value = tuple[str, str, float]
+Value = tuple[str, Block, float]
 """Machine id, block, value."""
 
 
 def _paired(a: list[Value], b: list[Value], floor: float | None) -> Contrast:
     """Several trials of one side in a block count as their geometric mean."""
-    of_a, of_b = _by_block(a), _by_block(b)
-    shared = sorted(of_a.keys() & of_b.keys())
-    alone = sum(len(side[block]) for side in (of_a, of_b) for block in side.keys() - shared)
-    means = [[_mean(side[block]) for block in shared] for side in (of_a, of_b)]
+    pairs = _pairs(_by_block(a), _by_block(b))
+    alone = len(a) + len(b) - sum(len(of_a) + len(of_b) for of_a, of_b in pairs)
+    means = [[_mean(pair[side]) for pair in pairs] for side in (0, 1)]
     found = estimates.paired(means[0], means[1], floor=floor or 0.0)
     why = "" if found else _too_few(len(a), len(b), "fewer than two blocks in common")
     return Contrast(design="paired", estimate=found, unpaired=alone, floor=floor, why=why)
+
+
+Submissions = Mapping[str, list[float]]
+"""The values of one block, by the submission that measured them."""
+
+
+def _pairs(
+    a: Mapping[str, Submissions], b: Mapping[str, Submissions]
+) -> list[tuple[list[float], list[float]]]:
+    """Within each block that both have, what one submission measured of both makes a pair; what
+    is left of both, where a resume ended a block that another submission began, makes one more."""
+    pairs = []
+    for block in sorted(a.keys() & b.keys()):
+        both = a[block].keys() & b[block].keys()
+        pairs += [(a[block][one], b[block][one]) for one in sorted(both)]
+        rest = [
+            [x for one in sorted(side.keys() - both) for x in side[one]]
+            for side in (a[block], b[block])
+        ]
+        pairs += [(rest[0], rest[1])] if all(rest) else []
+    return pairs
 
 
 def _across(
@@ -164,10 +185,10 @@ def _too_few(baseline: int, side: int, otherwise: str) -> str:
     return otherwise
 
 
-def _by_block(values: list[Value]) -> dict[str, list[float]]:
-    found = defaultdict(list)
-    for _, block, value in values:
-        found[block].append(value)
+def _by_block(values: list[Value]) -> dict[str, dict[str, list[float]]]:
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for _, (block, submission), value in values:
+        found[block][submission].append(value)
     return found
 
 

@@ -12,10 +12,12 @@ KINDS = ("energy_joules", "power_w")
 METRICS = [f"{scope}_{what}" for scope in SCOPES for what in KINDS]
 
 
-def energy_of_attempt(con: duckdb.DuckDBPyConnection, attempt_id: object) -> list[Row]:
+def energy_of_attempt(
+    con: duckdb.DuckDBPyConnection, attempt_id: object, folder: object
+) -> list[Row]:
     """Rows of the view `energy`; none where no energy was read. `con` has the readings open."""
     query = "select * exclude (folder, energy_version) from energy where attempt_id = ?"
-    return rows(con, query, [attempt_id])
+    return rows(con, f"{query} and folder = ?", [attempt_id, folder])
 
 
 def energy_of_cells(con: duckdb.DuckDBPyConnection, experiment: str | None) -> list[Row]:

@@ -6,6 +6,7 @@ The unit is the trial. All figures are of natural logarithms, so they are shares
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -65,6 +66,7 @@ class NoiseTrial:
     side: str
     value: float
     """Tokens per second."""
+    submission: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -219,18 +221,25 @@ def _add(runs: dict[tuple[object, ...], NoiseRun], row: Row, metric: str, column
             position=int(str(row["position"])),
             side=str(row["side"]),
             value=float(str(row[column])),
+            submission=str(row["submission"]),
         )
     )
 
 
 def _pairs(trials: Iterable[NoiseTrial]) -> Iterable[tuple[NoiseTrial, NoiseTrial]]:
-    """(a, b) of each block that has both."""
-    blocks: dict[int, dict[str, NoiseTrial]] = {}
-    for trial in trials:
-        blocks.setdefault(trial.block, {})[trial.side] = trial
-    for block in sorted(blocks):
-        if blocks[block].keys() >= {"a", "b"}:
-            yield blocks[block]["a"], blocks[block]["b"]
+    """(a, b) of each block that has both; first those that one submission measured."""
+    left: dict[tuple[int, str], list[NoiseTrial]] = defaultdict(list)
+    for trial in sorted(trials, key=lambda each: (each.block, each.submission, each.position)):
+        left[trial.block, trial.side].append(trial)
+    for block in sorted({trial.block for trial in trials}):
+        of_a, of_b = left[block, "a"], left[block, "b"]
+        for a in list(of_a):
+            b = next((each for each in of_b if each.submission == a.submission), None)
+            if b is not None:
+                of_a.remove(a)
+                of_b.remove(b)
+                yield a, b
+        yield from zip(of_a, of_b, strict=False)
 
 
 def _why(trials: Sequence[NoiseTrial], pairs: Sequence[tuple[NoiseTrial, NoiseTrial]]) -> str:

@@ -15,8 +15,8 @@ from fleet.model.answers import Agreement, Disagreement
 
 SIDES = ("left", "right")
 
-Key = tuple[str, int]
-"""Attempt and number of the request."""
+Key = tuple[str, int, int]
+"""Attempt, the folder it lies in, and number of the request."""
 
 Question = tuple[str, str, str | None]
 """Job, point and prompt; no prompt where it was made to an exact length."""
@@ -101,4 +101,4 @@ def _example_texts(
 
 
 def _key(side: Mapping[str, Any]) -> Key:
-    return side["attempt_id"], side["request"]
+    return side["attempt_id"], side["folder"], side["request"]

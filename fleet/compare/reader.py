@@ -9,8 +9,8 @@ from typing import Literal, NoReturn
 
 import duckdb
 
-from fleet.compare.views import TABLES, escaped, fill_views, literal, union_of_files
-from fleet.errors import StoreUnusable
+from fleet.compare.views import TABLES, files_of, fill_views, one_file, tables_sql, union_of
+from fleet.errors import StoreUnusable, check_store_path
 
 READ_AT_ONCE = ("trials", "requests")
 """The tables that every question needs; binding a table reads the footers of all its files."""
@@ -51,16 +51,17 @@ def open_attempt(
     None where it has no file of its own any more. Raises StoreUnusable.
     """
     (root,) = generations([folder])
-    files = {table: root / table / f"{attempt_id}.parquet" for table in TABLES}
-    if not files["trials"].is_file():
+    if not (root / "trials" / f"{attempt_id}.parquet").is_file():
         return None
     con = duckdb.connect(config={"threads": 1})
     try:
-        for table, path in files.items():
-            read = path if path.is_file() else root / table / "_schema.parquet"
-            source = f"read_parquet({literal(escaped(str(read)))})"
-            con.execute(f"create temp table raw_{table} as select *, 0 as folder from {source}")
-        con.execute(fill_views(RAW, views, energy=False))
+        con.execute(tables_sql())
+        for table in TABLES:
+            path = root / table / f"{attempt_id}.parquet"
+            if path.is_file():
+                source = one_file(str(path))
+                con.execute(f"insert into {RAW[table]} by name select *, 0 as folder from {source}")
+        con.execute(fill_views(RAW, views, energy=False, several_folders=False))
     except duckdb.Error as problem:
         con.close()
         _raise_unusable([root], problem)
@@ -73,6 +74,7 @@ def generations(folders: Sequence[Path]) -> list[Path]:
         raise StoreUnusable("no results folder given", "give one with --store FOLDER")
     roots = []
     for folder in folders:
+        check_store_path(str(Path(folder).resolve()))
         current = Path(folder) / "current"
         missing = [table for table in TABLES if not (current / table / "_schema.parquet").is_file()]
         if missing:
@@ -111,7 +113,8 @@ def add_views(con: duckdb.DuckDBPyConnection, *views: str, **sources: str) -> No
 
     `sources`: a table expression to read a table from, for all that is asked from now on.
     """
-    con.execute(fill_views({**RAW, **sources}, views))
+    [several] = con.execute("select count(*) > 1 from roots").fetchall()[0]
+    con.execute(fill_views({**RAW, **sources}, views, several_folders=several))
 
 
 def _answer(
@@ -132,13 +135,9 @@ def _create_views(
 
     Making a view binds it, and each binding would look at the files again.
     """
-    for table in TABLES:
-        schema = literal(f"{escaped(str(roots[0]))}/{table}/_schema.parquet")
-        con.execute(
-            f"create temp table raw_{table} as "
-            f"select *, 0 as folder from read_parquet({schema}) limit 0"
-        )
-    con.execute(fill_views(RAW, views, energy="readings" in tables))
+    con.execute(tables_sql())
+    several = len(roots) > 1
+    con.execute(fill_views(RAW, views, energy="readings" in tables, several_folders=several))
     for table in tables:
         con.execute(f"drop table raw_{table}")
         _create_raw(con, roots, table, by_name=False)
@@ -147,8 +146,12 @@ def _create_views(
 def _create_raw(
     con: duckdb.DuckDBPyConnection, roots: Sequence[Path], table: str, *, by_name: bool
 ) -> None:
-    files = union_of_files(map(str, roots), table, by_name=by_name)
-    con.execute(f"create or replace temp view raw_{table} as from {files}")
+    sources = []
+    for root in roots:
+        files = files_of(str(root), table, by_name=by_name)
+        told_by = files if by_name else one_file(str(root / table / "_schema.parquet"))
+        sources.append((files, _described(con, told_by)))
+    con.execute(f"create or replace temp view raw_{table} as from {union_of(table, sources)}")
 
 
 def _match_by_name(con: duckdb.DuckDBPyConnection, roots: Sequence[Path]) -> None:
@@ -217,10 +220,15 @@ def _fault(path: Path, expected: Mapping[str, str] | None) -> str:
 def _columns(path: Path) -> dict[str, str] | None:
     """Name and type of each column; None where the file cannot be read."""
     try:
-        described = duckdb.execute(f"describe from read_parquet({literal(escaped(str(path)))})")
-        return {row[0]: row[1] for row in described.fetchall()}
+        with duckdb.connect() as con:
+            return _described(con, one_file(str(path)))
     except duckdb.Error:
         return None
+
+
+def _described(con: duckdb.DuckDBPyConnection, source: str) -> dict[str, str]:
+    """Name and type of each column of a table expression."""
+    return {row[0]: row[1] for row in con.execute(f"describe from {source}").fetchall()}
 
 
 def first_line(problem: BaseException) -> str:

@@ -67,8 +67,10 @@ class Shown:
     """One trial whole, columns as in the tables and views."""
 
     trial: Row
-    """The attempt that counts, else the last one."""
+    """The attempt that counts, the newest where several do, else the last one."""
     attempts: tuple[Row, ...]
+    """Several count where two stores measured the trial, or one machine before and after an
+    upgrade."""
     requests: tuple[Row, ...]
     readings: tuple[Row, ...] = ()
     """One row per metric and source: least, median, most."""
@@ -135,13 +137,13 @@ def show(con: duckdb.DuckDBPyConnection, trial_prefix: str) -> Shown:
         )
     trial = attempts[0]
     name = "requests_of_attempt" if trial["counted"] else "raw_requests_of_attempt"
-    attempt = trial["attempt_id"]
+    attempt = [trial["attempt_id"], trial["folder"]]
     return Shown(
         trial=trial,
         attempts=tuple(attempts),
-        requests=tuple(rows(con, question(name), [attempt])),
-        readings=tuple(rows(con, question("readings_of_attempt"), [attempt])),
-        energy=tuple(energy_of_attempt(con, attempt)),
+        requests=tuple(rows(con, question(name), attempt)),
+        readings=tuple(rows(con, question("readings_of_attempt"), attempt)),
+        energy=tuple(energy_of_attempt(con, *attempt)),
     )
 
 

@@ -61,11 +61,13 @@ def open_locked(roots: Sequence[Path]) -> duckdb.DuckDBPyConnection:
     con = duckdb.connect()
     sources = {}
     for table in TABLES:
-        names = [f"raw_{table}_{number}" for number in range(len(roots))]
-        for name, root in zip(names, roots, strict=True):
-            con.register(name, _dataset(root / table))
-        sources[table] = union_of(names)
-    con.execute(fill_views(sources))
+        found = []
+        for number, root in enumerate(roots):
+            name, dataset = f"raw_{table}_{number}", _dataset(root / table)
+            con.register(name, dataset)
+            found.append((name, dataset.schema.names))
+        sources[table] = union_of(table, found)
+    con.execute(fill_views(sources, several_folders=len(roots) > 1))
     for statement in SHUT:
         con.execute(statement)
     return con

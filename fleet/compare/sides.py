@@ -10,7 +10,7 @@ from statistics import median
 
 from fleet.compare.axes import Metric, natural
 from fleet.compare.scopes import NOT_READ, common_scope, of_one_scope, unread_trials
-from fleet.compare.variants import THROTTLED, Variant
+from fleet.compare.variants import THROTTLED, Block, Variant
 from fleet.model import likeness
 from fleet.model.likeness import ENERGY_SCOPE, SETTINGS
 
@@ -31,7 +31,7 @@ class Side:
     variants: tuple[Variant, ...]
     apart: Mapping[str, int]
     """Trials kept apart, by the reason."""
-    known: dict[tuple[str, bool], list[tuple[str, str, float]]] = field(
+    known: dict[tuple[str, bool], list[tuple[str, Block, float]]] = field(
         default_factory=dict, compare=False
     )
     """Values, once they were asked for."""
@@ -86,7 +86,7 @@ class Side:
         first = min(str(variant.row["first_at"] or "") for variant in self.variants)
         return first, max(variant.age for variant in self.variants)
 
-    def values(self, metric: Metric, sustained: bool = False) -> list[tuple[str, str, float]]:
+    def values(self, metric: Metric, sustained: bool = False) -> list[tuple[str, Block, float]]:
         """(machine id, block, value) of every trial that has one.
 
         `sustained`: the speed after heat has set in, for every trial that knows it.
@@ -94,10 +94,10 @@ class Side:
         key = metric.name, sustained and metric.sustained is not None
         if key not in self.known:
             self.known[key] = [
-                (variant.machine_id, f"{variant.origin}{block}", value)
+                (variant.machine_id, block, value)
                 for variant in self.variants
                 for block, value in zip(
-                    variant.listed("blocks"), _numbers(variant, metric, key[1]), strict=True
+                    variant.blocks(), _numbers(variant, metric, key[1]), strict=True
                 )
                 if value is not None and value > 0
             ]

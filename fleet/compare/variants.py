@@ -52,6 +52,11 @@ MADE = {
 """Columns that `speeds` has not, as SQL over those it has."""
 
 
+Block = tuple[str, str]
+"""A block by experiment, session and number, and the submission that measured it: two stores may
+hold the same block of two submissions, and one block may be measured by two, after a resume."""
+
+
 @dataclass(frozen=True)
 class Variant:
     """Trials of one point that may be pooled, as one row of `variants.sql`."""
@@ -99,6 +104,13 @@ class Variant:
     def origin(self) -> str:
         """Before the number of a block: blocks of two sessions are two blocks."""
         return f"{self.text('experiment')}/{self.text('session')}/"
+
+    def blocks(self) -> list[Block]:
+        """Of each trial."""
+        numbers = self.listed("blocks")
+        known = "submissions" in self.row
+        submissions = self.listed("submissions") if known else [""] * len(numbers)
+        return [(f"{self.origin}{n}", s) for n, s in zip(numbers, submissions, strict=True)]
 
     @cached_property
     def machine_id(self) -> str:

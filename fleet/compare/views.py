@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -11,27 +12,38 @@ _STATEMENT = re.compile(r"(?=^create or replace (?:view|macro) )", re.MULTILINE)
 _MADE = re.compile(r"create or replace (?:view|macro) (\w+)")
 _USED = re.compile(r"\b(?:from|join)\s+(\w+)|\b(\w+)\(")
 _COMMENT = re.compile(r"--[^\n]*")
+_TABLE = re.compile(r"^create or replace temp table raw_(\w+) \((.*?)^\);", re.M | re.S)
+_COLUMN = re.compile(r"^  (\w+) (.+?),?$", re.MULTILINE)
+_COLUMNS_ARE_OURS = "hive_partitioning = false"
+"""Else a folder called `model=x` above the files would say what their column `model` holds."""
 
 TABLES = ("trials", "requests", "readings", "fingerprints", "answers")
 
 
 def views_sql(root: str = "current") -> str:
     """Text of `views.sql` for a plain DuckDB; `root` as seen from where that is started."""
-    return fill_views({table: union_of_files([root], table) for table in TABLES})
+    sources = {t: union_of(t, [(files_of(root, t), columns_of(t))]) for t in TABLES}
+    return fill_views(sources, several_folders=False)
 
 
 def fill_views(
-    sources: Mapping[str, str], wanted: Collection[str] = (), *, energy: bool = True
+    sources: Mapping[str, str],
+    wanted: Collection[str] = (),
+    *,
+    energy: bool = True,
+    several_folders: bool = True,
 ) -> str:
     """The views over the given table expressions; each has a column `folder`, a number.
 
     `wanted`: only these and what they are made of, since each takes milliseconds to bind; those
-    of `energy` take a tenth of a second, and few questions ask for them.
+    of `energy` take a tenth of a second, and few questions ask for them. `several_folders`: false
+    spares the search for copies.
     """
     names = ("views.sql", "energy.sql") if energy else ("views.sql",)
     text = "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
     if wanted:
         text = _only(text, wanted)
+    text = text.replace("{several_folders}", str(several_folders).lower())
     for table in TABLES:
         text = text.replace(f"{{{table}}}", sources[table])
     return text
@@ -59,15 +71,37 @@ def question(name: str, **blanks: str) -> str:
     return text
 
 
-def union_of_files(roots: Iterable[str], table: str, *, by_name: bool = True) -> str:
-    """All files of one table over all roots, as a table expression.
+def tables_sql() -> str:
+    """The five tables without a row, each with the column `folder`."""
+    text = (HERE / "tables.sql").read_text(encoding="utf-8")
+    return text.replace("\n);", ",\n  folder integer\n);")
+
+
+def columns_of(table: str) -> dict[str, str]:
+    """Type of each column of a table, as the newest fleet writes it."""
+    return _columns()[table]
+
+
+@cache
+def _columns() -> dict[str, dict[str, str]]:
+    made = _TABLE.findall((HERE / "tables.sql").read_text(encoding="utf-8"))
+    return {table: dict(_COLUMN.findall(columns)) for table, columns in made}
+
+
+def files_of(root: str, table: str, *, by_name: bool = True) -> str:
+    """All files of one table below one root, as a table expression.
 
     By name, the footer of every file is read to find its columns. Else all are taken to have
-    those of the first file, which holds the newest schema, and a query ends with an error where
-    an older file lacks a column that it asks for.
+    those of the first file, which holds the newest schema of that folder, and a query ends with an
+    error where an older file lacks a column that it asks for.
     """
-    option = ", union_by_name = true" if by_name else ""
-    return union_of(f"read_parquet({_files(root, table)}{option})" for root in roots)
+    option = f", {_COLUMNS_ARE_OURS}" + (", union_by_name = true" if by_name else "")
+    return f"read_parquet({_files(root, table)}{option})"
+
+
+def one_file(path: str) -> str:
+    """One file as a table expression."""
+    return f"read_parquet({literal(escaped(path))}, {_COLUMNS_ARE_OURS})"
 
 
 def _files(root: str, table: str) -> str:
@@ -77,8 +111,13 @@ def _files(root: str, table: str) -> str:
     return f"[{schema}, {every}]"
 
 
-def union_of(sources: Iterable[str]) -> str:
-    parts = [f"select *, {number} as folder from {src}" for number, src in enumerate(sources)]
+def union_of(table: str, sources: Iterable[tuple[str, Collection[str]]]) -> str:
+    """`sources`: table expressions, each with the columns it has; what it lacks is null."""
+    parts = []
+    for number, (source, columns) in enumerate(sources):
+        lacking = {n: kind for n, kind in columns_of(table).items() if n not in columns}
+        nulls = "".join(f", null::{kind} as {name}" for name, kind in lacking.items())
+        parts.append(f"select *{nulls}, {number} as folder from {source}")
     return f"({' union all by name '.join(parts)})"
 
 

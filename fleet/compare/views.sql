@@ -19,18 +19,52 @@
 
 set parquet_metadata_cache = true;
 
--- One row per attempt, failed ones too. An attempt found in two folders counts once.
+-- What tells one measurement of an attempt from another, since the ids of attempts follow from what
+-- was asked: two stores may hold two of them. Rows of an older fleet tell no submission; there it is
+-- their content. The id of an imported attempt is made of its figures.
+create or replace macro measurement_of(
+  submission_id, imported, started_at, zero_unix_ns, zero_ns, duration_ns, machine
+) as
+  coalesce(
+    submission_id,
+    case
+      when imported then ''
+      else concat_ws(' ', epoch_us(started_at), zero_unix_ns, zero_ns, duration_ns, machine)
+    end
+  );
+
+-- One row per attempt and measurement, failed ones too. A copy in another folder counts once.
 create or replace view trials as
 select *
 from {trials}
-qualify row_number() over (partition by attempt_id order by folder) = 1;
+qualify row_number() over (
+  partition by attempt_id, measurement_of(
+    submission_id, imported, started_at, zero_unix_ns, zero_ns, duration_ns, machine
+  )
+  order by started_at, folder
+) = 1;
 
--- One row per trial: its ok attempt with the lowest fence; attempts that a sleeping machine or
--- another context spoiled come after those that nothing spoiled. A trial measured again on
--- another digest, engine, hardware or GPU limit is other work and keeps its own row.
+-- One row per trial and submission: its ok attempt with the lowest fence; attempts that a sleeping
+-- machine or another context spoiled come after those that nothing spoiled. A trial measured again on
+-- another digest, engine, hardware or GPU limit is other work and keeps its own row; so does the
+-- same trial in another store that measured it too.
 create or replace view attempts as
+with older as (
+  -- Tries at one trial in one folder by a fleet that told no submission: named by the first of them.
+  select
+    trial_id, folder,
+    arg_min(
+      measurement_of(
+        submission_id, imported, started_at, zero_unix_ns, zero_ns, duration_ns, machine
+      ),
+      fence
+    ) as measurement
+  from {trials}
+  where submission_id is null
+  group by all
+)
 select
-  *,
+  t.*,
   -- The two clocks that the sleep is read from are read one after the other: below 0.1 s is noise.
   coalesce(suspended_ns > 100_000_000, false) as suspended,
   coalesce(context_length <> num_ctx, false) as wrong_context,
@@ -58,25 +92,63 @@ select
   coalesce(condition_after_id <> condition_id, false) as condition_changed,
   coalesce(gpu_slowdowns <> '', false) as gpu_slowed,
   coalesce(json_extract_string(job_content, '$.load') = 'request', false) as fresh_load
-from {trials}
+from {trials} t
+left join older using (trial_id, folder)
 where outcome = 'ok'
 qualify row_number() over (
   partition by
-    role, trial_id, digest, engine_version, engine_environment, hardware_id, gpu_limit_mb
-  order by suspended or wrong_context, fence, folder
+    role, trial_id, digest, engine_version, engine_environment, hardware_id, gpu_limit_mb,
+    coalesce(submission_id, measurement)
+  order by suspended or wrong_context, fence, started_at, folder
 ) = 1;
 
 -- One row per request of an attempt in `trials`.
 create or replace view requests as
 select r.* from {requests} r semi join trials t using (attempt_id, folder);
 
--- One row per telemetry value, look at a machine, kept answer.
-create or replace view readings as
-select r.* from {readings} r semi join trials t using (attempt_id, folder);
+-- One row per look at a machine.
 create or replace view fingerprints as
 select r.* from {fingerprints} r semi join trials t using (attempt_id, folder);
+
+-- One row per copy of an attempt, and the folder of the copy that counts.
+create or replace view copies as
+select
+  attempt_id,
+  folder,
+  first_value(folder) over (
+    partition by attempt_id, measurement_of(
+      submission_id, imported, started_at, zero_unix_ns, zero_ns, duration_ns, machine
+    )
+    order by started_at, folder
+  ) as counted_in
+from {trials}
+where {several_folders}
+qualify counted_in <> folder;
+
+-- One row per telemetry value. What lies beside a copy alone, as the log of a wall meter may, is of
+-- the measurement all the same.
+create or replace view readings as
+select r.* from {readings} r semi join trials t using (attempt_id, folder)
+union all by name
+select distinct *
+from (
+  select r.* replace (c.counted_in as folder)
+  from {readings} r
+  join copies c using (attempt_id, folder)
+)
+anti join {readings} using (attempt_id, folder, metric, source);
+
+-- One row per kept answer; that of a copy counts where the text was kept in the copy alone.
 create or replace view answers as
-select r.* from {answers} r semi join trials t using (attempt_id, folder);
+select r.* from {answers} r semi join trials t using (attempt_id, folder)
+union all by name
+select distinct *
+from (
+  select r.* replace (c.counted_in as folder)
+  from {answers} r
+  join copies c using (attempt_id, folder)
+)
+anti join {answers} using (attempt_id, folder, request);
 
 -- Two spans of time in ns that cannot be the same one.
 create or replace macro disagree(one, other) as

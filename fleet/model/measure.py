@@ -140,6 +140,9 @@ class TrialResult:
     """One attempt at a trial, failed ones too."""
 
     attempt_id: str
+    submission_id: str | None = None
+    """The submit that asked for it. An attempt's id follows from what was asked, so two stores may
+    hold two measurements of one attempt: this tells them apart."""
     fence: int
     trial: Trial
     outcome: Outcome

@@ -106,6 +106,8 @@ class Attempt:
 
     trial: Trial
     fence: int
+    submission_id: str | None = None
+    """Random, one for each submit; None: not known."""
 
     @property
     def attempt_id(self) -> str:

@@ -117,6 +117,15 @@ def remaining(plan: Plan, past: Iterable[PastAttempt], *, missing_only: bool = F
     return Remaining(attempts=attempts, finished=total, redo=tuple(redo))
 
 
+def of_submission(left: Remaining, submission_id: str) -> Remaining:
+    """The same attempts, each with the id of the submit that asks for it."""
+    attempts = {
+        machine_id: tuple(replace(attempt, submission_id=submission_id) for attempt in queue)
+        for machine_id, queue in left.attempts.items()
+    }
+    return replace(left, attempts=attempts)
+
+
 def within(
     attempts: Mapping[str, Sequence[Attempt]],
     *,

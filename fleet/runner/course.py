@@ -88,6 +88,7 @@ class Course:
         self.check_clocks(clock)
         return TrialResult(
             attempt_id=attempt.attempt_id,
+            submission_id=attempt.submission_id,
             fence=attempt.fence,
             trial=attempt.trial,
             outcome="ok" if failure is None else "cancelled" if cancelled else "failed",
@@ -132,6 +133,7 @@ def not_begun(attempt: Attempt, problem: Failure, clock: Clock) -> TrialResult:
     failed = isinstance(problem, TrialError)
     return TrialResult(
         attempt_id=attempt.attempt_id,
+        submission_id=attempt.submission_id,
         fence=attempt.fence,
         trial=attempt.trial,
         outcome="failed" if failed else "cancelled",

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fleet.errors import StoreUnusable
+from fleet.errors import StoreUnusable, check_store_path
 from fleet.model.measure import TrialResult
 from fleet.ports import PastAttempt
 from fleet.store import codec, generation, history, pack
 from fleet.store.codec import Rows
 from fleet.store.publish import locked, publish, replace_text, usable
-from fleet.store.rows import rows_of
+from fleet.store.rows import blank, rows_of
 from fleet.store.schema import TABLES
 
 
@@ -24,23 +24,34 @@ class ParquetStore:
     """
 
     def __init__(self, folder: Path, *, views_sql: str = "", read_only: bool = False) -> None:
+        check_store_path(str(folder.resolve()))
         self.folder = folder
         self._read_only = read_only
         self._staging = folder / "staging"
         self._past: dict[tuple[str, str], list[history.Past]] = {}
-        self._packed: dict[str, frozenset[str]] = {}
+        self._packed: dict[str, Mapping[str, object]] = {}
         self._pack_above = pack.MOST_WAITING
         if not read_only:
             self._open(views_sql)
 
     def write(self, result: TrialResult) -> None:
-        """Durable on return; writing the same attempt again changes nothing."""
+        """Durable on return; writing the same measurement again changes nothing."""
         self.write_rows(result.attempt_id, rows_of(result))
 
     def write_rows(self, attempt_id: str, rows: Rows) -> bool:
-        """As `write`, for rows made elsewhere; False where this attempt was there already."""
+        """As `write`, for rows made elsewhere; False where they were there already.
+
+        What another submission measured as the same attempt is kept beside it, as an attempt of
+        its own name: it may have waited on a node for another store.
+        """
+        submission = rows["trials"][0]["submission_id"]
         with self._writing() as now:
-            if self._holds(now, attempt_id):
+            holders = self._holders(now, attempt_id)
+            if holders and submission not in holders:
+                attempt_id = f"{attempt_id}-of-{submission or 'unknown'}"
+                rows = _renamed(rows, attempt_id)
+                holders = self._holders(now, attempt_id)
+            if holders:
                 return False
             files = {
                 now / table / f"{attempt_id}.parquet": codec.encode_rows(table, rows[table])
@@ -60,7 +71,8 @@ class ParquetStore:
         """
         with self._writing() as now:
             path = now / "readings" / f"{name}.parquet"
-            publish({path: codec.encode_rows("readings", rows)}, self._staging)
+            whole = [{**blank("readings"), **row} for row in rows]
+            publish({path: codec.encode_rows("readings", whole)}, self._staging)
 
     def pack(self, force: bool = False) -> int:
         """Number of attempts packed: none while few wait, unless `force`."""
@@ -124,16 +136,21 @@ class ParquetStore:
                 )
             yield now
 
-    def _holds(self, now: Path, attempt_id: str) -> bool:
-        if (now / "trials" / f"{attempt_id}.parquet").exists():
-            return True
-        return any(attempt_id in self._ids(path) for path in generation.packs(now))
+    def _holders(self, now: Path, attempt_id: str) -> list[object]:
+        """The submissions whose measurement of this attempt is here; None: one that tells none,
+        or a file that cannot be read."""
+        own = now / "trials" / f"{attempt_id}.parquet"
+        if own.exists():
+            with suppress(StoreUnusable):
+                return list(_submissions(own).values())
+            return [None]
+        packs = map(self._of_pack, generation.packs(now))
+        return [pack[attempt_id] for pack in packs if attempt_id in pack]
 
-    def _ids(self, path: Path) -> frozenset[str]:
-        """Attempts of one pack, read once: a pack never changes."""
+    def _of_pack(self, path: Path) -> Mapping[str, object]:
+        """Submissions by attempt, read once: a pack never changes."""
         if path.name not in self._packed:
-            ids = codec.read(path, "trials", ["attempt_id"])["attempt_id"].to_pylist()
-            self._packed[path.name] = frozenset(ids)
+            self._packed[path.name] = _submissions(path)
         return self._packed[path.name]
 
     def _pack_if_possible(self, waiting: int) -> None:
@@ -165,3 +182,13 @@ class ParquetStore:
             if (path.name, experiment) not in self._past:
                 self._past[path.name, experiment] = history.read_past(path, experiment)
         return [row for path in files for row in self._past[path.name, experiment]]
+
+
+def _submissions(path: Path) -> dict[str, object]:
+    """The submission of each attempt in one file."""
+    rows = codec.read(path, "trials", ["attempt_id", "submission_id"]).to_pylist()
+    return {row["attempt_id"]: row["submission_id"] for row in rows}
+
+
+def _renamed(rows: Rows, attempt_id: str) -> Rows:
+    return {t: [{**row, "attempt_id": attempt_id} for row in found] for t, found in rows.items()}

@@ -71,7 +71,7 @@ TRIAL_SETTINGS = (
 def rows_of(result: TrialResult) -> dict[str, list[Row]]:
     """Rows per table, `trials` last."""
     attempt_id = result.attempt_id
-    return {
+    rows: dict[str, list[Row]] = {
         "requests": [
             {**_request(attempt_id, result.trial.job.api, record), **course}
             for record, course in zip(result.requests, courses(result), strict=True)
@@ -81,6 +81,8 @@ def rows_of(result: TrialResult) -> dict[str, list[Row]]:
         "answers": list(_answers(attempt_id, result.requests)),
         "trials": [_trial(result)],
     }
+    submission = {"submission_id": result.submission_id}
+    return {table: [{**row, **submission} for row in found] for table, found in rows.items()}
 
 
 def blank(table: str) -> Row:

@@ -8,7 +8,8 @@ SCHEMA_VERSION is written into every file's metadata. History:
 3  what slowed a GPU down during a trial, and the kernel it ran under (2026-11)
 4  gates: the policy, what was closed before and after, how long that held the trial; models of
    others in memory, load of the GPU, steps of the clock (2026-11)
-5  the time that answers of a quick look are cut to (2026-11)
+5  the submission that measured a row: two stores may hold two measurements of one attempt; the
+   time that answers of a quick look are cut to (2026-11)
 """
 
 from __future__ import annotations
@@ -124,6 +125,7 @@ TRIALS = _schema(
     models_unloaded=_text,  # those of them, long unused, taken out for this trial
     foreign_gpu_percent=_real,
     gpu_slowed_before=_yes,  # by heat or power, as the driver said when the trial began
+    submission_id=_text,  # random, of the submit that measured it; null: imported, or older
 )
 
 REQUESTS = _schema(
@@ -179,10 +181,18 @@ REQUESTS = _schema(
     gap_p90_us=_int,
     gap_p99_us=_int,
     gap_most_us=_int,
+    submission_id=_text,  # as in trials
     most_output_ns=_int,  # of a quick look: the time its answer was cut to; null: not cut
 )
 
-READINGS = _schema(attempt_id=_text, offset_ns=_int, metric=_text, source=_text, value=_real)
+READINGS = _schema(
+    attempt_id=_text,
+    offset_ns=_int,
+    metric=_text,
+    source=_text,
+    value=_real,
+    submission_id=_text,  # as in trials
+)
 
 FINGERPRINTS = _schema(
     attempt_id=_text,
@@ -210,10 +220,17 @@ FINGERPRINTS = _schema(
     power_mode=_text,
     thermal_class=_text,
     facts=_text,  # JSON: every fact with its source
+    submission_id=_text,  # as in trials
 )
 
 ANSWERS = _schema(
-    attempt_id=_text, request=_int, answer=_text, thinking=_text, reference=_text, scores=_text
+    attempt_id=_text,
+    request=_int,
+    answer=_text,
+    thinking=_text,
+    reference=_text,
+    scores=_text,
+    submission_id=_text,  # as in trials
 )
 
 TABLES: dict[str, pa.Schema] = {

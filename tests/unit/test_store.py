@@ -396,3 +396,32 @@ def test_readings_of_another_source_stay_through_packing(folder: Path, store: Pa
         assert found == [("gpu_clock_event_bits",), ("gpu_power_w",), ("wall_power_w",)]
     with pytest.raises(StoreUnusable):
         ParquetStore(folder, read_only=True).add_readings("wall-2", [row])
+
+
+def test_what_another_home_asked_for_is_kept_beside_the_own(
+    folder: Path, store: ParquetStore
+) -> None:
+    """A result that waited on a node for its own home comes to another that measured the same."""
+    store.write(result(1, submission="own"))
+    for _ in range(2):
+        store.write(result(1, submission="other"))
+        store.write(result(1, submission="own"))
+    assert [past.fence for past in store.attempts("e")] == [0, 0]
+    store.pack(force=True)
+    store.write(result(1, submission="other"))
+    store.write(result(1, submission="third"))
+    assert len(store.attempts("e")) == 3
+    assert ids(folder) == sorted(
+        [f"{result(1).attempt_id}{of}" for of in ("", "-of-other", "-of-third")]
+    )
+    assert ids(folder, "requests") == ids(folder)
+
+
+def test_a_result_whose_own_file_is_broken_is_stored_again(
+    folder: Path, store: ParquetStore
+) -> None:
+    store.write(result(1))
+    file = folder / "current/trials" / f"{result(1).attempt_id}.parquet"
+    file.write_bytes(b"broken")
+    store.write(result(1))
+    assert len(names(folder)) == 2

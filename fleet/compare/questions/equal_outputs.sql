@@ -15,9 +15,10 @@ outputs as (
     r.machine_id, r.machine, r.output_sha256,
     count(*) as requests,
     arg_min(
-      {'attempt_id': r.attempt_id, 'request': r.request, 'engine_version': t.engine_version,
+      {'attempt_id': r.attempt_id, 'folder': r.folder, 'request': r.request,
+       'engine_version': t.engine_version,
        'has_text': coalesce(k.has_text, false)},
-      (not coalesce(k.has_text, false), r.block, r.request, r.attempt_id)
+      (not coalesce(k.has_text, false), r.block, r.request, r.attempt_id, r.folder)
     ) as example
   from requests_flagged r
   join attempts t using (attempt_id, folder)

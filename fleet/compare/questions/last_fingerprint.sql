@@ -8,7 +8,7 @@ select
   f.facts,
   t.started_at::varchar as seen_at
 from fingerprints f
-join trials t using (attempt_id)
+join trials t using (attempt_id, folder)
 where f.machine_id = $1 and not t.imported
 order by t.started_at desc, f.attempt_id
 limit 1

@@ -4,7 +4,7 @@
 with told as (
   -- as the text of JSON: a fact unknown is the word null there
   select
-    attempt_id,
+    attempt_id, folder,
     facts ->> '$.virtual.value' = 'true' as virtual,
     facts ->> '$.hypervisor.value' as hypervisor,
     facts ->> '$.container.value' = 'true' as container,
@@ -36,6 +36,6 @@ select
   count(distinct trial_id) as trials,
   max(started_at)::varchar as last_seen
 from trials
-left join told using (attempt_id)
+left join told using (attempt_id, folder)
 group by machine_id
 order by max(started_at) desc, machine_id;

@@ -3,7 +3,7 @@
 -- Parameters: none.
 select
   experiment, session, machine_id, machine, model, digest, engine_version, job, point, settings,
-  block, position, side, started_at, prefill_tokens_per_s, decode_tokens_per_s,
+  block, coalesce(submission_id, '') as submission, position, side, started_at, prefill_tokens_per_s, decode_tokens_per_s,
   -- Beside cells that were measured: the control of an experiment, no run by itself.
   experiment in (select experiment from raw_trials where coalesce(role, 'measure') = 'measure')
     as control

@@ -19,6 +19,7 @@ select
   -- Share of the model outside the GPU's memory: why a side is slow.
   median(1 - placement_gpu_bytes / placement_size_bytes) as cpu_share,
   list(block) as blocks,
+  list(coalesce(submission_id, '')) as submissions,
   list(prompt_tokens) as prompt_tokens,
   list(output_tokens) as output_tokens,
   {metrics}
