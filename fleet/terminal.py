@@ -3,8 +3,17 @@ reach a terminal raw. Pure."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+
+USUAL_COLUMNS = 80
+"""What a table has to fit where there is no terminal, so that it can be read and mailed."""
+
+BETWEEN_COLUMNS = re.compile(r" {2,}")
+BETWEEN_WORDS = re.compile(r" +")
+BETWEEN_QUANTITIES = re.compile(r"(?<![\d>=]) +|(?<=[A-Za-z]\d) +|(?<=[A-Za-z]\d\d\d) +")
+"""Not between a number and its unit; `pp512` is no number."""
 
 JOINERS = "\u200c\u200d\u00ad"
 """Parts of words and of emoji."""
@@ -49,34 +58,47 @@ def wrapped_all(lines: Iterable[str], width: int) -> list[str]:
     return [part for line in lines for part in wrapped(line, width)]
 
 
-def wrapped(line: str, width: int, indent: str | None = None) -> list[str]:
-    """Between words where that is possible; what follows stands under the first word, or under
-    `indent`. The spaces between words stay as they are, but for those at a break."""
+def wrapped(
+    line: str, width: int, indent: str | None = None, *, between: re.Pattern[str] = BETWEEN_WORDS
+) -> list[str]:
+    """Where columns of a line meet, else between words; what follows stands under the first word,
+    or under `indent`. Spaces are lost only at a break."""
     if cells(line) <= width:
         return [line]
     own = line[: len(line) - len(line.lstrip())][: width // 2]
     below = own if indent is None else indent
     lines, current, gap = [], own, ""
-    for word, after in _words(line):
-        joined = current + gap + word
+    for piece, after in _pieces(line.strip(), width - cells(below), between):
+        joined = current + gap + piece
         if cells(joined) <= width:
             current, gap = joined, after
             continue
         lines += [current] if current.strip() else []
-        *full, current = _broken(below + word, width, below)
+        *full, current = _broken(below + piece, width, below)
         lines += full
         gap = after
     return [*lines, current]
 
 
-def _words(line: str) -> Iterator[tuple[str, str]]:
-    """Each word with the spaces that follow it."""
-    rest = line.lstrip()
-    while rest:
-        word = rest.split(" ", 1)[0]
-        behind = rest[len(word) :]
-        rest = behind.lstrip(" ")
-        yield word, behind[: len(behind) - len(rest)]
+def figures_wrapped(line: str, width: int, indent: str | None = None) -> list[str]:
+    """The same of a line with quantities: no number is parted from its unit."""
+    return wrapped(line, width, indent, between=BETWEEN_QUANTITIES)
+
+
+def _pieces(line: str, width: int, between: re.Pattern[str]) -> Iterator[tuple[str, str]]:
+    """What is kept together, each with the spaces behind it: a column that fits a line, else a
+    word."""
+    for column, after in _split(line, BETWEEN_COLUMNS):
+        words = [(column, after)] if cells(column) <= width else list(_split(column, between))
+        yield from [*words[:-1], (words[-1][0], after)]
+
+
+def _split(line: str, between: re.Pattern[str]) -> Iterator[tuple[str, str]]:
+    begin = 0
+    for match in between.finditer(line):
+        yield line[begin : match.start()], match[0]
+        begin = match.end()
+    yield line[begin:], ""
 
 
 def _broken(word: str, width: int, indent: str) -> Iterator[str]:

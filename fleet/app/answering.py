@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleet.app.interrupts import interruptible
+from fleet.app.next_steps import Measured, next_lines
 from fleet.compare.axes import check_axis
 from fleet.compare.comparison import compare
 from fleet.compare.noise import noise_floors
@@ -22,6 +22,7 @@ from fleet.errors import UserError
 from fleet.model.event import Finished
 from fleet.plan.expand import Cell, Plan
 from fleet.plan.stopping import Contrast, axis, contrasts
+from fleet.terminal import USUAL_COLUMNS
 from fleet.wiring import results_folder
 
 if TYPE_CHECKING:
@@ -85,14 +86,18 @@ def with_speeds(event: Finished, home: Path) -> Finished:
 
 
 @interruptible()
-def answer_lines(home: Path, plan: Plan) -> list[str]:
-    """Results, the comparison if there is one, and what to type next."""
+def answer_lines(home: Path, plan: Plan, width: int | None = None) -> list[str]:
+    """Results, the comparison if there is one, and what to type next.
+
+    `width`: columns of the terminal; None: a file or a pipe.
+    """
     name = plan.request.experiment.name
     views = (*RESULT_VIEWS, "speeds")
     with closing(open_store([results_folder(home)], WITH_READINGS, views)) as con:
         cells = results(con, name)
-        lines = results_lines(cells)
+        lines = results_lines(cells, width or USUAL_COLUMNS)
         by = contrast_axis(plan)
+        compared = False
         if by:
             try:
                 found = compare(
@@ -106,10 +111,16 @@ def answer_lines(home: Path, plan: Plan) -> list[str]:
             except UserError as problem:
                 lines += ["", problem.what]
             else:
-                lines += ["", *comparison_lines(found)]
-    energy = any(cell.joules_per_token for cell in cells)
-    baseline = plan.request.experiment.baseline
-    return [*lines, "", *next_lines(home, name, by, energy=energy, baseline=baseline)]
+                compared = True
+                lines += ["", *comparison_lines(found, width)]
+    measured = Measured(
+        experiment=name,
+        by=by if compared else "",
+        baseline=plan.request.experiment.baseline,
+        trial=cells[-1].id if cells else None,
+        energy=any(cell.joules_per_token for cell in cells),
+    )
+    return [*lines, "", *next_lines(home, measured)]
 
 
 def _baseline(plan: Plan) -> str | None:
@@ -117,16 +128,3 @@ def _baseline(plan: Plan) -> str | None:
     named = plan.request.experiment.baseline
     declared = contrasts(plan)
     return named or (declared[0].sides[0][0] if declared else None)
-
-
-def next_lines(
-    home: Path, name: str, by: str, *, energy: bool = False, baseline: str | None = None
-) -> list[str]:
-    compared = f"fleet compare {name} --by {by or 'machine'}"
-    compared += f" --baseline {baseline}" if baseline else ""
-    joules = [f"       fleet energy show {name}    {compared} --metric energy"] if energy else []
-    return [
-        f"next:  fleet results {name}    {compared}    fleet sql 'from cells'",
-        *joules,
-        f"       cd {shlex.quote(str(results_folder(home)))} && duckdb -init views.sql",
-    ]

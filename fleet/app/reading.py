@@ -37,10 +37,14 @@ class Comparing:
 
 
 @interruptible()
-def read_results(homes: Sequence[Path], experiment: str | None) -> list[ResultRow]:
+def read_results(
+    homes: Sequence[Path], experiment: str | None
+) -> tuple[list[ResultRow], list[Row]]:
+    """The rows, and the machines that they are of."""
     tables = READ_AT_ONCE if experiment is None else WITH_READINGS
     with closing(open_store(_folders(homes), tables, RESULT_VIEWS)) as con:
-        return results(con, experiment)
+        found = results(con, experiment)
+        return found, rows(con, question("machines_of_results"), [experiment])
 
 
 @interruptible()

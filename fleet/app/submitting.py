@@ -80,7 +80,7 @@ def submit(request: Request, options: Options, talk: Talk) -> int:
         report = read_report(options.home, planned)
         talk.answer(report_lines(report))
         return 0 if report.trusted and not failed else 1
-    talk.answer(answer_lines(options.home, planned))
+    talk.answer(answer_lines(options.home, planned, talk.columns()))
     return 1 if failed else 0
 
 

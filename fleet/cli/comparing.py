@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet.cli import options
+from fleet.cli import options, output
 
 if TYPE_CHECKING:
     from fleet.compare.outcome import Comparison
@@ -135,9 +135,9 @@ def _print(found: Comparison, form: Format) -> None:
     if form is Format.JSON:
         options.print_json(text.to_json(found))
     elif form is Format.MARKDOWN:
-        print("\n".join(text.comparison_markdown(found)))
+        output.emit_data(text.comparison_markdown(found))
     else:
-        print("\n".join(text.comparison_lines(found)))
+        output.emit(text.comparison_lines(found, output.columns()), verdicts=True)
 
 
 def _print_classes(by: str, form: Format) -> None:
@@ -150,7 +150,7 @@ def _print_classes(by: str, form: Format) -> None:
     elif form is Format.MARKDOWN:
         print(text.class_page(), end="")
     else:
-        print("\n".join(text.class_lines(axis)))
+        output.emit(text.class_lines(axis))
 
 
 def _check_judged(found: Comparison) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fleet.cli import options
+from fleet.cli import options, output
 
 EPILOG = """\b
     fleet import transcript.txt --machine studio-96 --date 2025-08-09 --source "my terminal"
@@ -40,7 +40,7 @@ def import_file(
     for line in app.import_transcripts(
         home, file, machine=machine, date=date, source=source, model=model, experiment=experiment
     ):
-        print(line)
+        output.emit([line])
 
 
 def add(app: typer.Typer) -> None:

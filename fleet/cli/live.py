@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from fleet.cli import output
 from fleet.cli.view import Lane, PlainTalk
 from fleet.model.event import Event, Failed, Finished, Started
 from fleet.plan.expand import Redo
@@ -45,7 +46,8 @@ class LiveTalk(PlainTalk):
         self._live.stop()
 
     def say(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
+        for line in output.shown([text], self._console.width):
+            self._console.print(line, markup=False, soft_wrap=True)
 
     def home(self, folder: object) -> None:
         self.say(f"results, ledger and spool: {folder}")

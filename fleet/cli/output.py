@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from typing import Any, TextIO
@@ -14,11 +15,25 @@ from typing import Any, TextIO
 from typer.core import TyperGroup
 
 from fleet.errors import FleetError, UserError
+from fleet.terminal import USUAL_COLUMNS, figures_wrapped, plain
 
 CLOSED_PIPE_CODE = 141
 """As a shell reports a program that SIGPIPE ended, which is what `yes | head` gives."""
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
 """Where a write fails so, it was one to a standard stream: the store names its files."""
+
+
+NARROWEST = 40
+TYPED = re.compile(r"((next|again): +)?(fleet|cd|ssh|ollama) \S")
+GOES_ON = " \\"
+"""At the end of a line that a shell is to read on."""
+STYLES = {
+    "green": r"(?<=  )(faster|less)(?=$|  )",
+    "red": r"(?<=  )(slower|more)(?=$|  )",
+    "cyan": r"(?<=  )same(?=$|  )",
+    "yellow": r"(?<=  )(not resolved|not comparable)(?=$|  )",
+}
+"""Words of verdicts, which stand in a column of their own."""
 
 
 class ClosedPipe(FleetError):
@@ -59,6 +74,70 @@ def check_arguments(words: Sequence[str]) -> None:
             raise UserError(f"{word}: this argument is not text in UTF-8") from None
 
 
+def columns(stream: TextIO | None = None) -> int | None:
+    """Of the terminal, or as COLUMNS says; None: a file or a pipe, whose lines are not broken."""
+    stream = stream or sys.stdout
+    named = os.environ.get("COLUMNS", "")
+    if named.isdecimal() and int(named) > 0:
+        return max(int(named), NARROWEST)
+    try:
+        return max(os.get_terminal_size(stream.fileno()).columns, NARROWEST)
+    except (OSError, ValueError):
+        return None
+
+
+def table_columns() -> int:
+    """What a table has to fit, in a file as well."""
+    return columns() or USUAL_COLUMNS
+
+
+def emit(lines: Iterable[str], *, verdicts: bool = False) -> None:
+    """Print lines to standard output, broken between words where a terminal ends, and without
+    what would steer it. `verdicts`: their words in colour, where a terminal shows colours."""
+    text = list(shown(lines, columns()))
+    if verdicts and sys.stdout.isatty():
+        _print_coloured(text)
+        return
+    for line in text:
+        print(line, flush=True)
+
+
+def emit_data(lines: Iterable[str]) -> None:
+    """Print lines that are pasted or read by programs: as they are, in any terminal."""
+    for line in lines:
+        print(line)
+
+
+def shown(lines: Iterable[str], width: int | None) -> Iterator[str]:
+    for whole in lines:
+        for line in plain(whole).split("\n"):
+            yield from [line] if width is None else _broken(line, width)
+
+
+def _broken(line: str, width: int) -> Iterator[str]:
+    """What can be typed is broken as a shell allows it."""
+    indent = line[: len(line) - len(line.lstrip())] + "  "
+    if not TYPED.match(line.strip()):
+        yield from figures_wrapped(line, width, indent)
+        return
+    *parts, last = figures_wrapped(line, width - len(GOES_ON), indent)
+    yield from (f"{part}{GOES_ON}" for part in parts)
+    yield last
+
+
+def _print_coloured(lines: Sequence[str]) -> None:
+    """rich knows which terminals have colours, and that NO_COLOR means none."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    for line in lines:
+        text = Text(line)
+        for style, pattern in STYLES.items():
+            text.highlight_regex(pattern, style)
+        console.print(text, soft_wrap=True)
+
+
 def shows_unicode(stream: TextIO) -> bool:
     return (stream.encoding or "").lower().startswith("utf")
 
@@ -93,7 +172,8 @@ def end(problem: FleetError) -> int:
     """Print the message if standard error takes it; return the exit code."""
     if str(problem):
         with suppress(OSError):
-            print(problem, file=sys.stderr, flush=True)
+            for line in shown([str(problem)], columns(sys.stderr)):
+                print(line, file=sys.stderr, flush=True)
     _discard_what_is_left()
     return problem.exit_code
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fleet.cli import options
+from fleet.cli import options, output
 
 EPILOG = """\b
     fleet plan configs/gpt-oss.yaml
@@ -44,7 +44,7 @@ def plan(
     if json:
         options.print_json(plan_text.as_data(planned))
     else:
-        print("\n".join([*plan_text.plan_lines(planned), *plan_text.order_lines(planned)]))
+        output.emit([*plan_text.plan_lines(planned), *plan_text.order_lines(planned)])
     raise typer.Exit(2 if planned.refusals else 0)
 
 

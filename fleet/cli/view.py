@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fleet.cli import output
 from fleet.model.event import Event, Failed, Finished, Held, Lost, Said, Started
 from fleet.model.trial import Trial
 from fleet.units import NS_PER_S, show_span
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 
 def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    for line in output.shown([text], output.columns(sys.stderr)):
+        print(line, file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -128,9 +130,11 @@ class PlainTalk:
         lane.drop(trials)
         self.say(f"{lane.name}: {trials} trials not needed: {why}")
 
+    def columns(self) -> int | None:
+        return output.columns()
+
     def answer(self, lines: Sequence[str]) -> None:
-        for line in lines:
-            print(line, flush=True)
+        output.emit(lines, verdicts=True)
 
     def _line(self, event: Event, lane: Lane | None) -> str:
         name = self._names.get(event.machine_id, event.machine_id)

@@ -95,7 +95,10 @@ def _sheet(
     key: Question, answers: Sequence[Answer], compared: Iterable[Agreement], asked: Asked
 ) -> Sheet:
     job, point, prompt = key
-    in_order = sorted(answers, key=lambda each: _place(each, asked.models))
+    in_order = sorted(
+        answers,
+        key=lambda each: (_place(each, asked.models), natural(each.name), natural(each.details)),
+    )
     return Sheet(
         job=job,
         point=point,
@@ -108,7 +111,7 @@ def _sheet(
 
 
 def _place(answer: Answer, models: Sequence[str]) -> int:
-    """As they were named, references last; sorting keeps the order of the question otherwise."""
+    """As they were named, references last."""
     if answer.is_reference:
         return len(models) + 1
     return models.index(answer.name) if models else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from fleet.compare.results_text import apart_from, shared_parts
 from fleet.compare.tables import aligned
 from fleet.model.answers import HASHES_ONLY, Answer, Contrast, Disagreement, Sheet
 from fleet.terminal import cells, plain, wrapped, wrapped_all
@@ -130,10 +131,10 @@ def _below(columns: Sequence[Column], width: int) -> list[str]:
 
 def _agreement_lines(sheet: Sheet) -> Iterator[str]:
     """One line where all outputs that should be equal are, else where each pair parts."""
-    many = len({each.settings for each in sheet.agreements}) > 1
+    shared = shared_parts([each.settings for each in sheet.agreements])
     for each in sheet.agreements:
-        settings = f" {each.settings}" if many and each.settings else ""
-        yield f"{each.model}{settings}, {each.said()}"
+        name = " ".join(filter(None, (each.model, apart_from(each.settings, shared))))
+        yield f"{name}, {each.said()}"
         for pair in each.disagreements:
             yield from _disagreement_lines(pair)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import duckdb
 
+from fleet.compare.axes import natural
 from fleet.compare.dictionary_energy import SCOPES
 from fleet.compare.reader import RAW, Row, add_views, rows
 from fleet.compare.views import literal, question
@@ -21,8 +22,11 @@ def energy_of_attempt(
 
 
 def energy_of_cells(con: duckdb.DuckDBPyConnection, experiment: str | None) -> list[Row]:
+    """One row per cell, point and scope: 64 before 512, and 20b before 120b."""
     bind_energy(con, experiment)
-    return rows(con, question("energy_of_cells"), [experiment])
+    found = rows(con, question("energy_of_cells"), [experiment])
+    names = ("experiment", "session", "machine", "model", "job", "point", "settings", "scope")
+    return sorted(found, key=lambda row: [natural(row[name]) for name in names])
 
 
 def energy_of_results(con: duckdb.DuckDBPyConnection, experiment: str) -> list[Row]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 
+from fleet.compare.axes import natural
 from fleet.compare.energy import energy_of_attempt, energy_of_results
 from fleet.compare.reader import Row, rows
 from fleet.compare.views import question
@@ -120,7 +121,13 @@ def results(con: duckdb.DuckDBPyConnection, experiment: str | None = None) -> li
     for key, (row_left, counts) in left_out.items():
         if key not in cells and row_left is not None:
             found.append(_empty_result(row_left, counts))
-    return found
+    return sorted(found, key=_order)
+
+
+def _order(row: ResultRow) -> list[object]:
+    """64 before 512, and 20b before 120b; what the words do not order stays as it was."""
+    words = (row.experiment, row.session, row.machine, row.model, row.job, row.test, row.settings)
+    return [natural("" if word is None else word) for word in words]
 
 
 def show(con: duckdb.DuckDBPyConnection, trial_prefix: str) -> Shown:

@@ -45,7 +45,7 @@ def test_a_column_for_each_model_with_the_figures_of_its_request(tmp_path: Path)
     store.said("b", "Relativity.", model="gpt-oss:120b", digest="digest-120b")
     sheet = only(read(store, tmp_path))
     assert (sheet.job, sheet.point, sheet.prompt) == ("chat", "chat", "why?")
-    big, small = sheet.answers
+    small, big = sheet.answers  # 20b before 120b
     assert (big.name, big.text, big.thinking, big.ended) == (
         *("gpt-oss:120b", "Relativity.", ""),
         "cut at 201 tokens",
@@ -98,9 +98,9 @@ def test_columns_of_one_model_are_told_apart(tmp_path: Path) -> None:
     store.said("c", "three", settings="num_ctx=512 num_batch=16", **OTHER)
     store.said("d", "four", model="tiny")
     assert [each.title for each in only(read(store, tmp_path)).answers] == [
+        "gpt-oss:20b num_ctx=512 num_batch=8",
         "gpt-oss:20b num_ctx=512 num_batch=16 on box",
         "gpt-oss:20b num_ctx=512 num_batch=16 on studio",
-        "gpt-oss:20b num_ctx=512 num_batch=8",
         "tiny",
     ]
 
