@@ -7,9 +7,6 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 
-USUAL_COLUMNS = 80
-"""What a table has to fit where there is no terminal, so that it can be read and mailed."""
-
 BETWEEN_COLUMNS = re.compile(r" {2,}")
 BETWEEN_WORDS = re.compile(r" +")
 BETWEEN_QUANTITIES = re.compile(r"(?<![\d>=]) +|(?<=[A-Za-z]\d) +|(?<=[A-Za-z]\d\d\d) +")

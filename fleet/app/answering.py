@@ -22,7 +22,6 @@ from fleet.errors import UserError
 from fleet.model.event import Finished
 from fleet.plan.expand import Cell, Plan
 from fleet.plan.stopping import Contrast, axis, contrasts
-from fleet.terminal import USUAL_COLUMNS
 from fleet.wiring import results_folder
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ def answer_lines(home: Path, plan: Plan, width: int | None = None) -> list[str]:
     views = (*RESULT_VIEWS, "speeds")
     with closing(open_store([results_folder(home)], WITH_READINGS, views)) as con:
         cells = results(con, name)
-        lines = results_lines(cells, width or USUAL_COLUMNS)
+        lines = results_lines(cells, width)
         by = contrast_axis(plan)
         compared = False
         if by:

@@ -58,7 +58,7 @@ def show(
     if not found:
         output.emit([NO_ENERGY])
         return
-    output.emit(fitted(COLUMNS, list(map(_cells, found)), output.table_columns()))
+    output.emit(fitted(COLUMNS, list(map(_cells, found)), output.columns()))
 
 
 def import_meter(

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from typer.core import TyperGroup
 
 from fleet.errors import FleetError, UserError
-from fleet.terminal import USUAL_COLUMNS, figures_wrapped, plain
+from fleet.terminal import figures_wrapped, plain
 
 CLOSED_PIPE_CODE = 141
 """As a shell reports a program that SIGPIPE ended, which is what `yes | head` gives."""
@@ -75,7 +75,7 @@ def check_arguments(words: Sequence[str]) -> None:
 
 
 def columns(stream: TextIO | None = None) -> int | None:
-    """Of the terminal, or as COLUMNS says; None: a file or a pipe, whose lines are not broken."""
+    """Of the terminal, or as COLUMNS says; None: a file or a pipe, which takes whole lines."""
     stream = stream or sys.stdout
     named = os.environ.get("COLUMNS", "")
     if named.isdecimal() and int(named) > 0:
@@ -86,9 +86,10 @@ def columns(stream: TextIO | None = None) -> int | None:
         return None
 
 
-def table_columns() -> int:
-    """What a table has to fit, in a file as well."""
-    return columns() or USUAL_COLUMNS
+def say(text: str) -> None:
+    """Talk, for standard error."""
+    for line in shown([text], columns(sys.stderr)):
+        print(line, file=sys.stderr, flush=True)
 
 
 def emit(lines: Iterable[str], *, verdicts: bool = False) -> None:
@@ -172,8 +173,7 @@ def end(problem: FleetError) -> int:
     """Print the message if standard error takes it; return the exit code."""
     if str(problem):
         with suppress(OSError):
-            for line in shown([str(problem)], columns(sys.stderr)):
-                print(line, file=sys.stderr, flush=True)
+            say(str(problem))
     _discard_what_is_left()
     return problem.exit_code
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from fleet.cli import options, output, view
+from fleet.cli import options, output
 from fleet.compare.tables import Column, fitted, middle_cut
 from fleet.units import show_count
 
@@ -41,16 +42,18 @@ def sql(
     if json:
         options.print_json([dict(zip(columns, row, strict=True)) for row in rows])
         return
-    output.emit(answer_lines(columns, rows, output.table_columns()))
+    output.emit(answer_lines(columns, rows, output.columns()))
     if len(rows) > MOST_ROWS:
-        view.say(f"{len(rows) - MOST_ROWS} more rows: --json prints all")
+        output.say(f"{len(rows) - MOST_ROWS} more rows: --json prints all")
 
 
-def answer_lines(columns: Sequence[str], rows: Sequence[Sequence[object]], width: int) -> list[str]:
+def answer_lines(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], width: int | None
+) -> list[str]:
     """The columns that fit, from the first on; long values are cut in their middle."""
     if not rows:
         return ["no rows"]
-    most = max(width // PARTS, LEAST_LETTERS)
+    most = sys.maxsize if width is None else max(width // PARTS, LEAST_LETTERS)
     texts = [list(map(_text, row)) for row in rows[:MOST_ROWS]]
     cut = sum(len(text) > most for row in texts for text in row)
     shown = [[middle_cut(text, most) for text in row] for row in texts]

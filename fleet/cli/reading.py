@@ -10,9 +10,9 @@ import typer
 from fleet.cli import options, output
 
 RESULTS_EPILOG = """\b
-    fleet results                            what was measured, a line per cell
-    fleet results gpt-oss --flagged          what was left out, kept apart, or imported
-    fleet results gpt-oss --format markdown  one table to paste, the machines above it
+    fleet results                             what was measured, a line per cell
+    fleet results gpt-oss --flagged           what was left out, kept apart, or imported
+    fleet results gpt-oss --format markdown   one table to paste, the machines above it
 """
 
 
@@ -51,7 +51,7 @@ def results(
     elif form is Format.CSV:
         output.emit_data(results_text.results_csv(found, machines))
     else:
-        output.emit(results_text.results_lines(found, output.table_columns(), flagged=flagged))
+        output.emit(results_text.results_lines(found, output.columns(), flagged=flagged))
 
 
 def show(
@@ -71,7 +71,7 @@ def show(
     if json:
         options.print_json(text.to_json(found))
     else:
-        output.emit(shown_lines(found, output.table_columns()))
+        output.emit(shown_lines(found, output.columns()))
 
 
 def machines(
@@ -91,7 +91,7 @@ def machines(
         if json:
             options.print_json(facts)
         else:
-            output.emit(machine_text.fact_lines(facts, output.table_columns()))
+            output.emit(machine_text.fact_lines(facts, output.columns()))
         return
     from fleet.app import reading as app
 
@@ -99,7 +99,7 @@ def machines(
     if json:
         options.print_json(found)
     else:
-        output.emit(machine_text.machine_lines(found, output.table_columns()))
+        output.emit(machine_text.machine_lines(found, output.columns()))
 
 
 def add(app: typer.Typer) -> None:

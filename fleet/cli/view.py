@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from fleet.plan.expand import Plan, Redo
 
 
-def say(text: str) -> None:
-    for line in output.shown([text], output.columns(sys.stderr)):
-        print(line, file=sys.stderr, flush=True)
+say = output.say
 
 
 @contextmanager

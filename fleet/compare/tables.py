@@ -99,14 +99,12 @@ class _Table:
     def _cut_names(self, width: int) -> list[str]:
         """The longest names, in their middle; the whole ones are told below."""
         cut: dict[str, str] = {}
-        while (excess := self._width() - width) > 0:
-            at = max(self._kept, key=self._width_of)
-            letters = max(self._width_of(at) - excess, LEAST_NAME)
-            if letters >= self._width_of(at):
-                break
+        for at in sorted(self._kept, key=self._longest, reverse=True):
+            letters = max(self._longest(at) - (self._width() - width), LEAST_NAME)
+            if letters >= self._longest(at):
+                continue
             short = shortened([row[at] for row in self._rows], letters)
-            whole = {name: cut.get(name, name) for name in short}
-            cut |= {short[name]: whole[name] for name in short if short[name] != name}
+            cut |= {short[name]: name for name in short if short[name] != name}
             for row in self._rows:
                 row[at] = short[row[at]]
         return [f"{short} is {name}" for short, name in cut.items()]
@@ -115,8 +113,10 @@ class _Table:
         return sum(map(self._width_of, self._kept)) + len(GAP) * (len(self._kept) - 1)
 
     def _width_of(self, at: int) -> int:
-        title = cells(self._columns[at].title) if self._titled else 0
-        return max(title, *(cells(row[at]) for row in self._rows))
+        return max(cells(self._columns[at].title) if self._titled else 0, self._longest(at))
+
+    def _longest(self, at: int) -> int:
+        return max(cells(row[at]) for row in self._rows)
 
 
 def shortened(names: Sequence[str], letters: int) -> dict[str, str]:
