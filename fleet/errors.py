@@ -9,6 +9,7 @@
     |-- FleetUnreachable          exit 3   the head, or every machine, does not answer
     |-- Fault                     exit 1   fleet itself is wrong; what happened is in a file
     |-- Interrupted               exit 130 the user stopped it; what was finished is kept
+    |-- InternalError             exit 1   numbers of fleet's own that do not add up
     `-- TrialError                         one trial went wrong; becomes a row, never a number
         |-- RequestFailed                  carries the reason of the reply that failed
         |-- TransientError                 the same trial may go well next time
@@ -132,6 +133,10 @@ class Interrupted(FleetError):
     exit_code = 130
 
 
+class InternalError(FleetError):
+    pass
+
+
 class TrialError(FleetError):
     """`reason` is the word stored in the trial's row."""
 
@@ -224,5 +229,9 @@ TRANSIENT_REASONS = frozenset(
         StreamBroken,
         CounterImpossible,
         WorkerLost,
+        GateClosed,
+        EngineInUse,
+        SettingFailed,
+        SettingStuck,
     )
 )

@@ -19,10 +19,15 @@ LONGEST_NOTE_BYTES = 4096
 
 
 class MachineLock:
-    """The machine's own lock, held for one trial; the kernel frees it when its holder dies."""
+    """A lock of the machine itself; the kernel frees it when its holder dies.
 
-    def __init__(self, machine_id: str) -> None:
-        path = Path(tempfile.gettempdir()) / f"fleet-{machine_id}.lock"
+    One of two: the lock held for one trial, and, with `whole_experiment`, the one that an
+    experiment holds from its first look to its end.
+    """
+
+    def __init__(self, machine_id: str, *, whole_experiment: bool = False) -> None:
+        kind = ".experiment" if whole_experiment else ""
+        path = Path(tempfile.gettempdir()) / f"fleet-{machine_id}{kind}.lock"
         self._handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
 
     def take(self) -> bool:

@@ -15,7 +15,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -274,6 +274,15 @@ class Worker(Protocol):
 
     def look(self) -> Machine: ...
 
+    def reserve(self, experiment: str) -> str:
+        """Take this machine for one experiment until `release` or `close`.
+
+        Empty: it is taken. Else who has it, in words; nothing waits here.
+        """
+        ...
+
+    def release(self) -> None: ...
+
     def prepare(self, models: Sequence[str]) -> Iterator[Event]:
         """Pull what is absent; ends with Prepared or Failed."""
         ...
@@ -295,8 +304,33 @@ class Worker(Protocol):
 class Dispatcher(Protocol):
     """Carries trials to workers and events back; one worker per machine."""
 
+    @property
+    def absent(self) -> Mapping[str, str]:
+        """Name of each machine that was to be looked at and told nothing, and why."""
+        ...
+
+    def joined(self) -> Sequence[str]:
+        """Names of the machines that could be taken now, were they free."""
+        ...
+
+    def take(self, names: Collection[str], promised: Mapping[str, str]) -> Mapping[str, str]:
+        """Take these machines, all or none, for as long as this dispatcher is open.
+
+        The answer is empty where all are taken; else it names those that others have, and who.
+        `promised`: machines that others wait for and that come first, in the same form.
+        """
+        ...
+
+    def borrow(self, names: Collection[str]) -> Mapping[str, str]:
+        """Take those of these machines that are free, for one look; the answer is as of `take`."""
+        ...
+
     def machines(self) -> Sequence[Machine]:
-        """Who is there, and what they are at this moment."""
+        """What the machines taken are at this moment; those of them that answer."""
+        ...
+
+    def keep(self, machine_ids: Collection[str]) -> None:
+        """Give every other machine back, for other experiments."""
         ...
 
     def prepare(self, models: Mapping[str, Sequence[str]]) -> Iterator[Event]:

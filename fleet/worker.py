@@ -19,6 +19,7 @@ from pathlib import Path
 
 from fleet import wiring
 from fleet.clock import SystemClock
+from fleet.dispatch.holders import holder_words
 from fleet.dispatch.pipe import serve
 from fleet.errors import (
     EngineBusy,
@@ -63,6 +64,7 @@ class NodeWorker:
             self._stop,
             may_evict="restart-ollama" in self._node.allowed,
         )
+        self._reservation: MachineLock | None = None
         self._dropped: set[str] = set()
         self._seconds_seen: dict[tuple[str, str, str, str], float] = {}
         self._news: list[str] = []
@@ -121,6 +123,26 @@ class NodeWorker:
                 if attempt.attempt_id not in recovered:
                     yield from self._in_its_hours(attempt)
 
+    def reserve(self, experiment: str) -> str:
+        """Its note tells those who come later who has the machine, and since when."""
+        if self._reservation is not None:
+            return ""
+        lock = MachineLock(self._node.machine_id, whole_experiment=True)
+        if lock.take():
+            lock.note(f"{self._clock.unix_ns()} {experiment}")
+            self._reservation = lock
+            return ""
+        moment, _, holder = lock.noted().strip().partition(" ")
+        lock.release()
+        since = int(moment) / NS_PER_S if moment.isdecimal() else None
+        return holder_words(self._node.name, holder, since)
+
+    def release(self) -> None:
+        if self._reservation is not None:
+            self._reservation.note("")
+            self._reservation.release()
+            self._reservation = None
+
     def drop(self, trial_ids: Sequence[str]) -> None:
         self._dropped.update(trial_ids)
 
@@ -134,6 +156,7 @@ class NodeWorker:
         if self._engine is not None:
             self._engine.close()
             self._engine = None
+        self.release()
 
     def _put_right(self) -> None:
         """What a worker that was killed left changed; one that measures here does it itself."""

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from fleet.errors import ModelMissing, UserError
 from fleet.model.event import Event, Failed, Finished, Prepared, Said, Started
@@ -57,6 +58,15 @@ class FakeWorker:
             fingerprint=fingerprint,
             engine=None,
         )
+
+    def reserve(self, experiment: str) -> str:
+        """Somebody without Ray has the machine while the file that `breaks` names is there."""
+        _, held, file = self._spec.breaks.partition("held by ")
+        return (
+            f"{self._spec.name} is measuring {experiment}" if held and Path(file).exists() else ""
+        )
+
+    def release(self) -> None: ...
 
     def prepare(self, models: Sequence[str]) -> Iterator[Event]:
         yield Said(machine_id=self._spec.machine_id, text="pulling")

@@ -7,30 +7,37 @@ import re
 import secrets
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from fleet import wiring
+from fleet.app.options import REGISTERED, Options
 from fleet.app.talking import Talk
 from fleet.dispatch.cluster import join, join_lines, leave, running_head, start_head
-from fleet.dispatch.jobs import Jobs
+from fleet.dispatch.jobs import ENDED, Jobs
 from fleet.dispatch.launch import Ports
+from fleet.dispatch.places import job_log
 from fleet.dispatch.tunnel import fetch_token, tunnel
-from fleet.errors import FleetUnreachable, Interrupted
-from fleet.model.experiment import Request, SimulatedEngine
+from fleet.errors import FleetError, FleetUnreachable, Interrupted, UserError
+from fleet.model.experiment import Request
 from fleet.ports import Dispatcher, Say, Stop
 from fleet.worker import NodeWorker
 
 if TYPE_CHECKING:
-    from fleet.app.submitting import Options
     from fleet.dispatch.seats import Seat
+    from fleet.plan.expand import Plan
 
 REQUEST = "FLEET_REQUEST"
 OPTIONS = "FLEET_OPTIONS"
+JOB = "FLEET_JOB"
+PLAN = "FLEET_PLAN"
 PYTHON = "FLEET_PYTHON"
 DASHBOARD_PORT = 8265
+REGISTERED_S = 60.0
+POLL_S = 0.2
 BESIDE_HEAD = 200
 """A head that measures too is a second Ray node on its machine: its ports stand so much higher."""
 RAYS_OWN_LINES = re.compile(r"^(?:.*INFO job_manager\.py.*|Running entrypoint for job .*)\n", re.M)
@@ -54,8 +61,19 @@ def head(destination: str | None) -> Target | None:
     return None if record is None else Target(None, record.dashboard_port)
 
 
-def send(request: Request, options: Options, target: Target, *, detach: bool, say: Say) -> int:
-    """Hand the request to the head's coordinator and follow it; closing this changes nothing."""
+def send(
+    request: Request,
+    options: Options,
+    target: Target,
+    *,
+    detach: bool = False,
+    plan: Literal["", "text", "json"] = "",
+    say: Say,
+) -> int:
+    """Hand the request to the head's coordinator and follow it; closing this changes nothing.
+
+    With `detach` it is in the head's ledger on return. `plan`: only show the plan, in this form.
+    """
     name = request.experiment.name
     job = f"{name}-{secrets.token_hex(4)}"
     there = f"ssh {target.destination} " if target.destination else ""
@@ -66,23 +84,53 @@ def send(request: Request, options: Options, target: Target, *, detach: bool, sa
             environment={
                 REQUEST: request.model_dump_json(),
                 OPTIONS: options.to_json(with_home=target.destination is None),
+                JOB: job,
+                PLAN: plan,
             },
             metadata={"experiment": name},
         )
-        if detach:
-            say(f"{name} is with the head, which goes on alone: {there}fleet status {name}")
-            return 0
         try:
-            return _follow(jobs, job)
+            if detach:
+                _wait_until_registered(jobs, job, name)
+                say(f"{name} is with the head, which goes on alone: {there}fleet status {name}")
+                return 0
+            return _follow(jobs, job, say)
         except KeyboardInterrupt:
             mend = f"{there}fleet status {name}    to stop it: {there}fleet cancel {name}"
             raise Interrupted("no longer following; the head goes on", mend) from None
 
 
-def _follow(jobs: Jobs, job: str) -> int:
+def _wait_until_registered(jobs: Jobs, job: str, name: str) -> None:
+    """Until the head's ledger holds the submission; raises with the coordinator's own reason."""
+    until = time.monotonic() + REGISTERED_S
+    words = REGISTERED.format(name=name)
+    while words not in jobs.log(job):
+        if jobs.state(job) in ENDED and words not in jobs.log(job):
+            raise _not_registered(jobs, job)
+        if time.monotonic() > until:
+            jobs.stop(job)
+            what = f"{name}: its coordinator did not start in {REGISTERED_S:.0f} s, and is ended"
+            raise FleetUnreachable(what, "see on the head what keeps it busy, and submit it again")
+        time.sleep(POLL_S)
+
+
+def _not_registered(jobs: Jobs, job: str) -> FleetError:
+    """The coordinator ended first: with a message of its own, or without a word."""
+    words = RAYS_OWN_LINES.sub("", jobs.log(job)).strip()
+    if words and jobs.exit_code(job) == UserError.exit_code:
+        return UserError(words)
+    return FleetUnreachable(words or f"the coordinator ended: {jobs.message(job)}", "submit again")
+
+
+def _follow(jobs: Jobs, job: str, say: Say) -> int:
     for text in jobs.follow(job, threading.Event()):
         print(RAYS_OWN_LINES.sub("", text), end="", flush=True)
-    return 0 if jobs.state(job) == "SUCCEEDED" else 1
+    if jobs.state(job) == "SUCCEEDED":
+        return 0
+    code = jobs.exit_code(job)
+    if code is None or code < 0:
+        say("its coordinator ended without a word; what is stored is kept: fleet status")
+    return code if code is not None and code > 0 else 1
 
 
 @contextmanager
@@ -99,16 +147,33 @@ def _jobs(target: Target) -> Iterator[Jobs]:
         yield jobs
 
 
+def plan_wanted() -> str:
+    """In which form the coordinator is to show a plan only; empty: it is to measure."""
+    return os.environ.get(PLAN, "")
+
+
 def coordinate(talk: Talk) -> int:
     """What the head runs for a request that was sent to it."""
-    from fleet.app.submitting import Options, submit
+    from fleet.app.submitting import submit
 
-    record = running_head(wiring.state_folder())
+    return submit(*_sent(), talk)
+
+
+def coordinate_plan() -> Plan:
+    """The same, for a plan only."""
+    from fleet.app.submitting import plan
+
+    return plan(*_sent())
+
+
+def _sent() -> tuple[Request, Options]:
+    state = wiring.state_folder()
+    record = running_head(state)
     if record is None:
         raise FleetUnreachable("no head runs on this machine", "fleet head")
     request = Request.model_validate_json(os.environ[REQUEST])
-    options = Options.from_json(os.environ[OPTIONS], ray_address=record.address)
-    return submit(request, options, talk)
+    log = str(job_log(state, os.environ[JOB]))
+    return request, Options.from_json(os.environ[OPTIONS], ray_address=record.address, log=log)
 
 
 def ray_dispatcher(engine: wiring.EngineSpec, experiment: str, address: str) -> Dispatcher:
@@ -120,13 +185,14 @@ def ray_dispatcher(engine: wiring.EngineSpec, experiment: str, address: str) -> 
             engine=engine, name=seat.name, join_name=seat.join_name, state=wiring.OWN_HOME
         )
 
+    state = wiring.state_folder()
     return RayDispatcher(
         NodeWorker,
         spec_of,
         address=address,
-        token_file=token_file(wiring.state_folder()),
+        token_file=token_file(state),
         experiment=experiment,
-        names=list(engine.machines) if isinstance(engine, SimulatedEngine) else None,
+        log=state / "logs" / f"{experiment}.ray.log",
     )
 
 
@@ -170,8 +236,10 @@ def serve_practice(names: list[str], say: Say, stop: Stop) -> None:
     from fleet.dispatch.practice import practice_cluster
 
     state = wiring.state_folder()
-    with practice_cluster(names, state, extra=_coordinators_world()) as started:
-        say(f"{len(names)} practice machines have joined: {', '.join(names)}")
+    extra = _coordinators_world()
+    with practice_cluster(names, state, extra=extra, say=say) as practice:
+        joined = practice.joined
+        say(f"{len(joined)} practice machines have joined: {', '.join(joined)}")
         say("in another terminal:  fleet submit configs/practice.yaml")
         say("it stays in the foreground until Ctrl-C or `fleet leave`")
-        started.watch(stop)
+        practice.watch(stop, say)

@@ -11,7 +11,8 @@ from fleet.app.answering import Widths, with_speeds
 from fleet.app.homes import Home
 from fleet.app.talking import Talk
 from fleet.ledger.journal import Ledger
-from fleet.model.event import Event, Finished, Held, Lost, Started
+from fleet.ledger.rows import MachineRow
+from fleet.model.event import Event, Failed, Finished, Held, Lost, Started
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt, Trial
 from fleet.plan import canaries
@@ -92,7 +93,7 @@ class Measuring:
         elif isinstance(event, Finished):
             self._keep(event.result)
             event = with_speeds(event, self._home.folder)
-        elif isinstance(event, Lost):
+        elif isinstance(event, (Lost, Failed)):
             self._lose(event)
         self._talk.event(event)
         if isinstance(event, Finished) and self._ends_block(event.result.trial):
@@ -127,15 +128,25 @@ class Measuring:
             if result.trial.role == "measure":
                 self._lost.add(result.trial.cell())
 
-    def _lose(self, event: Lost) -> None:
+    def _lose(self, event: Lost | Failed) -> None:
         """What waited for a machine that went away is not measured; a new submit asks it again."""
         self._ledger.cancel_waiting(self._submission, event.what, event.machine_id)
+        self._ledger.put_machines(self._submission, [self._lost_row(event)])
         mine = [a.trial for a in self._waiting.values() if a.trial.machine_id == event.machine_id]
         for trial in mine:
             del self._waiting[trial.trial_id]
         lost = [trial.cell() for trial in mine if trial.role != "canary"]
         self._lost.update(lost)
         self.failed += len(lost)
+
+    def _lost_row(self, event: Lost | Failed) -> MachineRow:
+        names = {each.machine.machine_id: each.machine.name for each in self._plan.machines}
+        return MachineRow(
+            machine=names.get(event.machine_id, event.machine_id),
+            machine_id=event.machine_id,
+            state="lost",
+            reason=event.what,
+        )
 
     def _ends_block(self, trial: Trial) -> bool:
         """No trial of this machine's block waits any more; a canary ends none."""

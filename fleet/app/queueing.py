@@ -8,25 +8,23 @@ from contextlib import closing
 from pathlib import Path
 
 from fleet.errors import UnknownName
-from fleet.ledger.journal import Ledger, SubmissionStatus
+from fleet.ledger.journal import Ledger
+from fleet.ledger.rows import SubmissionStatus
 from fleet.wiring import ledger_file
 
 
 def status(home: Path, experiment: str | None) -> tuple[SubmissionStatus, ...]:
     """Newest first; raises UnknownName for an experiment that was never submitted."""
-    if not ledger_file(home).exists():
-        found: tuple[SubmissionStatus, ...] = ()
-    else:
+    statuses: tuple[SubmissionStatus, ...] = ()
+    known: list[str] = []
+    if ledger_file(home).exists():
         with closing(Ledger(ledger_file(home))) as ledger:
-            found = ledger.status(experiment)
+            statuses = ledger.status(experiment)
             known = [each.experiment for each in ledger.status()]
-        if experiment is not None and not found:
-            raise UnknownName(
-                f"{experiment} was never submitted here", f"there are: {', '.join(known) or 'none'}"
-            )
-    if experiment is not None and not found:
-        raise UnknownName(f"{experiment} was never submitted here", "fleet submit FILE")
-    return found
+    if experiment is not None and not statuses:
+        hint = f"there are: {', '.join(known)}" if known else "fleet submit FILE"
+        raise UnknownName(f"{experiment} was never submitted here", hint)
+    return statuses
 
 
 def cancel(home: Path, experiment: str) -> str:

@@ -2,86 +2,92 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 
 from fleet.app.answering import answer_lines, contrast_axis
+from fleet.app.booking import book, chosen_machines, machine_rows
+from fleet.app.closing_lines import closing_lines
 from fleet.app.histories import changes_told
 from fleet.app.homes import Home
 from fleet.app.interrupts import sigterm_is_an_interrupt
 from fleet.app.measuring import Measuring
 from fleet.app.noise import read_report, report_lines
+from fleet.app.options import REGISTERED
+from fleet.app.options import Options as Options
+from fleet.app.submission import Submission
+from fleet.app.taking import borrow_machines, take_machines
 from fleet.app.talking import Talk
-from fleet.errors import Interrupted, PlanRefused, StoreUnusable
-from fleet.ledger.journal import Ledger, LeftOutRow
-from fleet.model.event import Event, Failed, Lost, Prepared
+from fleet.errors import PlanRefused
+from fleet.model.account import Account
+from fleet.model.event import Failed, Lost, Prepared
 from fleet.model.experiment import Request, SimulatedEngine
 from fleet.model.machine import Machine, ModelFacts
 from fleet.model.trial import Attempt
-from fleet.plan.expand import LeftOut, Plan, expand
-from fleet.plan.resume import Remaining, digests, of_submission, remaining, with_digests, within
-from fleet.plan.selection import select
+from fleet.plan.absent import AbsentMachine
+from fleet.plan.expand import Plan, expand
+from fleet.plan.resume import (
+    Remaining,
+    Within,
+    digests,
+    of_submission,
+    remaining,
+    with_digests,
+    within,
+)
 from fleet.plan.stopping import axis
 from fleet.plan.unfit import no_engine
 from fleet.plan.unlike import unlike
 from fleet.ports import Dispatcher
 from fleet.units import show_count, show_span
-from fleet.wiring import WorkerSpec, home_folder, host_name
+from fleet.wiring import WorkerSpec, host_name
 
 Queues = Mapping[str, tuple[Attempt, ...]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How a request is run; none of it changes the identity of a trial but `again`."""
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a submission came to: its plan, and what became of every trial it asked for."""
 
-    home: Path
-    only: Mapping[str, str] = field(default_factory=dict)
-    repeats: int | None = None
-    seconds: float | None = None
-    again: bool = False
-    missing_only: bool = False
-    yes: bool = False
-    skip_unfit: bool = False
-    ray_address: str | None = None
-    """Set on the head: the cluster to dispatch to. None: workers on this machine."""
+    plan: Plan
+    account: Account
 
-    def to_json(self, *, with_home: bool) -> str:
-        """For a coordinator; a head elsewhere has a home of its own."""
-        told = asdict(self) | {"home": str(self.home) if with_home else None}
-        return json.dumps(told)
-
-    @classmethod
-    def from_json(cls, text: str, *, ray_address: str) -> Options:
-        told = json.loads(text)
-        home = home_folder(told["home"])
-        return cls(**told | {"home": home, "ray_address": ray_address})
+    @property
+    def complete(self) -> bool:
+        return not self.account.missing
 
 
 def plan(request: Request, options: Options) -> Plan:
     """What would run, from what the machines are now; touches nothing."""
     home = Home(options.home, read_only=True)
     with closing(open_dispatcher(request, options)) as dispatcher:
-        return make_plan(request, options, home, dispatcher.machines())
+        machines, absent = borrow_machines(request, options, dispatcher)
+        return make_plan(request, options, home, machines, absent)
 
 
 def submit(request: Request, options: Options, talk: Talk) -> int:
-    """Measure what is missing, then compare; exit code 1 where trials failed or were lost."""
-    planned, failed = measured(request, options, talk)
-    if failed and not Home(options.home, read_only=True).attempts(request):
-        name = request.experiment.name
-        talk.say(f"nothing was measured: what failed stands above, and in: fleet status {name}")
-        return 1
-    if request.role == "noise":
-        report = read_report(options.home, planned)
-        talk.answer(report_lines(report))
-        return 0 if report.trusted and not failed else 1
-    talk.answer(answer_lines(options.home, planned, talk.columns()))
-    return 1 if failed else 0
+    """Measure what is missing, then compare; exit code 1 where anything asked for is missing."""
+    result = measured(request, options, talk)
+    trusted = True
+    if Home(options.home, read_only=True).attempts(request):
+        if request.role == "noise":
+            report = read_report(options.home, result.plan)
+            trusted = report.trusted
+            talk.answer(report_lines(report))
+        else:
+            talk.answer(answer_lines(options.home, result.plan, talk.columns()))
+    close(result.account, request, options, talk)
+    return 0 if result.complete and trusted else 1
+
+
+def close(account: Account, request: Request, options: Options, talk: Talk) -> None:
+    """The last lines: what is missing, why, and what to type."""
+    nothing = not Home(options.home, read_only=True).attempts(request)
+    name = request.experiment.name
+    for line in closing_lines(account, name, command=options.command, nothing=nothing):
+        talk.say(line)
 
 
 def _random_hex() -> str:
@@ -90,29 +96,59 @@ def _random_hex() -> str:
 
 def measured(
     request: Request, options: Options, talk: Talk, random_hex: Callable[[], str] = _random_hex
-) -> tuple[Plan, int]:
-    """The plan, and how many of its trials failed or were lost.
+) -> Measured:
+    """The ledger first: from then on `fleet status` knows of it and `fleet cancel` ends it.
 
     `random_hex` makes the id of this submission.
     """
     talk.home(options.home)
+    sigterm_is_an_interrupt()
     home = Home(options.home)
+    with closing(home.ledger()) as ledger:
+        run = Submission(ledger, request, options)
+        with run.kept():
+            if options.log:
+                talk.say(REGISTERED.format(name=run.name))
+            planned = _planned_and_measured(request, options, home, run, talk, random_hex())
+        return Measured(planned, run.account())
+
+
+def _planned_and_measured(
+    request: Request,
+    options: Options,
+    home: Home,
+    run: Submission,
+    talk: Talk,
+    submission_id: str,
+) -> Plan:
     with closing(open_dispatcher(request, options)) as dispatcher:
         sigterm_is_an_interrupt()
-        machines = dispatcher.machines()
+        machines, absent = take_machines(request, options, dispatcher, run, talk)
         for line in changes_told(options.home, machines):
             talk.say(line)
-        planned = make_plan(request, options, home, machines)
-        left = remaining(planned, home.attempts(request), missing_only=options.missing_only)
+        planned = make_plan(request, options, home, machines, absent)
+        run.ledger.put_machines(run.number, machine_rows(planned))
+        past = home.attempts(request)
+        left = remaining(planned, past, missing_only=options.missing_only)
         left = _without_unwanted_redo(planned, left, home, options, talk)
-        left = of_submission(left, random_hex())
+        left = of_submission(left, submission_id)
         talk.planned(planned, sum(map(len, left.attempts.values())), left.finished)
         _refuse(planned)
-        return planned, _measure(planned, left, dispatcher, home, options, talk)
+        bounded = _bounded(left.attempts, planned, options, talk)
+        book(run, planned, past, bounded)
+        dispatcher.keep(bounded.kept)
+        _measure(planned, bounded.kept, dispatcher, home, run, talk)
+        return planned
 
 
-def make_plan(request: Request, options: Options, home: Home, machines: Sequence[Machine]) -> Plan:
-    chosen = select(request.experiment.machines, machines)
+def make_plan(
+    request: Request,
+    options: Options,
+    home: Home,
+    machines: Sequence[Machine],
+    absent: Sequence[AbsentMachine] = (),
+) -> Plan:
+    chosen = chosen_machines(request, machines, absent)
     if all(machine.engine is None for machine in chosen):
         raise no_engine(chosen)
     planned = expand(
@@ -123,6 +159,7 @@ def make_plan(request: Request, options: Options, home: Home, machines: Sequence
         only=options.only,
         repeats=options.repeats,
         skip_unfit=options.skip_unfit,
+        absent=absent,
     )
     there = [machine.machine for machine in planned.machines]
     warnings = unlike(axis(request, there), request, there)
@@ -131,17 +168,17 @@ def make_plan(request: Request, options: Options, home: Home, machines: Sequence
 
 def open_dispatcher(request: Request, options: Options) -> Dispatcher:
     """Ray where this is the head of a fleet, else one worker process per machine here."""
-    engine = request.experiment.engine
+    experiment = request.experiment
+    engine = experiment.engine
     if options.ray_address is not None:
         from fleet.app.cluster import ray_dispatcher
 
-        return ray_dispatcher(engine, request.experiment.name, options.ray_address)
+        return ray_dispatcher(engine, experiment.name, options.ray_address)
     from fleet.dispatch.local import LocalDispatcher
 
     names = list(engine.machines) if isinstance(engine, SimulatedEngine) else [host_name()]
-    return LocalDispatcher(
-        {name: WorkerSpec(engine=engine, name=name, state=str(options.home)) for name in names}
-    )
+    specs = {name: WorkerSpec(engine=engine, name=name, state=str(options.home)) for name in names}
+    return LocalDispatcher(specs, experiment.name)
 
 
 def _without_unwanted_redo(
@@ -167,94 +204,64 @@ def _refuse(planned: Plan) -> None:
 
 def _measure(
     planned: Plan,
-    left: Remaining,
+    queues: Queues,
     dispatcher: Dispatcher,
     home: Home,
-    options: Options,
+    run: Submission,
     talk: Talk,
-) -> int:
-    """Number of trials that failed or were lost with their machine."""
-    if not left.attempts:
-        talk.say("nothing to do: every trial is finished (--again measures all once more)")
-        return 0
-    ready, refused = _prepared(planned, left.attempts, dispatcher, talk)
+) -> None:
+    if not queues:
+        if not run.account().missing:
+            talk.say("nothing to do: every trial is finished (--again measures all once more)")
+        return
+    ready = _prepared(planned, queues, dispatcher, run, talk)
     agreed = with_digests(planned, digests(ready, _names(planned), _models(planned)))
-    queues = _bounded(agreed, _queues(agreed, left, ready), options, talk)
-    with closing(home.ledger()) as ledger:
-        submission = ledger.begin(planned.request, planned.session)
-        ledger.leave_out(submission, planned.request.experiment.name, _left_out(agreed, refused))
-        measuring = Measuring(agreed, queues, dispatcher, home, ledger, submission, talk)
-        with _ended_in_the_ledger(ledger, submission, measuring, planned.request.experiment.name):
-            measuring.run()
-    return measuring.failed + len(refused)
-
-
-@contextmanager
-def _ended_in_the_ledger(
-    ledger: Ledger, submission: int, measuring: Measuring, name: str
-) -> Iterator[None]:
-    """However it ends, the ledger says so, and what was not measured no longer waits."""
-    try:
-        yield
-    except (KeyboardInterrupt, Interrupted):
-        ledger.cancel_waiting(submission, "interrupted")
-        ledger.end(submission, "interrupted")
-        raise Interrupted(
-            f"interrupted: {measuring.done} trials are kept, {measuring.waiting} are left",
-            f"go on with the same command, or see: fleet status {name}",
-        ) from None
-    except BaseException as problem:
-        with suppress(StoreUnusable):  # the first reason counts
-            ledger.cancel_waiting(submission, str(problem))
-            ledger.end(submission, "failed")
-        raise
-    ledger.end(submission, "failed" if measuring.failed else "done")
+    run.enter("measuring")
+    queues = _queues(agreed, queues, ready)
+    Measuring(agreed, queues, dispatcher, home, run.ledger, run.number, talk).run()
 
 
 def _prepared(
-    planned: Plan, queues: Queues, dispatcher: Dispatcher, talk: Talk
-) -> tuple[dict[str, tuple[ModelFacts, ...]], list[Failed | Lost]]:
+    planned: Plan, queues: Queues, dispatcher: Dispatcher, run: Submission, talk: Talk
+) -> dict[str, tuple[ModelFacts, ...]]:
     """Every model is on every machine, its digest read back, before anything is timed."""
     wanted = {
         machine_id: list(dict.fromkeys(attempt.trial.model for attempt in attempts))
         for machine_id, attempts in queues.items()
     }
     ready: dict[str, tuple[ModelFacts, ...]] = {}
-    refused: list[Failed | Lost] = []
+    names, hints = _names(planned), list[str]()
     for event in dispatcher.prepare(wanted):
         if isinstance(event, Prepared):
             ready[event.machine_id] = event.models
         elif isinstance(event, (Failed, Lost)):
-            refused.append(event)
-            _tell(event, _names(planned), talk)
+            hint = event.mend if isinstance(event, Failed) else ""
+            hints.append(hint)
+            run.refuse(event.machine_id, names[event.machine_id], event.what, hint)
+            talk.say(f"{names[event.machine_id]} is left out: {event.what}")
         else:
             talk.event(event)
     if not ready:
-        first = refused[0] if refused else None
-        mend = first.mend if isinstance(first, Failed) else ""
-        raise PlanRefused("no machine could be made ready; nothing was measured", mend)
-    return ready, refused
+        hint = hints[0] if hints else ""
+        raise PlanRefused("no machine could be made ready; nothing was measured", hint)
+    return ready
 
 
-def _tell(event: Event, names: Mapping[str, str], talk: Talk) -> None:
-    if isinstance(event, (Failed, Lost)):
-        talk.say(f"{names[event.machine_id]} is left out: {event.what}")
-
-
-def _queues(agreed: Plan, left: Remaining, ready: Mapping[str, object]) -> Queues:
+def _queues(agreed: Plan, queues: Queues, ready: Mapping[str, object]) -> Queues:
     """The attempts that remain, each with the trial that knows its model's digest."""
     trials = {trial.trial_id: trial for trial in agreed.trials()}
     return {
         machine_id: tuple(replace(a, trial=trials[a.trial.trial_id]) for a in attempts)
-        for machine_id, attempts in left.attempts.items()
+        for machine_id, attempts in queues.items()
         if machine_id in ready
     }
 
 
-def _bounded(agreed: Plan, queues: Queues, options: Options, talk: Talk) -> Queues:
-    if options.seconds is None:
-        return queues
-    machines = {each.machine.machine_id: each.machine for each in agreed.machines}
+def _bounded(queues: Queues, planned: Plan, options: Options, talk: Talk) -> Within:
+    """What the user's time holds; raises PlanRefused where it holds no block."""
+    if options.seconds is None or not queues:
+        return Within(kept=queues, left_out=())
+    machines = {each.machine.machine_id: each.machine for each in planned.machines}
     bounded = within(queues, seconds=options.seconds, machines=machines)
     for left in bounded.left_out:
         talk.say(
@@ -269,27 +276,7 @@ def _bounded(agreed: Plan, queues: Queues, options: Options, talk: Talk) -> Queu
             f"no block ends within {show_span(options.seconds)}",
             f"the shortest takes about {show_span(shortest)}: give more, or narrow with --only",
         )
-    return bounded.kept
-
-
-def _left_out(agreed: Plan, refused: list[Failed | Lost]) -> Iterator[LeftOutRow]:
-    names = _names(agreed)
-    for left in agreed.left_out:
-        yield LeftOutRow(
-            machine=left.machine or "every machine",
-            what=_what(left),
-            clause=left.clause,
-            mend="",
-        )
-    for event in refused:
-        mend = event.mend if isinstance(event, Failed) else ""
-        yield LeftOutRow(
-            machine=names[event.machine_id], what="everything", clause=event.what, mend=mend
-        )
-
-
-def _what(left: LeftOut) -> str:
-    return " ".join(part for part in (left.cell, left.job, left.point) if part) or "everything"
+    return bounded
 
 
 def _names(planned: Plan) -> dict[str, str]:

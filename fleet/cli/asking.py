@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import shlex
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypedDict
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -13,6 +17,7 @@ from fleet import config, units, wiring
 from fleet.errors import UserError, nearest
 from fleet.model.experiment import Request
 from fleet.model.gates import POLICIES
+from fleet.model.machine import FactValue
 from fleet.model.noun import LONGEST_NAME, Name, label_mistake
 
 ONLY = ("machine", "model", "job")
@@ -32,17 +37,27 @@ def request(
     return config.on_practice_machines(asked) if practice else asked
 
 
-def with_gates(request: Request, policy: str | None) -> Request:
-    """The same under another policy; how long a trial is held stays as the file says."""
-    if policy is None:
+def with_gates(request: Request, policy: str | None, *, mine: bool = False) -> Request:
+    """The same under another policy; how long a trial is held stays as the file says.
+
+    `mine`: the models in memory are the user's own.
+    """
+    changes: dict[str, object] = {"mine": True} if mine else {}
+    if policy is not None:
+        changes["policy"] = _policy(policy)
+    if not changes:
         return request
+    rule = request.experiment.gate_rule().model_copy(update=changes)
+    experiment = request.experiment.model_copy(update={"gates": rule})
+    return request.model_copy(update={"experiment": experiment})
+
+
+def _policy(policy: str) -> str:
     if policy not in POLICIES:
         hint = nearest(policy, POLICIES)
         mend = f"did you mean {hint}?" if hint else f"one of {', '.join(POLICIES)}"
         raise UserError(f"--gates: there is no policy '{policy}'", mend)
-    rule = request.experiment.gate_rule().model_copy(update={"policy": policy})
-    experiment = request.experiment.model_copy(update={"gates": rule})
-    return request.model_copy(update={"experiment": experiment})
+    return policy
 
 
 def _request(
@@ -97,8 +112,41 @@ def check_label(option: str, label: str) -> None:
         raise UserError(f"{option}: {mistake}", f"such as {option} studio-96")
 
 
+class Origin(TypedDict):
+    """What `Options` tells of whoever typed the command."""
+
+    command: str
+    asked_by: str
+    declared: dict[str, dict[str, FactValue]]
+
+
+def origin() -> Origin:
+    """Raises ConfigError with every mistake of configs/fleet.yaml."""
+    declared = config.declared_fleet(None)
+    machines = {} if declared is None else declared[1].machines
+    return Origin(
+        command=shlex.join(["fleet", *(word for word in sys.argv[1:] if word != "--again")]),
+        asked_by=f"{_user()}@{wiring.host_name()}",
+        declared={name: machine.facts() for name, machine in machines.items()},
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without an entry, as in a container
+        return str(os.getuid())
+
+
 def home(store: str | None) -> Path:
     return wiring.home_folder(store)
+
+
+def refuse_detached(detach: bool) -> None:
+    """Without a head nobody would go on; raises UserError."""
+    if detach:
+        what = "--detach: no head runs here, so nobody would go on when this command ends"
+        raise UserError(what, "fleet head starts one; one elsewhere: --head USER@HEAD")
 
 
 def only(text: str | None) -> dict[str, str]:

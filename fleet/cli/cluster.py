@@ -141,8 +141,11 @@ def practice(
 def coordinate() -> None:
     """Run on the head for a request that was sent to it."""
     from fleet.app import cluster
+    from fleet.cli import planning
     from fleet.cli.view import PlainTalk
 
+    if form := cluster.plan_wanted():
+        raise typer.Exit(planning.show(cluster.coordinate_plan(), json=form == "json"))
     raise typer.Exit(cluster.coordinate(PlainTalk()))
 
 

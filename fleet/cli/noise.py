@@ -40,6 +40,7 @@ def noise(
     engine: Engine = "ollama",
     repeats: Blocks = 20,
     gates: options.Gates = None,
+    mine: options.Mine = False,
     again: options.Again = False,
     yes: options.Yes = False,
     head: options.Head = None,
@@ -64,21 +65,22 @@ def noise(
         engine=engine,
         repeats=repeats,
     )
-    request = asking.with_gates(request, gates)
-    chosen = submitting.Options(home=asking.home(store), again=again, yes=yes)
+    request = asking.with_gates(request, gates, mine=mine)
+    chosen = submitting.Options(home=asking.home(store), again=again, yes=yes, **asking.origin())
     from fleet.app import cluster
 
     target = cluster.head(head)
     if target is not None:
         raise typer.Exit(cluster.send(request, chosen, target, detach=detach, say=view.say))
+    asking.refuse_detached(detach)
     with view.talk(chosen.home) as talk:
-        planned, failed = submitting.measured(request, chosen, talk)
-        report = app.read_report(chosen.home, planned)
-        if json:
-            options.print_json(report.data())
-        else:
-            talk.answer(app.report_lines(report))
-    raise typer.Exit(0 if report.trusted and not failed else 1)
+        if not json:
+            raise typer.Exit(submitting.submit(request, chosen, talk))
+        result = submitting.measured(request, chosen, talk)
+        report = app.read_report(chosen.home, result.plan)
+        options.print_json(report.data())
+        submitting.close(result.account, request, chosen, talk)
+    raise typer.Exit(0 if report.trusted and result.complete else 1)
 
 
 def _experiment(word: str | None) -> Request | None:

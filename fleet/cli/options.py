@@ -51,6 +51,10 @@ Gates = Annotated[
     str | None,
     typer.Option("--gates", help="Where a machine is not ready: wait, strict or record."),
 ]
+Mine = Annotated[
+    bool,
+    typer.Option("--mine", help="Models in memory are your own: unload them, then measure."),
+]
 Practice = Annotated[
     bool, typer.Option("--practice", help="On the scripted machines of configs/practice.yaml.")
 ]

@@ -9,7 +9,7 @@ from fleet.model.experiment import Experiment
 from fleet.model.gates import Gates
 from fleet.model.trial import Trial
 from fleet.plan.controls import LEAST_BLOCKS
-from fleet.plan.expand import MachinePlan, Plan
+from fleet.plan.expand import AbsentPlan, MachinePlan, Plan
 from fleet.units import GIB, show_bytes, show_count, show_span
 
 MOST_LEFT_OUT_SHOWN = 12
@@ -21,6 +21,7 @@ def plan_lines(plan: Plan) -> list[str]:
     if experiment.why:
         lines.append(f"  {experiment.why.strip()}")
     lines += [_machine_line(machine, plan) for machine in plan.machines]
+    lines += [line for absent in plan.absent for line in _absent_lines(absent)]
     lines += [f"  {change}" for change in (*plan.limits, *plan.restarts)]
     lines += _canary_lines(plan)
     lines += _control_lines(plan)
@@ -65,6 +66,13 @@ def _machine_line(planned: MachinePlan, plan: Plan) -> str:
     hours = f"only {machine.hours}" if machine.hours else ""
     told = (f"{machine.name:<14} {_hardware(planned)}{limit}", what, hours, pulls)
     return "  " + "   ".join(filter(None, told))
+
+
+def _absent_lines(absent: AbsentPlan) -> list[str]:
+    """A machine that is meant and not there, with the reason, and what to type."""
+    machine = absent.machine
+    line = f"  {machine.name:<14} {machine.state}: {machine.reason}"
+    return [line, f"  {'':<14} {machine.mend}"] if machine.mend else [line]
 
 
 def _canary_lines(plan: Plan) -> list[str]:
@@ -144,7 +152,7 @@ def as_data(plan: Plan) -> dict[str, object]:
         "experiment": plan.request.experiment.name,
         "estimate_s": plan.estimate_s,
         "repeats": plan.repeats.model_dump(),
-        "gates": plan.request.experiment.gate_rule().model_dump(),
+        "gates": _gates_data(plan.request.experiment.gate_rule()),
         "machines": [
             {
                 "machine": m.machine.name,
@@ -169,9 +177,27 @@ def as_data(plan: Plan) -> dict[str, object]:
             }
             for m in plan.machines
         ],
+        "absent": [_absent_data(absent) for absent in plan.absent],
+        "trials_asked": plan.asked,
         "limits": [asdict(change) | {"change_mb": change.change_mb} for change in plan.limits],
         "restarts": list(plan.restarts),
         "warnings": [str(warning) for warning in plan.warnings],
         "left_out": [str(left) for left in plan.left_out],
         "refusals": list(plan.refusals),
+    }
+
+
+def _gates_data(rule: Gates) -> dict[str, object]:
+    return rule.model_dump(exclude=set() if rule.mine else {"mine"})
+
+
+def _absent_data(absent: AbsentPlan) -> dict[str, object]:
+    machine = absent.machine
+    return {
+        "machine": machine.name,
+        "machine_id": machine.known.machine_id,
+        "state": machine.state,
+        "reason": machine.reason,
+        "mend": machine.mend,
+        "trials": [trial.trial_id for trial in absent.trials if trial.role != "canary"],
     }

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Literal
+
 import typer
 
 from fleet.cli import options, output
+
+if TYPE_CHECKING:
+    from fleet.plan.expand import Plan
 
 EPILOG = """\b
     fleet plan configs/gpt-oss.yaml
@@ -24,28 +29,44 @@ def plan(
     skip_unfit: options.SkipUnfit = False,
     gates: options.Gates = None,
     practice: options.Practice = False,
+    head: options.Head = None,
     json: options.Json = False,
 ) -> None:
     """Show what would run, where, how long.
 
     And what cannot run, with the reason. Touches nothing. Exit code 2 where submit would refuse it.
     """
+    from fleet.app import cluster
     from fleet.app import submitting as app
-    from fleet.cli import asking, plan_text
+    from fleet.cli import asking, view
 
     request = asking.request(
         what, jobs=job or (), machines=machines or (), engine=engine, practice=practice
     )
     request = asking.with_gates(request, gates)
     chosen = app.Options(
-        home=asking.home(store), only=asking.only(only), repeats=repeats, skip_unfit=skip_unfit
+        home=asking.home(store),
+        only=asking.only(only),
+        repeats=repeats,
+        skip_unfit=skip_unfit,
+        **asking.origin(),
     )
-    planned = app.plan(request, chosen)
+    target = cluster.head(head)
+    if target is not None:
+        form: Literal["json", "text"] = "json" if json else "text"
+        raise typer.Exit(cluster.send(request, chosen, target, plan=form, say=view.say))
+    raise typer.Exit(show(app.plan(request, chosen), json=json))
+
+
+def show(planned: Plan, *, json: bool) -> int:
+    """Prints the plan; returns the exit code."""
+    from fleet.cli import plan_text
+
     if json:
         options.print_json(plan_text.as_data(planned))
     else:
         output.emit([*plan_text.plan_lines(planned), *plan_text.order_lines(planned)])
-    raise typer.Exit(2 if planned.refusals else 0)
+    return 2 if planned.refusals else 0
 
 
 def add(app: typer.Typer) -> None:

@@ -31,6 +31,7 @@ def submit(
     yes: options.Yes = False,
     skip_unfit: options.SkipUnfit = False,
     gates: options.Gates = None,
+    mine: options.Mine = False,
     practice: options.Practice = False,
     head: options.Head = None,
     detach: options.Detach = False,
@@ -50,7 +51,7 @@ def submit(
         repeats=repeats,
         practice=practice,
     )
-    request = asking.with_gates(request, gates)
+    request = asking.with_gates(request, gates, mine=mine)
     chosen = app.Options(
         home=asking.home(store),
         only=asking.only(only),
@@ -60,12 +61,14 @@ def submit(
         missing_only=missing_only,
         yes=yes,
         skip_unfit=skip_unfit,
+        **asking.origin(),
     )
     from fleet.app import cluster
 
     target = cluster.head(head)
     if target is not None:
         raise typer.Exit(cluster.send(request, chosen, target, detach=detach, say=view.say))
+    asking.refuse_detached(detach)
     with view.talk(chosen.home) as talk:
         raise typer.Exit(app.submit(request, chosen, talk))
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fleet.cli import options, output
+from fleet.model.account import ACCOUNT_STATES
 from fleet.units import show_span
 
 if TYPE_CHECKING:
-    from fleet.ledger.journal import StateRow, SubmissionStatus
+    from fleet.ledger.rows import LeftOutRow, StateRow, SubmissionStatus
 
 EVERY_S = 2.0
 
@@ -26,14 +27,12 @@ def status(
 
     Each with its reason and the command that mends it.
     """
-    from dataclasses import asdict
-
     from fleet.app import queueing
     from fleet.cli import asking
 
     home = asking.home(store)
     if json:
-        options.print_json([asdict(each) for each in queueing.status(home, experiment)])
+        options.print_json([as_data(each) for each in queueing.status(home, experiment)])
         return
     while True:
         lines = [line for each in queueing.status(home, experiment) for line in status_lines(each)]
@@ -62,25 +61,86 @@ def cancel(
 def status_lines(status: SubmissionStatus) -> list[str]:
     began = time.strftime("%Y-%m-%d %H:%M", time.localtime(status.submitted_unix_s))
     session = f", session {status.session}" if status.session else ""
-    lines = [f"{status.experiment}   {_how(status)}   submitted {began}{session}"]
-    for row in status.states:
-        lines.append(f"  {row.machine:<16} {row.trials:>4} {row.state:<10} {_row_text(row)}")
-        mend = _mend(status, row)
-        if mend:
-            lines.append(f"  {'':<16}      {mend}")
-    for left in status.left_out:
-        lines.append(f"  {left.machine:<16} left out   {left.what}: {left.clause}")
-        if left.mend:
-            lines.append(f"  {'':<16}            {left.mend}")
-    return lines
+    by = f" by {status.asked_by}" if status.asked_by else ""
+    return [
+        f"{status.experiment}   {_how(status)}   submitted {began}{by}{session}",
+        *_reason_lines(status),
+        *_machine_lines(status),
+        *(line for row in status.states for line in _state_lines(status, row)),
+        *(line for left in status.left_out for line in _left_out_lines(left)),
+        *_closing_lines(status),
+    ]
 
 
 def _how(status: SubmissionStatus) -> str:
     if status.alive:
-        return "running"
+        return "running" if status.state in ("measuring", "ended") else status.state
     if status.outcome is None:
-        return "its coordinator ended without a word"
-    return {"done": "done", "failed": "done, with failures"}.get(status.outcome, status.outcome)
+        early = status.state in ("starting", "waiting", "preparing")
+        when = f" while it was {status.state}" if early else ""
+        return f"its coordinator ended without a word{when}"
+    if status.outcome == "interrupted":
+        return "interrupted"
+    if status.asked is None and status.reason:
+        return "not started"
+    account = status.account
+    if not account.missing:
+        return "done"
+    if account.missing == account.count("failed"):
+        return "done, with failures"
+    return f"not complete: {account.missing} of {account.asked} trials are missing"
+
+
+def _reason_lines(status: SubmissionStatus) -> list[str]:
+    """Why it waits, or ended as it did; of a coordinator that died, the file of its last words."""
+    lines = [f"  {part}" for part in status.reason.split("; ") if part]
+    if status.outcome is None and not status.alive and status.log:
+        lines.append(f"  its last words: {status.log}")
+    return [] if status.outcome == "interrupted" else lines
+
+
+def _machine_lines(status: SubmissionStatus) -> list[str]:
+    """Machines that take no part; those whose trials tell the same reason are not told twice."""
+    told = {(row.machine, row.reason) for row in status.states}
+    told |= {(left.machine, left.clause) for left in status.left_out}
+    waits_for = set(status.reason.split("; "))
+    lines = []
+    for row in status.machines:
+        known = (row.machine, row.reason) in told or row.reason in waits_for
+        if row.state != "planned" and not known:
+            lines.append(f"  {row.machine:<16} {row.state}: {row.reason}")
+            lines += [f"  {'':<16} {row.mend}"] if row.mend else []
+    return lines
+
+
+def _state_lines(status: SubmissionStatus, row: StateRow) -> list[str]:
+    """Canaries are told only while they run, or where they failed."""
+    if row.canary and row.state not in ("running", "failed"):
+        return []
+    canary = "canary  " if row.canary else ""
+    line = f"  {row.machine:<16} {row.trials:>4} {row.state:<10} {canary}{_row_text(row)}"
+    mend = _mend(status, row)
+    return [line, f"  {'':<16}      {mend}"] if mend else [line]
+
+
+def _left_out_lines(left: LeftOutRow) -> list[str]:
+    if left.trials:
+        line = f"  {left.machine:<16} {left.trials:>4} left out   {left.clause}"
+    else:
+        line = f"  {left.machine:<16} left out   {left.what}: {left.clause}"
+    return [line, f"  {'':<16}            {left.mend}"] if left.mend else [line]
+
+
+def _closing_lines(status: SubmissionStatus) -> list[str]:
+    """The sum over all trials asked for, and the command that measures what is missing."""
+    account = status.account
+    lines = [f"  trials asked for: {account.sum_text()}"] if account.asked else []
+    if account.unaccounted:
+        lines.append(f"  {account.fault()}")
+    missing = account.missing or status.outcome != "done"
+    if status.command and missing and not status.alive:
+        lines.append(f"  the same again: {status.command}")
+    return lines
 
 
 def _row_text(row: StateRow) -> str:
@@ -92,12 +152,24 @@ def _row_text(row: StateRow) -> str:
 
 
 def _mend(status: SubmissionStatus, row: StateRow) -> str:
-    waits = row.state in ("cancelled", "failed") or (row.state == "queued" and not status.alive)
-    if not waits:
-        return ""
     if row.state == "failed":
         return "transient failures: submit the same again; others: submit it with --again"
-    return "go on: submit the same again"
+    waits = row.state == "cancelled" or (row.state == "queued" and not status.alive)
+    if not waits and row.state != "absent":
+        return ""
+    hints = {each.machine: each.mend for each in status.machines if each.reason == row.reason}
+    first = hints.get(row.machine, "")
+    return f"{first}; then submit the same again" if first else "go on: submit the same again"
+
+
+def as_data(status: SubmissionStatus) -> dict[str, object]:
+    """For --json: the row of the ledger, and its account."""
+    from dataclasses import asdict
+
+    account = status.account
+    counts = {state.replace(" ", "_"): account.count(state) for state in ACCOUNT_STATES}
+    summed = {"asked": account.asked, **counts, "missing": account.missing}
+    return {**asdict(status), "account": {**summed, "unaccounted": account.unaccounted}}
 
 
 def add(app: typer.Typer) -> None:

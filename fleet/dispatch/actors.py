@@ -9,41 +9,35 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from fleet.dispatch.driver import connect, in_words
-from fleet.dispatch.launch import SLOT
-from fleet.dispatch.seats import Seat, Seated, seats
+from fleet.dispatch.pool import ActorPool
+from fleet.dispatch.ray_log import RayLog
+from fleet.dispatch.seats import Seat
 from fleet.errors import FleetError, UserError
 from fleet.model.event import Event, Failed, Lost
 from fleet.model.machine import Machine
 from fleet.model.trial import Attempt
 from fleet.ports import Worker
 
-SEAT_S = 20.0
-"""For an actor to start; its slot may still be held by another experiment."""
-LOOK_S = 60.0
 POLL_S = 0.25
 CANCEL_S = 1.5
 CLOSE_S = 3.0
-THREADS = 4
-"""Of an actor: one for `run`, the others for what is said to it meanwhile."""
-NO_SEAT = "its worker did not start in time: another experiment measures there (fleet status)?"
-NO_LOOK = "it did not tell in time what it is"
+LOCK_FILE = "seats.lock"
 
 
 class RayDispatcher:
     """One side of ports.Dispatcher.
 
     `make_worker` is called on each machine with the spec that `spec_of` made here for its seat;
-    both it and the specs are pickled. `names`: only these machines; None: all.
-    Connects at once; raises FleetUnreachable, and UserError for a wrong token.
+    both it and the specs are pickled. `log`: a file for Ray's own words. Connects at once; raises
+    FleetUnreachable, and UserError for a wrong token.
     """
 
     def __init__(
@@ -54,32 +48,38 @@ class RayDispatcher:
         address: str,
         token_file: Path,
         experiment: str,
-        names: Sequence[str] | None = None,
+        log: Path,
     ) -> None:
-        self._make_worker = make_worker
-        self._spec_of = spec_of
-        self._experiment = experiment
-        self._names = None if names is None else frozenset(names)
-        self._actors: dict[str, Any] = {}
+        self._log = RayLog(log)
+        self._pool = ActorPool(make_worker, spec_of, experiment=experiment, log=self._log)
+        self._lock = token_file.with_name(LOCK_FILE)
         self._machines: dict[str, str] = {}
         self._cancelled_at: float | None = None
-        self.absent: dict[str, str] = {}
-        """Name of each node that gave no machine at the last look, and why."""
         connect(address, token_file)
+        self._log.take_prints()
+
+    @property
+    def absent(self) -> Mapping[str, str]:
+        return self._pool.absent
+
+    def joined(self) -> Sequence[str]:
+        return list(self._pool.seats())
+
+    def take(self, names: Collection[str], promised: Mapping[str, str]) -> Mapping[str, str]:
+        return self._pool.take(names, promised, self._lock)
+
+    def borrow(self, names: Collection[str]) -> Mapping[str, str]:
+        return self._pool.borrow(names, self._lock)
 
     def machines(self) -> Sequence[Machine]:
-        """Every machine that answers; the others are in `absent`, with the reason."""
-        self.absent = {}
-        self._take_seats()
-        asked = {name: actor.look.remote() for name, actor in self._actors.items()}
-        found: dict[str, Machine] = {}
-        for name, (machine, why) in _answers(asked, LOOK_S, NO_LOOK).items():
-            if why:
-                self._leave_out(name, why)
-            else:
-                found[name] = machine
+        """Raises UserError where two of them have one id."""
+        found = self._pool.look()
         self._machines = _each_once(found)
         return [found[name] for name in sorted(found)]
+
+    def keep(self, machine_ids: Collection[str]) -> None:
+        kept = {self._machines[machine_id] for machine_id in machine_ids}
+        self._pool.release([name for name in self._pool.actors if name not in kept])
 
     def prepare(self, models: Mapping[str, Sequence[str]]) -> Iterator[Event]:
         yield from self._stream("prepare", {key: tuple(value) for key, value in models.items()})
@@ -101,51 +101,15 @@ class RayDispatcher:
         threading.Thread(target=self._stop_all, daemon=True).start()
 
     def close(self) -> None:
-        asked = {name: actor.close.remote() for name, actor in self._actors.items()}
-        if asked:
-            ray.wait(list(asked.values()), num_returns=len(asked), timeout=CLOSE_S)
-        for name in list(self._actors):
-            ray.kill(self._actors.pop(name))
+        self._pool.close(CLOSE_S)
         ray.shutdown()
 
-    def _take_seats(self) -> None:
-        """An actor on each live machine that has none; one that cannot start is let go."""
-        fresh = {}
-        list_nodes: Callable[[], list[dict[str, Any]]] = ray.nodes
-        for seat in seats(list_nodes()):
-            wanted = self._names is None or seat.name in self._names
-            if wanted and seat.name not in self._actors:
-                self._actors[seat.name] = self._seated(seat)
-                fresh[seat.name] = self._actors[seat.name].begin.remote()
-        for name, (_, why) in _answers(fresh, SEAT_S, NO_SEAT).items():
-            if why:
-                self._leave_out(name, why)
-
-    def _seated(self, seat: Seat) -> Any:
-        options: dict[str, Any] = {
-            "name": f"{self._experiment}@{seat.name}",
-            "num_cpus": 0,
-            "resources": {SLOT: 1},
-            "scheduling_strategy": NodeAffinitySchedulingStrategy(seat.node_id, soft=False),
-            "max_restarts": 0,
-            "max_task_retries": 0,
-            "max_concurrency": THREADS,
-        }
-        actor: Any = ray.remote(Seated)
-        return actor.options(**options).remote(self._make_worker, self._spec_of(seat))
-
-    def _leave_out(self, name: str, why: str) -> None:
-        self.absent[name] = why
-        ray.kill(self._actors.pop(name))
-
     def _actor(self, machine_id: str) -> Any | None:
-        return self._actors.get(self._machines.get(machine_id, ""))
+        return self._pool.actors.get(self._machines.get(machine_id, ""))
 
     def _stream(self, call: str, work: Mapping[str, Sequence[Any]]) -> Iterator[Event]:
         if self._cancelled_at is not None:
             return
-        if not self._machines:
-            self.machines()
         waiting: dict[Any, tuple[str, Any]] = {}
         for machine_id, argument in work.items():
             if actor := self._actor(machine_id):
@@ -190,39 +154,32 @@ class RayDispatcher:
             cause = problem.cause
             if isinstance(cause, FleetError):
                 return Failed(machine_id=machine_id, what=cause.what, mend=cause.mend)
-            return Lost(machine_id=machine_id, what=in_words(problem))
+            return self._lost(machine_id, problem)
         except RayError as problem:
-            self._actors.pop(self._machines.pop(machine_id, ""), None)
-            return Lost(machine_id=machine_id, what=in_words(problem))
+            self._pool.actors.pop(self._machines.get(machine_id, ""), None)
+            lost = self._lost(machine_id, problem)
+            self._machines.pop(machine_id, None)
+            return lost
         return event
+
+    def _lost(self, machine_id: str, problem: RayError) -> Lost:
+        """One line; the file that it names has the rest."""
+        self._log.note(f"{self._machines.get(machine_id, machine_id)}: {problem}")
+        what = f"{in_words(problem)} (details: {self._log.path})"
+        return Lost(machine_id=machine_id, what=what)
 
     def _abandon(self, waiting: Mapping[Any, tuple[str, Any]]) -> Iterator[Event]:
         for machine_id, _ in waiting.values():
-            if actor := self._actors.pop(self._machines.pop(machine_id, ""), None):
-                ray.kill(actor)
+            if (name := self._machines.pop(machine_id, "")) in self._pool.actors:
+                self._pool.release([name])
             yield Lost(machine_id=machine_id, what="it did not stop in time and was ended")
 
     def _stop_all(self) -> None:
-        for actor in list(self._actors.values()):
+        for actor in list(self._pool.actors.values()):
             actor.stop.remote()
 
     def _cancelled_for(self) -> float:
         return 0.0 if self._cancelled_at is None else time.monotonic() - self._cancelled_at
-
-
-def _answers(asked: Mapping[str, Any], within_s: float, late: str) -> dict[str, tuple[Any, str]]:
-    """Per name the value, or why there is none; all within one deadline."""
-    if not asked:
-        return {}
-    ready, _ = ray.wait(list(asked.values()), num_returns=len(asked), timeout=within_s)
-    return {name: _answer(ref) if ref in ready else (None, late) for name, ref in asked.items()}
-
-
-def _answer(ref: Any) -> tuple[Any, str]:
-    try:
-        return ray.get(ref), ""
-    except RayError as problem:
-        return None, in_words(problem)
 
 
 def _each_once(found: Mapping[str, Machine]) -> dict[str, str]:

@@ -60,9 +60,13 @@ class Running:
     def watch(self, stop: Stop) -> None:
         """Until `stop` is set; raises FleetUnreachable when Ray ends by itself."""
         while not stop.wait(WATCH_S):
-            if not self._process.running():
-                last = self._process.log_text().strip().rpartition("\n")[2]
-                raise FleetUnreachable(f"Ray ended on this machine: {last[:300]}", self._again())
+            self.check()
+
+    def check(self) -> None:
+        """Raises FleetUnreachable where Ray has ended by itself."""
+        if not self._process.running():
+            last = self._process.log_text().strip().rpartition("\n")[2]
+            raise FleetUnreachable(f"Ray ended on this machine: {last[:300]}", self._again())
 
     def stop(self) -> None:
         self._process.stop()
@@ -220,9 +224,13 @@ def running_head(state: Path) -> Record | None:
 
 def join_lines(head_address: str, versions: Versions) -> list[str]:
     """What to paste on a new machine; the token is asked for on standard input."""
-    host, port = split_address(head_address)
-    shown = host if port == launch.Ports().gcs else head_address
-    return [install_line(versions), f"fleet join {shown}"]
+    return [install_line(versions), f"fleet join {address_to_type(head_address)}"]
+
+
+def address_to_type(head: str) -> str:
+    """The head's address as `fleet join` wants it, without a port that is the usual one."""
+    host, port = split_address(head)
+    return host if port == launch.Ports().gcs else head
 
 
 def start_node(

@@ -54,17 +54,16 @@ def _read_environment_again() -> None:
 
 
 def in_words(problem: RayError) -> str:
-    """One line on what went wrong at a machine."""
+    """One line on what went wrong at a machine, without the words of Ray's insides."""
     if isinstance(problem, RayTaskError):
         cause = problem.cause
         text = str(cause) if isinstance(cause, FleetError) else f"{type(cause).__name__}: {cause}"
         return " ".join(text.split())
     if isinstance(problem, ActorUnschedulableError):
         return "its Ray node went away"
-    told = _sentence(str(problem))
     if isinstance(problem, (ActorDiedError, ActorUnavailableError)):
-        return f"its worker process ended, or the machine went away ({told})"
-    return f"{type(problem).__name__}: {told}"
+        return "its worker process ended, or the machine went away"
+    return f"Ray lost it ({type(problem).__name__})"
 
 
 def _sentence(text: str) -> str:

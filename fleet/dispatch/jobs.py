@@ -63,6 +63,11 @@ class Jobs:
                 return known  # type: ignore[no-any-return]
         raise FleetUnreachable(f"{self._url}: unknown job state {told!r}", HEAD_MEND)
 
+    def exit_code(self, submission_id: str) -> int | None:
+        """Of a job that ended by itself; None where Ray does not tell."""
+        code = self._call("GET", submission_id).get("driver_exit_code")
+        return code if isinstance(code, int) else None
+
     def message(self, submission_id: str) -> str:
         """Ray's word on how the job ended."""
         return str(self._call("GET", submission_id).get("message") or "")

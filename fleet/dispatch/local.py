@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing import Pipe
 from typing import Any
@@ -83,25 +83,54 @@ class WorkerProcess:
 class LocalDispatcher:
     """One side of ports.Dispatcher. `specs` maps each machine's name to what makes its worker."""
 
-    def __init__(self, specs: Mapping[str, object]) -> None:
+    def __init__(self, specs: Mapping[str, object], experiment: str = "") -> None:
         self._inbox: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self._workers = {
             name: WorkerProcess(name, spec, self._inbox) for name, spec in specs.items()
         }
+        self._experiment = experiment
         self._names: dict[str, str] = {}
+        self._lost: dict[str, str] = {}
+        """Workers that ended by themselves, and how."""
+        self._raised: dict[str, object] = {}
+        """What a worker's last failed call raised."""
         self._cancelled_at: float | None = None
+        self._taken: Sequence[str] = tuple(self._workers)
+        self.absent: dict[str, str] = {}
+
+    def joined(self) -> Sequence[str]:
+        return list(self._workers)
+
+    def take(self, names: Collection[str], promised: Mapping[str, str]) -> Mapping[str, str]:
+        self._taken = [name for name in self._workers if name in names]
+        busy = {name: promised[name] for name in self._taken if name in promised}
+        if not busy:
+            answers, _ = self._asked(self._taken, "reserve", self._experiment)
+            busy = {name: words for name, words in answers.items() if words}
+        if busy:
+            self._asked(self._taken, "release")
+        return busy
+
+    def borrow(self, names: Collection[str]) -> Mapping[str, str]:
+        """A look disturbs nobody here: whoever has the machine keeps it."""
+        self._taken = [name for name in self._workers if name in names]
+        return {}
 
     def machines(self) -> Sequence[Machine]:
-        found: dict[str, Machine] = {}
-        for worker in self._workers.values():
-            worker.call("look")
-        for name, (kind, value) in self._answers(set(self._workers)):
-            if kind == "done":
-                found[name] = value
-                self._names[value.machine_id] = name
-            elif kind in ("lost", "raised"):
-                raise _no_machine(name, value)
-        return [found[name] for name in self._workers]
+        """Raises FleetUnreachable where none of them answers."""
+        found, self.absent = self._asked(self._taken, "look")
+        if not found:
+            if len(self.absent) == 1:
+                [name] = self.absent
+                raise _no_machine(name, self._raised.get(name, self.absent[name]))
+            errors = "\n".join(f"{name}: {why}" for name, why in self.absent.items())
+            raise FleetUnreachable(errors, "")
+        self._names = {machine.machine_id: name for name, machine in found.items()}
+        return [found[name] for name in self._taken if name in found]
+
+    def keep(self, machine_ids: Collection[str]) -> None:
+        others = [name for key, name in self._names.items() if key not in machine_ids]
+        self._asked(others, "release")
 
     def prepare(self, models: Mapping[str, Sequence[str]]) -> Iterator[Event]:
         yield from self._stream("prepare", models)
@@ -126,13 +155,32 @@ class LocalDispatcher:
         for worker in self._workers.values():
             worker.ended()
 
+    def _asked(
+        self, names: Iterable[str], call: str, *arguments: object
+    ) -> tuple[dict[str, Any], dict[str, str]]:
+        """Workers are asked at once: what each answered by name, and why others did not."""
+        silent = {name: self._lost[name] for name in names if name in self._lost}
+        living = [name for name in names if name not in self._lost]
+        for name in living:
+            self._workers[name].call(call, *arguments)
+        answers: dict[str, Any] = {}
+        for name, (kind, value) in self._answers(set(living)):
+            if kind == "done":
+                answers[name] = value
+            elif kind in ("lost", "raised"):
+                silent[name] = str(value)
+                self._raised[name] = value
+        return answers, silent
+
     def _worker(self, machine_id: str) -> WorkerProcess:
         return self._workers[self._names[machine_id]]
 
     def _stream(self, call: str, arguments: Mapping[str, Sequence[Any]]) -> Iterator[Event]:
         ids = {self._names[machine_id]: machine_id for machine_id in arguments}
-        for machine_id, argument in arguments.items():
-            self._worker(machine_id).call(call, argument)
+        for name in self._lost.keys() & ids.keys():
+            yield Lost(machine_id=ids.pop(name), what=self._lost[name])
+        for name, machine_id in ids.items():
+            self._workers[name].call(call, arguments[machine_id])
         for name, (kind, value) in self._answers(set(ids)):
             if kind == "event":
                 yield value
@@ -148,6 +196,10 @@ class LocalDispatcher:
                 if self._cancelled_for() > CANCEL_S:
                     return
                 continue
+            if message[0] == "lost":
+                self._lost[name] = message[1]
+            if name not in waiting:
+                continue  # it had answered before, and ended since
             yield name, message
             if message[0] != "event":
                 waiting.discard(name)

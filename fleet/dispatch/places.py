@@ -72,6 +72,11 @@ def folder_of(state: Path, role: str) -> Path:
     return folder_root() / f"{role}-{hashlib.sha256(str(state).encode()).hexdigest()[:6]}"
 
 
+def job_log(state: Path, job: str) -> Path:
+    """Where the head's Ray keeps what a job prints."""
+    return folder_of(state, "h") / "session_latest" / "logs" / f"job-driver-{job}.log"
+
+
 def folder_root() -> Path:
     """Below the home on a Mac, which empties /tmp of what lay untouched for three days."""
     home = Path.home() / ".fleet-ray"

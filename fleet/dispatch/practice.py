@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fleet.dispatch import launch
 from fleet.dispatch.access import token_file
-from fleet.dispatch.cluster import NODE_UP_S, Head, start_head, start_node
+from fleet.dispatch.cluster import NODE_UP_S, WATCH_S, Head, start_head, start_node
 from fleet.dispatch.places import (
     busy_port,
     folder_of,
@@ -22,53 +22,146 @@ from fleet.dispatch.places import (
     own_address,
 )
 from fleet.dispatch.processes import RayProcess, end_sessions
-from fleet.dispatch.records import HEAD, write_record
+from fleet.dispatch.records import HEAD, Record, write_record
 from fleet.errors import FleetUnreachable, UserError
+from fleet.ports import Say, Stop
 
 STRIDE = 100
 FIRST_SHIFT = 1000
 LAST_SHIFT = 12000
 
 
+class PracticeNode:
+    """One practice machine: started once, and once more where it does not come up in time."""
+
+    def __init__(self, name: str, number: int, ports: launch.Ports) -> None:
+        self.name = name
+        self.role = f"p{number}"
+        self.processes: list[RayProcess] = []
+        self.failure = ""
+        """Why it did not come up, twice."""
+        self._label = launch.node_labels(name, None, int(time.time()))
+        self._ports = ports
+
+    @property
+    def up(self) -> bool:
+        return not self.failure and self.processes[-1].running()
+
+    def start(self, head: Head, state: Path, extra: Mapping[str, str] | None) -> None:
+        folder, token = fresh_folder(state, self.role), token_file(state)
+        ip = head.record.own_ip
+        process = start_node(head.address, ip, folder, token, self._ports, self._label, extra)
+        self.processes.append(process)
+
+    def comes_up(self) -> bool:
+        try:
+            self.processes[-1].wait_until_up(NODE_UP_S)
+        except FleetUnreachable as problem:
+            self.failure = problem.what
+            return False
+        self.failure = ""
+        return True
+
+
+class Practice:
+    """A running practice fleet: its head, and the machines that came up."""
+
+    def __init__(self, head: Head, state: Path, extra: Mapping[str, str] | None) -> None:
+        self.head = head
+        self.nodes: list[PracticeNode] = []
+        self._state = state
+        self._extra = extra
+
+    @property
+    def address(self) -> str:
+        return self.head.address
+
+    @property
+    def record(self) -> Record:
+        return self.head.record
+
+    @property
+    def joined(self) -> list[str]:
+        return [node.name for node in self.nodes if not node.failure]
+
+    def start(self, node: PracticeNode) -> None:
+        """Its process stands in the head's record, so that `leave` ends it."""
+        if node not in self.nodes:
+            self.nodes.append(node)
+        node.start(self.head, self._state, self._extra)
+        started = [process.mark for each in self.nodes for process in each.processes]
+        write_record(
+            self._state / HEAD, replace(self.record, ray=(*self.head.record.ray, *started))
+        )
+
+    def settle(self, node: PracticeNode, say: Say) -> None:
+        """Wait for it; one that does not come up is tried once more, then left out by name."""
+        if node.comes_up():
+            return
+        say(f"{node.name} did not come up, and is tried once more: {node.failure}")
+        self.start(node)
+        if not node.comes_up():
+            say(f"{node.name} is left out: {node.failure}")
+
+    def watch(self, stop: Stop, say: Say) -> None:
+        """Until `stop` is set; a machine that ends is named once. Raises where the head ends."""
+        living = [node for node in self.nodes if not node.failure]
+        while not stop.wait(WATCH_S):
+            self.head.check()
+            for node in [node for node in living if not node.up]:
+                living.remove(node)
+                say(f"{node.name} ended, and is not joined any more: fleet leave; fleet practice")
+
+    def end(self) -> None:
+        processes = [process for node in self.nodes for process in node.processes]
+        end_sessions([process.mark.pid for process in processes])
+        for process in processes:
+            process.reap()
+        for node in self.nodes:
+            shutil.rmtree(folder_of(self._state, node.role), ignore_errors=True)
+
+
+def say_nothing(_: str) -> None:
+    """For callers that look at `Practice.joined` instead."""
+
+
 @contextmanager
 def practice_cluster(
-    machines: Sequence[str], state: Path, *, extra: Mapping[str, str] | None = None
-) -> Iterator[Head]:
-    """Everything is up inside the block and gone after it.
+    machines: Sequence[str],
+    state: Path,
+    *,
+    extra: Mapping[str, str] | None = None,
+    say: Say = say_nothing,
+) -> Iterator[Practice]:
+    """Everything that comes up is up inside the block, and gone after it.
 
     The nodes' process ids stand in the head's record too, so that `leave` or the next start
     ends them if this process is killed. `extra`: environment of head and nodes. Only a few nodes
-    start at once: Ray gives each 30 s, which a crowd of them does not keep on few cores.
+    start at once: Ray gives each 30 s, which a crowd of them does not keep on few cores. Raises
+    FleetUnreachable where no node comes up.
     """
     at_once = max(2, os.cpu_count() or 1)
     if len(set(machines)) < len(machines):
         raise UserError("two practice machines have the same name", "give each its own name")
-    labels = [launch.node_labels(name, None, int(time.time())) for name in machines]
-    nodes: list[RayProcess] = []
     with (
         _own_ports(len(machines) + 1) as ports,
         start_head(state, own_ip=own_address(), ports=ports[0], extra=extra) as head,
     ):
+        practice = Practice(head, state, extra)
+        nodes = [PracticeNode(name, at, ports[at + 1]) for at, name in enumerate(machines)]
         try:
-            for number, (label, own) in enumerate(zip(labels, ports[1:], strict=True)):
+            for number, node in enumerate(nodes):
                 if number >= at_once:
-                    nodes[number - at_once].wait_until_up(NODE_UP_S)
-                folder = fresh_folder(state, f"p{number}")
-                token = token_file(state)
-                ip = head.record.own_ip
-                nodes.append(start_node(head.address, ip, folder, token, own, label, extra))
-                leaders = (*head.record.ray, *(node.mark for node in nodes))
-                write_record(state / HEAD, replace(head.record, ray=leaders))
+                    practice.settle(nodes[number - at_once], say)
+                practice.start(node)
             for node in nodes[-at_once:]:
-                node.wait_until_up(NODE_UP_S)
+                practice.settle(node, say)
+            if nodes and not practice.joined:
+                raise FleetUnreachable("no practice machine came up", "fleet practice --machines 1")
             head.wait_for_jobs()
-            yield head
+            yield practice
         finally:
-            end_sessions([node.mark.pid for node in nodes])
-            for node in nodes:
-                node.reap()
-            for number in range(len(nodes)):
-                shutil.rmtree(folder_of(state, f"p{number}"), ignore_errors=True)
+            practice.end()
 
 
 @contextmanager

@@ -39,6 +39,9 @@ class Seated:
     def look(self) -> Machine:
         return self._worker.look()
 
+    def reserve(self, experiment: str) -> str:
+        return self._worker.reserve(experiment)
+
     def prepare(self, models: Sequence[str]) -> Iterator[Event]:
         yield from self._worker.prepare(models)
 

@@ -1,60 +1,40 @@
-"""The queue in SQLite: durable before anything is dispatched, and what `fleet status` reads."""
+"""The queue in SQLite: written before anything is promised, and what `fleet status` reads."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 from fleet.errors import StoreUnusable
+from fleet.ledger.locks import Coordinating
+from fleet.ledger.opening import open_ledger
+from fleet.ledger.reading import read_account, read_promised, read_status
+from fleet.ledger.rows import LeftOutRow, MachineRow, Origin, SubmissionState, SubmissionStatus
+from fleet.model.account import Account
 from fleet.model.experiment import Request
 from fleet.model.measure import TrialResult
-from fleet.model.trial import Attempt, show_settings
+from fleet.model.trial import Attempt, Trial, show_settings
+from fleet.plan.entries import Entry
 
-WAIT_FOR_LOCK_S = 10.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeftOutRow:
-    """Something of the plan that cannot be run, the clause that forbids it, and the mend."""
-
-    machine: str
-    what: str
-    clause: str
-    mend: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateRow:
-    """How many trials of a machine are in one state for one reason."""
-
-    machine: str
-    state: str
-    reason: str
-    trials: int
-    estimate_s: float
-    changed_unix_s: float
-    example: str
-    """Model, job and settings of the latest of them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubmissionStatus:
-    experiment: str
-    session: int
-    submitted_unix_s: float
-    ended_unix_s: float | None
-    outcome: str | None
-    alive: bool
-    """Its coordinator still runs on this machine."""
-    states: tuple[StateRow, ...]
-    left_out: tuple[LeftOutRow, ...]
+PUT_TRIAL = """
+insert into trials values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+on conflict (trial_id) do update set
+  submission = excluded.submission,
+  machine = excluded.machine,
+  position = excluded.position,
+  estimate_s = excluded.estimate_s,
+  fence = excluded.fence,
+  changed_unix_s = iif(state = excluded.state, changed_unix_s, excluded.changed_unix_s),
+  reason = iif(
+    state = excluded.state and state in ('done', 'failed'), reason, excluded.reason
+  ),
+  state = excluded.state
+"""
+"""What was measured before keeps its date and its reason."""
 
 
 class Ledger:
@@ -62,15 +42,10 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._coordinating = _Coordinating(path.parent / "running")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = _opened(path)
-        except (OSError, sqlite3.DatabaseError) as problem:
-            mend = f"choose another folder with --store, or move {path} away"
-            raise StoreUnusable(f"{path}: the ledger cannot be opened: {problem}", mend) from None
+        self._coordinating = Coordinating(path.parent / "running")
+        self._db = open_ledger(path)
 
-    def begin(self, request: Request, session: int) -> int:
+    def begin(self, request: Request, session: int = 0, origin: Origin = Origin()) -> int:  # noqa: B008
         """A new submission, its number; refuses while another runs the same experiment."""
         name = request.experiment.name
         if not self._coordinating.take(name):
@@ -80,43 +55,78 @@ class Ledger:
             )
         with self._transaction():
             row = self._db.execute(
-                "insert into submissions (experiment, session, request, pid, submitted_unix_s)"
-                " values (?, ?, ?, ?, ?) returning id",
-                (name, session, request.model_dump_json(), os.getpid(), time.time()),
+                "insert into submissions (experiment, session, request, pid, submitted_unix_s,"
+                " state, asked_by, command, log) values (?, ?, ?, ?, ?, 'starting', ?, ?, ?)"
+                " returning id",
+                (
+                    name,
+                    session,
+                    request.model_dump_json(),
+                    os.getpid(),
+                    time.time(),
+                    origin.asked_by,
+                    origin.command,
+                    origin.log,
+                ),
             ).fetchone()
         return int(row["id"])
 
-    def enqueue(self, submission: int, attempts: Iterable[Attempt]) -> None:
-        """Durable on return: what is queued here will run, or say why it did not."""
+    def enter(self, submission: int, state: SubmissionState, reason: str = "") -> None:
+        """The submission is in this state from now on, for this reason."""
+        with self._transaction():
+            self._db.execute(
+                "update submissions set state = ?, reason = ? where id = ?",
+                (state, reason, submission),
+            )
+
+    def put_machines(self, submission: int, rows: Iterable[MachineRow]) -> None:
+        """What is known of these machines now; those of earlier calls stay."""
         now = time.time()
         with self._transaction():
             self._db.executemany(
-                "insert or replace into trials values (?,?,?,?,?,?,?,?,?,?,?,'queued',?,'',?)",
+                "insert or replace into machines values (?,?,?,?,?,?,?)",
                 [
-                    (
-                        attempt.trial.trial_id,
-                        submission,
-                        attempt.trial.experiment,
-                        attempt.trial.machine_id,
-                        attempt.trial.machine,
-                        attempt.trial.model,
-                        attempt.trial.job.name,
-                        show_settings(attempt.trial.settings),
-                        attempt.trial.block,
-                        attempt.trial.position,
-                        attempt.trial.estimate_s,
-                        attempt.fence,
-                        now,
-                    )
-                    for attempt in attempts
+                    (submission, r.machine, r.machine_id, r.state, r.reason, r.mend, now)
+                    for r in rows
                 ],
             )
+
+    def ask(self, submission: int, session: int, asked: int, entries: Iterable[Entry]) -> None:
+        """Every trial asked for, as it stands; `asked` is their number by another count.
+
+        Trials that are left out as a whole cell are no entries: see `leave_out`.
+        """
+        with self._transaction():
+            self._db.execute(
+                "update submissions set session = ?, asked = ?, state = 'preparing', reason = ''"
+                " where id = ?",
+                (session, asked, submission),
+            )
+            self._put(submission, entries)
+
+    def enqueue(self, submission: int, attempts: Iterable[Attempt]) -> None:
+        """Durable on return: what is queued here will run, or say why it did not."""
+        entries = [Entry(trial=each.trial, state="queued", fence=each.fence) for each in attempts]
+        with self._transaction():
+            self._put(submission, entries)
 
     def leave_out(self, submission: int, experiment: str, rows: Iterable[LeftOutRow]) -> None:
         with self._transaction():
             self._db.executemany(
-                "insert into left_out values (?,?,?,?,?,?)",
-                [(submission, experiment, r.machine, r.what, r.clause, r.mend) for r in rows],
+                "insert into left_out values (?,?,?,?,?,?,?,?)",
+                [
+                    (
+                        submission,
+                        experiment,
+                        row.machine,
+                        row.what,
+                        row.clause,
+                        row.mend,
+                        row.trials,
+                        row.by_choice,
+                    )
+                    for row in rows
+                ],
             )
 
     def running(self, attempt: Attempt) -> None:
@@ -149,13 +159,31 @@ class Ledger:
                 (reason, time.time(), submission, machine_id, machine_id),
             )
 
-    def end(self, submission: int, outcome: str) -> None:
+    def end(self, submission: int, outcome: str, reason: str = "") -> None:
         with self._transaction():
             self._db.execute(
-                "update submissions set ended_unix_s = ?, outcome = ? where id = ?",
-                (time.time(), outcome, submission),
+                "update submissions set ended_unix_s = ?, outcome = ?, state = 'ended', reason = ?"
+                " where id = ?",
+                (time.time(), outcome, reason, submission),
             )
         self._coordinating.release()
+
+    def last_session(self, experiment: str) -> int:
+        """Of the submissions so far; 0 where there is none."""
+        row = self._db.execute(
+            "select session from submissions where experiment = ? order by id desc limit 1",
+            (experiment,),
+        ).fetchone()
+        return int(row["session"]) if row else 0
+
+    def machines_of(self, experiment: str) -> list[tuple[str, str]]:
+        """(name, machine id) of every machine that any submission of it gave trials to."""
+        rows = self._db.execute(
+            "select distinct machine, machine_id from trials"
+            " where experiment = ? and state != 'absent' order by machine",
+            (experiment,),
+        ).fetchall()
+        return [(str(row["machine"]), str(row["machine_id"])) for row in rows]
 
     def coordinator(self, experiment: str) -> int | None:
         """Process id of the coordinator that runs this experiment now, if one does."""
@@ -169,40 +197,22 @@ class Ledger:
 
     def status(self, experiment: str | None = None) -> tuple[SubmissionStatus, ...]:
         """The latest session of each experiment, or of the one named; newest first."""
-        rows = self._db.execute(
-            "select * from submissions where id in"
-            " (select max(id) from submissions group by experiment)"
-            " and (? is null or experiment = ?) order by id desc",
-            (experiment, experiment),
-        ).fetchall()
-        return tuple(self._status_of(row) for row in rows)
+        return read_status(self._db, self._coordinating.held_by_another, experiment)
+
+    def account(self, submission: int) -> Account:
+        return read_account(self._db, submission)
+
+    def promised(self, submission: int) -> dict[str, str]:
+        """Machine to words: those for which an earlier submission waits, so it comes first."""
+        return read_promised(self._db, self._coordinating.held_by_another, submission)
 
     def close(self) -> None:
         self._db.close()
         self._coordinating.release()
 
-    def _status_of(self, row: sqlite3.Row) -> SubmissionStatus:
-        states = self._db.execute(
-            "select machine, state, reason, count(*) as trials, sum(estimate_s) as estimate_s,"
-            " max(changed_unix_s) as changed_unix_s, model || '  ' || job || '  ' || settings"
-            " as example from trials where submission in"
-            " (select id from submissions where experiment = ? and session = ?)"
-            " group by machine, state, reason order by machine, state, reason",
-            (row["experiment"], row["session"]),
-        )
-        left_out = self._db.execute(
-            "select machine, what, clause, mend from left_out where submission = ?", (row["id"],)
-        )
-        return SubmissionStatus(
-            experiment=row["experiment"],
-            session=row["session"],
-            submitted_unix_s=row["submitted_unix_s"],
-            ended_unix_s=row["ended_unix_s"],
-            outcome=row["outcome"],
-            alive=self._coordinating.held_by_another(row["experiment"]),
-            states=tuple(StateRow(**dict(state)) for state in states),
-            left_out=tuple(LeftOutRow(**dict(left)) for left in left_out),
-        )
+    def _put(self, submission: int, entries: Iterable[Entry]) -> None:
+        now = time.time()
+        self._db.executemany(PUT_TRIAL, [_trial_row(submission, each, now) for each in entries])
 
     def _set(
         self, trial_ids: tuple[str, ...], state: str, reason: str = "", fence: int | None = None
@@ -231,45 +241,23 @@ class Ledger:
                 self._db.execute("rollback")
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=WAIT_FOR_LOCK_S, isolation_level=None)
-    try:
-        db.row_factory = sqlite3.Row
-        db.execute("pragma journal_mode = wal")
-        db.executescript(files("fleet.ledger").joinpath("schema.sql").read_text())
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-class _Coordinating:
-    """One lock file per experiment; the kernel frees it when its coordinator dies."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._held: dict[str, int] = {}
-
-    def take(self, experiment: str) -> bool:
-        self._folder.mkdir(exist_ok=True)
-        handle = os.open(self._folder / f"{experiment}.lock", os.O_CREAT | os.O_RDWR, 0o644)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            return False
-        self._held[experiment] = handle
-        return True
-
-    def release(self) -> None:
-        for handle in self._held.values():
-            os.close(handle)
-        self._held.clear()
-
-    def held_by_another(self, experiment: str) -> bool:
-        if experiment in self._held or not (self._folder / f"{experiment}.lock").exists():
-            return False
-        free = self.take(experiment)
-        if free:
-            os.close(self._held.pop(experiment))
-        return not free
+def _trial_row(submission: int, entry: Entry, now: float) -> tuple[object, ...]:
+    trial: Trial = entry.trial
+    return (
+        trial.trial_id,
+        submission,
+        trial.experiment,
+        trial.machine_id,
+        trial.machine,
+        trial.model,
+        trial.job.name,
+        show_settings(trial.settings),
+        trial.block,
+        trial.position,
+        trial.estimate_s,
+        entry.state,
+        entry.fence,
+        entry.reason,
+        now,
+        trial.role,
+    )

@@ -33,6 +33,12 @@ class DeclaredMachine(Noun):
     allow: tuple[Allowed, ...] = ()
     """What fleet may change there: restart-ollama, wired-limit."""
 
+    def facts(self) -> dict[str, FactValue]:
+        """Those given, by the names that a machine tells them by."""
+        told = {"chip": self.chip, "gpu": self.gpu, "gpu_cores": self.gpu_cores}
+        told |= {"memory_gb": self.memory_gb, "os": self.os, "os_version": self.os_version}
+        return {name: value for name, value in told.items() if value is not None}
+
 
 class DeclaredFleet(Noun):
     """The whole file."""

@@ -35,13 +35,16 @@ class Gates(Noun):
     strict: hold as well, then fail. record: hold nothing, label only."""
     at_most: Span = "10m"
     """How long a trial is held."""
+    mine: bool = False
+    """Models in the engine's memory are the user's own: fleet unloads them and measures."""
 
     @property
     def at_most_s(self) -> float:
         return span_s(self.at_most)
 
     def __str__(self) -> str:
-        return self.policy if self.policy == "record" else f"{self.policy}, at most {self.at_most}"
+        held = "" if self.policy == "record" else f", at most {self.at_most}"
+        return f"{self.policy}{held}" + (", models in memory are taken out" if self.mine else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,17 @@ from fleet.model.machine import Machine
 from fleet.model.settings import Settings, Value
 from fleet.model.trial import Role, Trial, show_settings, trial_id
 from fleet.plan import canaries, controls
+from fleet.plan.absent import AbsentMachine
+from fleet.plan.counting import Counting
 from fleet.plan.estimate import idle_s, prior_s, rest_s
 from fleet.plan.gated import refused_gates
-from fleet.plan.limits import LimitChange, limit_changes, refused_settings
+from fleet.plan.limits import limit_changes, refused_settings
+from fleet.plan.plans import AbsentPlan as AbsentPlan
+from fleet.plan.plans import Cell as Cell
+from fleet.plan.plans import MachinePlan as MachinePlan
+from fleet.plan.plans import Plan as Plan
+from fleet.plan.plans import Pull as Pull
+from fleet.plan.plans import Redo as Redo
 from fleet.plan.restarts import refused_restarts, restarts
 from fleet.plan.selection import asked, narrow
 from fleet.plan.unfit import LeftOut as LeftOut
@@ -34,99 +42,8 @@ from fleet.plan.unfit import (
 )
 from fleet.units import show_bytes
 
-Cell = tuple[str, str, str, str]
-"""`Trial.cell()`: machine id, model, job, settings."""
-
 DEFAULT_SETTINGS = {name: field.default for name, field in Settings.model_fields.items()}
 MOST_BLOCKS = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pull:
-    """A model to fetch first; size None: no machine there has it."""
-
-    model: str
-    size_bytes: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MachinePlan:
-    """What one machine will do, in this order."""
-
-    machine: Machine
-    trials: tuple[Trial, ...]
-    pulls: tuple[Pull, ...] = ()
-
-    @property
-    def estimate_s(self) -> float:
-        return sum(trial.estimate_s for trial in self.trials)
-
-    @property
-    def disk_bytes(self) -> int:
-        """Of the pulls whose size is known."""
-        return sum(pull.size_bytes or 0 for pull in self.pulls)
-
-    @property
-    def fits_disk(self) -> bool | None:
-        """None: the machine does not tell its free disk, or a size is unknown."""
-        free = self.machine.free_disk_bytes
-        if not self.pulls:
-            return True
-        if free is None:
-            return None
-        if self.disk_bytes > free:
-            return False
-        return None if any(pull.size_bytes is None for pull in self.pulls) else True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """Every trial up to the cap of repeats, and what will not run."""
-
-    request: Request
-    repeats: Repeats
-    """The experiment's, or as given on the command line."""
-    session: int
-    machines: tuple[MachinePlan, ...]
-    left_out: tuple[LeftOut, ...] = ()
-    warnings: tuple[PlanWarning, ...] = ()
-    refusals: tuple[str, ...] = ()
-    """Why this may be planned, but not submitted."""
-    limits: tuple[LimitChange, ...] = ()
-    """What each wired limit asked for means on each machine."""
-    restarts: tuple[str, ...] = ()
-    """What is typed on each machine before each trial, where its own Ollama is started anew."""
-
-    @property
-    def estimate_s(self) -> float:
-        """Of the longest machine, up to the cap of repeats; pulls are not in it."""
-        return max((machine.estimate_s for machine in self.machines), default=0.0)
-
-    @property
-    def estimate_least_s(self) -> float:
-        """The same, if the stop rule ends everything as early as it may."""
-        return self.estimate_s * self.repeats.least / self.repeats.most
-
-    def trials(self) -> Iterator[Trial]:
-        for machine in self.machines:
-            yield from machine.trials
-
-    def controls(self) -> list[Trial]:
-        """Of the A/A pairs beside what is measured; a run that is all A/A has none."""
-        measured = self.request.role == "measure"
-        return [trial for trial in self.trials() if measured and trial.role == "noise"]
-
-    def canaries(self) -> list[Trial]:
-        return [trial for trial in self.trials() if trial.role == "canary"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Redo:
-    """A trial measured well before something under it changed."""
-
-    trial: Trial
-    words: str
-    """`Ollama 0.32.14 -> 0.32.15`"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,11 +76,13 @@ def expand(
     only: Mapping[str, str] = {},
     repeats: int | None = None,
     skip_unfit: bool = False,
+    absent: Sequence[AbsentMachine] = (),
 ) -> Plan:
     """Trials of the selected machines, in blocks.
 
-    `past_seconds` holds what a trial of a cell took before. Raises PlanRefused or UnknownName
-    where the words contradict each other; what merely cannot run is in the plan.
+    `past_seconds` holds what a trial of a cell took before; `absent` are machines that are meant
+    and not there. Raises PlanRefused or UnknownName where the words contradict each other; what
+    merely cannot run is in the plan.
     """
     wanted = narrow(asked(request, machines), only)
     schedule = _Schedule(
@@ -175,20 +94,27 @@ def expand(
     )
     ready = [machine for machine in wanted.machines if machine.engine is not None]
     silent = [silent_machine(machine) for machine in wanted.machines if machine.engine is None]
-    shapes, too_long = fitting_shapes(wanted)
+    fitting = fitting_shapes(wanted)
     spills = spilling(ready, schedule.sizes, wanted.combinations)
     skipped = spills if skip_unfit else {}
     plans = [
-        _machine_plan(schedule, machine, [s for s in shapes if spill_of(machine, s) not in skipped])
+        _machine_plan(
+            schedule, machine, [s for s in fitting.shapes if spill_of(machine, s) not in skipped]
+        )
         for machine in ready
     ]
     plans = [plan for plan in plans if plan.trials]
+    away = [_absent_plan(schedule, machine, fitting.shapes) for machine in absent]
+    counting = Counting(wanted, request.role, schedule.repeats.most)
     return Plan(
         request=request,
         repeats=schedule.repeats,
         session=session,
         machines=tuple(plans),
-        left_out=(*silent, *too_long, *map(skipped_for, skipped.values())),
+        absent=tuple(away),
+        left_trials=(*counting.left(fitting, skipped), *counting.left_absent(fitting, away)),
+        asked=counting.asked(plans, away),
+        left_out=(*silent, *fitting.left_out, *map(skipped_for, skipped.values())),
         warnings=(*(() if skip_unfit else spills.values()), *_full_disks(plans)),
         refusals=(
             *refused_settings(wanted.combinations, ready, request.experiment.below_default),
@@ -226,6 +152,17 @@ def _machine_plan(schedule: _Schedule, machine: Machine, shapes: Sequence[Shape]
     absent = dict.fromkeys(s.model for s in shapes if machine.model(s.model) is None)
     pulls = tuple(Pull(model=model, size_bytes=schedule.sizes.get(model)) for model in absent)
     return MachinePlan(machine=machine, trials=trials, pulls=pulls)
+
+
+def _absent_plan(
+    schedule: _Schedule, machine: AbsentMachine, shapes: Sequence[Shape]
+) -> AbsentPlan:
+    """Its trials have the ids that they would have if it were there."""
+    stand_in = machine.as_last_seen(schedule.request.experiment.engine.kind)
+    if stand_in is None or not machine.known.expected:
+        return AbsentPlan(machine=machine)
+    trials = _machine_plan(schedule, stand_in, shapes).trials
+    return AbsentPlan(machine=machine, trials=trials)
 
 
 def _steps(schedule: _Schedule, machine: Machine, shapes: Sequence[Shape]) -> Iterator[_Step]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import partial
@@ -32,14 +32,27 @@ class Asked:
 
 
 def select(
-    selector: Literal["all"] | Sequence[str] | Selector, machines: Sequence[Machine]
+    selector: Literal["all"] | Sequence[str] | Selector,
+    machines: Sequence[Machine],
+    absent: Collection[str] = (),
 ) -> tuple[Machine, ...]:
-    """The machines meant, in the order given; raises PlanRefused or UnknownName for nobody."""
+    """The machines meant, in the order given; raises PlanRefused or UnknownName for nobody.
+
+    `absent`: names and ids that are known but not there now; naming one is no mistake.
+    """
     if not machines:
         raise PlanRefused("machines: no machine is there", "see who is there: fleet machines")
     if isinstance(selector, Selector):
         return _matching(selector, machines)
-    return tuple(machines) if selector == "all" else _named(selector, machines)
+    if selector == "all":
+        return tuple(machines)
+    return _named([name for name in selector if name not in absent], machines)
+
+
+def matches(selector: Selector, name: str, facts: Mapping[str, FactValue]) -> bool:
+    """Whether a machine of this name and these facts fits every clause; one unknown fits none."""
+    values = {**facts, "name": name}
+    return all(test(values.get(clause)) for clause, _, test in _clauses(selector))
 
 
 def narrow(asked: Asked, only: Mapping[str, str]) -> Asked:
@@ -92,10 +105,14 @@ def _named(names: Sequence[str], machines: Sequence[Machine]) -> tuple[Machine, 
             )
         chosen.update((machine.machine_id, machine) for machine in found)
     if unknown:
-        raise UnknownName(
-            f"machines: nobody is named {', '.join(unknown)}", f"there are {', '.join(there)}"
-        )
+        raise nobody_named(unknown, there)
     return tuple(chosen.values())
+
+
+def nobody_named(unknown: Sequence[str], known: Sequence[str]) -> UnknownName:
+    return UnknownName(
+        f"machines: nobody is named {', '.join(unknown)}", f"there are {', '.join(known)}"
+    )
 
 
 def _matching(selector: Selector, machines: Sequence[Machine]) -> tuple[Machine, ...]:
@@ -191,9 +208,13 @@ def _spellings(value: Value) -> tuple[str, str]:
 
 
 def _there(key: str, value: str, known: Iterable[str], kept: Sequence[object]) -> None:
-    known = list(known)
     if not kept:
-        raise UnknownName(
-            f"--only {key}={value}: the experiment has no such {key}{did_you_mean(value, known)}",
-            f"there are {', '.join(known)}",
-        )
+        raise no_such(key, value, list(known))
+
+
+def no_such(key: str, value: str, known: Sequence[str]) -> UnknownName:
+    """What `--only` names is not in the experiment."""
+    return UnknownName(
+        f"--only {key}={value}: the experiment has no such {key}{did_you_mean(value, known)}",
+        f"there are {', '.join(known)}",
+    )

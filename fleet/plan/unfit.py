@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -62,9 +63,20 @@ class Shape:
     settings: Mapping[str, Value]
 
 
-def fitting_shapes(wanted: Asked) -> tuple[list[Shape], list[LeftOut]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitting:
     """Every model, job and combination that fits its own context, and what does not."""
+
+    shapes: tuple[Shape, ...]
+    left_out: tuple[LeftOut, ...]
+    """Points, each named once; the cells that lose all their points are in `dropped` too."""
+    dropped: Mapping[LeftOut, int]
+    """Cells of each machine that lose all their points, by the clause of the first of them."""
+
+
+def fitting_shapes(wanted: Asked) -> Fitting:
     left_out: dict[LeftOut, None] = {}
+    dropped: Counter[LeftOut] = Counter()
     fitted: list[tuple[Job, Mapping[str, Value]]] = []
     for job in wanted.jobs:
         for settings in wanted.combinations:
@@ -77,12 +89,15 @@ def fitting_shapes(wanted: Asked) -> tuple[list[Shape], list[LeftOut]]:
             kept = tuple(point for point, clause in clauses.items() if clause is None)
             if kept:
                 fitted.append((job.model_copy(update={"points": kept}), settings))
-    shapes = [
+            else:
+                first = next(clause for clause in clauses.values() if clause)
+                dropped[first] += len(wanted.models)
+    shapes = tuple(
         Shape(model=model, job=job, settings=settings)
         for model in wanted.models
         for job, settings in fitted
-    ]
-    return shapes, list(left_out)
+    )
+    return Fitting(shapes=shapes, left_out=tuple(left_out), dropped=dropped)
 
 
 def _too_long(job: Job, point: Point, context: int) -> LeftOut | None:

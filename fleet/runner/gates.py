@@ -189,6 +189,7 @@ class Gatekeeper:
         visit.takes_loaded = is_loaded_as_asked(visit.trial, visit.engine)
         self._see(visit)
         self._take_out_own(visit)
+        self._take_out_users(visit)
         began_ns = self._clock.monotonic_ns()
         if set(self._waits_for(visit)) == {GPU}:
             self._clock.sleep(SETTLES_S, self._stop)
@@ -248,12 +249,23 @@ class Gatekeeper:
                 raise EngineInUse(
                     f"{model.name} is in memory, and may have been used in the last "
                     f"{show_span(UNUSED_S)} (watched for {show_span(unused_s)}); when nobody needs "
-                    f"it: ollama stop {model.name}",
+                    f"it: ollama stop {model.name}, and where it is your own: --mine",
                     "measure at other hours, or let fleet do it: fleet join --allow restart-ollama",
                 )
         for model in resident:
             visit.engine.unload(model.name)
         visit.unloaded = tuple(model.name for model in resident)
+
+    def _take_out_users(self, visit: Visit) -> None:
+        """All models in memory, where the user says that they are the user's own."""
+        if not visit.trial.gates.mine:
+            return
+        models = tuple(model.name for model in visit.engine.resident())
+        for model in models:
+            visit.engine.unload(model)
+        visit.unloaded = models
+        if models:
+            self._see(visit)
 
     def _take_out_own(self, visit: Visit) -> None:
         left, now_unix_ns = visit.left_behind, self._clock.unix_ns()

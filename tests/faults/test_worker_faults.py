@@ -49,8 +49,13 @@ def test_a_model_that_does_not_fit_fails_and_the_others_are_measured(fleet: Flee
     assert "1 failed     " in status
     assert "out_of_memory: " in status
     assert "submit it with --again" in status
-    again = fleet("submit", "configs/demo.yaml")
+    again = fleet("submit", "configs/demo.yaml", code=1)
     assert "2 trials are finished already, 0 to go" in again.err
+    assert "nothing to do" not in again.err, "what failed was asked for, and is not there"
+    assert again.err.splitlines()[-1] == (
+        "1 of 2 trials asked for are missing (2 = 1 done + 1 failed); go on: "
+        "fleet submit configs/demo.yaml --again, once the reason is gone"
+    )
 
 
 def test_two_models_of_one_name_are_not_compared(fleet: Fleet) -> None:

@@ -118,7 +118,10 @@ def test_one_clear_message(fleet: Fleet, bad: Bad) -> None:
     for text in bad.says:
         assert done.err.count(text) == 1, done.err
     assert fleet.parquet() == []
-    assert not (fleet.store / "ledger.sqlite").exists()
+    for status in fleet("status", "--json").json():
+        assert (status["outcome"], status["alive"]) == ("failed", False)
+        assert status["reason"], "what was refused is in the ledger, with the reason"
+        assert (status["account"]["done"], status["account"]["waiting"]) == (0, 0)
     assert fleet.processes() == []
 
 

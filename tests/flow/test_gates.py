@@ -173,7 +173,18 @@ def test_a_second_submit_waits_while_the_first_is_held(fleet: Fleet) -> None:
     first.wait_for("held since")
     other = fleet.write(experiment({"laptop": scripted()}, name="other", repeats=1), "other")
     second = fleet.start("submit", other)
-    second.wait_for("waits: another fleet measures on this machine")
+    second.wait_for("waits: laptop is measuring demo since ")
+    told = {each["experiment"]: each for each in fleet("status", "--json").json()}
+    assert (told["demo"]["state"], told["other"]["state"]) == ("measuring", "waiting")
+    [laptop] = told["other"]["machines"]
+    assert (laptop["machine"], laptop["state"]) == ("laptop", "busy")
+    assert laptop["reason"].startswith("laptop is measuring demo since ")
+    assert "other   waiting" in fleet("status", "other").out
+    third = fleet.start("submit", fleet.write(experiment({"laptop": scripted()}, name="x"), "x"))
+    third.wait_for("waits: laptop is waited for by other, which came first")
+    assert "x is told to stop" in fleet("cancel", "x").out
+    assert third.end().code == 130
+    assert fleet("status", "x").out.startswith("x   interrupted")
     first.interrupt()
     until(lambda: second.process.poll() is not None)
     assert second.end().code == 0

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -20,14 +22,15 @@ import pytest
 
 ray = pytest.importorskip("ray", reason="Ray is not installed")
 
-from fleet.dispatch import actors  # noqa: E402
+from ray.util import list_named_actors  # noqa: E402
+
 from fleet.dispatch.access import read_token, save_token, token_file  # noqa: E402
 from fleet.dispatch.actors import RayDispatcher  # noqa: E402
-from fleet.dispatch.cluster import Head, join, running_head  # noqa: E402
+from fleet.dispatch.cluster import join, running_head  # noqa: E402
 from fleet.dispatch.driver import connect  # noqa: E402
 from fleet.dispatch.jobs import Jobs  # noqa: E402
 from fleet.dispatch.launch import Ports  # noqa: E402
-from fleet.dispatch.practice import practice_cluster  # noqa: E402
+from fleet.dispatch.practice import Practice, practice_cluster  # noqa: E402
 from fleet.dispatch.processes import in_session  # noqa: E402
 from fleet.dispatch.seats import Seat  # noqa: E402
 from fleet.errors import FleetUnreachable, UserError  # noqa: E402
@@ -35,6 +38,7 @@ from fleet.model.event import Event, Failed, Finished, Lost, Prepared, Started  
 from fleet.model.trial import Attempt  # noqa: E402
 from tests import builders  # noqa: E402
 from tests.builders_dispatch import FakeWorker, Spec  # noqa: E402
+from tests.builders_flow import until  # noqa: E402
 
 MACHINES = ("a", "b")
 Dispatching = Callable[..., RayDispatcher]
@@ -47,9 +51,10 @@ def join_names() -> dict[str, str | None]:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Head, Path]]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Practice, Path]]:
     state = tmp_path_factory.mktemp("state")
     with practice_cluster(MACHINES, state) as head:
+        assert head.joined == list(MACHINES)
         leaders = [leader.pid for leader in running_head(state).ray]  # type: ignore[union-attr]
         assert len(leaders) == 3
         yield head, state
@@ -59,7 +64,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Head, Pa
 
 @pytest.fixture
 def dispatching(
-    cluster: tuple[Head, Path], join_names: dict[str, str | None]
+    cluster: tuple[Practice, Path], join_names: dict[str, str | None]
 ) -> Iterator[Dispatching]:
     """Makes a dispatcher whose specs are changed by name, and closes it."""
     head, state = cluster
@@ -79,9 +84,10 @@ def dispatching(
                 address=head.address,
                 token_file=token_file(state),
                 experiment="demo",
-                names=names,
+                log=state / "ray.log",
             )
         )
+        until(lambda: not made[-1].borrow(names))  # the actors of the test before may still end
         return made[-1]
 
     yield make
@@ -123,7 +129,9 @@ def test_models_are_prepared_on_each_machine(dispatching: Dispatching) -> None:
     assert [one.machine_id for one in events if isinstance(one, Failed)] == ["id-b"]
 
 
-def test_a_killed_worker_is_lost_and_the_other_goes_on(dispatching: Dispatching) -> None:
+def test_a_killed_worker_is_lost_and_the_other_goes_on(
+    cluster: tuple[Practice, Path], dispatching: Dispatching
+) -> None:
     dispatcher = dispatching(a={"trial_s": 30.0}, b={"trial_s": 0.2})
     pids = {machine.name: machine.fingerprint.get("pid") for machine in dispatcher.machines()}
     events: list[Event] = []
@@ -135,6 +143,10 @@ def test_a_killed_worker_is_lost_and_the_other_goes_on(dispatching: Dispatching)
     lost = [one for one in events if isinstance(one, Lost)]
     assert [one.machine_id for one in lost] == ["id-a"]
     assert "its worker process ended" in lost[0].what
+    assert lost[0].what.endswith(f"(details: {cluster[1] / 'ray.log'})")
+    assert "ActorDiedError" not in lost[0].what, "Ray's own words are in the file"
+    assert "The actor died" in (cluster[1] / "ray.log").read_text()
+    dispatcher.borrow(MACHINES)
     assert {machine.name for machine in dispatcher.machines()} == {"a", "b"}, "no new seat"
 
 
@@ -209,7 +221,7 @@ def test_two_nodes_with_one_machine_id_are_named(dispatching: Dispatching) -> No
 
 
 def test_the_join_name_reaches_the_seat_and_a_dead_node_is_lost(
-    cluster: tuple[Head, Path],
+    cluster: tuple[Practice, Path],
     dispatching: Dispatching,
     join_names: dict[str, str | None],
     tmp_path: Path,
@@ -244,33 +256,50 @@ holder = RayDispatcher(
     address=sys.argv[1],
     token_file=Path(sys.argv[2]),
     experiment="other",
-    names=["a"],
+    log=Path(sys.argv[2]).with_name("other.log"),
 )
-print(len(holder.machines()), flush=True)
+print(holder.take(["a"], {}), len(holder.machines()), flush=True)
 sys.stdin.read()
 holder.close()
 """
 
 
-def test_a_machine_that_another_experiment_holds_is_left_out(
-    cluster: tuple[Head, Path],
-    dispatching: Dispatching,
-    join_names: dict[str, str | None],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(actors, "SEAT_S", 8.0)
+@contextmanager
+def held_by_another_experiment(cluster: tuple[Practice, Path]) -> Iterator[None]:
     head, state = cluster
     argv = [sys.executable, "-c", HOLD, head.address, str(token_file(state))]
     pipe = subprocess.PIPE
     with subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True) as holder:
         assert holder.stdout is not None
-        assert holder.stdout.readline() == "1\n"
-        dispatcher = dispatching()
-        assert [machine.name for machine in dispatcher.machines()] == ["b"]
-        assert dispatcher.absent == {"a": actors.NO_SEAT}
-        assert join_names == {"a": None, "b": None}
+        assert holder.stdout.readline() == "{} 1\n"
+        yield
         holder.communicate("")
+
+
+def test_a_machine_that_another_experiment_holds_is_waited_for(
+    cluster: tuple[Practice, Path], dispatching: Dispatching, tmp_path: Path
+) -> None:
+    """All or none: while it waits it holds nothing itself, and nothing is pending in Ray."""
+    locked = tmp_path / "somebody measures here without Ray"
+    locked.touch()
+    dispatcher = dispatching((), b={"breaks": f"held by {locked}"})
+    with held_by_another_experiment(cluster):
+        busy = dispatcher.take(MACHINES, {})
+        assert list(busy) == ["a"]
+        assert re.fullmatch(r"a is measuring other since \d\d:\d\d", busy["a"])
+        named = [actor["name"] for actor in list_named_actors(all_namespaces=True)]
+        assert named == ["other@a"]
+        assert dispatcher.take(["b"], {"b": "b is waited for"}) == {"b": "b is waited for"}
+        assert dispatcher.borrow(MACHINES) == busy
+        assert [machine.name for machine in dispatcher.machines()] == ["b"]
+    until(lambda: "a" not in dispatcher.take(MACHINES, {}))
+    assert dispatcher.take(MACHINES, {}) == {"b": "b is measuring demo"}
+    locked.unlink()
+    assert dispatcher.take(MACHINES, {}) == {}
     assert [machine.name for machine in dispatcher.machines()] == ["a", "b"]
+    assert dispatcher.absent == {}
+    dispatcher.keep(["id-b"])
+    until(lambda: [each["name"] for each in list_named_actors(all_namespaces=True)] == ["demo@b"])
 
 
 def _is_raylet(pid: int) -> bool:
@@ -278,13 +307,13 @@ def _is_raylet(pid: int) -> bool:
     return told.stdout.strip().endswith("raylet")
 
 
-def _jobs(cluster: tuple[Head, Path]) -> Jobs:
+def _jobs(cluster: tuple[Practice, Path]) -> Jobs:
     head, state = cluster
     url = f"http://127.0.0.1:{head.record.dashboard_port}"
     return Jobs(url, read_token(token_file(state)))
 
 
-def test_a_job_runs_on_the_head_and_its_log_is_followed(cluster: tuple[Head, Path]) -> None:
+def test_a_job_runs_on_the_head_and_its_log_is_followed(cluster: tuple[Practice, Path]) -> None:
     line = f"{sys.executable} -c \"import os; print('hello', os.environ['WHO'], os.nice(0))\""
     with _jobs(cluster) as jobs:
         assert jobs.submit(line, "demo-1", environment={"WHO": "fleet"}) == "demo-1"
@@ -297,7 +326,7 @@ def test_a_job_runs_on_the_head_and_its_log_is_followed(cluster: tuple[Head, Pat
             jobs.state("demo-2")
 
 
-def test_a_running_job_is_stopped(cluster: tuple[Head, Path]) -> None:
+def test_a_running_job_is_stopped(cluster: tuple[Practice, Path]) -> None:
     with _jobs(cluster) as jobs:
         jobs.submit("sleep 60", "sleeper")
         began = threading.Event()
@@ -308,7 +337,7 @@ def test_a_running_job_is_stopped(cluster: tuple[Head, Path]) -> None:
         assert jobs.state("sleeper") == "STOPPED"
 
 
-def test_a_wrong_token_opens_nothing(cluster: tuple[Head, Path], tmp_path: Path) -> None:
+def test_a_wrong_token_opens_nothing(cluster: tuple[Practice, Path], tmp_path: Path) -> None:
     head, _ = cluster
     url = f"http://127.0.0.1:{head.record.dashboard_port}"
     with Jobs(url, "0" * 64) as jobs, pytest.raises(UserError, match="refuses this token"):
@@ -318,19 +347,21 @@ def test_a_wrong_token_opens_nothing(cluster: tuple[Head, Path], tmp_path: Path)
         join(head.address, tmp_path, token="0" * 64)
 
 
-def test_a_driver_with_a_wrong_token_is_told_so(cluster: tuple[Head, Path], tmp_path: Path) -> None:
+def test_a_driver_with_a_wrong_token_is_told_so(
+    cluster: tuple[Practice, Path], tmp_path: Path
+) -> None:
     with pytest.raises(UserError, match="another token"):
         connect(cluster[0].address, save_token(tmp_path, "0" * 64))
 
 
-def test_no_secret_is_seen_in_the_process_list(cluster: tuple[Head, Path]) -> None:
+def test_no_secret_is_seen_in_the_process_list(cluster: tuple[Practice, Path]) -> None:
     _, state = cluster
     told = subprocess.run(["ps", "-A", "-ww", "-o", "args="], capture_output=True, text=True)
     assert "ray start" in told.stdout
     assert read_token(token_file(state)) not in told.stdout
 
 
-def test_the_head_is_found_by_its_record(cluster: tuple[Head, Path]) -> None:
+def test_the_head_is_found_by_its_record(cluster: tuple[Practice, Path]) -> None:
     head, state = cluster
     record = json.loads((state / "head.json").read_text())
     assert record["address"] == head.address

@@ -170,8 +170,10 @@ def over_ray(machines: Sequence[str], folder: Path) -> Iterator[Dispatcher]:
             address=head.address,
             token_file=token_file(state),
             experiment="performance",
+            log=state / "ray.log",
         )
         with closing(dispatcher):
+            dispatcher.borrow(dispatcher.joined())
             yield dispatcher
 
 

@@ -105,13 +105,16 @@ def dispatcher(head: Head, state: Path) -> RayDispatcher:
     def spec_of(seat: Seat) -> WorkerSpec:
         return WorkerSpec(engine=NOBODY, name=seat.name, state=str(state / "home"))
 
-    return RayDispatcher(
+    dispatcher = RayDispatcher(
         NodeWorker,
         spec_of,
         address=head.address,
         token_file=token_file(state),
         experiment="performance",
+        log=state / "ray.log",
     )
+    dispatcher.borrow(dispatcher.joined())
+    return dispatcher
 
 
 def watched(pids: Callable[[], list[int]], settle_s: float, watch_s: float) -> tuple[float, float]:

@@ -1,0 +1,92 @@
+"""One submission in the ledger, from its first moment to its end, however it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+
+from fleet.app.interrupts import interruptible
+from fleet.app.options import Options
+from fleet.errors import FleetError, Interrupted, StoreUnusable
+from fleet.ledger.journal import Ledger
+from fleet.ledger.rows import MachineRow, Origin, SubmissionState
+from fleet.model.account import Account
+from fleet.model.experiment import Request
+
+STOPPED = (KeyboardInterrupt, Interrupted, SystemExit)
+"""SystemExit comes from the handler that Ray sets for SIGTERM while it starts."""
+
+
+class Submission:
+    """`number` is its id in the ledger."""
+
+    def __init__(self, ledger: Ledger, request: Request, options: Options) -> None:
+        """Written to the ledger on return; raises StoreUnusable beside another of its name."""
+        self.ledger = ledger
+        self.name = request.experiment.name
+        origin = Origin(asked_by=options.asked_by, command=options.command, log=options.log)
+        self.number = ledger.begin(request, ledger.last_session(self.name), origin)
+
+    def enter(self, state: SubmissionState, reason: str = "") -> None:
+        self.ledger.enter(self.number, state, reason)
+
+    def wait_for(self, names: Iterable[str], busy: Mapping[str, str]) -> None:
+        """It waits for these machines; those that are free wait with the others."""
+        rows = [
+            MachineRow(
+                machine=name, state="busy" if name in busy else "planned", reason=busy.get(name, "")
+            )
+            for name in names
+        ]
+        self.ledger.put_machines(self.number, rows)
+        self.enter("waiting", "; ".join(busy.values()))
+
+    def refuse(self, machine_id: str, machine: str, reason: str, mend: str = "") -> None:
+        """This machine cannot be made ready; none of its trials is measured."""
+        row = MachineRow(
+            machine=machine, machine_id=machine_id, state="refused", reason=reason, mend=mend
+        )
+        self.ledger.put_machines(self.number, [row])
+        self.ledger.cancel_waiting(self.number, reason, machine_id)
+
+    def account(self) -> Account:
+        """What became of every trial; raises InternalError where that does not add up."""
+        return self.ledger.account(self.number).checked()
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """However it ends, the ledger says so, and what was not measured no longer waits."""
+        try:
+            with interruptible():
+                yield
+            self.ledger.cancel_waiting(self.number, "its machine ended its work before this trial")
+            missing = self.account().missing
+        except STOPPED:
+            raise self._interrupted() from None
+        except BaseException as problem:
+            with suppress(StoreUnusable):  # the first reason counts
+                self._close("failed", _reason(problem))
+            raise
+        self.ledger.end(self.number, "failed" if missing else "done")
+
+    def _interrupted(self) -> Interrupted:
+        account = self.ledger.account(self.number)
+        self._close("interrupted", "interrupted")
+        if not account.asked:
+            what = "interrupted while it was starting: nothing was measured"
+        else:
+            done, waiting = account.count("done"), account.count("waiting")
+            what = f"interrupted: {done} trials are kept, {waiting} are left"
+        return Interrupted(what, f"go on with the same command, or see: fleet status {self.name}")
+
+    def _close(self, outcome: str, reason: str) -> None:
+        self.ledger.cancel_waiting(self.number, reason)
+        self.ledger.end(self.number, outcome, reason)
+
+
+def _reason(problem: BaseException) -> str:
+    """One line for the ledger."""
+    text = (
+        problem.what if isinstance(problem, FleetError) else f"{type(problem).__name__}: {problem}"
+    )
+    return "; ".join(line.strip() for line in text.splitlines())

@@ -1,0 +1,98 @@
+"""What `fleet status` reads from the ledger."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+from fleet.ledger.rows import LeftOutRow, MachineRow, StateRow, SubmissionStatus, account_of
+from fleet.model.account import Account
+
+Alive = Callable[[str], bool]
+"""Whether an experiment has a living coordinator, by its name."""
+
+IN_SESSION = "submission in (select id from submissions where experiment = ? and session = ?)"
+
+
+def read_status(
+    db: sqlite3.Connection, alive: Alive, experiment: str | None
+) -> tuple[SubmissionStatus, ...]:
+    """The latest submission of each experiment, or of the one named; newest first."""
+    rows = db.execute(
+        "select * from submissions where id in"
+        " (select max(id) from submissions group by experiment)"
+        " and (? is null or experiment = ?) order by id desc",
+        (experiment, experiment),
+    ).fetchall()
+    return tuple(_status(db, row, alive(row["experiment"])) for row in rows)
+
+
+def read_promised(db: sqlite3.Connection, alive: Alive, submission: int) -> dict[str, str]:
+    """Machine to words: those for which an earlier submission waits."""
+    rows = db.execute(
+        "select s.experiment, m.machine from submissions s join machines m on m.submission = s.id"
+        " where s.id < ? and s.ended_unix_s is null and s.state = 'waiting'"
+        " and m.state in ('busy', 'planned') order by s.id",
+        (submission,),
+    ).fetchall()
+    promised: dict[str, str] = {}
+    for row in rows:
+        if alive(row["experiment"]):
+            words = f"{row['machine']} is waited for by {row['experiment']}, which came first"
+            promised.setdefault(row["machine"], words)
+    return promised
+
+
+def read_account(db: sqlite3.Connection, submission: int) -> Account:
+    """What became of the trials that this submission asked for, and of no others."""
+    row = db.execute("select asked from submissions where id = ?", (submission,)).fetchone()
+    states = _states(db, "submission = ?", (submission,))
+    return account_of(row["asked"], states, _left_out(db, submission))
+
+
+def _status(db: sqlite3.Connection, row: sqlite3.Row, alive: bool) -> SubmissionStatus:
+    session = (row["experiment"], row["session"])
+    before = db.execute(
+        f"select count(*) from trials where {IN_SESSION} and submission != ? and role != 'canary'",
+        (*session, row["id"]),
+    ).fetchone()
+    kept = ("experiment", "session", "submitted_unix_s", "ended_unix_s", "outcome", "state")
+    told = ("reason", "asked_by", "command", "log", "asked")
+    return SubmissionStatus(
+        **{name: row[name] for name in (*kept, *told)},
+        alive=alive,
+        states=_states(db, IN_SESSION, session),
+        left_out=_left_out(db, row["id"]),
+        machines=_machines(db, row["id"]),
+        asked_before=int(before[0]),
+    )
+
+
+def _states(
+    db: sqlite3.Connection, which: str, parameters: tuple[str | int, ...]
+) -> tuple[StateRow, ...]:
+    rows = db.execute(
+        "select machine, state, reason, count(*) as trials, sum(estimate_s) as estimate_s,"
+        " max(changed_unix_s) as changed_unix_s, model || '  ' || job || '  ' || settings"
+        f" as example, role = 'canary' as canary from trials where {which}"
+        " group by machine, role = 'canary', state, reason order by machine, state, reason",
+        parameters,
+    )
+    return tuple(StateRow(**{**dict(row), "canary": bool(row["canary"])}) for row in rows)
+
+
+def _left_out(db: sqlite3.Connection, submission: int) -> tuple[LeftOutRow, ...]:
+    rows = db.execute(
+        "select machine, what, clause, mend, trials, by_choice from left_out where submission = ?",
+        (submission,),
+    )
+    return tuple(LeftOutRow(**{**dict(row), "by_choice": bool(row["by_choice"])}) for row in rows)
+
+
+def _machines(db: sqlite3.Connection, submission: int) -> tuple[MachineRow, ...]:
+    rows = db.execute(
+        "select machine, machine_id, state, reason, mend from machines where submission = ?"
+        " order by machine",
+        (submission,),
+    )
+    return tuple(MachineRow(**dict(row)) for row in rows)

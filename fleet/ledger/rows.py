@@ -1,0 +1,138 @@
+"""The rows of the ledger as the program sees them; frozen and pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from fleet.model.account import Account, AccountState, Share
+
+SubmissionState = Literal["starting", "waiting", "preparing", "measuring", "ended"]
+MachineState = Literal["planned", "busy", "absent", "refused", "lost"]
+
+ACCOUNT_STATE: dict[str, AccountState] = {
+    "queued": "waiting",
+    "running": "waiting",
+    "done": "done",
+    "failed": "failed",
+    "not needed": "not needed",
+    "cancelled": "left out",
+    "absent": "left out",
+    "left out": "left out",
+}
+"""By the state of a trial's row."""
+BY_CHOICE = "left out"
+"""The state of trials that the user's own words left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Who submitted, with which command, and where the coordinator's output is kept."""
+
+    asked_by: str = ""
+    command: str = ""
+    log: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineRow:
+    """One machine of a submission: whether it takes part, and why not."""
+
+    machine: str
+    machine_id: str | None = None
+    state: MachineState
+    reason: str = ""
+    mend: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOutRow:
+    """Something of the plan that cannot be run, the clause that forbids it, and the mend."""
+
+    machine: str
+    what: str
+    clause: str
+    mend: str
+    trials: int = 0
+    """How many trials it stands for; 0 where each of them lost only a part."""
+    by_choice: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateRow:
+    """How many trials of a machine are in one state for one reason."""
+
+    machine: str
+    state: str
+    reason: str
+    trials: int
+    estimate_s: float
+    changed_unix_s: float
+    example: str
+    """Model, job and settings of the latest of them."""
+    canary: bool = False
+    """They are canaries, which no account counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmissionStatus:
+    experiment: str
+    session: int
+    submitted_unix_s: float
+    ended_unix_s: float | None
+    outcome: str | None
+    alive: bool
+    """Its coordinator still runs on this machine."""
+    states: tuple[StateRow, ...]
+    left_out: tuple[LeftOutRow, ...]
+    state: str = "ended"
+    reason: str = ""
+    """What it waits for, or why it ended as it did."""
+    asked_by: str = ""
+    command: str = ""
+    log: str = ""
+    machines: tuple[MachineRow, ...] = ()
+    asked: int | None = None
+    """Trials that the last submission asked for; None: not planned, or by an older fleet."""
+    asked_before: int = 0
+    """Trials of the session that only earlier submissions asked for."""
+
+    @property
+    def account(self) -> Account:
+        """Of the whole session: what the last submission asked for, and what those before did."""
+        asked = None if self.asked is None else self.asked + self.asked_before
+        return account_of(asked, self.states, self.left_out)
+
+
+def account_of(
+    asked: int | None, states: Iterable[StateRow], left_out: Iterable[LeftOutRow]
+) -> Account:
+    """`asked` None: nobody has counted, so the rows are taken for all."""
+    shares = (*_shares_of_states(states), *_shares_of_left_out(left_out))
+    counted = sum(share.trials for share in shares)
+    return Account(asked=counted if asked is None else asked, shares=shares)
+
+
+def _shares_of_states(states: Iterable[StateRow]) -> Iterable[Share]:
+    for row in states:
+        if not row.canary:
+            yield Share(
+                machine=row.machine,
+                state=ACCOUNT_STATE[row.state],
+                reason=row.reason,
+                trials=row.trials,
+                by_choice=row.state == BY_CHOICE,
+            )
+
+
+def _shares_of_left_out(rows: Iterable[LeftOutRow]) -> Iterable[Share]:
+    for row in rows:
+        if row.trials:
+            yield Share(
+                machine=row.machine,
+                state="left out",
+                reason=row.clause,
+                trials=row.trials,
+                by_choice=row.by_choice,
+            )

@@ -1,0 +1,161 @@
+"""Machines that an experiment means and that cannot be measured now: each is named; pure.
+
+The law: every machine that is known from before and meant is planned, or named as absent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from fleet.errors import FleetUnreachable
+from fleet.model.experiment import Selector
+from fleet.model.machine import (
+    EngineFacts,
+    Fact,
+    FactValue,
+    Fingerprint,
+    Machine,
+    Proofs,
+)
+from fleet.plan.selection import did_you_mean, matches, no_such, nobody_named
+
+_MACHINE_ID = re.compile(r"machine-[0-9a-f]+")
+NO_PROOFS = Proofs(exact_counts=False, server_clock=False, cache_off=False, placement=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownMachine:
+    """A machine that earlier work, the experiment or a declaration tells of."""
+
+    name: str
+    machine_id: str | None = None
+    """None: it was never looked at."""
+    facts: Mapping[str, FactValue] = field(default_factory=dict)
+    """As last seen, or as declared."""
+    last_seen: str = ""
+    """The time of its last measurement, for people; empty: never, or not known."""
+    expected: bool = True
+    """Its trials count as asked for. False: only other experiments were measured there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbsentMachine:
+    """A machine that is meant and cannot be planned now, with the reason and what to type."""
+
+    known: KnownMachine
+    state: Literal["absent", "busy"]
+    reason: str
+    mend: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.known.name
+
+    def __str__(self) -> str:
+        """The words of a busy machine begin with its name."""
+        named = self.reason if self.state == "busy" else f"{self.name}: {self.reason}"
+        return named + (f"; {self.mend}" if self.mend else "")
+
+    def as_last_seen(self, engine: str) -> Machine | None:
+        """What its trials are counted by; None where it was never looked at."""
+        if self.known.machine_id is None:
+            return None
+        facts = self.known.facts.items()
+        return Machine(
+            machine_id=self.known.machine_id,
+            name=self.name,
+            fingerprint=Fingerprint(
+                facts=tuple(
+                    Fact(name=name, value=value, source="as before") for name, value in facts
+                ),
+                hardware_id="",
+                software_id="",
+                condition_id="",
+            ),
+            engine=EngineFacts(kind=engine, version="", proofs=NO_PROOFS),
+        )
+
+
+def meant(selector: Literal["all"] | Sequence[str] | Selector, known: KnownMachine) -> bool:
+    """Whether the experiment means this machine, as far as anybody knows it."""
+    if selector == "all":
+        return True
+    if isinstance(selector, Selector):
+        return matches(selector, known.name, known.facts)
+    return known.name in selector or known.machine_id in selector
+
+
+def wanted_names(
+    selector: Literal["all"] | Sequence[str] | Selector,
+    only: Mapping[str, str],
+    joined: Sequence[str],
+    known: Iterable[KnownMachine],
+) -> list[str]:
+    """Names among the joined machines to look at: those that may be meant, and no others.
+
+    A machine of which nothing is known may be meant. Raises UnknownName for a name that is
+    neither joined nor known.
+    """
+    by_name = {machine.name: machine for machine in known}
+    there = [by_name.get(name, KnownMachine(name=name)) for name in joined]
+    everybody = [*there, *by_name.values()]
+    if not isinstance(selector, Selector) and selector != "all":
+        _refuse_unknown(selector, everybody)
+    wanted = [machine for machine in there if _may_be_meant(selector, machine)]
+    narrow_to = only.get("machine")
+    if narrow_to is None:
+        return [machine.name for machine in wanted]
+    if not any(_named(machine, (narrow_to,)) for machine in everybody):
+        raise no_such("machine", narrow_to, [machine.name for machine in wanted])
+    return [machine.name for machine in wanted if _named(machine, (narrow_to,))]
+
+
+def _may_be_meant(
+    selector: Literal["all"] | Sequence[str] | Selector, machine: KnownMachine
+) -> bool:
+    if isinstance(selector, Selector):
+        return not machine.facts or meant(selector, machine)
+    return selector == "all" or _named(machine, selector)
+
+
+def _named(machine: KnownMachine, names: Sequence[str]) -> bool:
+    """A machine whose id is not known may be the one that an id names."""
+    if machine.machine_id is None and any(map(_MACHINE_ID.fullmatch, names)):
+        return True
+    return machine.name in names or machine.machine_id in names
+
+
+def _refuse_unknown(names: Sequence[str], known: Sequence[KnownMachine]) -> None:
+    """An id that nobody knows may be that of a machine nobody has looked at."""
+    unknown = [name for name in names if not any(_named(each, (name,)) for each in known)]
+    if unknown:
+        there = sorted({each.name for each in known})
+        raise nobody_named([f"{name}{did_you_mean(name, there)}" for name in unknown], there)
+
+
+def not_there(
+    selector: Literal["all"] | Sequence[str] | Selector,
+    known: Iterable[KnownMachine],
+    present: Collection[Machine],
+) -> list[KnownMachine]:
+    """The known machines that are meant and not present, each once, by name."""
+    there = {machine.machine_id for machine in present} | {machine.name for machine in present}
+    missing: dict[str, KnownMachine] = {}
+    for machine in sorted(known, key=lambda each: (each.name, not each.expected)):
+        if meant(selector, machine) and not {machine.name, machine.machine_id} & there:
+            missing.setdefault(machine.name, machine)
+    return list(missing.values())
+
+
+def narrowed(absent: Sequence[AbsentMachine], only: Mapping[str, str]) -> list[AbsentMachine]:
+    """What `--only machine=X` leaves; raises FleetUnreachable where X itself is absent."""
+    wanted = only.get("machine")
+    if wanted is None:
+        return list(absent)
+    for machine in absent:
+        if wanted in (machine.name, machine.known.machine_id):
+            raise FleetUnreachable(f"--only machine={wanted}: {machine.reason}", machine.mend)
+    return []
