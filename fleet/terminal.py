@@ -65,29 +65,25 @@ def wrapped(
     own = line[: len(line) - len(line.lstrip())][: width // 2]
     below = own if indent is None else indent
     lines, current, gap = [], own, ""
-    for piece, after in _pieces(line.strip(), width - cells(below), between):
-        joined = current + gap + piece
-        if cells(joined) <= width:
+    for column, after_column in _split(line.strip(), BETWEEN_COLUMNS):
+        whole = cells(current + gap + column) <= width or (
+            cells(current) > width / 2 and cells(below + column) <= width
+        )
+        pieces = [(column, "")] if whole else list(_split(column, between))
+        for piece, after in pieces:
+            joined = current + gap + piece
+            if cells(joined) > width:
+                lines += [current] if current.strip() else []
+                *full, joined = _broken(below + piece, width, below)
+                lines += full
             current, gap = joined, after
-            continue
-        lines += [current] if current.strip() else []
-        *full, current = _broken(below + piece, width, below)
-        lines += full
-        gap = after
+        gap = after_column
     return [*lines, current]
 
 
 def figures_wrapped(line: str, width: int, indent: str | None = None) -> list[str]:
     """The same of a line with quantities: no number is parted from its unit."""
     return wrapped(line, width, indent, between=BETWEEN_QUANTITIES)
-
-
-def _pieces(line: str, width: int, between: re.Pattern[str]) -> Iterator[tuple[str, str]]:
-    """What is kept together, each with the spaces behind it: a column that fits a line, else a
-    word."""
-    for column, after in _split(line, BETWEEN_COLUMNS):
-        words = [(column, after)] if cells(column) <= width else list(_split(column, between))
-        yield from [*words[:-1], (words[-1][0], after)]
 
 
 def _split(line: str, between: re.Pattern[str]) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleet.app.interrupts import interruptible
-from fleet.app.next_steps import Measured, next_lines
+from fleet.app.next_steps import Measured, next_lines, step_lines
 from fleet.compare.axes import check_axis
 from fleet.compare.comparison import compare
 from fleet.compare.noise import noise_floors
@@ -20,9 +20,12 @@ from fleet.compare.trial_speeds import trial_words
 from fleet.compare.widths import widths
 from fleet.errors import UserError
 from fleet.model.event import Finished
+from fleet.model.experiment import is_quick
 from fleet.plan.expand import Cell, Plan
 from fleet.plan.stopping import Contrast, axis, contrasts
 from fleet.wiring import results_folder
+
+QUICK = "a quick look: one block, answers cut after 3 s, nothing waited for; it gives no verdict"
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -85,41 +88,48 @@ def with_speeds(event: Finished, home: Path) -> Finished:
 
 
 @interruptible()
-def answer_lines(home: Path, plan: Plan, width: int | None = None) -> list[str]:
+def answer_lines(
+    home: Path, plan: Plan, width: int | None = None, *, command: str = ""
+) -> list[str]:
     """Results, the comparison if there is one, and what to type next.
 
-    `width`: columns of the terminal; None: a file or a pipe.
+    `width`: columns of the terminal; None: a file or a pipe. `command`: as typed.
     """
-    name = plan.request.experiment.name
-    views = (*RESULT_VIEWS, "speeds")
+    name, views = plan.request.experiment.name, (*RESULT_VIEWS, "speeds")
     with closing(open_store([results_folder(home)], WITH_READINGS, views)) as con:
         cells = results(con, name)
         lines = results_lines(cells, width)
+        if is_quick(plan.request):
+            steps = [command.replace(" --quick", "")] if " --quick" in command else []
+            return [*lines, "", QUICK, "", *step_lines([*steps, f"fleet results {name}"])]
         by = contrast_axis(plan)
-        compared = False
-        if by:
-            try:
-                found = compare(
-                    con,
-                    by=by,
-                    experiment=name,
-                    where=f"session={plan.session}",
-                    baseline=_baseline(plan),
-                    floors=noise_floors,
-                )
-            except UserError as problem:
-                lines += ["", problem.what]
-            else:
-                compared = True
-                lines += ["", *comparison_lines(found, width)]
+        compared, judged = _compared(con, plan, by, width) if by else ([], False)
     measured = Measured(
         experiment=name,
-        by=by if compared else "",
+        by=by if judged else "",
         baseline=plan.request.experiment.baseline,
         trial=cells[-1].id if cells else None,
         energy=any(cell.joules_per_token for cell in cells),
     )
-    return [*lines, "", *next_lines(home, measured)]
+    return [*lines, *compared, "", *next_lines(home, measured)]
+
+
+def _compared(
+    con: DuckDBPyConnection, plan: Plan, by: str, width: int | None
+) -> tuple[list[str], bool]:
+    """The comparison in words, and whether there was something to compare."""
+    try:
+        found = compare(
+            con,
+            by=by,
+            experiment=plan.request.experiment.name,
+            where=f"session={plan.session}",
+            baseline=_baseline(plan),
+            floors=noise_floors,
+        )
+    except UserError as problem:
+        return ["", problem.what], False
+    return ["", *comparison_lines(found, width)], True
 
 
 def _baseline(plan: Plan) -> str | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fleet.app.named_experiments import submitted_request
 from fleet.wiring import home_folder, results_folder
 
 QUERY = "select model, point, prefill_tokens_per_s, decode_tokens_per_s from cells"
@@ -45,6 +46,19 @@ def next_lines(home: Path, measured: Measured) -> list[str]:
     if shutil.which("duckdb"):
         steps.append(f"cd {shlex.quote(str(results_folder(home)))} && duckdb -init views.sql")
     return step_lines(steps)
+
+
+def again_lines(homes: Sequence[Path], trial: Mapping[str, object]) -> list[str]:
+    """What measures the cell of this trial once more; nothing where its experiment was submitted
+    elsewhere, so that no command here knows it."""
+    if len(homes) != 1 or trial.get("imported") or trial.get("role") not in (None, "measure"):
+        return []
+    name = str(trial["experiment"])
+    if submitted_request(name, homes[0]) is None:
+        return []
+    only = f"machine={trial['machine']},model={trial['model']},job={trial['job']}"
+    command = f"fleet submit {name} --again --only {shlex.quote(only)}"
+    return [f"again:  {with_store(command, homes[0])}"]
 
 
 def step_lines(steps: Sequence[str]) -> list[str]:

@@ -77,7 +77,10 @@ def submit(request: Request, options: Options, talk: Talk) -> int:
             trusted = report.trusted
             talk.answer(report_lines(report))
         else:
-            talk.answer(answer_lines(options.home, result.plan, talk.columns()))
+            answer = answer_lines(
+                options.home, result.plan, talk.columns(), command=options.command
+            )
+            talk.answer(answer)
     close(result.account, request, options, talk)
     return 0 if result.complete and trusted else 1
 

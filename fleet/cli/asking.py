@@ -31,10 +31,30 @@ def request(
     engine: str = "ollama",
     repeats: int | None = None,
     practice: bool = False,
+    settings: Sequence[str] = (),
+    quick: bool = False,
+    home: Path | None = None,
 ) -> Request:
-    """One YAML file, or an experiment made of model names."""
-    asked = _request(what, jobs, machines, engine, repeats)
-    return config.on_practice_machines(asked) if practice else asked
+    """One YAML file, an experiment by its name, or one made of model names.
+
+    `home`: where it is looked up by its name; None: the results are elsewhere.
+    """
+    request = _written(what, home)
+    if request is None:
+        request = config.from_models(
+            what, jobs=jobs, machines=machines, engine=engine, repeats=repeats, settings=settings
+        )
+    elif jobs or machines:
+        raise UserError(
+            f"{what[0]} names its own jobs and machines",
+            "leave out --job and --machines, or narrow with --only machine=X,job=Y",
+        )
+    else:
+        request = config.narrowed(request, settings)
+    if quick and repeats is not None:
+        raise UserError("--quick measures one block", "leave out --repeats, or --quick")
+    request = config.quick_look(request) if quick else request
+    return config.on_practice_machines(request) if practice else request
 
 
 def with_gates(request: Request, policy: str | None, *, mine: bool = False) -> Request:
@@ -60,27 +80,17 @@ def _policy(policy: str) -> str:
     return policy
 
 
-def _request(
-    what: Sequence[str],
-    jobs: Sequence[str],
-    machines: Sequence[str],
-    engine: str,
-    repeats: int | None,
-) -> Request:
+def _written(what: Sequence[str], home: Path | None) -> Request | None:
+    """The experiment of a file, or the one of this name; None: the words are models."""
+    from fleet.app.named_experiments import named_experiment
+
     files = [word for word in what if is_file(word)]
     if not files:
-        return config.from_models(
-            what, jobs=jobs or ("chat",), machines=machines, engine=engine, repeats=repeats
-        )
+        return named_experiment(what, home) if home is not None else None
     if len(what) > 1:
         raise UserError(
             f"{files[0]} is a file: it cannot be mixed with {len(what) - 1} more",
             "give one YAML file, or only model names",
-        )
-    if jobs or machines:
-        raise UserError(
-            f"{files[0]} names its own jobs and machines",
-            "leave out --job and --machines, or narrow with --only machine=X,job=Y",
         )
     return config.load(config.find_experiment(files[0]) or Path(files[0]))
 

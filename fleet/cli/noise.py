@@ -39,6 +39,7 @@ def noise(
     machines: Machines = None,
     engine: Engine = "ollama",
     repeats: Blocks = 20,
+    setting: options.Set = None,
     gates: options.Gates = None,
     mine: options.Mine = False,
     again: options.Again = False,
@@ -55,8 +56,12 @@ def noise(
     """
     from fleet.app import noise as app
     from fleet.app import submitting
+    from fleet.app.named_experiments import refuse_experiment
     from fleet.cli import asking, view
 
+    home = asking.home(store)
+    if model is not None:
+        refuse_experiment(model, home)
     request = app.request_of(
         _experiment(config),
         model,
@@ -64,9 +69,10 @@ def noise(
         machines=machines or (),
         engine=engine,
         repeats=repeats,
+        settings=setting or (),
     )
     request = asking.with_gates(request, gates, mine=mine)
-    chosen = submitting.Options(home=asking.home(store), again=again, yes=yes, **asking.origin())
+    chosen = submitting.Options(home=home, again=again, yes=yes, **asking.origin())
     from fleet.app import cluster
 
     target = cluster.head(head)

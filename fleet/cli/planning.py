@@ -26,6 +26,8 @@ def plan(
     engine: options.Engine = "ollama",
     only: options.Only = None,
     repeats: options.Repeats = None,
+    setting: options.Set = None,
+    quick: options.Quick = False,
     skip_unfit: options.SkipUnfit = False,
     gates: options.Gates = None,
     practice: options.Practice = False,
@@ -40,18 +42,27 @@ def plan(
     from fleet.app import submitting as app
     from fleet.cli import asking, view
 
+    target = cluster.head(head)
+    home = asking.home(store)
     request = asking.request(
-        what, jobs=job or (), machines=machines or (), engine=engine, practice=practice
+        what,
+        jobs=job or (),
+        machines=machines or (),
+        engine=engine,
+        repeats=repeats,
+        practice=practice,
+        settings=setting or (),
+        quick=quick,
+        home=None if target else home,
     )
     request = asking.with_gates(request, gates)
     chosen = app.Options(
-        home=asking.home(store),
+        home=home,
         only=asking.only(only),
         repeats=repeats,
         skip_unfit=skip_unfit,
         **asking.origin(),
     )
-    target = cluster.head(head)
     if target is not None:
         form: Literal["json", "text"] = "json" if json else "text"
         raise typer.Exit(cluster.send(request, chosen, target, plan=form, say=view.say))

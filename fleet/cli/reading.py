@@ -64,14 +64,18 @@ def show(
     The machine, the settings, every request, and the naive rates beside ours.
     """
     from fleet.app import reading as app
+    from fleet.app.next_steps import again_lines
     from fleet.cli.trial_text import shown_lines
     from fleet.compare import text
 
-    found = app.read_trial(options.folders(store), trial)
+    homes = options.folders(store)
+    found = app.read_trial(homes, trial)
     if json:
         options.print_json(text.to_json(found))
-    else:
-        output.emit(shown_lines(found, output.columns()))
+        return
+    output.emit(shown_lines(found, output.columns()))
+    if again := again_lines(homes, found.trial):
+        output.emit(["", *again])
 
 
 def machines(

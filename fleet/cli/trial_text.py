@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 
 from fleet.compare.reader import Row
@@ -61,7 +60,9 @@ def shown_lines(found: Shown, width: int | None = None) -> list[str]:
         lines += ["", *fitted(READINGS, list(map(_reading_cells, found.readings)), width)]
     if found.energy:
         lines += ["", *map(_energy_line, found.energy)]
-    return [*lines, "", *_reproduce(trial)]
+    if trial.get("imported"):
+        lines += ["", f"imported: {trial.get('source')}"]
+    return lines
 
 
 def _other_measurements(found: Shown) -> Iterator[str]:
@@ -137,15 +138,6 @@ def _energy_line(row: Row) -> str:
     line = f"energy   {row['point']}  {row['scope']}  {_number(row['joules_per_token'])} J/token"
     line += f"  {_number(row['tokens_per_joule'])} tokens/J  by {row['method']} ({row['source']})"
     return line if row["valid"] else f"{line}  not valid: {row['invalid']}"
-
-
-def _reproduce(trial: Row) -> list[str]:
-    if trial.get("imported"):
-        return [f"imported: {trial.get('source')}"]
-    if trial.get("role") not in (None, "measure"):
-        return []
-    only = f"machine={trial['machine']},model={trial['model']},job={trial['job']}"
-    return [f"again:  fleet submit {trial['experiment']} --again --only {shlex.quote(only)}"]
 
 
 def _text(value: object) -> str:

@@ -71,6 +71,21 @@ def find_experiment(word: str) -> Path | None:
     return find_experiment(word)
 
 
+def is_shipped(word: str) -> bool:
+    """Whether an experiment of this name comes with fleet."""
+    from fleet.config.shipped import names_in, shipped_folder
+
+    return word in names_in(shipped_folder("configs"))
+
+
+def job_names() -> list[str]:
+    """Names of the jobs that can be asked from here."""
+    from fleet.config.reading import job_folders
+    from fleet.config.shipped import names_in
+
+    return sorted({name for folder in job_folders() for name in names_in(folder)})
+
+
 def shipped_prompts() -> dict[str, str]:
     """Job name by prompt, of the shipped jobs that ask a text of their own."""
     from fleet.config.shipped_parts import shipped_prompts

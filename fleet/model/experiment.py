@@ -207,3 +207,8 @@ class Request(Noun):
     jobs: tuple[Job, ...]
     role: Literal["measure", "noise"] = "measure"
     """noise: every cell twice in each block, to see how far a machine is from itself (A/A)."""
+
+
+def is_quick(request: Request) -> bool:
+    """Whether its answers are cut: a first glance, which nothing is concluded from."""
+    return any(job.answer_s is not None for job in request.jobs)
