@@ -278,7 +278,7 @@ class NodeWorker:
         if not visit.trial.restart_engine or visit.own_engine:
             return False
         if self._node.restart is None:
-            raise EngineNotRestarted("fleet may not restart this engine", "see: fleet plan")
+            raise EngineNotRestarted("fleet may not restart this engine", "why not: fleet doctor")
         self._engine = visit.engine = self._node.restart(visit.engine)
         visit.engine.facts()
         visit.found = self._gates.look(visit.owners)

@@ -83,15 +83,15 @@ def request_of(
 
     `base`: an experiment whose engine, machines and first settings are taken. Raises UserError.
     """
+    named = model or (base.experiment.models[0] if base else None)
+    if named is None:
+        raise UserError("no model is named", "fleet noise gpt-oss:20b, or --config FILE")
     if repeats < LEAST_BLOCKS:
         raise UserError(
             f"--repeats {repeats}: a noise floor needs at least {LEAST_BLOCKS} blocks of two "
             f"trials",
-            f"fleet noise --repeats {LEAST_BLOCKS}, better 20",
+            f"fleet noise {named} --repeats {LEAST_BLOCKS}, better 20",
         )
-    named = model or (base.experiment.models[0] if base else None)
-    if named is None:
-        raise UserError("no model is named", "fleet noise gpt-oss:20b, or --config FILE")
     words = config.from_models(
         [named],
         jobs=jobs or (JOB,),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -168,7 +170,7 @@ def _check_judged(found: Comparison) -> None:
     allowed = " ".join(f"--allow-diff {fact}" for fact in found.refused)
     raise UserError(
         f"nothing is comparable: {', '.join(found.refused)} differ",
-        f"fleet compare --by {found.by} {allowed}, which says what differs beside each ratio",
+        f"{shlex.join(['fleet', *sys.argv[1:]])} {allowed}, which says what differs beside each",
     )
 
 

@@ -43,7 +43,7 @@ class Asked:
 def jobs_with_answers(con: duckdb.DuckDBPyConnection, asked: Asked) -> list[str]:
     """Names of the jobs of which texts were kept. Raises UnknownName for a name nobody has."""
     there = rows(con, "select distinct experiment, job, model, machine from trials")
-    mend = "fleet results shows what there is"
+    mend = "what there is: fleet results"
     for what, names in (
         ("experiment", filter(None, (asked.experiment,))),
         ("job", filter(None, (asked.job,))),

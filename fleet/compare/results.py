@@ -258,7 +258,7 @@ def _no_trial(con: duckdb.DuckDBPyConnection, prefix: str) -> UnknownName:
     there = [str(row["trial_id"]) for row in rows(con, "select distinct trial_id from trials")]
     return UnknownName(
         _unknown(prefix or "(nothing)", "trial", there),
-        "fleet results prints the ids of all trials",
+        "their ids: fleet results",
     )
 
 

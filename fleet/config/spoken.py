@@ -82,13 +82,13 @@ def _once(models: Sequence[str]) -> list[str]:
     if not kept or not all(model.strip() for model in models):
         raise UserError("no model is named", "name one or more: fleet submit gpt-oss:20b")
     for mistake in filter(None, map(model_name_mistake, models)):
-        raise UserError(f"model: {mistake}", "name it as ollama list does")
+        raise UserError(f"model: {mistake}", "its name is in the list of: ollama list")
     return list(reversed(kept.values()))
 
 
 def _machines(names: Sequence[str]) -> tuple[str, ...] | Literal["all"]:
     for mistake in filter(None, map(label_mistake, names)):
-        raise UserError(f"--machines: {mistake}", "name them as fleet machines does")
+        raise UserError(f"--machines: {mistake}", "such as --machines studio-96")
     return tuple(dict.fromkeys(names)) or "all"
 
 
