@@ -198,6 +198,11 @@ class Job(Noun):
         names = [point.name(self.name) for point in self.points]
         if len(set(names)) < len(names):
             raise ValueError("two points have the same name: give each a label")
+        for check in self.checks:
+            if check.point is not None and check.point not in names:
+                raise ValueError(
+                    f"checks: there is no point {check.point!r}, but {', '.join(names)}"
+                )
         return self
 
     def _unfold(self) -> None:

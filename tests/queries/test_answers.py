@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from fleet.compare.answers import NOT_KEPT, TABLES, Asked, jobs_with_answers, sh
 from fleet.compare.answers_text import answers_lines
 from fleet.compare.reader import open_store
 from fleet.errors import ConfigError, UnknownName
-from fleet.model.answers import HASHES_ONLY, Agreement, Sheet
+from fleet.model.answers import HASHES_ONLY, Agreement, Reference, Sheet
 from fleet.model.checks import Check
 from tests.builders_answers import FIXED, AnsweredStore, reference
 from tests.builders_compare import S
@@ -375,3 +377,66 @@ def test_columns_where_they_fit_and_paragraphs_where_not(tmp_path: Path) -> None
     assert all(" | right" in line for line in abreast[1:-1])
     assert not any("left" in line and "right" in line for line in narrow)
     assert max(map(len, narrow)) <= 72
+
+
+GOLD, RIDGE = "why is gold yellow?", "what  is a\nridge?"
+BOTH = json.dumps(
+    {
+        "name": "both",
+        "load": "request",
+        "fixed_prompt": True,
+        "points": [{"label": "gold", "prompt": GOLD}, {"label": "ridge", "prompt": RIDGE}],
+    }
+)
+
+
+def two_questions(folder: Path, *references: Reference, **asked: Any) -> list[Sheet]:
+    """Two prompts of one job, each answered once."""
+    store = AnsweredStore()
+    for point, answer in (("gold", "relativity"), ("ridge", "a penalty")):
+        ask = {"point": point}
+        store.said(point, answer, job="both", job_content=BOTH, ask=ask)
+    return read(store, folder, references=references, **asked)
+
+
+@pytest.mark.parametrize("prompt", ["Why is  gold yellow?", "gold", "GOLD"])
+def test_a_reference_stands_beside_the_answers_to_its_prompt(tmp_path: Path, prompt: str) -> None:
+    gold, ridge = two_questions(tmp_path, reference(prompt=prompt))
+    assert (gold.point, [each.is_reference for each in gold.answers]) == ("gold", [False, True])
+    assert (ridge.point, [each.is_reference for each in ridge.answers]) == ("ridge", [False])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"prompt": "why is silver white?", "prompt_line": 4},
+            "elsewhere.txt:4:1: prompt: is none that was asked here: "
+            "gold asks 'why is gold yellow?'; ridge asks 'what is a ridge?'",
+        ),
+        (
+            {},
+            "elsewhere.txt:1:1: prompt: say in the head which it answers: "
+            "prompt: gold    (or ridge)",
+        ),
+    ],
+)
+def test_a_reference_that_answers_another_prompt_is_refused(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        two_questions(tmp_path, reference(**changes))
+    assert str(caught.value) == said
+
+
+def test_a_check_of_one_point_is_asked_of_no_other(tmp_path: Path) -> None:
+    checks = {"both": (Check(contains="relativity", point="gold"), Check(contains="penalty"))}
+    store = AnsweredStore()
+    for point in ("gold", "ridge"):
+        store.said(point, "relativity", job="both", job_content=BOTH, ask={"point": point})
+    with closing(open_store([store.write(tmp_path)], TABLES)) as con:
+        gold, ridge = sheets(con, Asked(), checks)
+    assert [score.check for score in gold.answers[0].scores] == [
+        *('contains "relativity"', 'contains "penalty"'),
+    ]
+    assert [score.check for score in ridge.answers[0].scores] == ['contains "penalty"']

@@ -56,6 +56,16 @@ def test_a_shipped_experiment_loads_pins_its_context_and_says_why(name: str) -> 
     assert first == "# yaml-language-server: $schema=./fleet.schema.json"
 
 
+@pytest.mark.parametrize("name", names_in(CONFIGS))
+def test_a_shipped_experiment_runs_whole(name: str) -> None:
+    """No point of its jobs needs more context than it asks for, so none is left out."""
+    request = fleet.config.load(CONFIGS / f"{name}.yaml")
+    room = request.experiment.settings.num_ctx
+    assert isinstance(room, int)
+    needed = {f"{job.name} {p}": job.least_tokens(p) for job in request.jobs for p in job.points}
+    assert {point: tokens for point, tokens in needed.items() if tokens > room} == {}
+
+
 @pytest.mark.parametrize("name", names_in(JOBS))
 def test_a_shipped_job_loads_and_says_why(name: str) -> None:
     (job,) = fleet.config.from_models(["m"], jobs=[name]).jobs
@@ -89,6 +99,8 @@ def test_the_shipped_prompts_and_labels() -> None:
     assert labels["prefill-decode"] == ["pp512", "tg128", "tg128@d8192"]
     assert labels["quickstart"] == ["pp512", "tg128"]
     assert labels["chat"] == ["chat"]
+    both = {point.label: point.prompt for point in jobs["side-by-side"].points}
+    assert both == {name: jobs[name].prompt for name in ("gold", "regularization")}
     assert jobs["cold-load"].load == "request"
 
 
@@ -241,7 +253,7 @@ def test_model_names_alone_make_an_experiment() -> None:
     assert experiment.machines == "all"
     assert experiment.repeats == Repeats()
     assert experiment.engine.kind == "ollama"
-    assert [job.name for job in request.jobs] == ["chat"]
+    assert [job.name for job in request.jobs] == ["quickstart", "chat"]
     assert request == fleet.config.from_models(["gpt-oss:20b"])
 
 
