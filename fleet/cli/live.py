@@ -18,6 +18,7 @@ from fleet.plan.expand import Redo
 from fleet.units import show_span
 
 DRAWN_PER_S = 1.0
+LANE_TITLES = ("machine", "block", "now", "last", "done", "left")
 
 
 class LiveTalk(PlainTalk):
@@ -76,7 +77,7 @@ class LiveTalk(PlainTalk):
 
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=True, header_style="dim")
-        for title in ("machine", "block", "now", "last", "done", "left"):
+        for title in LANE_TITLES:
             table.add_column(title, no_wrap=title != "now")
         for key, lane in self.lanes.items():
             table.add_row(*self._row(key, lane))

@@ -82,13 +82,13 @@ def _gates(trial: Row) -> Iterator[str]:
         yield f"policy {trial['gates']}"
     if trial.get("gates_held_ns"):
         yield f"held for {_ns(trial['gates_held_ns'])} before it"
-    titles = {
+    words = {
         "gates_closed": "closed before it",
         "gates_closed_after": "closed after it",
         "models_unloaded": "taken out of memory for it",
         "gates_unverified": "unverified",
     }
-    for name, title in titles.items():
+    for name, title in words.items():
         if trial.get(name):
             yield f"{title}: {trial[name]}"
 

@@ -121,9 +121,9 @@ def class_lines(axis: str) -> list[str]:
 
 def class_page() -> str:
     """The published table for the main axes: docs/likeness.md."""
-    titles = ("Fact", *(f"by `{axis}`" for axis in SHOWN_AXES))
+    head = ("Fact", *(f"by `{axis}`" for axis in SHOWN_AXES))
     rows = [(f"`{fact}`", *(standing(fact, axis) for axis in SHOWN_AXES)) for fact in FACTS]
-    return "\n".join([*CLASS_PAGE, *markdown(titles, rows), ""])
+    return "\n".join([*CLASS_PAGE, *markdown(head, rows), ""])
 
 
 CLASS_PAGE = (
