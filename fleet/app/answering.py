@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fleet.app.contrast import contrast_axis
 from fleet.app.interrupts import interruptible
 from fleet.app.next_steps import Measured, next_lines, step_lines
-from fleet.compare.axes import check_axis
 from fleet.compare.comparison import compare
 from fleet.compare.noise import noise_floors
 from fleet.compare.reader import WITH_READINGS, generations, open_store
@@ -22,19 +22,13 @@ from fleet.errors import UserError
 from fleet.model.event import Finished
 from fleet.model.experiment import is_quick
 from fleet.plan.expand import Cell, Plan
-from fleet.plan.stopping import Contrast, axis, contrasts
+from fleet.plan.stopping import Contrast, contrasts
 from fleet.wiring import results_folder
 
 QUICK = "a quick look: one block, answers cut after 3 s, nothing waited for; it gives no verdict"
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-
-
-def contrast_axis(plan: Plan) -> str:
-    """What the plan compares by, empty where nothing varies; refuses what compare cannot do."""
-    by = axis(plan.request, [planned.machine for planned in plan.machines])
-    return check_axis(by) if by else ""
 
 
 class Widths:

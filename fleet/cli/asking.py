@@ -7,9 +7,9 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -19,6 +19,10 @@ from fleet.model.experiment import Request
 from fleet.model.gates import POLICIES
 from fleet.model.machine import FactValue
 from fleet.model.noun import LONGEST_NAME, Name, label_mistake
+
+if TYPE_CHECKING:
+    from fleet.app.cluster import Target
+    from fleet.app.options import Options
 
 ONLY = ("machine", "model", "job")
 
@@ -102,6 +106,30 @@ def is_file(word: str) -> bool:
         or word.startswith((".", "~", "/", "configs/"))
         or os.path.isfile(word)
     )
+
+
+def send(
+    request: Request,
+    options: Options,
+    target: Target,
+    *,
+    detach: bool = False,
+    plan: Literal["", "text", "json"] = "",
+    say: Callable[[str], None],
+) -> int:
+    """As `cluster.send`; the exit code."""
+    from fleet.app import cluster
+
+    return cluster.send(request, options, target, detach=detach, plan=plan, say=say)
+
+
+def head(destination: str | None) -> Target | None:
+    """As `cluster.head`, which is slow to import where there is no sign of a head."""
+    if not destination and not wiring.head_record().exists():
+        return None
+    from fleet.app import cluster
+
+    return cluster.head(destination)
 
 
 def check_name(option: str, name: str) -> None:

@@ -73,11 +73,10 @@ def noise(
     )
     request = asking.with_gates(request, gates, mine=mine)
     chosen = submitting.Options(home=home, again=again, yes=yes, **asking.origin())
-    from fleet.app import cluster
 
-    target = cluster.head(head)
+    target = asking.head(head)
     if target is not None:
-        raise typer.Exit(cluster.send(request, chosen, target, detach=detach, say=view.say))
+        raise typer.Exit(asking.send(request, chosen, target, detach=detach, say=view.say))
     asking.refuse_detached(detach)
     with view.talk(chosen.home) as talk:
         if not json:

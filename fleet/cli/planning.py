@@ -38,11 +38,10 @@ def plan(
 
     And what cannot run, with the reason. Touches nothing. Exit code 2 where submit would refuse it.
     """
-    from fleet.app import cluster
     from fleet.app import submitting as app
     from fleet.cli import asking, view
 
-    target = cluster.head(head)
+    target = asking.head(head)
     home = asking.home(store)
     request = asking.request(
         what,
@@ -65,7 +64,7 @@ def plan(
     )
     if target is not None:
         form: Literal["json", "text"] = "json" if json else "text"
-        raise typer.Exit(cluster.send(request, chosen, target, plan=form, say=view.say))
+        raise typer.Exit(asking.send(request, chosen, target, plan=form, say=view.say))
     raise typer.Exit(show(app.plan(request, chosen), json=json))
 
 

@@ -41,7 +41,8 @@ def results(
     from fleet.compare import results_text, text
 
     form = Format.JSON if json else format
-    found, machines = app.read_results(options.folders(store), experiment)
+    pasted = form in (Format.MARKDOWN, Format.CSV)
+    found, machines = app.read_results(options.folders(store), experiment, with_machines=pasted)
     if flagged:
         found = [row for row in found if row.flags or row.left_out or row.imported]
     if form is Format.JSON:

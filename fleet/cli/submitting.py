@@ -44,11 +44,10 @@ def submit(
 
     Run it again to finish what is missing; a finished one has nothing to do.
     """
-    from fleet.app import cluster
     from fleet.app import submitting as app
     from fleet.cli import asking, view
 
-    target = cluster.head(head)
+    target = asking.head(head)
     home = asking.home(store)
     request = asking.request(
         what,
@@ -74,7 +73,7 @@ def submit(
         **asking.origin(),
     )
     if target is not None:
-        raise typer.Exit(cluster.send(request, chosen, target, detach=detach, say=view.say))
+        raise typer.Exit(asking.send(request, chosen, target, detach=detach, say=view.say))
     asking.refuse_detached(detach)
     with view.talk(chosen.home) as talk:
         raise typer.Exit(app.submit(request, chosen, talk))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import duckdb
 
 from fleet.compare.axes import natural
@@ -17,8 +19,14 @@ def energy_of_attempt(
     con: duckdb.DuckDBPyConnection, attempt_id: object, folder: object
 ) -> list[Row]:
     """Rows of the view `energy`; none where no energy was read. `con` has the readings open."""
+    add_views(con, "energy")
     query = "select * exclude (folder, energy_version) from energy where attempt_id = ?"
     return rows(con, f"{query} and folder = ?", [attempt_id, folder])
+
+
+def tells_energy(readings: Sequence[Row]) -> bool:
+    """Whether any of these readings is of energy or power."""
+    return any(row["metric"] in METRICS for row in readings)
 
 
 def energy_of_cells(con: duckdb.DuckDBPyConnection, experiment: str | None) -> list[Row]:

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 from fleet.compare.axes import natural
-from fleet.compare.energy import energy_of_attempt, energy_of_results
+from fleet.compare.energy import energy_of_attempt, energy_of_results, tells_energy
 from fleet.compare.reader import Row, rows
 from fleet.compare.views import question
 from fleet.errors import UnknownName, UserError, nearest
@@ -82,6 +82,9 @@ class Shown:
 RESULT_VIEWS = ("cells", "requests_flagged", "trials")
 """What `results` asks for."""
 
+SHOW_VIEWS = ("attempts", "requests_flagged", "requests", "readings")
+"""What `show` asks for; those of energy only where some was read."""
+
 STATES = {
     "hardware_id": "",
     "os_version": "OS",
@@ -145,12 +148,13 @@ def show(con: duckdb.DuckDBPyConnection, trial_prefix: str) -> Shown:
     trial = attempts[0]
     name = "requests_of_attempt" if trial["counted"] else "raw_requests_of_attempt"
     attempt = [trial["attempt_id"], trial["folder"]]
+    readings = rows(con, question("readings_of_attempt"), attempt)
     return Shown(
         trial=trial,
         attempts=tuple(attempts),
         requests=tuple(rows(con, question(name), attempt)),
-        readings=tuple(rows(con, question("readings_of_attempt"), attempt)),
-        energy=tuple(energy_of_attempt(con, *attempt)),
+        readings=tuple(readings),
+        energy=tuple(energy_of_attempt(con, *attempt)) if tells_energy(readings) else (),
     )
 
 
