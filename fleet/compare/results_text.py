@@ -31,7 +31,7 @@ COLUMNS = (
     Column(title="J/token", right=True, rank=4),
     Column(title="trials", right=True, rank=3, shared=True),
     Column(title="spread", right=True, rank=9),
-    Column(title="flags", shared=True),
+    Column(title="flags", shared=True, words=True),
     Column(title="state", shared=True),
     Column(title="id", rank=7),
 )

@@ -27,6 +27,8 @@ class Column:
     """0: always shown. Of the others, the highest is left out first where the width is short."""
     shared: bool = False
     """Where all rows have the same value and the width is short, it is said once below."""
+    words: bool = False
+    """A list of words: those that all rows have are then said once below."""
 
 
 def fitted(
@@ -81,12 +83,24 @@ class _Table:
     def _share(self, width: int) -> list[str]:
         shared = []
         for at in list(self._kept):
-            values = {row[at] for row in self._rows}
-            may = self._columns[at].shared and len(values) == 1 and len(self._rows) > 1
-            if may and self._width() > width:
-                self._kept.remove(at)
-                shared.append(f"{self._columns[at].title} {values.pop()}")
+            may = self._columns[at].shared and len(self._rows) > 1
+            if may and self._width() > width and (same := self._taken_out(at)):
+                shared.append(f"{self._columns[at].title} {same}")
         return shared
+
+    def _taken_out(self, at: int) -> str:
+        """What all rows have in this column, which no row says then."""
+        values = [row[at] for row in self._rows]
+        if len(set(values)) == 1:
+            self._kept.remove(at)
+            return values[0]
+        if not self._columns[at].words:
+            return ""
+        lists = [value.split() for value in values]
+        same = [word for word in lists[0] if all(word in words for words in lists)]
+        for row, words in zip(self._rows, lists, strict=True):
+            row[at] = " ".join(word for word in words if word not in same)
+        return " ".join(same)
 
     def _leave_out(self, width: int) -> list[str]:
         left_out = []
