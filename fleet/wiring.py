@@ -384,6 +384,11 @@ def state_folder() -> Path:
     return Path(chosen) if chosen else _user_folder("state") / "fleet"
 
 
+def head_record() -> Path:
+    """What a head that runs on this machine notes of itself."""
+    return state_folder() / "head.json"
+
+
 def settings_folder() -> Path:
     """Where it is written what a trial has changed on this machine, whatever its home."""
     return state_folder() / "settings"

@@ -279,7 +279,7 @@ class NodeWorker:
         self, attempt: Attempt, visit: Visit, lock: MachineLock
     ) -> TrialResult:
         """What is cut off here leaves its model in memory, and this note of it."""
-        if not visit.own_engine:
+        if not visit.own_engine and not visit.takes_loaded:
             lock.note(f"{self._clock.unix_ns()} {attempt.trial.model}")
         result = run_trial(attempt, self._place(visit))
         if result.outcome == "ok" or (result.outcome == "failed" and not _is_held(visit)):
@@ -294,7 +294,7 @@ class NodeWorker:
         if not visit.trial.restart_engine or visit.own_engine:
             return False
         if self._node.restart is None:
-            raise EngineNotRestarted("fleet may not restart this engine", "see: fleet plan")
+            raise EngineNotRestarted("fleet may not restart this engine", "why not: fleet doctor")
         self._engine = visit.engine = self._node.restart(visit.engine)
         visit.engine.facts()
         visit.found = self._gates.look(visit.owners)

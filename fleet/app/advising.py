@@ -93,7 +93,7 @@ def machine_of_store(homes: Sequence[Path], name: str) -> StoreMachine:
         hint = f"did you mean {suggestion}?" if suggestion else "fleet machines   lists them"
         raise UnknownName(f"{name}: no such machine in the store", hint)
     rates: dict[str, float] = {}
-    for result in read_results(homes, None):
+    for result in read_results(homes, None)[0]:
         rate = result.decode_tokens_per_s
         if result.machine == name and rate is not None:
             rates[result.model] = max(rate, rates.get(result.model, 0.0))

@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fleet.app.contrast import contrast_axis
 from fleet.app.interrupts import interruptible
-from fleet.compare.axes import check_axis
+from fleet.app.next_steps import Measured, next_lines, step_lines
 from fleet.compare.comparison import compare
 from fleet.compare.noise import noise_floors
 from fleet.compare.precision_text import precision_lines
 from fleet.compare.reader import WITH_READINGS, generations, open_store
 from fleet.compare.results import RESULT_VIEWS, results
 from fleet.compare.text import comparison_lines, results_lines
+from fleet.compare.trial_speeds import trial_words
 from fleet.compare.widths import Precision, precisions, widths
-from fleet.errors import UserError
+from fleet.errors import StoreUnusable, UserError
+from fleet.model.event import Finished
+from fleet.model.experiment import is_quick
 from fleet.plan.expand import Cell, Plan
-from fleet.plan.stopping import Contrast, axis, contrasts
+from fleet.plan.stopping import Contrast, contrasts
 from fleet.wiring import results_folder
+
+QUICK = "a quick look: one block, answers cut after 3 s, nothing waited for; it gives no verdict"
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
-
-
-def contrast_axis(plan: Plan) -> str:
-    """What the plan compares by, empty where nothing varies; refuses what compare cannot do."""
-    by = axis(plan.request, [planned.machine for planned in plan.machines])
-    return check_axis(by) if by else ""
 
 
 class Widths:
@@ -76,32 +76,64 @@ class Widths:
 
 
 @interruptible()
-def answer_lines(home: Path, plan: Plan) -> list[str]:
-    """Results, the comparison if there is one, and what to type next."""
-    name = plan.request.experiment.name
-    views = (*RESULT_VIEWS, "speeds")
+def with_speeds(event: Finished, home: Path) -> Finished:
+    """The event of a trial that is stored, with its speeds as the views judge them.
+
+    The measurement goes on where they cannot be read now: its rows are stored.
+    """
+    if event.result.outcome != "ok":
+        return event
+    try:
+        speeds = trial_words(results_folder(home), event.result)
+    except StoreUnusable:
+        speeds = "its speeds cannot be read now"
+    return replace(event, speeds=speeds)
+
+
+@interruptible()
+def answer_lines(
+    home: Path, plan: Plan, width: int | None = None, *, command: str = ""
+) -> list[str]:
+    """Results, the comparison if there is one, and what to type next.
+
+    `width`: columns of the terminal; None: a file or a pipe. `command`: as typed.
+    """
+    name, views = plan.request.experiment.name, (*RESULT_VIEWS, "speeds")
     with closing(open_store([results_folder(home)], WITH_READINGS, views)) as con:
         cells = results(con, name)
-        lines = results_lines(cells)
+        lines = results_lines(cells, width)
+        if is_quick(plan.request):
+            steps = [command.replace(" --quick", "")] if " --quick" in command else []
+            return [*lines, "", QUICK, "", *step_lines([*steps, f"fleet results {name}"])]
         by = contrast_axis(plan)
-        if by:
-            try:
-                found = compare(
-                    con,
-                    by=by,
-                    experiment=name,
-                    where=f"session={plan.session}",
-                    baseline=_baseline(plan),
-                    floors=noise_floors,
-                )
-            except UserError as problem:
-                lines += ["", problem.what]
-            else:
-                lines += ["", *comparison_lines(found)]
-        lines += _not_yet_known(con, plan)
-    energy = any(cell.joules_per_token for cell in cells)
-    baseline = plan.request.experiment.baseline
-    return [*lines, "", *next_lines(home, name, by, energy=energy, baseline=baseline)]
+        compared, judged = _compared(con, plan, by, width) if by else ([], False)
+        compared += _not_yet_known(con, plan)
+    measured = Measured(
+        experiment=name,
+        by=by if judged else "",
+        baseline=plan.request.experiment.baseline,
+        trial=cells[-1].id if cells else None,
+        energy=any(cell.joules_per_token for cell in cells),
+    )
+    return [*lines, *compared, "", *next_lines(home, measured)]
+
+
+def _compared(
+    con: DuckDBPyConnection, plan: Plan, by: str, width: int | None
+) -> tuple[list[str], bool]:
+    """The comparison in words, and whether there was something to compare."""
+    try:
+        found = compare(
+            con,
+            by=by,
+            experiment=plan.request.experiment.name,
+            where=f"session={plan.session}",
+            baseline=_baseline(plan),
+            floors=noise_floors,
+        )
+    except UserError as problem:
+        return ["", problem.what], False
+    return ["", *comparison_lines(found, width)], True
 
 
 def _not_yet_known(con: DuckDBPyConnection, plan: Plan) -> list[str]:
@@ -152,16 +184,3 @@ def _baseline(plan: Plan) -> str | None:
     named = plan.request.experiment.baseline
     declared = contrasts(plan)
     return named or (declared[0].sides[0][0] if declared else None)
-
-
-def next_lines(
-    home: Path, name: str, by: str, *, energy: bool = False, baseline: str | None = None
-) -> list[str]:
-    compared = f"fleet compare {name} --by {by or 'machine'}"
-    compared += f" --baseline {baseline}" if baseline else ""
-    joules = [f"       fleet energy show {name}    {compared} --metric energy"] if energy else []
-    return [
-        f"next:  fleet results {name}    {compared}    fleet sql 'from cells'",
-        *joules,
-        f"       cd {shlex.quote(str(results_folder(home)))} && duckdb -init views.sql",
-    ]

@@ -15,7 +15,7 @@ from fleet.errors import ConfigError, Mistake, UserError
 from fleet.model.answers import Reference, Sheet
 from fleet.wiring import results_folder
 
-NOTHING = "no answers yet: fleet submit MODEL --job side-by-side"
+NOTHING = "no answers yet: fleet submit gpt-oss:20b --job side-by-side"
 PAGE_BEGINS = b"<!doctype html>"
 
 

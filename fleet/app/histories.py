@@ -52,6 +52,9 @@ def last_seen(home: Path, machine_ids: Sequence[str]) -> dict[str, Seen]:
 
 def changes_told(home: Path, machines: Sequence[Machine]) -> Iterator[str]:
     """A line for each machine that is not what it was; an unreadable store says so elsewhere."""
+    machines = [machine for machine in machines if machine.engine is not None]
+    if not machines:  # nothing is measured on the others
+        return
     try:
         seen = last_seen(home, [machine.machine_id for machine in machines])
     except StoreUnusable:

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fleet.compare.views import views_sql
 from fleet.ledger.journal import Ledger
 from fleet.model.experiment import Request
 from fleet.plan.spellings import as_before
 from fleet.ports import PastAttempt
-from fleet.store.parquet import ParquetStore
 from fleet.wiring import ledger_file, results_folder
+
+if TYPE_CHECKING:  # who only looks at a plan does not wait for Parquet
+    from fleet.store.parquet import ParquetStore
 
 
 class Home:
     """Opens what is there; only writing makes anything."""
 
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
+        """Raises StoreUnusable at once where results are to be kept and cannot be."""
         self.folder = folder
-        views = "" if read_only else views_sql()
-        self.store = ParquetStore(results_folder(folder), views_sql=views, read_only=read_only)
+        self._read_only = read_only
+        if not read_only:
+            _ = self.store
+
+    @cached_property
+    def store(self) -> ParquetStore:
+        from fleet.compare.views import views_sql
+        from fleet.store.parquet import ParquetStore
+
+        views = "" if self._read_only else views_sql()
+        folder = results_folder(self.folder)
+        return ParquetStore(folder, views_sql=views, read_only=self._read_only)
 
     def ledger(self) -> Ledger:
         return Ledger(ledger_file(self.folder))

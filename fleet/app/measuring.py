@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
 
-from fleet.app.answering import Widths
+from fleet.app.answering import Widths, with_speeds
 from fleet.app.homes import Home
 from fleet.app.talking import Talk
 from fleet.errors import Unstorable
@@ -116,6 +116,7 @@ class Measuring:
         elif isinstance(event, Finished):
             event = replace(event, result=self._stored(event.result))
             self._keep(event.result)
+            event = with_speeds(event, self._home.folder)
         elif isinstance(event, (Lost, Failed)):
             self._lose(event)
         self._talk.event(event)

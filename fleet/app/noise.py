@@ -77,24 +77,36 @@ def request_of(
     machines: Sequence[str] = (),
     engine: str = "ollama",
     repeats: int,
+    settings: Sequence[str] = (),
 ) -> Request:
     """Every machine measures one cell twice in each block.
 
     `base`: an experiment whose engine, machines and first settings are taken. Raises UserError.
     """
+    named = model or (base.experiment.models[0] if base else None)
+    if named is None:
+        raise UserError("no model is named", "fleet noise gpt-oss:20b, or --config FILE")
     if repeats < LEAST_BLOCKS:
         raise UserError(
             f"--repeats {repeats}: a noise floor needs at least {LEAST_BLOCKS} blocks of two "
             f"trials",
-            f"fleet noise --repeats {LEAST_BLOCKS}, better 20",
+            f"fleet noise {named} --repeats {LEAST_BLOCKS}, better 20",
         )
-    named = model or (base.experiment.models[0] if base else None)
-    if named is None:
-        raise UserError("no model is named", "fleet noise gpt-oss:20b, or --config FILE")
     words = config.from_models(
-        [named], jobs=jobs or (JOB,), machines=machines, engine=engine, repeats=repeats
+        [named],
+        jobs=jobs or (JOB,),
+        machines=machines,
+        engine=engine,
+        repeats=repeats,
+        settings=settings,
     )
     experiment = words.experiment
+    if experiment.settings.axes():
+        several = experiment.settings.axes()[0]
+        raise UserError(
+            f"a noise run measures one cell, and --set {several} has several values",
+            f"give {several} one value",
+        )
     if base is not None:
         plain = base.experiment
         experiment = plain.model_copy(
@@ -102,7 +114,7 @@ def request_of(
                 "models": (named,),
                 "jobs": experiment.jobs,
                 "machines": experiment.machines if machines else plain.machines,
-                "settings": Settings.model_validate(plain.settings.combinations()[0]),
+                "settings": _first_settings(base, settings),
                 "repeats": repeats,
                 "compare_by": None,
                 "baseline": None,
@@ -113,6 +125,12 @@ def request_of(
         update={"name": name, "repeats": Repeats(least=repeats, most=repeats), "canary": "off"}
     )
     return Request(experiment=even, jobs=words.jobs, role="noise")
+
+
+def _first_settings(base: Request, given: Sequence[str]) -> Settings:
+    """The first combination of an experiment's settings, of those with the values given."""
+    plain = config.narrowed(base, given).experiment.settings
+    return Settings.model_validate(plain.combinations()[0])
 
 
 @interruptible()

@@ -22,7 +22,11 @@ def status(home: Path, experiment: str | None) -> tuple[SubmissionStatus, ...]:
             statuses = ledger.status(experiment)
             experiments = [each.experiment for each in ledger.status()]
     if experiment is not None and not statuses:
-        hint = f"there are: {', '.join(experiments)}" if experiments else "fleet submit FILE"
+        hint = (
+            f"fleet status    there are: {', '.join(experiments)}"
+            if experiments
+            else "fleet submit gpt-oss:20b"
+        )
         raise UnknownName(f"{experiment} was never submitted here", hint)
     return statuses
 

@@ -13,11 +13,26 @@ from fleet.compare.comparison import compare
 from fleet.compare.moments import zoned
 from fleet.compare.noise import noise_floors
 from fleet.compare.outcome import Comparison
-from fleet.compare.reader import READ_AT_ONCE, WITH_READINGS, Row, open_store, rows
-from fleet.compare.results import RESULT_VIEWS, ResultRow, Shown, results, show
+from fleet.compare.reader import (
+    READ_AT_ONCE,
+    WITH_READINGS,
+    Row,
+    narrow_to_trials,
+    open_store,
+    rows,
+)
+from fleet.compare.results import (
+    RESULT_VIEWS,
+    SHOW_VIEWS,
+    ResultRow,
+    Shown,
+    results,
+    show,
+)
 from fleet.compare.views import question
 from fleet.wiring import results_folder
 
+MACHINE_TABLES = ("trials", "fingerprints")
 EXPERIMENTS = "select distinct experiment from trials"
 
 
@@ -38,10 +53,16 @@ class Comparing:
 
 
 @interruptible()
-def read_results(homes: Sequence[Path], experiment: str | None) -> list[ResultRow]:
+def read_results(
+    homes: Sequence[Path], experiment: str | None, *, with_machines: bool = False
+) -> tuple[list[ResultRow], list[Row]]:
+    """The rows, and where it is asked for the machines that they are of."""
     tables = READ_AT_ONCE if experiment is None else WITH_READINGS
     with closing(open_store(_folders(homes), tables, RESULT_VIEWS)) as con:
-        return results(con, experiment)
+        found = results(con, experiment)
+        if not with_machines:
+            return found, []
+        return found, rows(con, question("machines_of_results"), [experiment])
 
 
 @interruptible()
@@ -68,14 +89,15 @@ def read_comparison(homes: Sequence[Path], asked: Comparing) -> Comparison:
 
 @interruptible()
 def read_trial(homes: Sequence[Path], prefix: str) -> Shown:
-    with closing(open_store(_folders(homes), WITH_READINGS)) as con:
+    with closing(open_store(_folders(homes), WITH_READINGS, SHOW_VIEWS)) as con:
+        narrow_to_trials(con, WITH_READINGS, prefix)
         return show(con, prefix)
 
 
 @interruptible()
 def read_machines(homes: Sequence[Path]) -> list[Row]:
     """Each machine as it was last seen, newest first."""
-    with closing(open_store(_folders(homes), ["trials", "requests", "fingerprints"])) as con:
+    with closing(open_store(_folders(homes), MACHINE_TABLES, MACHINE_TABLES)) as con:
         return [_last_seen_in_its_zone(row) for row in rows(con, question("machines"))]
 
 

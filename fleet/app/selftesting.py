@@ -116,6 +116,9 @@ class _Quiet:
 
     def not_needed(self, machine_id: str, trials: int, why: str) -> None: ...
 
+    def columns(self) -> int | None:
+        return None
+
     def answer(self, lines: Sequence[str]) -> None: ...
 
 

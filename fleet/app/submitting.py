@@ -7,14 +7,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from fleet.app.answering import answer_lines, contrast_axis
 from fleet.app.booking import book, chosen_machines, machine_rows
 from fleet.app.closing_lines import closing_lines
+from fleet.app.contrast import contrast_axis
 from fleet.app.histories import changes_told
 from fleet.app.homes import Home
 from fleet.app.interrupts import sigterm_is_an_interrupt
-from fleet.app.measuring import Measuring
-from fleet.app.noise import read_report, report_lines
 from fleet.app.options import REGISTERED
 from fleet.app.options import Options as Options
 from fleet.app.preparing import Queues, prepare
@@ -71,14 +69,23 @@ def submit(request: Request, options: Options, talk: Talk) -> int:
     result = measured(request, options, talk)
     trusted = True
     if measured_at_all(request, options):
-        if request.role == "noise":
-            report = read_report(options.home, result.plan)
-            trusted = report.trusted
-            talk.answer(report_lines(report))
-        else:
-            talk.answer(answer_lines(options.home, result.plan))
+        trusted = _answer(result.plan, options, talk)
     close(result.account, request, options, talk)
     return 0 if result.complete and trusted else 1
+
+
+def _answer(planned: Plan, options: Options, talk: Talk) -> bool:
+    """What it came to; False for noise figures that cannot be trusted."""
+    from fleet.app.answering import answer_lines
+    from fleet.app.noise import read_report, report_lines
+
+    if planned.request.role == "noise":
+        report = read_report(options.home, planned)
+        talk.answer(report_lines(report))
+        return report.trusted
+    command = options.command
+    talk.answer(answer_lines(options.home, planned, talk.columns(), command=command))
+    return True
 
 
 def close(account: Account, request: Request, options: Options, talk: Talk) -> None:
@@ -202,6 +209,8 @@ def _measure(
     run: Submission,
     talk: Talk,
 ) -> None:
+    from fleet.app.measuring import Measuring
+
     if not queues:
         if not run.account().missing:
             talk.say("nothing to do: every trial is finished (--again measures all once more)")

@@ -31,6 +31,10 @@ class Talk(Protocol):
 
     def not_needed(self, machine_id: str, trials: int, why: str) -> None: ...
 
+    def columns(self) -> int | None:
+        """Of the terminal that shows answers; None: a file or a pipe."""
+        ...
+
     def answer(self, lines: Sequence[str]) -> None:
         """Data, for standard output."""
         ...

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet.cli import options
+from fleet.cli import options, output
 
 if TYPE_CHECKING:
     from fleet.advisor.advice import Candidate, Upgrade, Wish
@@ -73,7 +73,7 @@ def advise(
     if json:
         options.print_json([_data(candidate) for candidate in selection])
     else:
-        print("\n".join(_lines(wish, selection, upgrade, notes)))
+        output.emit(_lines(wish, selection, upgrade, notes))
     raise typer.Exit(0 if candidates else 1)
 
 

@@ -20,7 +20,7 @@ A reference file holds an answer from elsewhere, after a head that may be left o
     ---
     name: OpenAI GPT-5 Pro
     time: 2m18s
-    job: gold
+    prompt: describe the relativistic effects that result in gold appearing yellowish
     source: chatgpt.com, 2025-08-09
     ---
     Gold looks yellow because ...

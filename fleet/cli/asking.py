@@ -7,15 +7,22 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
+
+from pydantic import TypeAdapter, ValidationError
 
 from fleet import config, units, wiring
 from fleet.errors import UserError, nearest
 from fleet.model.experiment import Request
 from fleet.model.gates import POLICIES
 from fleet.model.machine import FactValue
+from fleet.model.noun import LONGEST_NAME, Name, label_mistake
+
+if TYPE_CHECKING:
+    from fleet.app.cluster import Target
+    from fleet.app.options import Options
 
 ONLY = ("machine", "model", "job")
 
@@ -28,10 +35,30 @@ def request(
     engine: str = "ollama",
     repeats: int | None = None,
     practice: bool = False,
+    settings: Sequence[str] = (),
+    quick: bool = False,
+    home: Path | None = None,
 ) -> Request:
-    """One YAML file, or an experiment made of model names."""
-    asked = _request(what, jobs, machines, engine, repeats)
-    return config.on_practice_machines(asked) if practice else asked
+    """One YAML file, an experiment by its name, or one made of model names.
+
+    `home`: where it is looked up by its name; None: the results are elsewhere.
+    """
+    request = _written(what, home)
+    if request is None:
+        request = config.from_models(
+            what, jobs=jobs, machines=machines, engine=engine, repeats=repeats, settings=settings
+        )
+    elif jobs or machines:
+        raise UserError(
+            f"{what[0]} names its own jobs and machines",
+            "leave out --job and --machines, or narrow with --only machine=X,job=Y",
+        )
+    else:
+        request = config.narrowed(request, settings)
+    if quick and repeats is not None:
+        raise UserError("--quick measures one block", "leave out --repeats, or --quick")
+    request = config.quick_look(request) if quick else request
+    return config.on_practice_machines(request) if practice else request
 
 
 def with_gates(
@@ -59,27 +86,17 @@ def _policy(policy: str) -> str:
     return policy
 
 
-def _request(
-    what: Sequence[str],
-    jobs: Sequence[str],
-    machines: Sequence[str],
-    engine: str,
-    repeats: int | None,
-) -> Request:
+def _written(what: Sequence[str], home: Path | None) -> Request | None:
+    """The experiment of a file, or the one of this name; None: the words are models."""
+    from fleet.app.named_experiments import named_experiment
+
     files = [word for word in what if is_file(word)]
     if not files:
-        return config.from_models(
-            what, jobs=jobs or ("chat",), machines=machines, engine=engine, repeats=repeats
-        )
+        return named_experiment(what, home) if home is not None else None
     if len(what) > 1:
         raise UserError(
             f"{files[0]} is a file: it cannot be mixed with {len(what) - 1} more",
             "give one YAML file, or only model names",
-        )
-    if jobs or machines:
-        raise UserError(
-            f"{files[0]} names its own jobs and machines",
-            "leave out --job and --machines, or narrow with --only machine=X,job=Y",
         )
     return config.load(config.find_experiment(files[0]) or Path(files[0]))
 
@@ -89,8 +106,50 @@ def is_file(word: str) -> bool:
     return (
         word.endswith((".yaml", ".yml"))
         or word.startswith((".", "~", "/", "configs/"))
-        or Path(word).is_file()
+        or os.path.isfile(word)
     )
+
+
+def send(
+    request: Request,
+    options: Options,
+    target: Target,
+    *,
+    detach: bool = False,
+    plan: Literal["", "text", "json"] = "",
+    say: Callable[[str], None],
+) -> int:
+    """As `cluster.send`; the exit code."""
+    from fleet.app import cluster
+
+    return cluster.send(request, options, target, detach=detach, plan=plan, say=say)
+
+
+def head(destination: str | None) -> Target | None:
+    """As `cluster.head`, which is slow to import where there is no sign of a head."""
+    if not destination and not wiring.head_record().exists():
+        return None
+    from fleet.app import cluster
+
+    return cluster.head(destination)
+
+
+def check_name(option: str, name: str) -> None:
+    """Raises UserError for a name that no experiment can have: files are named by it."""
+    try:
+        TypeAdapter(Name).validate_python(name)
+    except ValidationError:
+        raise UserError(
+            f"{option}: must be 1 to {LONGEST_NAME} letters, digits, dots, dashes and underscores, "
+            f"a letter or digit first",
+            f"such as {option} my-figures",
+        ) from None
+
+
+def check_label(option: str, label: str) -> None:
+    mistake = label_mistake(label)
+    if mistake:
+        raise UserError(f"{option}: {mistake}", f"such as {option} studio-96")
 
 
 class Origin(TypedDict):

@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from fleet.cli import output
+
 OwnIp = Annotated[
     str | None, typer.Option("--ip", help="This machine's address, where it has several.")
 ]
@@ -58,7 +60,7 @@ def head(
     if show_join:
         from fleet.app.joining import join_lines
 
-        print("\n".join(join_lines()))
+        output.emit_data(join_lines())
         return
     with until_told() as stop:
         cluster.serve_head(ip, say, stop)
@@ -126,12 +128,11 @@ def leave() -> None:
 
     left = cluster.leave(wiring.state_folder())
     if left:
-        print("left: what fleet had started here is ended")
+        output.emit(["left: what fleet had started here is ended"])
     taken_back = allowing.disallow(say)
-    for line in taken_back:
-        print(line)
+    output.emit(taken_back)
     if not left and not taken_back:
-        print("nothing of a fleet runs here")
+        output.emit(["nothing of a fleet runs here"])
 
 
 def practice(

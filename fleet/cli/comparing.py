@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet.cli import options
+from fleet.cli import options, output
 
 if TYPE_CHECKING:
     from fleet.compare.outcome import Comparison
@@ -135,9 +137,9 @@ def _print(found: Comparison, form: Format) -> None:
     if form is Format.JSON:
         options.print_json(text.to_json(found))
     elif form is Format.MARKDOWN:
-        print("\n".join(text.comparison_markdown(found)))
+        output.emit_data(text.comparison_markdown(found))
     else:
-        print("\n".join(text.comparison_lines(found)))
+        output.emit(text.comparison_lines(found, output.columns()), verdicts=True)
 
 
 def _print_classes(by: str, form: Format) -> None:
@@ -150,7 +152,7 @@ def _print_classes(by: str, form: Format) -> None:
     elif form is Format.MARKDOWN:
         print(text.class_page(), end="")
     else:
-        print("\n".join(text.class_lines(axis)))
+        output.emit(text.class_lines(axis))
 
 
 def _check_judged(found: Comparison) -> None:
@@ -168,7 +170,7 @@ def _check_judged(found: Comparison) -> None:
     allowed = " ".join(f"--allow-diff {fact}" for fact in found.refused)
     raise UserError(
         f"nothing is comparable: {', '.join(found.refused)} differ",
-        f"fleet compare --by {found.by} {allowed}, which says what differs beside each ratio",
+        f"{shlex.join(['fleet', *sys.argv[1:]])} {allowed}, which says what differs beside each",
     )
 
 

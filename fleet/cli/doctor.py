@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet.cli import options
+from fleet.cli import options, output
+from fleet.compare.tables import described
 from fleet.units import show_count
 
 if TYPE_CHECKING:
@@ -36,19 +37,18 @@ def doctor(fleet: File = None, store: options.Store = None, json: options.Json =
     if json:
         options.print_json(found.to_json())
     else:
-        print("\n".join(lines(found)))
+        output.emit(lines(found, output.columns()))
     raise typer.Exit(found.exit_code)
 
 
-def lines(found: Diagnosis) -> list[str]:
+def lines(found: Diagnosis, width: int | None = None) -> list[str]:
     """A line for each check, under it what mends it; at the end the answer."""
-    told = []
-    width = max(len(check.name) for check in found.checks)
+    rows: list[tuple[str, str, str]] = []
     for check in found.checks:
-        told.append(f"{check.state:<11}  {check.name:<{width}}  {check.found}")
+        rows.append((check.state, check.name, check.found))
         if check.mend:
-            told.append(f"{'':<11}  {'':<{width}}    {check.mend}")
-    return [*told, "", answer(found)]
+            rows.append(("", "", f"  {check.mend}"))
+    return [*described(rows, width), "", answer(found)]
 
 
 def answer(found: Diagnosis) -> str:

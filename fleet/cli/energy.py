@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fleet.cli import options
-from fleet.compare.tables import aligned
+from fleet.cli import options, output
+from fleet.compare.tables import Column, fitted
 from fleet.units import show_count, show_number
 
 if TYPE_CHECKING:
@@ -25,10 +25,23 @@ IMPORT_EPILOG = """\b
     fleet energy import plug.csv --machine studio-96 --shift -2.5 --zone local
 """
 MOST_SPANS = 10
-TITLES = (
-    *("machine", "model", "test", "scope", "J/token", "tokens/J", "beyond-idle"),
-    *("prefill", "decode", "mean", "idle", "trials", "not-valid", "source"),
+COLUMNS = (
+    Column(title="machine", shared=True),
+    Column(title="model", shared=True),
+    Column(title="test"),
+    Column(title="scope"),
+    Column(title="J/token", right=True),
+    Column(title="tokens/J", right=True, rank=3),
+    Column(title="beyond-idle", right=True, rank=4),
+    Column(title="prefill", right=True, rank=2),
+    Column(title="decode", right=True, rank=1),
+    Column(title="mean", right=True, rank=6),
+    Column(title="idle", right=True, rank=7),
+    Column(title="trials", right=True, rank=5, shared=True),
+    Column(title="not-valid", shared=True),
+    Column(title="source", rank=8, shared=True),
 )
+NO_ENERGY = "no energy: no machine told its power while it was measured"
 
 
 def show(
@@ -48,10 +61,9 @@ def show(
         options.print_json(found)
         return
     if not found:
-        print("no energy: no machine told its power while it was measured")
+        output.emit([NO_ENERGY])
         return
-    for line in aligned(TITLES, list(map(_cells, found)), right=TITLES[4:12]):
-        print(line)
+    output.emit(fitted(COLUMNS, list(map(_cells, found)), output.columns()))
 
 
 def import_meter(
@@ -80,7 +92,7 @@ def import_meter(
     if json:
         options.print_json(dataclasses.asdict(report))
         return
-    print("\n".join(meter_lines(report)))
+    output.emit(meter_lines(report))
 
 
 def meter_lines(report: MeterReport) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet.cli import options
+from fleet.cli import options, output
 
 if TYPE_CHECKING:
     from fleet.advisor.limits import Limit
@@ -102,7 +102,7 @@ def _print(reports: Sequence[Report], *, chart: bool, json: bool) -> None:
     if json:
         options.print_json([fit_data.as_data(report) for report in reports])
     else:
-        print("\n".join(_text(reports, chart=chart)))
+        output.emit(_text(reports, chart=chart))
 
 
 def _text(reports: Sequence[Report], *, chart: bool) -> list[str]:
@@ -202,7 +202,7 @@ def _list_catalogue(*, models: bool, json: bool) -> None:
     if json:
         options.print_json([dict(zip(titles, row, strict=True)) for row in rows])
     else:
-        print("\n".join(aligned(titles, rows)))
+        output.emit(aligned(titles, rows))
 
 
 def add(app: typer.Typer) -> None:

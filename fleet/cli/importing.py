@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fleet.cli import options
+from fleet.cli import options, output
 from fleet.units import show_count, show_text
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def import_file(
     from fleet.app import importing as app
     from fleet.cli import asking
 
+    asking.check_name("--experiment", experiment)
+    asking.check_label("--machine", machine)
     request = app.ImportRequest(
         file=file,
         machine=machine,
@@ -77,7 +79,7 @@ def import_file(
     if json:
         options.print_json(report_data(report))
     else:
-        print("\n".join(report_lines(report)))
+        output.emit(report_lines(report))
     if not report.complete:
         raise typer.Exit(1)
 

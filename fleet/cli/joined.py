@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from fleet.cli import options
+from fleet.cli import options, output
 from fleet.cli.view import say
 from fleet.compare.tables import aligned
 from fleet.errors import UserError
@@ -31,8 +31,7 @@ def show_joined(destination: str | None, json: bool) -> None:
     if json:
         options.print_json([asdict(each) for each in members])
         return
-    for line in table(members):
-        print(line)
+    output.emit(table(members))
     if not any(each.gone_unix_s is None for each in members):
         there = f"ssh {destination} " if destination else ""
         say(f"no machine is joined; what to paste on one:  {there}fleet head --show-join")

@@ -11,12 +11,14 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from fleet.cli import output
 from fleet.cli.view import Lane, PlainTalk
 from fleet.model.event import Event, Failed, Finished, Started
 from fleet.plan.expand import Redo
 from fleet.units import show_span
 
 DRAWN_PER_S = 1.0
+LANE_TITLES = ("machine", "block", "now", "last", "done", "left")
 
 
 class LiveTalk(PlainTalk):
@@ -45,7 +47,8 @@ class LiveTalk(PlainTalk):
         self._live.stop()
 
     def say(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
+        for line in output.shown([text], self._console.width):
+            self._console.print(line, markup=False, soft_wrap=True)
 
     def home(self, folder: object) -> None:
         self.say(f"results, ledger and spool: {folder}")
@@ -74,7 +77,7 @@ class LiveTalk(PlainTalk):
 
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=True, header_style="dim")
-        for title in ("machine", "block", "now", "last", "done", "left"):
+        for title in LANE_TITLES:
             table.add_column(title, no_wrap=title != "now")
         for key, lane in self.lanes.items():
             table.add_row(*self._row(key, lane))

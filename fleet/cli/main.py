@@ -20,6 +20,7 @@ from fleet.cli import (
     importing,
     metrics,
     noise,
+    output,
     planning,
     querying,
     reading,
@@ -58,6 +59,7 @@ def options_of_all(version: Version = False) -> None: ...
 
 def build() -> typer.Typer:
     app = typer.Typer(
+        cls=output.Program,
         help=HELP,
         no_args_is_help=True,
         rich_markup_mode=None,
@@ -90,8 +92,11 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Run one command; every known failure ends in one message and its exit code."""
+    output.prepare()
     try:
+        output.check_arguments(sys.argv[1:])
         build()()
     except FleetError as problem:
-        print(problem, file=sys.stderr)
-        sys.exit(problem.exit_code)
+        sys.exit(output.end(problem))
+    except OSError as problem:  # while a wrong command line was being told
+        sys.exit(output.end(output.as_message(problem)))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fleet.cli import options
+from fleet.cli import options, output
 
 EPILOG = """\b
     fleet metrics                          what each number and flag means
@@ -21,7 +21,12 @@ def metrics(
     """Show the metric dictionary: each number, each flag, and how they are computed."""
     from dataclasses import asdict
 
-    from fleet.compare import dictionary, dictionary_energy, dictionary_text
+    from fleet.compare import (
+        dictionary,
+        dictionary_energy,
+        dictionary_text,
+        dictionary_words,
+    )
 
     if json:
         options.print_json(
@@ -35,12 +40,15 @@ def metrics(
                     "scopes": dictionary_energy.SCOPES,
                     "faults": dictionary_energy.FAULTS,
                 },
+                "words": [
+                    asdict(word) for word in (*dictionary_words.HEADS, *dictionary_words.NOTES)
+                ],
             }
         )
     elif markdown:
         print(dictionary_text.markdown(), end="")
     else:
-        print("\n".join(dictionary_text.lines()))
+        output.emit(dictionary_text.lines(output.columns()))
 
 
 def add(app: typer.Typer) -> None:

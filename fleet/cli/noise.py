@@ -39,6 +39,7 @@ def noise(
     machines: Machines = None,
     engine: Engine = "ollama",
     repeats: Blocks = 20,
+    setting: options.Set = None,
     gates: options.Gates = None,
     mine: options.Mine = False,
     again: options.Again = False,
@@ -55,8 +56,12 @@ def noise(
     """
     from fleet.app import noise as app
     from fleet.app import submitting
+    from fleet.app.named_experiments import refuse_experiment
     from fleet.cli import asking, view
 
+    home = asking.home(store)
+    if model is not None:
+        refuse_experiment(model, home)
     request = app.request_of(
         _experiment(config),
         model,
@@ -64,14 +69,14 @@ def noise(
         machines=machines or (),
         engine=engine,
         repeats=repeats,
+        settings=setting or (),
     )
     request = asking.with_gates(request, gates, residents_are_mine=mine)
-    chosen = submitting.Options(home=asking.home(store), again=again, yes=yes, **asking.origin())
-    from fleet.app import cluster
+    chosen = submitting.Options(home=home, again=again, yes=yes, **asking.origin())
 
-    target = cluster.head(head)
+    target = asking.head(head)
     if target is not None:
-        raise typer.Exit(cluster.send(request, chosen, target, detach=detach, say=view.say))
+        raise typer.Exit(asking.send(request, chosen, target, detach=detach, say=view.say))
     asking.refuse_detached(detach)
     with view.talk(chosen.home) as talk:
         if not json:

@@ -19,9 +19,15 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Experiment = Annotated[str | None, typer.Argument(help="Name of the experiment; all without it.")]
 
 What = Annotated[
-    list[str], typer.Argument(help="A YAML file, or one or more model names.", metavar="WHAT...")
+    list[str],
+    typer.Argument(
+        help="A YAML file, an experiment's name, or one or more model names.", metavar="WHAT..."
+    ),
 ]
-Jobs = Annotated[list[str] | None, typer.Option("--job", help="With model names: the jobs to run.")]
+Jobs = Annotated[
+    list[str] | None,
+    typer.Option("--job", help="With model names: the jobs to run; else pp512, tg128 and a chat."),
+]
 Machines = Annotated[
     list[str] | None, typer.Option("--machines", help="With model names: only these machines.")
 ]
@@ -36,6 +42,19 @@ MaxHours = Annotated[float | None, typer.Option("--max-hours", min=0, help="The 
 Until = Annotated[str | None, typer.Option("--until", help="The same as a time of day: 07:00.")]
 Only = Annotated[
     str | None, typer.Option("--only", help="machine=X,model=Y,job=Z: only these trials.")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="A setting: num_ctx=8192; several values are measured each: num_batch=512,2048. "
+        "With a file: only its trials with this value.",
+    ),
+]
+Quick = Annotated[
+    bool,
+    typer.Option("--quick", help="A first glance: one block, answers cut after 3 s, no verdict."),
 ]
 Again = Annotated[
     bool, typer.Option("--again", help="Measure everything once more, as a new session.")
@@ -87,7 +106,11 @@ def folders(stores: list[str] | None) -> list[Path]:
 
 
 def print_json(data: object) -> None:
-    """Data for programs on standard output."""
+    """Data for programs on standard output; letters that it cannot show as JSON escapes them."""
     import json
+    import sys
 
-    print(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+    from fleet.cli import output
+
+    escaped = not output.shows_unicode(sys.stdout)
+    print(json.dumps(data, indent=2, ensure_ascii=escaped, default=str))

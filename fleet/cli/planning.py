@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from fleet.cli import options
+from fleet.cli import options, output
 
 if TYPE_CHECKING:
     from fleet.plan.expand import Plan
@@ -26,6 +26,8 @@ def plan(
     engine: options.Engine = "ollama",
     only: options.Only = None,
     repeats: options.Repeats = None,
+    setting: options.Set = None,
+    quick: options.Quick = False,
     skip_unfit: options.SkipUnfit = False,
     gates: options.Gates = None,
     practice: options.Practice = False,
@@ -36,25 +38,33 @@ def plan(
 
     And what cannot run, with the reason. Touches nothing. Exit code 2 where submit would refuse it.
     """
-    from fleet.app import cluster
     from fleet.app import submitting as app
     from fleet.cli import asking, view
 
+    target = asking.head(head)
+    home = asking.home(store)
     request = asking.request(
-        what, jobs=job or (), machines=machines or (), engine=engine, practice=practice
+        what,
+        jobs=job or (),
+        machines=machines or (),
+        engine=engine,
+        repeats=repeats,
+        practice=practice,
+        settings=setting or (),
+        quick=quick,
+        home=None if target else home,
     )
     request = asking.with_gates(request, gates)
     chosen = app.Options(
-        home=asking.home(store),
+        home=home,
         only=asking.only(only),
         repeats=repeats,
         skip_unfit=skip_unfit,
         **asking.origin(),
     )
-    target = cluster.head(head)
     if target is not None:
         form: Literal["json", "text"] = "json" if json else "text"
-        raise typer.Exit(cluster.send(request, chosen, target, plan=form, say=view.say))
+        raise typer.Exit(asking.send(request, chosen, target, plan=form, say=view.say))
     raise typer.Exit(show(app.plan(request, chosen), json=json))
 
 
@@ -65,7 +75,7 @@ def show(planned: Plan, *, json: bool) -> int:
     if json:
         options.print_json(plan_text.as_data(planned))
     else:
-        print("\n".join([*plan_text.plan_lines(planned), *plan_text.order_lines(planned)]))
+        output.emit([*plan_text.plan_lines(planned), *plan_text.order_lines(planned)])
     return 2 if planned.refusals else 0
 
 

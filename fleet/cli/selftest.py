@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet.cli import options
+from fleet.cli import options, output
 
 if TYPE_CHECKING:
     from fleet.app.selftest_checks import Accuracy, Raised
@@ -46,7 +46,7 @@ def selftest(full: Full = False, json: options.Json = False) -> None:
 
         options.print_json({**_dict(text.to_json(report)), "ok": report.ok})
     else:
-        print("\n".join(report_lines(report)))
+        output.emit(report_lines(report))
     raise typer.Exit(0 if report.ok else 1)
 
 

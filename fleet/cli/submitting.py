@@ -8,6 +8,8 @@ from fleet.cli import options
 
 EPILOG = """\b
     fleet submit gpt-oss:20b
+    fleet submit gpt-oss:20b --quick
+    fleet submit gpt-oss:20b --set num_ctx=16384 --set num_batch=512,2048
     fleet submit gpt-oss:20b gpt-oss:120b --job chat --machines studio-96
     fleet submit configs/gpt-oss.yaml --until 07:00
     fleet submit configs/gpt-oss.yaml --only machine=studio-96,model=gpt-oss:20b
@@ -22,6 +24,8 @@ def submit(
     machines: options.Machines = None,
     engine: options.Engine = "ollama",
     repeats: options.Repeats = None,
+    setting: options.Set = None,
+    quick: options.Quick = False,
     budget: options.Budget = None,
     max_hours: options.MaxHours = None,
     until: options.Until = None,
@@ -43,6 +47,8 @@ def submit(
     from fleet.app import submitting as app
     from fleet.cli import asking, view
 
+    target = asking.head(head)
+    home = asking.home(store)
     request = asking.request(
         what,
         jobs=job or (),
@@ -50,24 +56,24 @@ def submit(
         engine=engine,
         repeats=repeats,
         practice=practice,
+        settings=setting or (),
+        quick=quick,
+        home=None if target else home,
     )
     request = asking.with_gates(request, gates, residents_are_mine=mine)
     chosen = app.Options(
-        home=asking.home(store),
+        home=home,
         only=asking.only(only),
         repeats=repeats,
         seconds=asking.seconds(budget=budget, max_hours=max_hours, until=until),
-        again=again,
+        again=again or quick,
         missing_only=missing_only,
         yes=yes,
         skip_unfit=skip_unfit,
         **asking.origin(),
     )
-    from fleet.app import cluster
-
-    target = cluster.head(head)
     if target is not None:
-        raise typer.Exit(cluster.send(request, chosen, target, detach=detach, say=view.say))
+        raise typer.Exit(asking.send(request, chosen, target, detach=detach, say=view.say))
     asking.refuse_detached(detach)
     with view.talk(chosen.home) as talk:
         raise typer.Exit(app.submit(request, chosen, talk))

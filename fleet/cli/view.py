@@ -12,24 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fleet.cli import output
 from fleet.model.event import Event, Failed, Finished, Held, Lost, Said, Started
-from fleet.model.measure import TrialResult
 from fleet.model.trial import Trial
-from fleet.units import show_number, show_span
+from fleet.units import NS_PER_S, show_span
 
 if TYPE_CHECKING:
     from fleet.app.talking import Talk
     from fleet.plan.expand import Plan, Redo
 
 
-LEAST_TOKENS = 16
-"""An answer shorter than this gives the eye no rate."""
-LEAST_TOKEN_NS = 10_000
-"""No machine writes a token in less: see the flag above_ceiling."""
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+say = output.say
 
 
 @contextmanager
@@ -68,7 +61,7 @@ class Lane:
         elif isinstance(event, Finished):
             self.waiting = max(self.waiting - 1, 0)
             self.left_s = max(self.left_s - event.result.trial.estimate_s, 0.0)
-            self.speed = speed_text(event.result)
+            self.speed = event.speeds
             self.done += event.result.outcome == "ok"
             self.failed += event.result.outcome == "failed"
         elif isinstance(event, Lost):
@@ -135,16 +128,18 @@ class PlainTalk:
         lane.drop(trials)
         self.say(f"{lane.name}: {trials} trials not needed: {why}")
 
+    def columns(self) -> int | None:
+        return output.columns()
+
     def answer(self, lines: Sequence[str]) -> None:
-        for line in lines:
-            print(line, flush=True)
+        output.emit(lines, verdicts=True)
 
     def _line(self, event: Event, lane: Lane | None) -> str:
         name = self._names.get(event.machine_id, event.machine_id)
         if isinstance(event, Finished):
             trial = event.result.trial
             left = f"   {show_span(lane.left_s)} left" if lane and lane.waiting else ""
-            return f"{name}: {cell_text(trial)}  {event_text(event.result)}{left}"
+            return f"{name}: {cell_text(trial)}  {finished_text(event)}{left}"
         if isinstance(event, Said):
             return f"{name}: {event.text}"
         if isinstance(event, Held):
@@ -171,19 +166,9 @@ def varied_settings(trial: Trial) -> dict[str, object]:
     return {k: v for k, v in trial.settings.items() if v != getattr(plain, k) and k != "num_thread"}
 
 
-def event_text(result: TrialResult) -> str:
-    seconds = result.duration_ns / 1e9
+def finished_text(event: Finished) -> str:
+    """How long a trial took and what the views make of it, or why it failed."""
+    result = event.result
     if result.outcome == "ok":
-        return f"{seconds:.1f} s  {speed_text(result)}".rstrip()
+        return f"{result.duration_ns / NS_PER_S:.1f} s  {event.speeds}".rstrip()
     return f"{result.outcome}: {result.reason} {result.detail}".strip()
-
-
-def speed_text(result: TrialResult) -> str:
-    """Decode rate of the last long enough answer, for the eye only: views define speeds."""
-    for record in reversed(result.requests):
-        reply = record.reply
-        tokens = reply.output_tokens or 0
-        least_ns = LEAST_TOKEN_NS * (tokens - 1)
-        if not record.warmup and tokens >= LEAST_TOKENS and (reply.output_ns or 0) >= least_ns:
-            return f"{show_number((tokens - 1) * 1e9 / (reply.output_ns or 1))} tokens/s"
-    return ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet.cli import options
+from fleet.cli import options, output
 from fleet.model.account import ACCOUNT_STATES
 from fleet.units import show_span
 
@@ -38,7 +38,7 @@ def status(
         lines = [line for each in queueing.status(home, experiment) for line in status_lines(each)]
         if watch:
             print("\033[2J\033[H", end="")
-        print("\n".join(lines) or "nothing was submitted yet: fleet submit MODEL")
+        output.emit(lines or ["nothing was submitted yet: fleet submit gpt-oss:20b"])
         if not watch:
             return
         time.sleep(EVERY_S)
@@ -55,7 +55,7 @@ def cancel(
     from fleet.app import queueing
     from fleet.cli import asking
 
-    print(queueing.cancel(asking.home(store), experiment))
+    output.emit([queueing.cancel(asking.home(store), experiment)])
 
 
 def status_lines(status: SubmissionStatus) -> list[str]:

@@ -23,6 +23,7 @@ TABLES = ("trials", "requests", "answers")
 
 NOT_KEPT = "no text of these answers was kept: `keep_text: true` in the job keeps it"
 DIGEST_LETTERS = 12
+PROMPT_LETTERS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,7 @@ class Asked:
 def jobs_with_answers(con: duckdb.DuckDBPyConnection, asked: Asked) -> list[str]:
     """Names of the jobs of which texts were kept. Raises UnknownName for a name nobody has."""
     there = rows(con, "select distinct experiment, job, model, machine from trials")
-    mend = "fleet results shows what there is"
+    mend = "what there is: fleet results"
     for what, names in (
         ("experiment", filter(None, (asked.experiment,))),
         ("job", filter(None, (asked.job,))),
@@ -63,15 +64,20 @@ def sheets(
     kept = question("answers", prompt=question("prompt_text"))
     wanted = [row for row in rows(con, kept, _scope(asked)) if _is_wanted(row, asked)]
     columns = _by_question(wanted, asked.job)
-    references = _by_job(asked, sorted({job for job, _, _ in columns}))
+    references = _of_questions(asked, sorted(columns, key=lambda key: list(map(natural, key))))
     compared = agreements(con, _scope(asked), asked.models, asked.machines)
     every = _worth_reading(compared) if columns and asked.job is None else list(compared)
     every = sorted({*columns, *every}, key=lambda key: [natural(part) for part in key])
     answers = {
-        key: _answers(found, references.get(key[0], ()), checks.get(key[0], ()))
+        key: _answers(found, references.get(key, ()), _checks(checks, key))
         for key, found in columns.items()
     }
     return [_sheet(key, answers.get(key, ()), compared.get(key, ()), asked) for key in every]
+
+
+def _checks(checks: Mapping[str, Sequence[Check]], question: Question) -> list[Check]:
+    job, point, _ = question
+    return [check for check in checks.get(job, ()) if check.point in (None, point)]
 
 
 def _by_question(kept: Sequence[Row], job: str | None) -> dict[Question, list[Any]]:
@@ -113,7 +119,10 @@ def _sheet(
     key: Question, answers: Sequence[Answer], compared: Iterable[Agreement], asked: Asked
 ) -> Sheet:
     job, point, prompt = key
-    in_order = sorted(answers, key=lambda each: _place(each, asked.models))
+    in_order = sorted(
+        answers,
+        key=lambda each: (_place(each, asked.models), natural(each.name), natural(each.details)),
+    )
     return Sheet(
         job=job,
         point=point,
@@ -126,7 +135,7 @@ def _sheet(
 
 
 def _place(answer: Answer, models: Sequence[str]) -> int:
-    """As they were named, references last; sorting keeps the order of the question otherwise."""
+    """As they were named, references last."""
     if answer.is_reference:
         return len(models) + 1
     return models.index(answer.name) if models else 0
@@ -140,18 +149,58 @@ def _contrasts(answers: Sequence[Answer]) -> Iterable[Contrast]:
             yield contrast(first.title, other.title, ("", first.text), ("", other.text))
 
 
-def _by_job(asked: Asked, jobs: Sequence[str]) -> dict[str, list[Reference]]:
-    found: dict[str, list[Reference]] = {}
-    wrong = []
-    for each in asked.references if jobs else ():
-        job = each.job or asked.job or (jobs[0] if len(jobs) == 1 else None)
-        if job is not None and job in jobs:
-            found.setdefault(job, []).append(each)
+def _of_questions(asked: Asked, questions: Sequence[Question]) -> dict[Question, list[Reference]]:
+    """Each reference beside the answers to its own question. Raises ConfigError with every
+    reference that answers another one, or does not say which."""
+    found: dict[Question, list[Reference]] = {}
+    mistakes: list[Mistake] = []
+    for each in asked.references if questions else ():
+        of_job = _of_job(each, asked, questions)
+        of_prompt = [key for key in of_job if _answers_it(each, key)]
+        if not of_job:
+            jobs = sorted({job for job, _, _ in questions})
+            mistakes.append(Mistake(each.file, each.line, 1, "job", _which(each.job, jobs)))
+        elif not of_prompt or (each.prompt is None and len(of_prompt) > 1):
+            what = _which_prompt(each.prompt, of_job)
+            mistakes.append(Mistake(each.file, each.prompt_line, 1, "prompt", what))
         else:
-            wrong.append(Mistake(each.file, each.line, 1, "job", _which(job, jobs)))
-    if wrong:
-        raise ConfigError(tuple(wrong))
+            for key in of_prompt:
+                found.setdefault(key, []).append(each)
+    if mistakes:
+        raise ConfigError(tuple(mistakes))
     return found
+
+
+def _of_job(reference: Reference, asked: Asked, questions: Sequence[Question]) -> list[Question]:
+    """Without a job the prompt decides, or there is only one job."""
+    job = reference.job or asked.job
+    if job is None and reference.prompt is None and len({key[0] for key in questions}) > 1:
+        return []
+    return [key for key in questions if job in (None, key[0])]
+
+
+def _answers_it(reference: Reference, question: Question) -> bool:
+    """White space apart, and in any case: a prompt was pasted."""
+    _, point, prompt = question
+    if reference.prompt is None:
+        return True
+    wanted = reference.prompt.casefold().split()
+    return wanted in (point.casefold().split(), (prompt or "").casefold().split())
+
+
+def _which_prompt(prompt: str | None, questions: Sequence[Question]) -> str:
+    points = [point for _, point, _ in questions]
+    if prompt is None:
+        return (
+            f"say in the head which it answers: prompt: {points[0]}    (or {', '.join(points[1:])})"
+        )
+    asked = "; ".join(f"{point} asks '{_short(text)}'" for _, point, text in questions)
+    return f"is none that was asked here: {asked}"
+
+
+def _short(text: str | None) -> str:
+    words = " ".join((text or "a prompt made to a length").split())
+    return words if len(words) <= PROMPT_LETTERS else f"{words[: PROMPT_LETTERS - 3]}..."
 
 
 def _which(job: str | None, jobs: Sequence[str]) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
+from fleet.compare.results_text import apart_from, shared_parts
 from fleet.compare.tables import aligned
 from fleet.model.answers import HASHES_ONLY, Answer, Contrast, Disagreement, Sheet
+from fleet.terminal import cells, plain, wrapped, wrapped_all
 
 NARROWEST = 36
 BETWEEN = " | "
@@ -32,7 +33,7 @@ def answers_lines(sheets: Sequence[Sheet], width: int, *, thinking: bool = False
 
 
 def _sheet_lines(sheet: Sheet, width: int, *, thinking: bool) -> Iterator[str]:
-    yield from _wrapped(_headline(sheet), width)
+    yield from wrapped(_headline(sheet), width)
     if sheet.answers:
         yield ""
         yield from _table(sheet.answers, width)
@@ -43,7 +44,7 @@ def _sheet_lines(sheet: Sheet, width: int, *, thinking: bool) -> Iterator[str]:
     if told:
         yield ""
     for line in told:
-        yield from _wrapped(plain(line), width)
+        yield from wrapped(plain(line), width)
 
 
 def _headline(sheet: Sheet) -> str:
@@ -87,7 +88,7 @@ def _table(answers: Sequence[Answer], width: int) -> list[str]:
     for name, column in zip(names, columns, strict=True):
         known = [(title, column[title]) for title in told if column.get(title)]
         lines += [name, *aligned((), known, indent="  "), ""]
-    return _wrapped_all(lines[:-1], width)
+    return wrapped_all(lines[:-1], width)
 
 
 Column = tuple[str, list[str]]
@@ -107,8 +108,8 @@ def _beside(columns: Sequence[Column], width: int) -> list[str]:
     each = (width - len(BETWEEN) * (len(columns) - 1)) // len(columns)
     if len(columns) < 2 or each < NARROWEST:
         return []
-    above = _abreast([_wrapped(title, each) for title, _ in columns], each)
-    below = _abreast([_wrapped_all(text, each) for _, text in columns], each)
+    above = _abreast([wrapped(title, each) for title, _ in columns], each)
+    below = _abreast([wrapped_all(text, each) for _, text in columns], each)
     return [*above, "-+-".join("-" * each for _ in columns), *below]
 
 
@@ -123,17 +124,17 @@ def _abreast(columns: Sequence[list[str]], width: int) -> list[str]:
 def _below(columns: Sequence[Column], width: int) -> list[str]:
     lines: list[str] = []
     for title, text in columns:
-        lines += [*([""] if lines else []), *_wrapped(title, width), "-" * min(width, RULE)]
-        lines += _wrapped_all(text, width)
+        lines += [*([""] if lines else []), *wrapped(title, width), "-" * min(width, RULE)]
+        lines += wrapped_all(text, width)
     return lines
 
 
 def _agreement_lines(sheet: Sheet) -> Iterator[str]:
     """One line where all outputs that should be equal are, else where each pair parts."""
-    many = len({each.settings for each in sheet.agreements}) > 1
+    shared = shared_parts([each.settings for each in sheet.agreements])
     for each in sheet.agreements:
-        settings = f" {each.settings}" if many and each.settings else ""
-        yield f"{each.model}{settings}, {each.said()}"
+        name = " ".join(filter(None, (each.model, apart_from(each.settings, shared))))
+        yield f"{name}, {each.said()}"
         for pair in each.disagreements:
             yield from _disagreement_lines(pair)
 
@@ -174,63 +175,3 @@ def _contrast_lines(contrasts: Iterable[Contrast]) -> Iterator[str]:
             f"{marks[kind][0]}{plain(piece)}{marks[kind][1]}" for kind, piece in each.pieces
         )
         yield from text.split("\n")
-
-
-def plain(text: str) -> str:
-    """Text of a model may hold anything: what would steer a terminal, or turn the direction of
-    writing, is shown as `\\x1b` and does nothing."""
-    tidy = text.replace("\r\n", "\n").replace("\t", "    ")
-    return "".join(_shown(letter) for letter in tidy)
-
-
-def _shown(letter: str) -> str:
-    if letter == "\n" or unicodedata.category(letter) not in ("Cc", "Cf", "Cs", "Zl", "Zp"):
-        return letter
-    if letter in "\u200c\u200d\u00ad\ufeff":  # joiners: parts of words and of emoji
-        return letter if letter != "\ufeff" else ""
-    return letter.encode("unicode_escape").decode()
-
-
-def cells(text: str) -> int:
-    """Columns of a terminal that the text takes: wide letters take two, marks none."""
-    return sum(map(_cells, text))
-
-
-def _cells(letter: str) -> int:
-    if letter.isascii():
-        return 1
-    if unicodedata.combining(letter) or unicodedata.category(letter) in ("Mn", "Me", "Cf"):
-        return 0
-    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
-
-
-def _wrapped_all(lines: Iterable[str], width: int) -> list[str]:
-    return [part for line in lines for part in _wrapped(line, width)]
-
-
-def _wrapped(line: str, width: int) -> list[str]:
-    """Between words where that is possible; what follows stands under the first word."""
-    if cells(line) <= width:
-        return [line]
-    indent = line[: len(line) - len(line.lstrip())][: width // 2]
-    lines, current = [], indent
-    for word in line.split():
-        joined = f"{current} {word}" if current.strip() else current + word
-        if cells(joined) <= width:
-            current = joined
-            continue
-        lines += [current] if current.strip() else []
-        *full, current = _broken(indent + word, width, indent)
-        lines += full
-    return [*lines, current]
-
-
-def _broken(word: str, width: int, indent: str) -> Iterator[str]:
-    """A word longer than a line, in pieces."""
-    piece = ""
-    for letter in word:
-        if cells(piece) + _cells(letter) > width:
-            yield piece
-            piece = indent
-        piece += letter
-    yield piece

@@ -144,11 +144,12 @@ METRICS = {
 
 def check_axis(name: str, columns: Iterable[str] = ()) -> str:
     """`columns`: what else can be compared by, beside the axes that the table knows."""
-    return known(name, AXES.union(columns), "axis to compare by", "fleet compare --by machine")
+    axes = AXES.union(columns)
+    return known(name, axes, "axis to compare by", "fleet compare --by machine --classes")
 
 
 def check_metric(name: str) -> Metric:
-    return METRICS[known(name, METRICS, "metric", "fleet compare --by machine --metric decode")]
+    return METRICS[known(name, METRICS, "metric", "what each number means: fleet metrics")]
 
 
 def is_energy(name: str) -> bool:

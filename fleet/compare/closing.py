@@ -92,7 +92,7 @@ def nothing(
     if names and tells_energy(variants) and not any(variant.scope for variant in variants):
         return UserError(
             "no energy to compare: no machine told its power while it was measured",
-            "fleet doctor says what can be read; fleet energy import takes a wall meter's log",
+            "what can be read here: fleet doctor; a wall meter's log: fleet energy import FILE",
         )
     if not names:
         what = f"nothing to compare by {by}: no measured trial matches"

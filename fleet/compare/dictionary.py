@@ -47,13 +47,14 @@ METRICS = (
         meaning="decode rate: how fast an answer is written",
         formula="(output tokens - 1) / engine's output time: llama.cpp times the first output "
         "token with the prompt",
-        needs="128 output tokens",
+        needs="128 output tokens, of a quick look 16",
     ),
     Entry(
         name="naive_prefill_tokens_per_s",
         unit="tokens/s",
         meaning="prompt eval rate as `ollama run --verbose` prints it",
         formula="all prompt tokens / engine's prompt time, cached ones too",
+        needs="2 prompt tokens that were evaluated",
     ),
     Entry(
         name="naive_decode_tokens_per_s",
@@ -272,5 +273,11 @@ FLAGS = (
         name="cut",
         kind="qualified",
         rule="one request per point, since the cell ran far over its estimate",
+    ),
+    Flag(
+        name="quick",
+        kind="qualified",
+        rule="a quick look (`fleet submit --quick`): one block, answers cut to what fits in 3 s; "
+        "no comparison judges it",
     ),
 )

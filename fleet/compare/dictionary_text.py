@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from fleet.compare.dictionary import FLAGS, METRICS, VERSION, Entry
 from fleet.compare.dictionary_energy import ENERGY, FAULTS, SCOPES
+from fleet.compare.dictionary_words import HEADS, NOTES
+from fleet.compare.tables import GAP, described
+
+WORDS = {
+    "heads of tables": HEADS,
+    "words in tables and below them": NOTES,
+}
 
 
 def markdown() -> str:
@@ -31,6 +38,7 @@ def markdown() -> str:
             *flags,
             "",
             *_energy_page(),
+            *_words_page(),
         ]
     )
 
@@ -42,6 +50,13 @@ def _energy_page() -> Iterator[str]:
     yield from ("", "| Not valid | Where |", "|---|---|")
     yield from (f"| `{fault}` | {rule} |" for fault, rule in FAULTS.items())
     yield ""
+
+
+def _words_page() -> Iterator[str]:
+    for title, words in WORDS.items():
+        yield from (f"## {title[0].upper()}{title[1:]}", "", "| Word | Means |", "|---|---|")
+        yield from (f"| {word.name} | {word.meaning} |" for word in words)
+        yield ""
 
 
 OF_ENERGY = (
@@ -61,17 +76,21 @@ def _table(entries: Sequence[Entry]) -> Iterator[str]:
         yield f"| `{e.name}` | {e.unit} | {e.meaning} | {e.formula} | {e.needs} |"
 
 
-def lines() -> list[str]:
-    """The dictionary for a terminal."""
-    told = [f"metric dictionary, version {VERSION}: medians over the valid requests of a trial"]
-    told += _entries(METRICS)
-    told += ["", "flags: invalid requests are left out and counted, qualified trials kept apart"]
-    width = max(len(flag.name) for flag in FLAGS)
-    told += [f"  {f.name:<{width}}  {f.kind:<9}  {f.rule}" for f in FLAGS]
-    told += ["", "energy: for each scope, medians over the requests whose energy is valid"]
-    told += _entries(ENERGY)
-    told += ["", "scopes: what was measured; unlike ones are not compared", *_pairs(SCOPES)]
-    return [*told, "", "why an energy is not valid", *_pairs(FAULTS)]
+def lines(width: int | None = None) -> list[str]:
+    """The dictionary for a terminal; `width` in its columns."""
+    text = [f"metric dictionary, version {VERSION}: medians over the valid requests of a trial"]
+    text += _entries(METRICS)
+    text += ["", "flags: invalid requests are left out and counted, qualified trials kept apart"]
+    text += described([(f.name, f.kind, f.rule) for f in FLAGS], width, GAP)
+    text += ["", "energy: for each scope, medians over the requests whose energy is valid"]
+    text += _entries(ENERGY)
+    text += ["", "scopes: what was measured; unlike ones are not compared"]
+    text += described(list(SCOPES.items()), width, GAP)
+    text += ["", "why an energy is not valid", *described(list(FAULTS.items()), width, GAP)]
+    for title, words in WORDS.items():
+        rows = [(word.name, word.meaning) for word in words]
+        text += ["", title, *described(rows, width, GAP)]
+    return text
 
 
 def _entries(entries: Sequence[Entry]) -> Iterator[str]:
@@ -80,8 +99,3 @@ def _entries(entries: Sequence[Entry]) -> Iterator[str]:
         yield f"  = {entry.formula}"
         if entry.needs:
             yield f"  needs {entry.needs}"
-
-
-def _pairs(told: Mapping[str, str]) -> Iterator[str]:
-    width = max(map(len, told))
-    return (f"  {name:<{width}}  {rule}" for name, rule in told.items())

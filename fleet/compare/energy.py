@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import duckdb
 
+from fleet.compare.axes import natural
 from fleet.compare.dictionary_energy import SCOPES
 from fleet.compare.reader import RAW, Row, add_views, rows
 from fleet.compare.views import literal, question
@@ -16,13 +19,22 @@ def energy_of_attempt(
     con: duckdb.DuckDBPyConnection, attempt_id: object, folder: object
 ) -> list[Row]:
     """Rows of the view `energy`; none where no energy was read. `con` has the readings open."""
+    add_views(con, "energy")
     query = "select * exclude (folder, energy_version) from energy where attempt_id = ?"
     return rows(con, f"{query} and folder = ?", [attempt_id, folder])
 
 
+def tells_energy(readings: Sequence[Row]) -> bool:
+    """Whether any of these readings is of energy or power."""
+    return any(row["metric"] in METRICS for row in readings)
+
+
 def energy_of_cells(con: duckdb.DuckDBPyConnection, experiment: str | None) -> list[Row]:
+    """One row per cell, point and scope: 64 before 512, and 20b before 120b."""
     bind_energy(con, experiment)
-    return rows(con, question("energy_of_cells"), [experiment])
+    found = rows(con, question("energy_of_cells"), [experiment])
+    names = ("experiment", "session", "machine", "model", "job", "point", "settings", "scope")
+    return sorted(found, key=lambda row: [natural(row[name]) for name in names])
 
 
 def energy_of_results(con: duckdb.DuckDBPyConnection, experiment: str) -> list[Row]:

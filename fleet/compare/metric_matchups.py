@@ -16,6 +16,10 @@ from fleet.compare.variants import TOO_SHORT
 from fleet.model.likeness import ENERGY_SCOPE
 from fleet.units import show_count
 
+QUICK = "quick"
+"""The flag of what was measured for a first glance."""
+A_QUICK_LOOK = "a quick look, no measurement: submit it without --quick"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricMatchup:
@@ -36,6 +40,8 @@ class MetricMatchup:
     def why_none(self, index: int) -> tuple[str, ...] | None:
         """Why side `index` (0: the first after the baseline) is not comparable; None: it is."""
         baseline, line = self.lines[0], self.lines[index + 1]
+        if any(self.matchup.sides[at].has(QUICK) for at in (0, index + 1)):
+            return (A_QUICK_LOOK,)
         if self.differing[index].refused:
             return self.differing[index].refused
         if line.naive or baseline.naive or line.value is None or baseline.value is None:

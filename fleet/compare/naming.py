@@ -59,7 +59,7 @@ def of_sides(variants: Sequence[Variant], axis: str, names: Sequence[str]) -> li
         if axis == "date":
             raise _no_such_day(name, there)
         shown = sorted(labels, key=natural) if axis == "machine" else there
-        known(name, shown, axis.replace("_", " "), f"fleet compare --by {axis}")
+        known(name, shown, axis.replace("_", " "), "fleet results")
     return [v for v in variants if not names or any(is_called(v, axis, n) for n in names)]
 
 
@@ -77,7 +77,7 @@ def check_apart(axis: str, names: Sequence[str], variants: Sequence[Variant]) ->
 def _no_such_day(name: str, days: Sequence[str]) -> UnknownName:
     near = min(days, key=lambda day: _distance(day, name), default=None)
     hint = f" (the nearest day is {near})" if near else ""
-    return UnknownName(f"{name}: nothing was measured then{hint}", "fleet compare --by date")
+    return UnknownName(f"{name}: nothing was measured then{hint}", "fleet results")
 
 
 def _distance(day: str, name: str) -> int:

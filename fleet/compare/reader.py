@@ -10,7 +10,15 @@ from typing import Literal, NoReturn
 import duckdb
 
 from fleet.compare.moments import ALL_IN_UTC
-from fleet.compare.views import TABLES, files_of, fill_views, one_file, tables_sql, union_of
+from fleet.compare.views import (
+    TABLES,
+    files_of,
+    fill_views,
+    literal,
+    one_file,
+    tables_sql,
+    union_of,
+)
 from fleet.errors import StoreUnusable, check_store_path
 
 READ_AT_ONCE = ("trials", "requests")
@@ -19,6 +27,8 @@ READ_AT_ONCE = ("trials", "requests")
 WITH_READINGS = (*READ_AT_ONCE, "readings")
 
 MOST_THREADS = 4
+MOST_NARROWED = 100
+"""Attempts: of more the beginning of an id says too little."""
 
 RAW = {table: f"raw_{table}" for table in TABLES}
 
@@ -43,6 +53,49 @@ def open_store(
     con.execute("create temp table roots (root varchar)")
     con.executemany("insert into roots values (?)", [[str(root)] for root in roots])
     return con
+
+
+def open_attempt(
+    folder: Path, attempt_id: str, views: Sequence[str]
+) -> duckdb.DuckDBPyConnection | None:
+    """These views over one attempt alone, as soon as it is stored, however large the store is.
+
+    None where it has no file of its own any more. Raises StoreUnusable.
+    """
+    (root,) = generations([folder])
+    if not (root / "trials" / f"{attempt_id}.parquet").is_file():
+        return None
+    con = duckdb.connect(config={"threads": 1})
+    try:
+        con.execute(tables_sql())
+        for table in TABLES:
+            path = root / table / f"{attempt_id}.parquet"
+            if path.is_file():
+                source = one_file(str(path))
+                con.execute(f"insert into {RAW[table]} by name select *, 0 as folder from {source}")
+        con.execute(fill_views(RAW, views, energy=False, several_folders=False))
+    except duckdb.Error as problem:
+        con.close()
+        _raise_unusable([root], problem)
+    return con
+
+
+def narrow_to_trials(con: duckdb.DuckDBPyConnection, tables: Sequence[str], prefix: str) -> None:
+    """From here on only the trials whose id begins so are seen, where there are any.
+
+    What is asked of one trial then takes no longer in a large store than in a small one.
+    """
+    own = "starts_with(trial_id, ?) or starts_with(trial_id, 'trial-' || ?)"
+    found = rows(con, f"select attempt_id from raw_trials where {own}", [prefix, prefix])
+    ids = [str(row["attempt_id"]) for row in found[: MOST_NARROWED + 1]]
+    if not 0 < len(ids) <= MOST_NARROWED:
+        return
+    listed = ", ".join(map(literal, ids))  # as text, so that DuckDB looks into fewer files
+    for table in tables:
+        source = f"from raw_{table} where attempt_id in ({listed})"
+        rows(con, f"create temp table own_{table} as {source}")
+    for table in tables:
+        con.execute(f"create or replace temp view raw_{table} as from own_{table}")
 
 
 def generations(folders: Sequence[Path]) -> list[Path]:

@@ -10,7 +10,8 @@ from typing import Any
 
 import duckdb
 
-from fleet.compare.energy import energy_of_attempt, energy_of_results
+from fleet.compare.axes import natural
+from fleet.compare.energy import energy_of_attempt, energy_of_results, tells_energy
 from fleet.compare.moments import zoned
 from fleet.compare.reader import Row, rows
 from fleet.compare.request_counts import RequestCounts, check_sums, request_counts
@@ -90,6 +91,9 @@ class Shown:
 RESULT_VIEWS = ("cells", "requests_flagged", "trials")
 """What `results` asks for."""
 
+SHOW_VIEWS = ("attempts", "requests_flagged", "requests", "readings")
+"""What `show` asks for; those of energy only where some was read."""
+
 STATES = {
     "hardware_id": "",
     "os_version": "OS",
@@ -123,7 +127,13 @@ def results(con: duckdb.DuckDBPyConnection, experiment: str | None = None) -> li
     ]
     found += [_empty_result(sent) for key, sent in requests.items() if key not in cells]
     check_sums((row.requests for row in found), requests.values())
-    return found
+    return sorted(found, key=_order)
+
+
+def _order(row: ResultRow) -> list[object]:
+    """64 before 512, and 20b before 120b; what the words do not order stays as it was."""
+    words = (row.experiment, row.session, row.machine, row.model, row.job, row.test, row.settings)
+    return [natural("" if word is None else word) for word in words]
 
 
 def show(con: duckdb.DuckDBPyConnection, trial_prefix: str) -> Shown:
@@ -141,12 +151,13 @@ def show(con: duckdb.DuckDBPyConnection, trial_prefix: str) -> Shown:
     trial = attempts[0]
     name = "requests_of_attempt" if trial["counted"] else "raw_requests_of_attempt"
     attempt = [trial["attempt_id"], trial["folder"]]
+    readings = rows(con, question("readings_of_attempt"), attempt)
     return Shown(
         trial=trial,
         attempts=tuple(attempts),
         requests=tuple(rows(con, question(name), attempt)),
-        readings=tuple(rows(con, question("readings_of_attempt"), attempt)),
-        energy=tuple(energy_of_attempt(con, *attempt)),
+        readings=tuple(readings),
+        energy=tuple(energy_of_attempt(con, *attempt)) if tells_energy(readings) else (),
     )
 
 
@@ -257,7 +268,7 @@ def _no_trial(con: duckdb.DuckDBPyConnection, prefix: str) -> UnknownName:
     there = [str(row["trial_id"]) for row in rows(con, "select distinct trial_id from trials")]
     return UnknownName(
         _unknown(prefix or "(nothing)", "trial", there),
-        "fleet results prints the ids of all trials",
+        "their ids: fleet results",
     )
 
 

@@ -26,7 +26,7 @@ import pyarrow.parquet
 
 from fleet.compare.moments import ALL_IN_UTC
 from fleet.compare.reader import first_line
-from fleet.compare.views import TABLES, fill_views, union_of
+from fleet.compare.views import TABLES, fill_views, union_of, views_named_in
 
 ADDRESS_SPACE_BYTES = 6 * 2**30
 SHUT = (
@@ -46,8 +46,7 @@ def main() -> None:
     task = json.load(sys.stdin)
     limit_process()
     try:
-        con = open_locked([Path(root) for root in task["roots"]])
-        answer = con.execute(task["query"])
+        answer = _answer([Path(root) for root in task["roots"]], task["query"])
         said: dict[str, object] = {
             "columns": [column[0] for column in answer.description or ()],
             "rows": answer.fetchall() if answer.description else [],
@@ -57,8 +56,17 @@ def main() -> None:
     json.dump(said, sys.stdout, default=_plain)
 
 
-def open_locked(roots: Sequence[Path]) -> duckdb.DuckDBPyConnection:
-    """All views over all roots; no file, setting or network can be reached from it."""
+def _answer(roots: Sequence[Path], query: str) -> duckdb.DuckDBPyConnection:
+    """Of all views where it names what is not there: the message then names the nearest."""
+    try:
+        return open_locked(roots, views_named_in(query)).execute(query)
+    except duckdb.CatalogException:
+        return open_locked(roots).execute(query)
+
+
+def open_locked(roots: Sequence[Path], views: Sequence[str] = ()) -> duckdb.DuckDBPyConnection:
+    """These views, or all of them, over all roots; no file, setting or network can be reached
+    from it."""
     con = duckdb.connect()
     con.execute(ALL_IN_UTC)
     sources = {}
@@ -69,7 +77,7 @@ def open_locked(roots: Sequence[Path]) -> duckdb.DuckDBPyConnection:
             con.register(name, dataset)
             found.append((name, dataset.schema.names))
         sources[table] = union_of(table, found)
-    con.execute(fill_views(sources, several_folders=len(roots) > 1))
+    con.execute(fill_views(sources, views, several_folders=len(roots) > 1))
     for statement in SHUT:
         con.execute(statement)
     return con

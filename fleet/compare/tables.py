@@ -1,10 +1,157 @@
-"""Tables as plain aligned text, the same in a terminal, a file and an e-mail; and as Markdown."""
+"""Tables as plain text, the same in a terminal, a file and an e-mail; as Markdown, and as CSV."""
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from fleet.terminal import cells, figures_wrapped, one_line
 
 GAP = "  "
+LEAST_NAME = 12
+"""Letters that a name keeps when it is cut."""
+CUT = "..."
+SENTENCE_BEGINS = 0.6
+"""Part of the width: a sentence that would begin behind it stands in a line of its own."""
+WIDER = "a wider terminal shows them, --json all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    title: str
+    right: bool = False
+    """Its content stands at the right, as numbers do."""
+    rank: int = 0
+    """0: always shown. Of the others, the highest is left out first where the width is short."""
+    shared: bool = False
+    """Where all rows have the same value and the width is short, it is said once below."""
+    words: bool = False
+    """A list of words: those that all rows have are then said once below."""
+
+
+def fitted(
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[str]],
+    width: int | None,
+    *,
+    titled: bool = True,
+    wider: str = WIDER,
+) -> list[str]:
+    """A line per row that fits the width, and below it what was left out; None: no limit.
+
+    Columns without content are left out. `wider` says how to see what the width has hidden.
+    """
+    if not rows:
+        return []
+    table = _Table(columns, rows, titled=titled)
+    notes = [] if width is None else table.fit(width, wider)
+    return [
+        *table.lines(),
+        *(part for note in notes for part in figures_wrapped(note, width or 0, GAP)),
+    ]
+
+
+class _Table:
+    """Columns that are taken away until the table fits."""
+
+    def __init__(
+        self, columns: Sequence[Column], rows: Sequence[Sequence[str]], *, titled: bool
+    ) -> None:
+        self._rows = [[one_line(cell) for cell in row] for row in rows]
+        self._columns = columns
+        self._titled = titled
+        self._kept = [at for at in range(len(columns)) if any(row[at] for row in self._rows)]
+
+    def lines(self) -> list[str]:
+        kept = [self._columns[at] for at in self._kept]
+        right = [column.title for column in kept if column.right]
+        titles = [column.title for column in kept] if self._titled else ()
+        body = [[row[at] for at in self._kept] for row in self._rows]
+        return aligned(titles, body, right=right)
+
+    def fit(self, width: int, wider: str) -> list[str]:
+        """Notes of what was done; a table that fits is left alone."""
+        shared = self._share(width)
+        left_out = self._leave_out(width)
+        cut = self._cut_names(width)
+        notes = [f"all rows: {', '.join(shared)}"] if shared else []
+        notes += [f"left out: {', '.join(left_out)} ({wider})"] if left_out else []
+        return notes + ([f"cut: {', '.join(cut)}"] if cut else [])
+
+    def _share(self, width: int) -> list[str]:
+        shared = []
+        for at in list(self._kept):
+            may = self._columns[at].shared and len(self._rows) > 1
+            if may and self._width() > width and (same := self._taken_out(at)):
+                shared.append(f"{self._columns[at].title} {same}")
+        return shared
+
+    def _taken_out(self, at: int) -> str:
+        """What all rows have in this column, which no row says then."""
+        values = [row[at] for row in self._rows]
+        if len(set(values)) == 1:
+            self._kept.remove(at)
+            return values[0]
+        if not self._columns[at].words:
+            return ""
+        lists = [value.split() for value in values]
+        same = [word for word in lists[0] if all(word in words for words in lists)]
+        for row, words in zip(self._rows, lists, strict=True):
+            row[at] = " ".join(word for word in words if word not in same)
+        return " ".join(same)
+
+    def _leave_out(self, width: int) -> list[str]:
+        left_out = []
+        for at in sorted(self._kept, key=lambda at: -self._columns[at].rank):
+            if self._columns[at].rank and self._width() > width:
+                self._kept.remove(at)
+                left_out.append(at)
+        return [self._columns[at].title for at in sorted(left_out)]
+
+    def _cut_names(self, width: int) -> list[str]:
+        """The longest names, in their middle; the whole ones are told below."""
+        cut: dict[str, str] = {}
+        for at in sorted(self._kept, key=self._longest, reverse=True):
+            letters = max(self._longest(at) - (self._width() - width), LEAST_NAME)
+            if letters >= self._longest(at):
+                continue
+            short = shortened([row[at] for row in self._rows], letters)
+            cut |= {short[name]: name for name in short if short[name] != name}
+            for row in self._rows:
+                row[at] = short[row[at]]
+        return [f"{short} is {name}" for short, name in cut.items()]
+
+    def _width(self) -> int:
+        return sum(map(self._width_of, self._kept)) + len(GAP) * (len(self._kept) - 1)
+
+    def _width_of(self, at: int) -> int:
+        return max(cells(self._columns[at].title) if self._titled else 0, self._longest(at))
+
+    def _longest(self, at: int) -> int:
+        return max(cells(row[at]) for row in self._rows)
+
+
+def shortened(names: Sequence[str], letters: int) -> dict[str, str]:
+    """Each name in so many letters at most, and no two names alike."""
+    found: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        short = middle_cut(name, letters)
+        number = 2
+        while short in found.values():
+            mark = f"{CUT}#{number}"
+            short, number = name[: max(letters - len(mark), 1)] + mark, number + 1
+        found[name] = short
+    return found
+
+
+def middle_cut(text: str, letters: int) -> str:
+    """The end of a name tells as much as its beginning: `hf.co/unsloth...Q4_K_M`."""
+    if cells(text) <= letters:
+        return text
+    tail = (letters - len(CUT)) // 2
+    return f"{text[: letters - len(CUT) - tail]}{CUT}{text[len(text) - tail :]}"
 
 
 def aligned(
@@ -20,17 +167,43 @@ def aligned(
     """
     if not rows:
         return []
-    every = [list(titles), *map(list, rows)] if titles else [list(row) for row in rows]
+    every = [[one_line(cell) for cell in row] for row in ([titles, *rows] if titles else rows)]
     kept = [i for i in range(len(rows[0])) if any(row[i] for row in rows)]
-    widths = {i: max(len(row[i]) for row in every) for i in kept}
+    widths = {i: max(cells(row[i]) for row in every) for i in kept}
     to_right = {i for i in kept if titles and titles[i] in right}
     return [
-        indent
-        + GAP.join(
-            row[i].rjust(widths[i]) if i in to_right else row[i].ljust(widths[i]) for i in kept
-        ).rstrip()
+        indent + GAP.join(_padded(row[i], widths[i], to_right=i in to_right) for i in kept).rstrip()
         for row in every
     ]
+
+
+def described(rows: Sequence[Sequence[str]], width: int | None, indent: str = "") -> list[str]:
+    """Rows whose last cell is a sentence, which goes on below itself where the width ends."""
+    heads = [[*row[:-1], "."] for row in rows]
+    lines: list[str] = []
+    for head, row in zip(aligned((), heads, indent=indent), rows, strict=True):
+        before, sentence = head[:-1], one_line(row[-1])
+        own = " " * (len(sentence) - len(sentence.lstrip()))
+        if width is None or cells(before + sentence) <= width:
+            lines.append((before + sentence).rstrip())
+        elif _too_narrow(before, sentence, width):
+            lines += [
+                *figures_wrapped(before.rstrip(), width),
+                *figures_wrapped(f"    {sentence}", width),
+            ]
+        else:
+            lines += figures_wrapped((before + sentence).rstrip(), width, " " * cells(before) + own)
+    return lines
+
+
+def _too_narrow(before: str, sentence: str, width: int) -> bool:
+    longest = max(map(cells, sentence.split()), default=0)
+    return cells(before) > min(SENTENCE_BEGINS * width, width - longest)
+
+
+def _padded(text: str, width: int, *, to_right: bool) -> str:
+    spaces = " " * (width - cells(text))
+    return spaces + text if to_right else text + spaces
 
 
 def markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -44,3 +217,10 @@ def markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def escape(text: str) -> str:
     """Text that Markdown shows as it is."""
     return "".join(f"\\{letter}" if letter in "|*_`<\\" else letter for letter in text)
+
+
+def comma_separated(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """RFC 4180, every column; a cell with a comma, a quote or a line break is quoted."""
+    lines = io.StringIO()
+    csv.writer(lines, lineterminator="\n").writerows([titles, *rows])
+    return lines.getvalue().splitlines()

@@ -52,7 +52,8 @@ create or replace temp table raw_requests (
   gap_p90_us bigint,
   gap_p99_us bigint,
   gap_most_us bigint,
-  submission_id varchar
+  submission_id varchar,
+  most_output_ns bigint
 );
 
 create or replace temp table raw_readings (

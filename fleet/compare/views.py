@@ -11,11 +11,14 @@ HERE = Path(__file__).parent
 _STATEMENT = re.compile(r"(?=^create or replace (?:view|macro) )", re.MULTILINE)
 _MADE = re.compile(r"create or replace (?:view|macro) (\w+)")
 _USED = re.compile(r"\b(?:from|join)\s+(\w+)|\b(\w+)\(")
+_WORD = re.compile(r"\w+")
 _COMMENT = re.compile(r"--[^\n]*")
 _TABLE = re.compile(r"^create or replace temp table raw_(\w+) \((.*?)^\);", re.M | re.S)
 _COLUMN = re.compile(r"^  (\w+) (.+?),?$", re.MULTILINE)
 _COLUMNS_ARE_OURS = "hive_partitioning = false"
 """Else a folder called `model=x` above the files would say what their column `model` holds."""
+
+ASKS_FOR_ALL = frozenset({"show", "describe", "summarize", "pragma", "information_schema"})
 
 TABLES = ("trials", "requests", "readings", "fingerprints", "answers")
 
@@ -61,6 +64,17 @@ def _only(text: str, wanted: Collection[str]) -> str:
             kept.append(statement)
             needed |= {name for pair in _USED.findall(_COMMENT.sub("", statement)) for name in pair}
     return "".join(reversed(kept))
+
+
+def views_named_in(query: str) -> list[str]:
+    """The views that a query names; none where it may ask for the list of all of them."""
+    words = set(_WORD.findall(query.lower()))
+    if words & ASKS_FOR_ALL or any(word.startswith("duckdb_") for word in words):
+        return []
+    text = "".join(
+        (HERE / name).read_text(encoding="utf-8") for name in ("views.sql", "energy.sql")
+    )
+    return [name for name in _MADE.findall(text) if name in words]
 
 
 def question(name: str, **blanks: str) -> str:

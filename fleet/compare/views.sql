@@ -14,7 +14,8 @@
 --     by the GPU
 --   5 (2026-11) cached_prefix and not_reused by what an engine says of its cache, where the
 --     beginning that prompts share is no fault; above_ceiling, and no rate, also where no machine
---     is so fast; spilled: a mapped file that is counted twice is not; gpu_users
+--     is so fast; spilled: a mapped file that is counted twice is not; gpu_users; one token has no
+--     rate; quick, whose answers need 16 tokens for a rate
 
 set parquet_metadata_cache = true;
 
@@ -174,6 +175,10 @@ create or replace macro shared_tokens() as 16;
 -- And of a chat, where the template's own words stand before those of the request.
 create or replace macro template_tokens() as 256;
 
+-- Output tokens that a rate needs; of a quick look, which is labelled, fewer.
+create or replace macro least_output(most_output_ns) as
+  case when most_output_ns is null then 128 else 16 end;
+
 -- One row per request, of superseded attempts too: what its own row tells of it.
 create or replace view requests_judged as
 with looked_at as (
@@ -287,9 +292,9 @@ select
   not (aborted or short or wrong_count or cached_prefix or not_reused or wrong_clock
     or above_ceiling or unasked_thinking) as valid,
   -- llama.cpp times the first output token with the prompt: N tokens take N - 1 steps.
-  -- A rate needs 128 output tokens, or 512 prompt tokens that no cache held.
-  case when not aborted and not impossible_output and output_tokens >= 128
-      and output_duration_ns > 0
+  -- A rate needs 128 output tokens (of a quick look 16), or 512 prompt tokens that no cache held.
+  case when not aborted and not impossible_output and output_duration_ns > 0
+      and output_tokens >= least_output(most_output_ns)
     then (output_tokens - 1) / (output_duration_ns / 1e9) end as decode_tokens_per_s,
   case when not aborted and not impossible_prompt and cache_known and nothing_before_nonce
       and long_prompt and prompt_duration_ns > 0
@@ -302,12 +307,18 @@ select
     when prompt_duration_ns > 0 then ''
     else 'not reported'
   end as prefill_note,
+  case
+    when output_tokens <= 1 then 'one token has no rate'
+    when output_tokens < least_output(most_output_ns) then 'too short for a rate'
+    when not impossible_output and output_duration_ns > 0 then ''
+    else 'not reported'
+  end as decode_note,
   -- As `ollama run --verbose` prints them; one token, timed with the prompt, has no rate. Since
   -- 0.33.3 it prints the prompt's rate without what was cached, and says how much that was.
   case when not aborted and not impossible_output and output_tokens > 1 and output_duration_ns > 0
     then output_tokens / (output_duration_ns / 1e9) end as naive_decode_tokens_per_s,
   case when not aborted and prompt_duration_ns > 0
-      and prompt_duration_ns >= 100 * (naive_prompt_tokens - 1)
+      and uncached_tokens > 1 and prompt_duration_ns >= 100 * (naive_prompt_tokens - 1)
     then naive_prompt_tokens / (prompt_duration_ns / 1e9) end as naive_prefill_tokens_per_s,
   -- Of the first and the last third of the answer; chunks that a busy client took out of a buffer
   -- came faster than any machine writes.
@@ -403,6 +414,7 @@ with points as (
     median(inter_token_p90_ns) filter (valid) as inter_token_p90_ns,
     median(inter_token_p99_ns) filter (valid) as inter_token_p99_ns,
     median(load_duration_ns) filter (valid) as request_load_ns,
+    bool_or(most_output_ns is not null) as quick,
     max(lateness_ns) as most_lateness_ns,
     max(prefill_note) filter (valid) as point_prefill_note,
     bool_or(throttled) filter (valid) as request_throttled,
@@ -433,7 +445,7 @@ select
   case when p.prefill_tokens_per_s is null then p.point_prefill_note else '' end as prefill_note,
   case
     when p.decode_tokens_per_s is not null then ''
-    when p.output_tokens < 128 then 'too short for a rate'
+    when p.output_tokens < (case when p.quick then 16 else 128 end) then 'too short for a rate'
     else 'not reported'
   end as decode_note,
   -- Cold-load jobs load before each request: the engine's own time. Else the trial's one load.
@@ -490,8 +502,9 @@ select * from trial_points where role = 'noise';
 -- 3 % or more from the first to the last.
 create or replace view all_speeds as
 select
-  * exclude (role, throttled, canary_log, canary_block, canaries, correlation, log_change),
+  * exclude (role, quick, throttled, canary_log, canary_block, canaries, correlation, log_change),
   concat_ws(' ',
+    case when quick then 'quick' end,
     case when spilled then 'spilled' end,
     case when throttled then 'throttled' end,
     case when canaries >= 4 and abs(log_change) >= 0.03

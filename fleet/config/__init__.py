@@ -26,20 +26,42 @@ def load(path: Path) -> Request:
 def from_models(
     models: Sequence[str],
     *,
-    jobs: Sequence[str] = ("chat",),
+    jobs: Sequence[str] = (),
     machines: Sequence[str] = (),
     repeats: int | None = None,
     engine: str = "ollama",
+    settings: Sequence[str] = (),
 ) -> Request:
-    """The same experiment without a file; same words, same name. No machines named: all.
+    """The same experiment without a file; same words, same name. No machines named: all; no jobs:
+    the usual ones. `settings` are words such as `num_batch=512,2048`.
 
     Raises UnknownName, UserError, and ConfigError for mistakes in a job's file.
     """
+    from fleet.config.overrides import given_settings
     from fleet.config.spoken import request_from_words
 
     return request_from_words(
-        models, jobs=jobs, machines=machines, repeats=repeats, engine_kind=engine
+        models,
+        jobs=jobs,
+        machines=machines,
+        repeats=repeats,
+        engine_kind=engine,
+        settings=given_settings(settings),
     )
+
+
+def narrowed(request: Request, settings: Sequence[str]) -> Request:
+    """Only those trials of a written experiment that have these settings. Raises UserError."""
+    from fleet.config.overrides import given_settings, narrowed
+
+    return narrowed(request, given_settings(settings)) if settings else request
+
+
+def quick_look(request: Request) -> Request:
+    """The same cells in one block, with answers cut after a few seconds, under another name."""
+    from fleet.config.overrides import quick_look
+
+    return quick_look(request)
 
 
 def find_experiment(word: str) -> Path | None:
@@ -47,6 +69,21 @@ def find_experiment(word: str) -> Path | None:
     from fleet.config.shipped import find_experiment
 
     return find_experiment(word)
+
+
+def is_shipped(word: str) -> bool:
+    """Whether an experiment of this name comes with fleet."""
+    from fleet.config.shipped import names_in, shipped_folder
+
+    return word in names_in(shipped_folder("configs"))
+
+
+def job_names() -> list[str]:
+    """Names of the jobs that can be asked from here."""
+    from fleet.config.reading import job_folders
+    from fleet.config.shipped import names_in
+
+    return sorted({name for folder in job_folders() for name in names_in(folder)})
 
 
 def shipped_prompts() -> dict[str, str]:

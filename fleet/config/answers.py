@@ -17,8 +17,9 @@ from fleet.model.checks import KINDS, Check
 from fleet.units import go_duration_ns
 
 FENCE = "---"
-HEAD_KEYS = ("name", "time", "tokens", "job", "source")
+HEAD_KEYS = ("name", "time", "tokens", "job", "prompt", "source")
 LONGEST_VALUE = 200
+LONGEST_PROMPT = 4000
 MOST_MISTAKES = 8
 """An answer that stands between two rules has a mistake in every line."""
 
@@ -46,9 +47,11 @@ def read_reference(path: Path) -> Reference:
         time_ns=_duration_ns(values["time"]) if "time" in values else None,
         tokens=int(values["tokens"]) if "tokens" in values else None,
         job=values.get("job"),
+        prompt=values.get("prompt"),
         source=values.get("source", ""),
         file=file,
         line=head.lines.get("job", 1),
+        prompt_line=head.lines.get("prompt", 1),
     )
 
 
@@ -107,8 +110,8 @@ class _Head:
             self.wrong(number, key, f"stands here a second time, first in line {self.lines[key]}")
         elif not value:
             self.wrong(number, key, "is empty")
-        elif len(value) > LONGEST_VALUE:
-            self.wrong(number, key, f"is longer than {LONGEST_VALUE} characters")
+        elif len(value) > (most := LONGEST_PROMPT if key == "prompt" else LONGEST_VALUE):
+            self.wrong(number, key, f"is longer than {most} characters")
         else:
             self.values[key] = value
         self.lines.setdefault(key, number)

@@ -21,7 +21,7 @@ def experiment_mistakes(document: Document) -> list[Mistake]:
     wrong = [
         *_doubled("models", content, full_model_name),
         *_doubled("jobs", content, str),
-        *_repeats(content.get("repeats")),
+        *_repeats(content.get("repeats"), document.written(("repeats",)) or ""),
         *_machines(content.get("machines")),
     ]
     return [document.mistake(steps, what) for steps, what in wrong]
@@ -42,10 +42,11 @@ def job_mistakes(document: Document, file_name: str) -> list[Mistake]:
     return mistakes
 
 
-def repeats_mistake(repeats: int) -> str | None:
+def repeats_mistake(repeats: int, written: str = "") -> str | None:
+    """`written`: the number as it stands in a file."""
     if 1 <= repeats <= MOST_REPEATS:
         return None
-    return f"must be 1 to {MOST_REPEATS}, not {repeats}"
+    return f"must be 1 to {MOST_REPEATS}, not {written or repeats}"
 
 
 def texts(value: Any) -> list[tuple[int, str]]:
@@ -64,16 +65,14 @@ def _doubled(key: str, content: dict[str, Any], same: Callable[[str], str]) -> W
     for at, item in enumerate(items if isinstance(items, list) else []):
         if not isinstance(item, str):
             continue
-        if not item.strip():
-            yield (key, at), "a name is empty"
-        elif same(item) in seen:
+        if same(item) in seen and item.strip():
             yield (key, at), f"{item} is named twice"
         seen.add(same(item))
 
 
-def _repeats(value: Any) -> Wrong:
+def _repeats(value: Any, written: str) -> Wrong:
     if isinstance(value, int) and not isinstance(value, bool):
-        what = repeats_mistake(value)
+        what = repeats_mistake(value, written)
         if what:
             yield ("repeats",), what
     if isinstance(value, dict):

@@ -6,6 +6,7 @@ can make anything but text, numbers, true, false, nothing, lists and mappings.
 
 from __future__ import annotations
 
+import codecs
 import math
 import warnings
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,8 @@ from fleet.errors import ConfigError, Mistake
 
 LARGEST_FILE_BYTES = 2**20
 LARGEST_PROMPT_BYTES = 4 * 2**20
+SAMPLE_BYTES = 4096
+AS_UTF8 = "save it as UTF-8"
 DEEPEST = 50
 MOST_VALUES = 300_000
 """Aliases of aliases can unfold a short file into more than any memory holds."""
@@ -71,6 +74,18 @@ class Document:
         nothing_there = isinstance(node, ScalarNode) and node.value == "" and not node.style
         return _place(key if key is not None and (of_key or nothing_there) else node)
 
+    def written(self, steps: Steps) -> str | None:
+        """A scalar as it stands in the file, `3.10` and not 3.1; None for a list, a mapping,
+        nothing, and for text, whose quotes and escapes are the file's own."""
+        node: Any = self.root
+        for step in steps:
+            child = _child(node, step)
+            if child is None:
+                return None
+            node = child[1]
+        is_text = not isinstance(node, ScalarNode) or str(node.tag) == _TAG + "str"
+        return None if is_text else str(node.value) or None
+
     def mistake(self, steps: Steps, what: str, *, of_key: bool = False) -> Mistake:
         line, column = self.place(steps, of_key=of_key)
         return Mistake(self.file, line, column, show_steps(steps), what)
@@ -92,7 +107,12 @@ def _child(node: Any, step: str | int) -> tuple[Any, Any] | None:
 
 def read_document(path: Path, file: str) -> Document:
     """Raises ConfigError where nothing more can be said of the file than one thing."""
-    root = _compose(read_text(path, file), file)
+    return document_of(read_text(path, file), file)
+
+
+def document_of(text: str, file: str) -> Document:
+    """As `read_document`, of text that is read already."""
+    root = _compose(text, file)
     if root is None:
         raise failure(file, "the file is empty")
     if not isinstance(root, MappingNode):
@@ -119,7 +139,7 @@ def read_text(path: Path, file: str, largest_bytes: int = LARGEST_FILE_BYTES) ->
     if len(data) > largest_bytes:
         raise failure(file, f"is larger than {largest_bytes >> 20} MiB")
     if b"\0" in data:
-        raise failure(file, "is a binary file, not text")
+        raise failure(file, _not_utf8(data))
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
@@ -127,6 +147,22 @@ def read_text(path: Path, file: str, largest_bytes: int = LARGEST_FILE_BYTES) ->
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         byte = data[problem.start]
         raise failure(file, f"is not UTF-8 text (byte 0x{byte:02x})", line, column) from None
+
+
+def _not_utf8(data: bytes) -> str:
+    """Text in UTF-8 holds no NUL; what other encodings make of plain letters is full of them."""
+    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return f"is UTF-32 text: {AS_UTF8}"
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or _every_second_is_nul(data):
+        return f"is UTF-16 text, as PowerShell and Notepad write it: {AS_UTF8}"
+    return "is a binary file, not text"
+
+
+def _every_second_is_nul(data: bytes) -> bool:
+    """Without a byte order mark: most letters are of Latin script, even where a few are not."""
+    halves = (data[:SAMPLE_BYTES:2], data[1:SAMPLE_BYTES:2])
+    fewer, more = sorted(half.count(0) / max(len(half), 1) for half in halves)
+    return len(data) >= 4 and fewer == 0 and more > 0.5
 
 
 def _reason(problem: Exception) -> str:

@@ -13,6 +13,7 @@ from fleet.config.document import Document, Steps
 from fleet.config.schemas import Kind, Schema, forms_at, json_schema
 from fleet.config.shipped import did_you_mean
 from fleet.errors import Mistake, nearest
+from fleet.terminal import one_line
 
 READABLE_VERSIONS = (1,)
 """1: first form (2026-11)"""
@@ -64,6 +65,8 @@ def _one_for_each_place(findings: Sequence[_Finding]) -> Iterator[_Finding]:
     """Of the branches of a union, those that the value was not meant for are left out."""
     shown: set[Steps] = set()
     for finding in findings:
+        if finding.kind == "too_short" and any(_is_below(o, finding) for o in findings):
+            continue  # a list whose items are wrong counts as one without items
         if finding.of_shape:
             if finding.steps in shown or any(_knows_better(o, finding) for o in findings):
                 continue
@@ -72,8 +75,13 @@ def _one_for_each_place(findings: Sequence[_Finding]) -> Iterator[_Finding]:
 
 
 def _knows_better(other: _Finding, finding: _Finding) -> bool:
-    below = other.steps[: len(finding.steps)] == finding.steps
-    return below and (len(other.steps) > len(finding.steps) or not other.of_shape)
+    same_place = other.steps == finding.steps
+    return _is_below(other, finding) or (same_place and not other.of_shape)
+
+
+def _is_below(other: _Finding, finding: _Finding) -> bool:
+    deeper = len(other.steps) > len(finding.steps)
+    return deeper and other.steps[: len(finding.steps)] == finding.steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,20 +125,29 @@ class _Words:
             forms += forms_at(self.schema, self.document.content, (*steps, 0))
         return list(dict.fromkeys(key for form in forms for key in form.get("properties", {})))
 
+    def given(self, found: _Finding) -> str:
+        """The value in words; a number as it was written, since 3.10 is no 3.1 to its author."""
+        if isinstance(found.given, (bool, int, float)):
+            return _cut(self.document.written(found.steps) or _show(found.given))
+        return _show(found.given)
+
     def wrong(self, found: _Finding) -> str:
+        given = self.given(found)
         if found.steps == ("version",):
             readable = " or ".join(map(str, READABLE_VERSIONS))
-            return f"this program reads version {readable}, not {_show(found.given)}"
+            return f"this program reads version {readable}, not {given}"
         if found.of_shape:
             return self.shape(found)
         for bound, words in _BOUNDS.items():
             if bound in found.context:
-                return f"must be {words} {_show(found.context[bound])}, not {_show(found.given)}"
+                return f"must be {words} {_show(found.context[bound])}, not {given}"
         if found.kind == "string_pattern_mismatch":
             return (
                 f"must be letters, digits, dots, dashes and underscores, "
-                f"a letter or digit first, not {_show(found.given)}"
+                f"a letter or digit first, not {given}"
             )
+        if found.kind == "string_too_long":
+            return f"is longer than {found.context['max_length']} characters"
         if found.kind == "too_short":
             return "needs at least one"
         return found.message.removeprefix("Value error, ")
@@ -142,7 +159,8 @@ class _Words:
         wanted = _or(list(dict.fromkeys(listed + shapes)))
         if found.given is None:
             return f"is empty: must be {wanted}"
-        return f"must be {wanted}, not {_show(found.given)}{_mend(found.given, forms, listed)}"
+        mend = _mend(found.given, self.given(found), forms, listed)
+        return f"must be {wanted}, not {self.given(found)}{mend}"
 
 
 def _listed(form: Schema) -> list[str]:
@@ -156,7 +174,8 @@ def _has_shape(form: Schema) -> bool:
     return form.get("type") in _SHAPES and not _listed(form)
 
 
-def _mend(given: Any, forms: Sequence[Schema], listed: Sequence[str]) -> str:
+def _mend(given: Any, words: str, forms: Sequence[Schema], listed: Sequence[str]) -> str:
+    """What to write instead; `words`: the value as the message shows it."""
     types = {form.get("type") for form in forms if _has_shape(form)}
     if isinstance(given, str):
         close = nearest(given, listed)
@@ -167,7 +186,7 @@ def _mend(given: Any, forms: Sequence[Schema], listed: Sequence[str]) -> str:
         if any(form.get("items", {}).get("type") == "string" for form in forms):
             return f" (write [{_cut(given)}])"
     elif "string" in types and isinstance(given, (bool, int, float)):
-        return f' (write "{_show(given)}")'
+        return f' (write "{words}")'
     return ""
 
 
@@ -186,7 +205,7 @@ def _show(given: Any) -> str:
 
 
 def _cut(text: str) -> str:
-    line = " ".join(text.split())
+    line = one_line(" ".join(text.split()))
     return line if len(line) <= 40 else f"{line[:37]}..."
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from fleet.config.checks import repeats_mistake
 from fleet.config.reading import find_job, job_folders, job_hint, read_job
@@ -20,11 +21,15 @@ from fleet.model.experiment import (
 )
 from fleet.model.job import Job
 from fleet.model.machine import full_model_name
-from fleet.model.settings import Settings
+from fleet.model.noun import label_mistake, model_name_mistake
+from fleet.model.settings import Settings, Value
 
-USUAL_JOB = "chat"
+USUAL_JOBS = ("quickstart", "chat")
+"""Prefill and decode under the names that llama-bench gave them, and an everyday question."""
 USUAL_CONTEXT_TOKENS = 8192
 LONGEST_NAME = 60
+
+Given = Mapping[str, Value | list[Value]]
 
 
 def request_from_words(
@@ -34,20 +39,21 @@ def request_from_words(
     machines: Sequence[str],
     repeats: int | None,
     engine_kind: str,
+    settings: Given,
 ) -> Request:
     wrong = None if repeats is None else repeats_mistake(repeats)
     if wrong:
         raise UserError(f"repeats: {wrong}")
-    models, jobs = _once(models), list(dict.fromkeys(jobs)) or [USUAL_JOB]
+    models, jobs = _once(models), list(dict.fromkeys(jobs)) or list(USUAL_JOBS)
     return Request(
         experiment=Experiment(
             version=1,
-            name=experiment_name(models, jobs, engine_kind),
+            name=experiment_name(models, jobs, engine_kind, settings),
             models=tuple(models),
             jobs=tuple(jobs),
-            machines=tuple(dict.fromkeys(machines)) or "all",
+            machines=_machines(machines),
             engine=_engine(engine_kind),
-            settings=Settings(num_ctx=USUAL_CONTEXT_TOKENS),
+            settings=Settings.model_validate({"num_ctx": USUAL_CONTEXT_TOKENS, **settings}),
             repeats=repeats or Repeats(),
             canary="off",  # a first number in minutes
         ),
@@ -55,11 +61,14 @@ def request_from_words(
     )
 
 
-def experiment_name(models: Sequence[str], jobs: Sequence[str], engine_kind: str) -> str:
-    """`gpt-oss-20b`; jobs and engine only where they are not the usual ones."""
+def experiment_name(
+    models: Sequence[str], jobs: Sequence[str], engine_kind: str, settings: Given
+) -> str:
+    """`gpt-oss-20b`; jobs, engine and settings only where they are not the usual ones."""
     words = [*models]
-    words += jobs if list(jobs) != [USUAL_JOB] else []
+    words += jobs if tuple(jobs) != USUAL_JOBS else []
     words += [engine_kind] if engine_kind != "ollama" else []
+    words += [f"{name}-{value}" for name, value in settings.items()]
     slugs = (re.sub(r"[^A-Za-z0-9._]+", "-", word).strip("-._") for word in words)
     name = "-".join(filter(None, slugs))
     if 0 < len(name) <= LONGEST_NAME:
@@ -72,7 +81,15 @@ def _once(models: Sequence[str]) -> list[str]:
     kept = {full_model_name(model): model for model in reversed(models)}
     if not kept or not all(model.strip() for model in models):
         raise UserError("no model is named", "name one or more: fleet submit gpt-oss:20b")
+    for mistake in filter(None, map(model_name_mistake, models)):
+        raise UserError(f"model: {mistake}", "its name is in the list of: ollama list")
     return list(reversed(kept.values()))
+
+
+def _machines(names: Sequence[str]) -> tuple[str, ...] | Literal["all"]:
+    for mistake in filter(None, map(label_mistake, names)):
+        raise UserError(f"--machines: {mistake}", "such as --machines studio-96")
+    return tuple(dict.fromkeys(names)) or "all"
 
 
 def _engine(kind: str) -> Engine:

@@ -92,6 +92,8 @@ class LocalDispatcher:
         self._names: dict[str, str] = {}
         self._lost: dict[str, str] = {}
         """Workers that ended by themselves, and how."""
+        self._raised: dict[str, object] = {}
+        """What a worker's last failed call raised."""
         self._cancelled_at: float | None = None
         self._taken: Sequence[str] = tuple(self._workers)
         self.absent: dict[str, str] = {}

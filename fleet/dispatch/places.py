@@ -107,6 +107,9 @@ def resolved(host: str) -> str:
     except OSError as problem:
         mend = "give its IP address: fleet join 192.168.1.10"
         raise FleetUnreachable(f"{host}: {problem.strerror}", mend) from None
+    except UnicodeError:
+        mend = "give its IP address: fleet join 192.168.1.10"
+        raise FleetUnreachable(f"{host} is no name of a host", mend) from None
 
 
 def require_free(ports: Ports) -> None:

@@ -194,6 +194,18 @@ class Ledger:
         ).fetchall()
         return [(str(row["machine"]), str(row["machine_id"]), bool(row["now"])) for row in rows]
 
+    def request(self, experiment: str) -> Request | None:
+        """The experiment with its jobs as it was last submitted; None: never, or by a fleet whose
+        words this one does not know."""
+        row = self._db.execute(
+            "select request from submissions where experiment = ? order by id desc limit 1",
+            (experiment,),
+        ).fetchone()
+        try:
+            return None if row is None else Request.model_validate_json(row["request"])
+        except ValueError:
+            return None
+
     def coordinator(self, experiment: str) -> int | None:
         """Process id of the coordinator that runs this experiment now, if one does."""
         if not self._coordinating.held_by_another(experiment):

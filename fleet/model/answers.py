@@ -27,10 +27,14 @@ class Reference:
     tokens: int | None = None
     job: str | None = None
     """The job it answers; None: not said."""
+    prompt: str | None = None
+    """The prompt it answers, or the name of its point; None: not said."""
     source: str = ""
     file: str
     line: int = 1
     """Where the file says which job it answers."""
+    prompt_line: int = 1
+    """Where it says which prompt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,8 @@ class Check(Noun):
     """true: the whole answer is valid JSON."""
     similar_to_reference: float | None = Field(default=None, ge=0, le=1)
     """At least so similar to the nearest reference: cosine of the word counts, 0 to 1."""
+    point: str | None = None
+    """Only of the answers to the point of this name; left out: of all points."""
 
     @field_validator("exact", "contains", "regex")
     @classmethod
@@ -75,7 +77,7 @@ class Check(Noun):
         return f'{kind} "{value}"'
 
     def _given(self) -> dict[str, str | float | bool]:
-        return self.model_dump(exclude_none=True)
+        return self.model_dump(exclude_none=True, exclude={"point"})
 
 
-KINDS = tuple(field.alias or name for name, field in Check.model_fields.items())
+KINDS = tuple(field.alias or name for name, field in Check.model_fields.items() if name != "point")

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from fleet.model.machine import FactValue, Fingerprint
-from fleet.model.noun import Noun
+from fleet.model.noun import Label, Noun
 
 Allowed = Literal["restart-ollama", "wired-limit"]
 
@@ -45,7 +45,7 @@ class DeclaredFleet(Noun):
 
     version: Literal[1]
     """Version of this file's form."""
-    machines: dict[str, DeclaredMachine] = Field(min_length=1)
+    machines: dict[Label, DeclaredMachine] = Field(min_length=1)
     """By name: the host's short name, or the name given at `fleet join --name`."""
 
 

@@ -19,6 +19,9 @@ class Started:
 class Finished:
     machine_id: str
     result: TrialResult
+    speeds: str = ""
+    """The trial's medians in words, filled in by the coordinator: only the views know them, and
+    only once the result is stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

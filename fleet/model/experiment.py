@@ -10,7 +10,7 @@ from fleet.model.gates import Gates, Policy
 from fleet.model.job import Job
 from fleet.model.machine import Fingerprint, comparison
 from fleet.model.model_set import Models
-from fleet.model.noun import Noun, Span
+from fleet.model.noun import Label, Name, Noun, Span
 from fleet.model.script import MachineScript
 from fleet.model.settings import Settings
 from fleet.units import span_s
@@ -43,7 +43,7 @@ class SimulatedEngine(Noun):
     """A server with Ollama's protocol whose machines, speeds and faults are scripted."""
 
     kind: Literal["simulated"]
-    machines: dict[str, MachineScript] = Field(min_length=1)
+    machines: dict[Label, MachineScript] = Field(min_length=1)
     """The scripted machines by name."""
 
 
@@ -153,14 +153,14 @@ class Experiment(Noun):
 
     version: Literal[1]
     """Version of this file's form."""
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: Name
     why: str = ""
     """What this is to find out; printed, not part of the identity of a trial."""
     models: Models = Field(min_length=1)
     """Model names as the engine knows them, or a family with its sizes and quantizations."""
     jobs: tuple[str, ...] = Field(min_length=1)
     """Names of workloads: files in jobs/."""
-    machines: Literal["all"] | tuple[str, ...] | Selector = "all"
+    machines: Literal["all"] | tuple[Label, ...] | Selector = "all"
     """all, a list of names, or clauses such as {os: darwin, memory_gb: ">=96"}."""
     engine: Engine = Field(default=OllamaEngine(kind="ollama"))
     settings: Settings = Settings()
@@ -207,3 +207,8 @@ class Request(Noun):
     jobs: tuple[Job, ...]
     role: Literal["measure", "noise"] = "measure"
     """noise: every cell twice in each block, to see how far a machine is from itself (A/A)."""
+
+
+def is_quick(request: Request) -> bool:
+    """Whether its answers are cut: a first glance, which nothing is concluded from."""
+    return any(job.answer_s is not None for job in request.jobs)

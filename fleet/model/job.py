@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from fleet.model.checks import Check
-from fleet.model.noun import Noun
+from fleet.model.noun import Label, Name, Noun
 
 Think = bool | Literal["low", "medium", "high", "max"]
 
@@ -20,6 +20,9 @@ CONTEXT_STEP = 256
 """llama.cpp rounds the context up to a multiple of this, so fleet only asks for multiples."""
 
 MOST_STREAMS = 64
+
+QUICK_ANSWER_S = 3.0
+"""An answer of a quick look may take so long."""
 
 PromptTokens = Annotated[int, Field(ge=SHORTEST_PROMPT_TOKENS)]
 OutputTokens = Annotated[int, Field(ge=1)]
@@ -52,7 +55,7 @@ class Point(Noun):
     """So many streams ask at once, each one request after the other."""
     seconds: float | None = Field(default=None, gt=0, le=86_400)
     """Repeat requests for so long, instead of the job's number of them."""
-    label: str | None = None
+    label: Label | None = None
     """Name in tables. Left out: pp512, tg128, tg128@d8192, tg128@c4, or the job's name."""
 
     @model_validator(mode="after")
@@ -132,7 +135,7 @@ def _grid_point(prompt: int | None, output: int, depth: int, streams: int) -> Po
 class Job(Noun):
     """One workload (`jobs/*.yaml`). A trial loads the model once and runs every point."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: Name
     """Name used by experiments, on the command line and in the results."""
     why: str = ""
     """What this workload tells; not part of its identity."""
@@ -174,6 +177,10 @@ class Job(Noun):
     """Send the prompt alone, word for word the same each time, so that answers can be compared;
     needs load: request, since an engine knows a prompt that it was asked before. output_tokens is
     then a bound: an answer may end where it ends."""
+    answer_s: float | None = Field(default=None, gt=0, le=86_400)
+    """Cut answers to what fits in so many seconds: the number of tokens asked for follows from the
+    speed of the warm-up. For a first glance (`fleet submit --quick`): what is measured so carries
+    the flag `quick`, is pooled with nothing else, and no comparison judges it."""
     checks: tuple[Check, ...] = ()
     """Looked at by `fleet answers`; they change nothing measured, so they are no part of the
     job's identity."""
@@ -191,6 +198,11 @@ class Job(Noun):
         names = [point.name(self.name) for point in self.points]
         if len(set(names)) < len(names):
             raise ValueError("two points have the same name: give each a label")
+        for check in self.checks:
+            if check.point is not None and check.point not in names:
+                raise ValueError(
+                    f"checks: there is no point {check.point!r}, but {', '.join(names)}"
+                )
         return self
 
     def _unfold(self) -> None:
@@ -231,6 +243,8 @@ class Job(Noun):
             yield "points of a conversation have output_tokens, concurrency and label only"
 
     def _of_loads(self) -> Iterator[str]:
+        if self.answer_s is not None and not self.warmup:
+            yield "answer_s needs a warm-up, whose speed it goes by"
         if self.load == "trial" and self.page_cache == "drop":
             yield "page_cache: drop needs load: request"
         if self.load == "request" and (self.turns or any(p.concurrency > 1 for p in self.points)):

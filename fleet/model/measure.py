@@ -95,6 +95,8 @@ class RequestRecord:
     depth_tokens: int
     output_tokens_asked: int | None
     """None: as many as the answer takes, up to a bound."""
+    most_output_ns: int | None = None
+    """Of a quick look: the time that the number of tokens was chosen to fit in."""
     seed: int
     nonce: str
     reply: Reply

@@ -7,15 +7,15 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError, WithJsonSchema
 
-from fleet.model.noun import Noun
+from fleet.model.noun import LONGEST_NAME, ModelName, Noun
 
-Part = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Part = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=LONGEST_NAME)]
 
 
 class ModelSet(Noun):
     """Every size with every quantisation, named as Ollama names them: `qwen3:8b-q4_K_M`."""
 
-    family: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
+    family: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", max_length=LONGEST_NAME)
     """What stands before the colon: `qwen3`."""
     sizes: tuple[Part, ...] = Field(min_length=1)
     """First part of the tag: `8b`."""
@@ -36,6 +36,7 @@ SAID = {
     "missing": "is missing",
     "extra_forbidden": "is no key of a model set",
     "string_pattern_mismatch": "is no part of a model's name",
+    "string_too_long": "is too long",
     "too_short": "needs at least one",
     "tuple_type": "must be a list",
     "string_type": "must be text",
@@ -60,7 +61,7 @@ def _first(problem: ValidationError) -> str:
 
 
 Models = Annotated[
-    tuple[str, ...],
+    tuple[ModelName, ...],
     BeforeValidator(_unfolded),
     WithJsonSchema(
         {

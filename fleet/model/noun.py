@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from fleet.terminal import plain
 from fleet.units import span_s
+
+LONGEST_NAME = 100
+"""Names of files are made of names, with something before and after it; 255 bytes hold them all."""
+LONGEST_LABEL = 200
 
 
 class Noun(BaseModel):
@@ -21,3 +26,49 @@ def _reads_as_span(text: str) -> str:
 
 Span = Annotated[str, AfterValidator(_reads_as_span)]
 """`45s`, `5m`, `1h30m`."""
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=LONGEST_NAME)]
+"""Of an experiment or a job."""
+
+
+def label_mistake(text: str) -> str | None:
+    """Why this cannot name a model, a machine or a line of a table; None: it can."""
+    if not text.strip():
+        return "a name is empty"
+    if text != text.strip():
+        return f"'{plain(text)}' has a space at its beginning or end"
+    if plain(text) != text or "\n" in text:
+        return f"'{plain(text)}' holds a character that cannot be printed in a line"
+    if len(text) > LONGEST_LABEL:
+        return f"is longer than {LONGEST_LABEL} characters"
+    return None
+
+
+def _reads_as_label(text: str) -> str:
+    mistake = label_mistake(text)
+    if mistake:
+        raise ValueError(mistake)
+    return text
+
+
+Label = Annotated[str, AfterValidator(_reads_as_label)]
+"""A name that others have given: of a machine, or a point's own."""
+
+
+def model_name_mistake(text: str) -> str | None:
+    """As for a label; besides, no engine has a model with a space in its name."""
+    mistake = label_mistake(text)
+    if mistake is None and len(text.split()) > 1:
+        return f"'{text}' has a space in it: no model is named so"
+    return mistake
+
+
+def _reads_as_model_name(text: str) -> str:
+    mistake = model_name_mistake(text)
+    if mistake:
+        raise ValueError(mistake)
+    return text
+
+
+ModelName = Annotated[str, AfterValidator(_reads_as_model_name)]

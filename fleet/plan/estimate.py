@@ -149,12 +149,22 @@ def _point_s(job: Job, point: Point, speeds: Speeds) -> float:
 
 def _round_s(job: Job, point: Point, speeds: Speeds) -> float:
     """One request with what is sent before it, or one conversation."""
-    prompt, answers = point.prompt_length(), max(len(job.turns), 1) * point.output_tokens
+    prompt, answers = (
+        point.prompt_length(),
+        max(len(job.turns), 1) * _answer_tokens(job, point, speeds),
+    )
     if prompt is None and job.turns:
         prompt = _conversation_tokens(job, point)
     elif prompt is None:
         prompt = _text_tokens(point.prompt or job.prompt or "")
     return prompt / speeds.prefill_tokens_per_s + answers / speeds.decode_tokens_per_s
+
+
+def _answer_tokens(job: Job, point: Point, speeds: Speeds) -> float:
+    """Of a quick look what fits in its time."""
+    if job.answer_s is None:
+        return point.output_tokens
+    return min(point.output_tokens, job.answer_s * speeds.decode_tokens_per_s)
 
 
 def _conversation_tokens(job: Job, point: Point) -> int:

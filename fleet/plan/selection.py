@@ -41,7 +41,7 @@ def select(
     `absent`: names and ids that are known but not there now; naming one is no mistake.
     """
     if not machines:
-        raise PlanRefused("machines: no machine is there", "see who is there: fleet machines")
+        raise PlanRefused("machines: no machine is there", "this machine: fleet machines --here")
     if isinstance(selector, Selector):
         return _matching(selector, machines)
     if selector == "all":

@@ -13,6 +13,7 @@ from fleet.model.trial import Trial
 from fleet.ports import Stop
 from fleet.runner.course import Course
 from fleet.runner.place import Place
+from fleet.units import NS_PER_S
 
 LOAD_OPTIONS = ("num_ctx", "num_batch", "num_thread", "num_gpu")
 """Options that make an engine load anew when they change; every request sends them too."""
@@ -122,6 +123,7 @@ def _record(
         prompt_tokens_asked=question.prompt_tokens,
         depth_tokens=question.depth_tokens,
         output_tokens_asked=None if trial.job.fixed_prompt else question.output_tokens,
+        most_output_ns=_most_output_ns(trial),
         seed=trial.seed,
         nonce=question.nonce,
         reply=_from_zero(reply, zero_ns),
@@ -131,6 +133,11 @@ def _record(
         due_ns=None if question.due_ns is None else question.due_ns - zero_ns,
         reused_tokens=_reused_tokens(question, reply),
     )
+
+
+def _most_output_ns(trial: Trial) -> int | None:
+    most_s = trial.job.answer_s
+    return None if most_s is None else round(most_s * NS_PER_S)
 
 
 def _reused_tokens(question: Question, reply: Reply) -> int | None:

@@ -36,6 +36,8 @@ class Course:
     engine_environment: Mapping[str, str] = field(default_factory=dict)
     placement: Placement | None = None
     load_ns: int | None = None
+    kept_loaded: bool = False
+    """The model was in memory before, and stays there afterwards."""
     in_force: InForce | None = None
     think: Think | None = None
     """What is sent with each chat of this trial."""

@@ -9,6 +9,7 @@ from fleet.errors import EngineInUse, GateClosed, Interrupted, TrialError
 from fleet.model.gates import GPU, GPU_USERS, HEAT, OTHER_MODELS, UNUSED_S, Resident, with_resident
 from fleet.model.machine import Fingerprint
 from fleet.ports import Clock, Engine, Stop
+from fleet.runner.loaded import is_loaded_as_asked
 from fleet.runner.visit import KEPT_S, LeftBehind, Visit
 from fleet.units import NS_PER_S, show_span
 
@@ -85,6 +86,7 @@ class Gatekeeper:
 
         Raises GateClosed, EngineInUse, Interrupted.
         """
+        visit.takes_loaded = is_loaded_as_asked(visit.trial, visit.engine)
         self._see(visit)
         self._take_out_own(visit)
         self._take_out_users(visit)

@@ -16,6 +16,8 @@ from fleet.units import NS_PER_S
 
 SHORT_RETRIES = 2
 """An answer that ended too early is asked for again with other words in front, so often."""
+QUICK_WARMUP_TOKENS = 16
+"""Of a quick look: enough to see how fast the model writes."""
 
 
 @dataclass(slots=True)
@@ -29,19 +31,24 @@ class Stream:
     stop: Stop
     free_ns: int | None = None
     """When it could ask next; None: whenever it comes to it."""
+    token_ns: float | None = None
+    """Of a quick look: how long the warm-up took for each token after its first."""
     _asked: Iterator[int] = field(default_factory=itertools.count)
 
     def warm(self) -> None:
         """One request as the point has them; of a conversation its first turn. A depth was
         evaluated when it was fitted, and what begins with it need not wait for it once more."""
         if self.asking.trial.job.turns:
-            self._converse(1, warmup=True)
+            reply = self._converse(1, warmup=True)
         elif self.exact is not None and self.point.depth_tokens:
             nonce = self.exact.fitted_with
             question = replace(self._question(nonce, warmup=True), reuse=True, reused_tokens=None)
-            self._put(self._deep(question, self.exact, nonce))
+            reply = self._put(self._deep(question, self.exact, nonce))
         else:
-            self._put(self._question(self._nonce(), warmup=True))
+            reply = self._put(self._question(self._nonce(), warmup=True))
+        steps = (reply.output_tokens or 0) - 1 if reply else 0
+        if reply is not None and reply.output_ns and steps > 0:
+            self.token_ns = reply.output_ns / steps
 
     def run(self) -> None:
         """Measured requests: the job's number of them, or for the point's time."""
@@ -66,7 +73,7 @@ class Stream:
         """Each try is a row; the short ones are flagged there."""
         for _ in range(1 + SHORT_RETRIES):
             reply = self._single()
-            if (reply.output_tokens, reply.done_reason) == (self.point.output_tokens, "length"):
+            if (reply.output_tokens, reply.done_reason) == (self._output_tokens(), "length"):
                 return
 
     def _single(self) -> Reply:
@@ -90,7 +97,8 @@ class Stream:
         )
         return replace(question, reuse=True, reused_tokens=depth, before=self._put(before))
 
-    def _converse(self, turns: int, *, warmup: bool = False) -> None:
+    def _converse(self, turns: int, *, warmup: bool = False) -> Reply | None:
+        """The reply to the last turn."""
         job, nonce = self.asking.trial.job, self._nonce()
         history: tuple[tuple[str, str], ...] = ()
         before: Reply | None = None
@@ -108,6 +116,7 @@ class Stream:
             before = self._put(question)
             history = (*history, (said, before.text or ""))
             nonce = nonce if job.reuse else self._nonce()
+        return before
 
     def _question(self, nonce: str, *, warmup: bool = False) -> Question:
         job, point = self.asking.trial.job, self.point
@@ -117,13 +126,24 @@ class Stream:
             point=point.name(job.name),
             prompt=self.exact.whole(nonce) if self.exact else raw,
             nonce=nonce,
-            output_tokens=point.output_tokens,
+            output_tokens=self._output_tokens(warmup=warmup),
             prompt_tokens=point.prompt_length(),
             depth_tokens=point.depth_tokens,
             warmup=warmup,
             stream=self.number,
             concurrency=point.concurrency,
         )
+
+    def _output_tokens(self, *, warmup: bool = False) -> int:
+        """Of a quick look what fits in its time, at the speed of the warm-up."""
+        most_s, whole = self.asking.trial.job.answer_s, self.point.output_tokens
+        if most_s is None:
+            return whole
+        if warmup:
+            return min(whole, QUICK_WARMUP_TOKENS)
+        if self.token_ns is None:
+            return whole
+        return max(1, min(whole, 1 + int(most_s * NS_PER_S / self.token_ns)))
 
     def _put(self, question: Question) -> Reply:
         now_ns = self.asking.place.clock.monotonic_ns()

@@ -14,6 +14,7 @@ from fleet.model.trial import Attempt, Trial
 from fleet.runner.asking import Asking, load_options
 from fleet.runner.course import Course, Failure
 from fleet.runner.exact import fit_prompt
+from fleet.runner.loaded import is_loaded_as_asked
 from fleet.runner.place import Place
 from fleet.runner.side_by_side import Either, run_side_by_side
 from fleet.runner.streams import Stream
@@ -34,7 +35,7 @@ def run_trial(attempt: Attempt, place: Place) -> TrialResult:
                     course.check_clocks(place.clock)
     except (TrialError, Interrupted) as problem:
         failure = problem
-    if course.in_force and not course.in_force.restarted:  # else nothing was loaded there
+    if course.in_force and not course.in_force.restarted and not course.kept_loaded:
         failure = _tidy(attempt, place, failure) if failure else _restore(attempt.trial, place)
     if failure is None:
         course.fingerprint_after = place.look()
@@ -75,12 +76,15 @@ def _think(trial: Trial, model: ModelFacts) -> Think | None:
 
 
 def _load(trial: Trial, place: Place, course: Course) -> None:
-    """A fresh load: nothing of an earlier trial stays in the engine."""
-    place.engine.unload(trial.model)
-    before_ns = place.clock.monotonic_ns()
-    place.engine.load(trial.model, load_options(trial.settings))
-    course.load_ns = place.clock.monotonic_ns() - before_ns
-    course.loaded()
+    """A fresh load: nothing of an earlier trial stays in the engine. Only a quick look takes a
+    model that is loaded as it is."""
+    course.kept_loaded = is_loaded_as_asked(trial, place.engine)
+    if not course.kept_loaded:
+        place.engine.unload(trial.model)
+        before_ns = place.clock.monotonic_ns()
+        place.engine.load(trial.model, load_options(trial.settings))
+        course.load_ns = place.clock.monotonic_ns() - before_ns
+        course.loaded()
     course.placement = place.engine.placement(trial.model)
 
 
@@ -99,6 +103,8 @@ def _measure(asking: Asking, point: Point) -> None:
     streams = [Stream(asking, point, exact, number, stop) for number in range(point.concurrency)]
     for _ in range(asking.trial.job.warmup):
         streams[0].warm()
+    for stream in streams[1:]:
+        stream.token_ns = streams[0].token_ns
     if point.concurrency > 1:
         run_side_by_side(streams, failed, asking.place.clock)
     else:

@@ -61,6 +61,8 @@ class Visit:
     wanted: Callable[[], bool] = lambda: True
     """False once nobody needs it any more."""
     left_behind: LeftBehind | None = None
+    takes_loaded: bool = False
+    """It measures its model as somebody has loaded it, so nothing need leave the memory."""
     found: Fingerprint | None = None
     """The last look before the trial."""
     shut: dict[str, str] = field(default_factory=dict)
@@ -78,7 +80,7 @@ class Visit:
 
     @property
     def unasked(self) -> Collection[str]:
-        return {OTHER_MODELS} if self.own_engine else ()
+        return {OTHER_MODELS} if self.own_engine or self.takes_loaded else ()
 
     def see(self, found: Fingerprint) -> None:
         """Under strict a gate that cannot be told is a closed one; whose memory of the GPU is in

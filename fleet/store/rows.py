@@ -234,6 +234,7 @@ def _request(attempt_id: str, api: str, record: RequestRecord) -> Row:
         "reused_tokens": record.reused_tokens,
         "api": api,
         "think": _think(record.think),
+        "most_output_ns": record.most_output_ns,
         **_gaps(reply.chunk_gaps_us),
     }
 

@@ -11,7 +11,8 @@ SCHEMA_VERSION is written into every file's metadata. History:
 5  memory of the GPU that others held before and after a trial, what a GPU that shares the
    machine's memory may use of it; a wired limit that was set and is not in effect; how far the
    machine's local time was ahead of UTC when a trial began; the submission that measured a row:
-   two stores may hold two measurements of one attempt (2026-11)
+   two stores may hold two measurements of one attempt; the time that answers of a quick look are
+   cut to (2026-11)
 """
 
 from __future__ import annotations
@@ -189,6 +190,7 @@ REQUESTS = _schema(
     gap_p99_us=_int,
     gap_most_us=_int,
     submission_id=_text,  # as in trials
+    most_output_ns=_int,  # of a quick look: the time its answer was cut to; null: not cut
 )
 
 READINGS = _schema(

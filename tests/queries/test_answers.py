@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from fleet.compare.answers import NOT_KEPT, TABLES, Asked, jobs_with_answers, sh
 from fleet.compare.answers_text import answers_lines
 from fleet.compare.reader import open_store
 from fleet.errors import ConfigError, UnknownName
-from fleet.model.answers import HASHES_ONLY, Agreement, Sheet
+from fleet.model.answers import HASHES_ONLY, Agreement, Reference, Sheet
 from fleet.model.checks import Check
 from tests.builders_answers import FIXED, AnsweredStore, reference
 from tests.builders_compare import S
@@ -45,7 +47,7 @@ def test_a_column_for_each_model_with_the_figures_of_its_request(tmp_path: Path)
     store.said("b", "Relativity.", model="gpt-oss:120b", digest="digest-120b")
     sheet = only(read(store, tmp_path))
     assert (sheet.job, sheet.point, sheet.prompt) == ("chat", "chat", "why?")
-    big, small = sheet.answers
+    small, big = sheet.answers  # 20b before 120b
     assert (big.name, big.text, big.thinking, big.ended) == (
         *("gpt-oss:120b", "Relativity.", ""),
         "cut at 201 tokens",
@@ -98,9 +100,9 @@ def test_columns_of_one_model_are_told_apart(tmp_path: Path) -> None:
     store.said("c", "three", settings="num_ctx=512 num_batch=16", **OTHER)
     store.said("d", "four", model="tiny")
     assert [each.title for each in only(read(store, tmp_path)).answers] == [
+        "gpt-oss:20b num_ctx=512 num_batch=8",
         "gpt-oss:20b num_ctx=512 num_batch=16 on box",
         "gpt-oss:20b num_ctx=512 num_batch=16 on studio",
-        "gpt-oss:20b num_ctx=512 num_batch=8",
         "tiny",
     ]
 
@@ -410,3 +412,66 @@ def test_one_job_asked_for_shows_the_imported_answers_to_its_question_only(tmp_p
         store.said(name, "x", job=f"job-{name}", job_content=content, model=name, imported=True)
     sheet = only(read(store, tmp_path, job="chat"))
     assert sorted(each.name for each in sheet.answers) == ["b", "gpt-oss:20b"]
+
+
+GOLD, RIDGE = "why is gold yellow?", "what  is a\nridge?"
+BOTH = json.dumps(
+    {
+        "name": "both",
+        "load": "request",
+        "fixed_prompt": True,
+        "points": [{"label": "gold", "prompt": GOLD}, {"label": "ridge", "prompt": RIDGE}],
+    }
+)
+
+
+def two_questions(folder: Path, *references: Reference, **asked: Any) -> list[Sheet]:
+    """Two prompts of one job, each answered once."""
+    store = AnsweredStore()
+    for point, answer in (("gold", "relativity"), ("ridge", "a penalty")):
+        ask = {"point": point}
+        store.said(point, answer, job="both", job_content=BOTH, ask=ask)
+    return read(store, folder, references=references, **asked)
+
+
+@pytest.mark.parametrize("prompt", ["Why is  gold yellow?", "gold", "GOLD"])
+def test_a_reference_stands_beside_the_answers_to_its_prompt(tmp_path: Path, prompt: str) -> None:
+    gold, ridge = two_questions(tmp_path, reference(prompt=prompt))
+    assert (gold.point, [each.is_reference for each in gold.answers]) == ("gold", [False, True])
+    assert (ridge.point, [each.is_reference for each in ridge.answers]) == ("ridge", [False])
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"prompt": "why is silver white?", "prompt_line": 4},
+            "elsewhere.txt:4:1: prompt: is none that was asked here: "
+            "gold asks 'why is gold yellow?'; ridge asks 'what is a ridge?'",
+        ),
+        (
+            {},
+            "elsewhere.txt:1:1: prompt: say in the head which it answers: "
+            "prompt: gold    (or ridge)",
+        ),
+    ],
+)
+def test_a_reference_that_answers_another_prompt_is_refused(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        two_questions(tmp_path, reference(**changes))
+    assert str(caught.value) == said
+
+
+def test_a_check_of_one_point_is_asked_of_no_other(tmp_path: Path) -> None:
+    checks = {"both": (Check(contains="relativity", point="gold"), Check(contains="penalty"))}
+    store = AnsweredStore()
+    for point in ("gold", "ridge"):
+        store.said(point, "relativity", job="both", job_content=BOTH, ask={"point": point})
+    with closing(open_store([store.write(tmp_path)], TABLES)) as con:
+        gold, ridge = sheets(con, Asked(), checks)
+    assert [score.check for score in gold.answers[0].scores] == [
+        *('contains "relativity"', 'contains "penalty"'),
+    ]
+    assert [score.check for score in ridge.answers[0].scores] == ['contains "penalty"']

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.cli.reading import shown_lines
+from fleet.cli.trial_text import shown_lines
 from fleet.compare.comparison import compare
 from fleet.compare.outcome import Comparison
 from fleet.compare.reader import WITH_READINGS, open_store, rows
@@ -266,7 +266,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "unasked_thinking": {"think": "false", "first_thinking_ns": 1},
 }
 
-COUNTS = re.compile(r"  \d+ requests?: ")
+COUNTS = re.compile(r"\d+ requests?: ")
 sent = st.tuples(
     st.booleans(), st.frozensets(st.sampled_from(sorted(FAULTS)), max_size=3), st.sampled_from("pq")
 )

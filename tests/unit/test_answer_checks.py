@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from fleet.compare import checks, partings
-from fleet.compare.answers_text import _wrapped, cells, plain
 from fleet.compare.checks import score, similarity
 from fleet.compare.partings import parting, pieces
 from fleet.model.checks import Check
 from fleet.model.job import Job
+from fleet.terminal import cells, plain, wrapped
 from tests.builders_answers import reference
 
 words = st.lists(st.sampled_from(["gold", "is", "a", "Yellow", "\n", "  ", "metal."]), max_size=30)
@@ -133,7 +133,7 @@ def test_what_is_too_long_to_match_is_shown_whole(monkeypatch: pytest.MonkeyPatc
 def test_wrapped_lines_fit_and_lose_no_letter(text: str, width: int) -> None:
     shown = plain(text)
     for line in shown.split("\n"):
-        lines = _wrapped(line, width)
+        lines = wrapped(line, width)
         assert all(cells(each) <= width for each in lines)
         assert "".join("".join(lines).split()) == "".join(line.split())
 

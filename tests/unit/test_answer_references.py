@@ -52,6 +52,14 @@ def test_a_head_and_an_answer(folder: Path) -> None:
     assert (found.name, found.time_ns, found.tokens) == ("OpenAI GPT-5 Pro", 138 * 10**9, 1840)
     assert (found.job, found.line, found.source) == ("gold", 6, "a page: its address")
     assert found.text == "Gold is yellow.\n\n---\nThe end."
+    assert (found.prompt, found.prompt_line) == (None, 1)
+
+
+def test_a_reference_can_say_which_prompt_it_answers(folder: Path) -> None:
+    prompt = "why is gold: " + "very " * 100 + "yellow?"
+    Path("answer.txt").write_text(f"---\nname: x\nprompt: {prompt}\n---\nIt is.\n")
+    found = read_reference(Path("answer.txt"))
+    assert (found.prompt, found.prompt_line) == (prompt, 3)
 
 
 @pytest.mark.parametrize("text", ["just an answer\n", "\ufeffjust an answer", "\n\njust an answer"])

@@ -17,6 +17,7 @@ from fleet.config.schemas import schema_text
 from fleet.config.shipped import names_in, shipped_folder
 from fleet.errors import ConfigError, UnknownName, UserError
 from fleet.model.experiment import Experiment, Repeats, Request, Selector
+from fleet.model.noun import label_mistake
 from fleet.model.settings import Settings
 from fleet.plan.limits import KEEP_FREE_MB
 
@@ -55,6 +56,16 @@ def test_a_shipped_experiment_loads_pins_its_context_and_says_why(name: str) -> 
     assert first == "# yaml-language-server: $schema=./fleet.schema.json"
 
 
+@pytest.mark.parametrize("name", names_in(CONFIGS))
+def test_a_shipped_experiment_runs_whole(name: str) -> None:
+    """No point of its jobs needs more context than it asks for, so none is left out."""
+    request = fleet.config.load(CONFIGS / f"{name}.yaml")
+    room = request.experiment.settings.num_ctx
+    assert isinstance(room, int)
+    needed = {f"{job.name} {p}": job.least_tokens(p) for job in request.jobs for p in job.points}
+    assert {point: tokens for point, tokens in needed.items() if tokens > room} == {}
+
+
 @pytest.mark.parametrize("name", names_in(JOBS))
 def test_a_shipped_job_loads_and_says_why(name: str) -> None:
     (job,) = fleet.config.from_models(["m"], jobs=[name]).jobs
@@ -88,6 +99,8 @@ def test_the_shipped_prompts_and_labels() -> None:
     assert labels["prefill-decode"] == ["pp512", "tg128", "tg128@d8192"]
     assert labels["quickstart"] == ["pp512", "tg128"]
     assert labels["chat"] == ["chat"]
+    both = {point.label: point.prompt for point in jobs["side-by-side"].points}
+    assert both == {name: jobs[name].prompt for name in ("gold", "regularization")}
     assert jobs["cold-load"].load == "request"
 
 
@@ -240,7 +253,7 @@ def test_model_names_alone_make_an_experiment() -> None:
     assert experiment.machines == "all"
     assert experiment.repeats == Repeats()
     assert experiment.engine.kind == "ollama"
-    assert [job.name for job in request.jobs] == ["chat"]
+    assert [job.name for job in request.jobs] == ["quickstart", "chat"]
     assert request == fleet.config.from_models(["gpt-oss:20b"])
 
 
@@ -267,6 +280,9 @@ def test_words_become_machines_jobs_and_repeats() -> None:
         ({"repeats": 0}, UserError, "repeats: must be 1 to 1000, not 0"),
         ({"models": []}, UserError, "no model is named"),
         ({"models": [" "]}, UserError, "no model is named"),
+        ({"models": ["m "]}, UserError, "model: 'm ' has a space at its beginning or end"),
+        ({"models": ["m" * 300]}, UserError, "model: is longer than 200 characters"),
+        ({"machines": ["a\n"]}, UserError, "--machines: 'a\n' has a space at its beginning or end"),
     ],
 )
 def test_words_that_make_no_experiment(
@@ -294,14 +310,18 @@ def test_a_long_name_is_cut_and_stays_its_own() -> None:
     assert whole != fewer
 
 
-@given(st.lists(st.text(min_size=1).filter(str.strip), min_size=1, max_size=8))
+PRINTED = st.characters(exclude_categories=["C", "Zl", "Zp"])
+LABELS = st.text(PRINTED, min_size=1, max_size=40).filter(lambda text: not label_mistake(text))
+MODELS = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=40)
+
+
+@given(st.lists(MODELS, min_size=1, max_size=8))
 def test_any_model_names_make_a_valid_and_stable_name(models: list[str]) -> None:
     first = fleet.config.from_models(models).experiment
     assert first.name == fleet.config.from_models(models).experiment.name
     assert len(first.name) <= 60
 
 
-WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip)
 AXES = st.builds(
     Settings,
     num_ctx=st.sampled_from([256, 8192, [8192, 16384]]),
@@ -312,20 +332,20 @@ AXES = st.builds(
 )
 SELECTORS = st.builds(
     Selector,
-    name=st.none() | WORDS,
+    name=st.none() | LABELS,
     os=st.none() | st.sampled_from(["darwin", "linux"]),
     memory_gb=st.none() | st.integers() | st.sampled_from([">=96", "< 64", "128"]),
 )
 EXPERIMENTS = st.builds(
     Experiment,
     version=st.just(1),
-    name=st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]*\Z"),
+    name=st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]{,99}\Z"),
     why=st.text(st.characters(exclude_categories=["Cs"])),
-    models=st.lists(WORDS, min_size=1, max_size=3, unique_by=lambda name: name.split(":")[0]).map(
+    models=st.lists(MODELS, min_size=1, max_size=3, unique_by=lambda name: name.split(":")[0]).map(
         tuple
     ),
     jobs=st.lists(st.sampled_from(names_in(JOBS)), min_size=1, unique=True).map(tuple),
-    machines=st.just("all") | st.lists(WORDS, min_size=1).map(tuple) | SELECTORS,
+    machines=st.just("all") | st.lists(LABELS, min_size=1).map(tuple) | SELECTORS,
     settings=AXES,
     repeats=st.integers(1, 1000) | st.builds(Repeats, least=st.integers(1, 5)),
     seed=st.integers(0, 2**31 - 1),

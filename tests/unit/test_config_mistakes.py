@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from fleet.errors import ConfigError, Mistake
 
 HEAD = "version: 1\nname: x\nmodels: [m]\njobs: [gold]\n"
 """Four good lines; what a test adds begins in line 5."""
+
+UTF_16 = "is UTF-16 text, as PowerShell and Notepad write it: save it as UTF-8"
 
 SCRIPT = "engine:\n  kind: simulated\n  machines:\n    studio: {memory_gb: 96, gpu_memory_mb: 9}\n"
 
@@ -55,6 +58,17 @@ def lines_of(text: str | bytes, path: str = "configs/x.yaml") -> list[str]:
             "8:85: engine.machines.studio.models.m.load: unknown key (did you mean load_s?)",
         ),
         ("why: 4\n", '5:6: why: must be text, not 4 (write "4")'),
+        ("why: 3.10\n", '5:6: why: must be text, not 3.10 (write "3.10")'),
+        ("why: 0x10\n", '5:6: why: must be text, not 0x10 (write "0x10")'),
+        ("why: 1e3\n", '5:6: why: must be text, not 1e3 (write "1e3")'),
+        ("why: 010\n", '5:6: why: must be text, not 010 (write "010")'),
+        ("why: 1_000\n", '5:6: why: must be text, not 1_000 (write "1_000")'),
+        ("why: True\n", '5:6: why: must be text, not True (write "True")'),
+        ("seed: 1.50\n", "5:7: seed: must be a whole number, not 1.50"),
+        ("seed: 12:30\n", "5:7: seed: must be a whole number, not '12:30'"),
+        ("seed: 2026-10-01\n", "5:7: seed: must be a whole number, not '2026-10-01'"),
+        ("settings: {num_ctx: 0x10}\n", "5:21: settings.num_ctx: must be at least 256, not 0x10"),
+        ("repeats: 0x7d0\n", "5:10: repeats: must be 1 to 1000, not 0x7d0"),
         ("seed: 1.5\n", "5:7: seed: must be a whole number, not 1.5"),
         ("seed: -1\n", "5:7: seed: must be at least 0, not -1"),
         ("seed: .inf\n", "5:7: seed: must be a whole number, not '.inf'"),
@@ -168,6 +182,11 @@ def test_a_mistake_is_told_with_its_place_and_its_mend(folder: Path, added: str,
         ("# only a comment\n", "1:1: the file is empty"),
         ("\n- a\n- b\n", "2:1: must be a mapping: lines like `name: value`"),
         (b"\x89PNG\r\n\x1a\n\0\0", "1:1: is a binary file, not text"),
+        (HEAD.encode("utf-16"), f"1:1: {UTF_16}"),
+        (HEAD.encode("utf-16-le"), f"1:1: {UTF_16}"),
+        (HEAD.encode("utf-16-be"), f"1:1: {UTF_16}"),
+        (codecs.BOM_UTF16_BE + HEAD.encode("utf-16-be"), f"1:1: {UTF_16}"),
+        (HEAD.encode("utf-32"), "1:1: is UTF-32 text: save it as UTF-8"),
         (b"version: 1\nwhy: caf\xe9\n", "2:9: is not UTF-8 text (byte 0xe9)"),
         (b"#" * (2**20 + 1), "1:1: is larger than 1 MiB"),
         ("[" * 1500, "1:1: is nested more than 50 deep"),
@@ -205,6 +224,28 @@ def test_a_byte_order_mark_is_no_mistake(folder: Path) -> None:
         ),
         (HEAD.replace("[m]", "[]"), "3:9: models: needs at least one"),
         (HEAD.replace("[m]", '[" "]'), "3:10: models: a name is empty"),
+        (HEAD.replace("[m]", "[3.10]"), '3:10: models: must be text, not 3.10 (write "3.10")'),
+        (
+            HEAD.replace("[m]", '["m "]'),
+            "3:10: models: 'm ' has a space at its beginning or end",
+        ),
+        (
+            HEAD.replace("[m]", '["m m"]'),
+            "3:10: models: 'm m' has a space in it: no model is named so",
+        ),
+        (
+            HEAD.replace("[m]", '["m\\e[31m"]'),
+            "3:10: models: 'm\\x1b[31m' holds a character that cannot be printed in a line",
+        ),
+        (
+            HEAD.replace("[m]", f"[{'m' * 300}]"),
+            "3:10: models: is longer than 200 characters",
+        ),
+        (HEAD.replace("name: x", f"name: {'x' * 300}"), "2:7: name: is longer than 100 characters"),
+        (
+            HEAD + 'machines: ["studio "]\n',
+            "5:12: machines: 'studio ' has a space at its beginning or end",
+        ),
         (HEAD.replace("[m]", "[m, m:latest]"), "3:13: models: m:latest is named twice"),
         (HEAD.replace("[gold]", "[gold, gold]"), "4:14: jobs: gold is named twice"),
         (

@@ -15,12 +15,16 @@ import pytest
 from fleet.app.answering import Widths
 from fleet.app.homes import Home
 from fleet.app.measuring import Measuring
+from fleet.compare.reader import open_store
+from fleet.compare.results import results
 from fleet.model.event import Event, Failed, Finished, Held, Lost, Started
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt, Trial
 from fleet.plan.expand import Plan, expand
 from fleet.plan.resume import remaining
 from fleet.plan.stopping import contrasts
+from fleet.units import show_number
+from fleet.wiring import results_folder
 from tests import builders
 from tests.builders_plan import machine, model, request
 
@@ -92,17 +96,20 @@ class Quiet:
     folder: Path
     states: list[tuple[str, str]] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
+    speeds: list[tuple[str, str]] = field(default_factory=list)
+    """Of each trial that has ended: its id and the words for its speeds."""
     results: list[TrialResult] = field(default_factory=list)
 
     def began(self, plan: Plan, queues: dict[str, int]) -> None: ...
 
     def event(self, event: Event) -> None:
-        if isinstance(event, Finished):
-            self.results.append(event.result)
         if isinstance(event, Held):
             with closing(Home(self.folder).ledger()) as ledger:
                 rows = ledger.status()[0].states
             self.states += [(row.state, row.reason) for row in rows if row.reason]
+        elif isinstance(event, Finished):
+            self.speeds.append((event.result.trial.trial_id, event.speeds))
+            self.results.append(event.result)
 
     def say(self, text: str) -> None:
         self.said.append(text)
@@ -378,3 +385,38 @@ def test_a_side_without_a_valid_request_leaves_its_contrast_unknown(tmp_path: Pa
 
     plan = planned(canary="off", repeats={"least": 2, "most": 4})
     assert measure(tmp_path, plan, Machines(answer=answer)).done == 8
+
+
+def test_a_trial_is_told_with_the_speed_that_the_views_give_it(tmp_path: Path) -> None:
+    """Each trial is a cell's only one here, so its line and its row show the same median."""
+    talk = Quiet(tmp_path)
+    measure(tmp_path, planned(repeats=1, canary="off"), Machines(), talk)
+    with closing(open_store([results_folder(tmp_path)])) as con:
+        shown = {row.id: row.decode_tokens_per_s for row in results(con)}
+    assert {trial_id for trial_id, _ in talk.speeds} == set(shown)
+    assert len(shown) == 2
+    for trial_id, speeds in talk.speeds:
+        assert speeds == f"{show_number(shown[trial_id] or 0)} tokens/s"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"output_ns": 2000}, "1 request left out: above_ceiling clock"),
+        ({"output_tokens": 1, "output_ns": 1, "ended_ns": 61 * builders.MS}, ""),
+        ({"output_tokens": None, "output_ns": None}, "1 request left out: aborted"),
+    ],
+)
+def test_a_speed_that_the_views_leave_out_is_not_told(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    def odd(attempt: Attempt) -> TrialResult:
+        given = {"output_tokens": 129, "ended_ns": 10**9, **changes}
+        reply = builders.reply(**given)
+        asked = given["output_tokens"] or 129
+        record = builders.record(reply=reply, output_tokens_asked=asked, point="chat")
+        return replace(result(attempt), requests=(record,))
+
+    talk = Quiet(tmp_path)
+    measure(tmp_path, planned(repeats=1, canary="off"), Machines(answer=odd), talk)
+    assert {speeds for _, speeds in talk.speeds} == {said}

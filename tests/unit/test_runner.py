@@ -117,6 +117,17 @@ def engine() -> WordEngine:
     return WordEngine(SteppedClock())
 
 
+@pytest.mark.parametrize(("num_ctx", "loads"), [(1024, 0), (2048, 1)])
+def test_a_quick_look_leaves_a_model_that_is_loaded_as_asked_where_it_is(
+    engine: WordEngine, num_ctx: int, loads: int
+) -> None:
+    """The engine says that it has the model in memory, with a context of 1024."""
+    result = run(engine, job=builders.job(answer_s=3.0), settings={"num_ctx": num_ctx})
+    assert (result.outcome, len(engine.loads)) == ("ok", loads)
+    assert engine.unloads == 2 * loads
+    assert (result.load_ns is None) == (not loads)
+
+
 PAIR = (Point(prompt_tokens=512, output_tokens=1), Point(prompt_tokens=16, output_tokens=128))
 
 

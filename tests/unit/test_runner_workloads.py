@@ -317,3 +317,35 @@ def test_a_deep_warm_up_is_as_what_is_measured_and_begins_as_what_was_fitted() -
     fitted = result.requests[0].nonce
     assert warm[0].nonce == fitted
     assert fitted not in {r.nonce for r in measured(result)}
+
+
+def writes_slowly(ask: Ask, reply: Reply) -> Reply:
+    """Ten tokens per second after the first."""
+    return replace(reply, output_ns=(ask.output_tokens - 1) * 100_000_000)
+
+
+def test_answers_of_a_quick_look_are_cut_to_what_fits_in_their_time() -> None:
+    points = (Point(output_tokens=128), Point(output_tokens=8, label="brief"))
+    job = builders.job(requests=1, warmup=1, points=points, answer_s=3.0)
+    records = run(WorkEngine(writes_slowly), job).requests
+    asked = {(r.point, r.warmup): r.output_tokens_asked for r in records}
+    assert asked == {
+        ("gold", True): 16,
+        ("gold", False): 31,
+        ("brief", True): 8,
+        ("brief", False): 8,
+    }
+    assert {record.most_output_ns for record in records} == {3 * 10**9}
+
+
+def test_only_a_quick_look_cuts_answers() -> None:
+    job = builders.job(requests=1, warmup=1, points=(Point(output_tokens=128),))
+    records = run(WorkEngine(writes_slowly), job).requests
+    assert [(r.output_tokens_asked, r.most_output_ns) for r in records] == [(128, None)] * 2
+
+
+def test_every_stream_of_a_quick_look_goes_by_the_warm_up() -> None:
+    points = (Point(output_tokens=128, concurrency=3),)
+    job = builders.job(requests=1, warmup=1, points=points, answer_s=3.0)
+    records = measured(run(WorkEngine(writes_slowly), job))
+    assert [record.output_tokens_asked for record in records] == [31, 31, 31]

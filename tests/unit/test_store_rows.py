@@ -30,7 +30,8 @@ FAILED_ONLY = {"reason", "detail"}
 
 @pytest.mark.parametrize("table", TABLES)
 def test_every_column_is_filled_by_a_trial_that_knows_everything(table):
-    primed = (replace(record(), reused_tokens=None), *(record(index) for index in (1, 2, 3)))
+    quick = [replace(record(index), most_output_ns=3 * 10**9) for index in (1, 2, 3)]
+    primed = (replace(record(), reused_tokens=None), *quick)
     known = replace(result(requests=primed), reason="stream_broken", detail="it broke")
     row = rows_of(known)[table][-1]
     assert set(row) == set(TABLES[table].names)

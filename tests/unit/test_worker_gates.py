@@ -18,6 +18,7 @@ from fleet.model.experiment import CoolDown, SimulatedEngine
 from fleet.model.gates import Gates, Resident
 from fleet.model.hours import DAY_MIN, Hours
 from fleet.model.machine import FactValue, Fingerprint, ModelFacts
+from fleet.model.measure import Placement
 from fleet.model.script import MachineScript, ScriptedModel
 from fleet.model.settings import Value
 from fleet.model.trial import Trial
@@ -42,6 +43,10 @@ class Memory:
     used: Mapping[str, int] = field(default_factory=dict)
     taken_out: list[str] = field(default_factory=list)
     gone: bool = False
+    context_length: int | None = None
+
+    def placement(self, model: str) -> Placement | None:
+        return Placement(context_length=self.context_length) if model in self.models else None
 
     def resident(self) -> list[Resident]:
         if self.gone:
@@ -125,6 +130,28 @@ def test_a_machine_that_is_ready_is_looked_at_once() -> None:
         {},
         "",
     )
+
+
+@pytest.mark.parametrize(
+    ("context_length", "job", "passes"),
+    [(8192, {"answer_s": 3.0}, True), (4096, {"answer_s": 3.0}, False), (8192, {}, False)],
+)
+def test_only_a_quick_look_takes_a_model_as_somebody_has_loaded_it(
+    context_length: int, job: dict[str, Any], passes: bool
+) -> None:
+    memory = Memory({"tiny-llama": 10**18}, context_length=context_length)
+    machine = Machine([ready()], memory)
+    settings = {"num_ctx": 8192}
+    visit = machine.visit(trial("record", job=builders.job(**job), settings=settings))
+    if passes:
+        assert machine.hold(visit) == []
+        assert visit.found is not None
+        assert visit.found.get("resident_models") == "tiny-llama"  # the rows tell of it
+    else:
+        with pytest.raises(EngineInUse):
+            machine.hold(visit)
+    assert memory.taken_out == []
+    assert visit.takes_loaded is passes
 
 
 def test_held_then_opened() -> None:

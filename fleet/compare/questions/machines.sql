@@ -1,7 +1,10 @@
 -- Purpose: every machine that was measured, with its facts as last seen.
 -- Grain: one row per machine_id, the one seen last first.
 -- Parameters: none.
-with told as (
+with seen_last as (
+  select arg_max(attempt_id, started_at) as attempt_id from trials group by machine_id
+),
+told as (
   -- as the text of JSON: a fact unknown is the word null there
   select
     attempt_id, folder,
@@ -11,6 +14,7 @@ with told as (
     facts ->> '$.container_kind.value' as container_kind,
     facts ->> '$.cpu_cores.value' as cpu_cores
   from fingerprints
+  semi join seen_last using (attempt_id)
 )
 select
   machine_id,

@@ -39,6 +39,8 @@ FIXED_FIELDS: dict[str, object] = {"truncate": False, "shift": False, "keep_aliv
 
 PROOFS = Proofs(exact_counts=True, server_clock=True, cache_off=False, placement=True)
 
+VERSION_S = 10.0
+"""It knows its version at once, whatever else it does: one that hangs is not waited for longer."""
 UNLOAD_POLL_S = 0.05
 PROCESS_ENDS_S = 0.1
 """A model leaves the list at once; its process lives some 50 ms more."""
@@ -58,7 +60,8 @@ class Ollama:
         self._calls = Calls(self.base_url, self._tls, clock, self._patience)
 
     def facts(self) -> EngineFacts:
-        call = Call(path="/api/version", doing="asking for its version")
+        read_s = min(self._patience.answer_s, VERSION_S)
+        call = Call(path="/api/version", doing="asking for its version", read_s=read_s)
         version = text(self._calls.answer(call).get("version"))
         return EngineFacts(kind="ollama", version=version or "unknown", proofs=PROOFS)
 

@@ -1,0 +1,197 @@
+"""The program's standard streams: what they cannot show, and what happens when they cannot be
+written. Every command passes through here, so that each such failure is one message."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
+from typing import Any, TextIO
+
+from typer.core import TyperGroup
+
+from fleet.errors import FleetError, UserError
+from fleet.terminal import figures_wrapped, plain
+
+CLOSED_PIPE_CODE = 141
+"""As a shell reports a program that SIGPIPE ended, which is what `yes | head` gives."""
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
+"""Where a write fails so, it was one to a standard stream: the store names its files."""
+
+
+NARROWEST = 40
+TYPED = re.compile(r"((next|again): +)?(fleet|cd|ssh|ollama) \S")
+GOES_ON = " \\"
+"""At the end of a line that a shell is to read on."""
+STYLES = {
+    "green": r"(?<=  )(faster|less)(?=$|  )",
+    "red": r"(?<=  )(slower|more)(?=$|  )",
+    "cyan": r"(?<=  )same(?=$|  )",
+    "yellow": r"(?<=  )(not resolved|not comparable)(?=$|  )",
+}
+"""Words of verdicts, which stand in a column of their own."""
+
+
+class ClosedPipe(FleetError):
+    """The reader of the output has ended: nobody is there to read a message."""
+
+    exit_code = CLOSED_PIPE_CODE
+
+
+class Program(TyperGroup):
+    """All commands. What the system refuses ends as one message, also while help is printed."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
+    ) -> Any:
+        with reported():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        with reported():
+            return super().invoke(ctx)
+
+
+def prepare() -> None:
+    """Escape what an encoding cannot show, such as `µ` in ASCII, and do without closed streams."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def check_arguments(words: Sequence[str]) -> None:
+    """Raises UserError for bytes that are no text: no file, name or query of fleet's has such."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise UserError(f"{word}: this argument is not text in UTF-8") from None
+
+
+def columns(stream: TextIO | None = None) -> int | None:
+    """Of the terminal, or as COLUMNS says; None: a file or a pipe, which takes whole lines."""
+    stream = stream or sys.stdout
+    named = os.environ.get("COLUMNS", "")
+    if named.isdecimal() and int(named) > 0:
+        return max(int(named), NARROWEST)
+    try:
+        return max(os.get_terminal_size(stream.fileno()).columns, NARROWEST)
+    except (OSError, ValueError):
+        return None
+
+
+def say(text: str) -> None:
+    """Talk, for standard error."""
+    for line in shown([text], columns(sys.stderr)):
+        print(line, file=sys.stderr, flush=True)
+
+
+def emit(lines: Iterable[str], *, verdicts: bool = False) -> None:
+    """Print lines to standard output, broken between words where a terminal ends, and without
+    what would steer it. `verdicts`: their words in colour, where a terminal shows colours."""
+    text = list(shown(lines, columns()))
+    if verdicts and sys.stdout.isatty():
+        _print_coloured(text)
+        return
+    for line in text:
+        print(line, flush=True)
+
+
+def emit_data(lines: Iterable[str]) -> None:
+    """Print lines that are pasted or read by programs: as they are, in any terminal."""
+    for line in lines:
+        print(line)
+
+
+def shown(lines: Iterable[str], width: int | None) -> Iterator[str]:
+    for whole in lines:
+        for line in plain(whole).split("\n"):
+            yield from [line] if width is None else _broken(line, width)
+
+
+def _broken(line: str, width: int) -> Iterator[str]:
+    """What can be typed is broken as a shell allows it."""
+    indent = line[: len(line) - len(line.lstrip())] + "  "
+    if not TYPED.match(line.strip()):
+        yield from figures_wrapped(line, width, indent)
+        return
+    *parts, last = figures_wrapped(line, width - len(GOES_ON), indent)
+    yield from (f"{part}{GOES_ON}" for part in parts)
+    yield last
+
+
+def _print_coloured(lines: Sequence[str]) -> None:
+    """rich knows which terminals have colours, and that NO_COLOR means none."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    for line in lines:
+        text = Text(line)
+        for style, pattern in STYLES.items():
+            text.highlight_regex(pattern, style)
+        console.print(text, soft_wrap=True)
+
+
+def shows_unicode(stream: TextIO) -> bool:
+    return (stream.encoding or "").lower().startswith("utf")
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Everything printed has left the program at the end; errors of the system are FleetErrors."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except OSError as problem:
+        raise as_message(problem) from problem
+
+
+def as_message(problem: OSError) -> FleetError:
+    """An error of the operating system that no command has explained, for the user to mend."""
+    why = problem.strerror or str(problem)
+    if problem.errno == errno.EPIPE:
+        return ClosedPipe("")
+    if problem.filename is not None:
+        return UserError(f"{problem.filename}: {why}")
+    if problem.errno in NO_ROOM:
+        return UserError(f"the output cannot be written: {why}")
+    if not _is_current_folder_there():
+        return UserError("the current folder has been deleted", "cd to a folder that exists")
+    return UserError(why)
+
+
+def end(problem: FleetError) -> int:
+    """Print the message if standard error takes it; return the exit code."""
+    if str(problem):
+        with suppress(OSError):
+            say(str(problem))
+    _discard_what_is_left()
+    return problem.exit_code
+
+
+def _discard_what_is_left() -> None:
+    """Python writes what is left in its buffers when it ends, and would fail once more."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+
+
+def _is_current_folder_there() -> bool:
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,14 @@
+"""Whether a quick look can take the model as somebody has loaded it, which saves two loads."""
+
+from __future__ import annotations
+
+from fleet.model.trial import Trial
+from fleet.ports import Engine
+
+
+def is_loaded_as_asked(trial: Trial, engine: Engine) -> bool:
+    """With another context the engine would load it anew, and take it away from its user."""
+    if trial.job.answer_s is None or trial.job.load == "request":
+        return False
+    placement = engine.placement(trial.model)
+    return placement is not None and placement.context_length == trial.settings.get("num_ctx")
