@@ -1,4 +1,4 @@
-"""Names to things: which engine, which probes, which folders. Function-level imports live here."""
+"""Names to things: which engine, which probes. Function-level imports live here."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleet.errors import EngineUnreachable, UserError
+from fleet.folders import cache_folder, home_folder, permission_file, settings_folder, state_folder
 
 if TYPE_CHECKING:  # who only wants a folder does not wait for the nouns and their validators
     from fleet.commands import SystemCommands
@@ -357,54 +358,3 @@ def _judged_address(host: str | None, variable: str) -> tuple[str, UserError | N
 def host_name() -> str:
     """The host's short name: a label, never an identity."""
     return socket.gethostname().split(".")[0]
-
-
-def home_folder(store: str | None) -> Path:
-    """Where store, ledger and spool lie: --store, FLEET_STORE, else the per-user data folder."""
-    chosen = store or os.environ.get("FLEET_STORE")
-    return Path(chosen).expanduser().absolute() if chosen else _user_folder("data") / "fleet"
-
-
-def results_folder(home: Path) -> Path:
-    """Where the Parquet files and `views.sql` lie."""
-    return home / "results"
-
-
-def ledger_file(home: Path) -> Path:
-    return home / "ledger.sqlite"
-
-
-def cache_folder() -> Path:
-    return _user_folder("cache") / "fleet"
-
-
-def state_folder() -> Path:
-    """What this machine keeps of its part in a fleet: the token, the head or node it runs."""
-    chosen = os.environ.get("FLEET_STATE")
-    return Path(chosen) if chosen else _user_folder("state") / "fleet"
-
-
-def head_record() -> Path:
-    """What a head that runs on this machine notes of itself."""
-    return state_folder() / "head.json"
-
-
-def settings_folder() -> Path:
-    """Where it is written what a trial has changed on this machine, whatever its home."""
-    return state_folder() / "settings"
-
-
-def permission_file(platform: str) -> Path:
-    """What the owner allows on one machine; `platform` as for the settings of a trial."""
-    return state_folder() / f"{platform}.allowed.json"
-
-
-def _user_folder(kind: str) -> Path:
-    mac = {"data": "Application Support", "state": "Application Support", "cache": "Caches"}
-    linux = {"data": ".local/share", "state": ".local/state", "cache": ".cache"}
-    named = os.environ.get(f"XDG_{kind.upper()}_HOME")
-    if named:
-        return Path(named)
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / mac[kind]
-    return Path.home() / linux[kind]

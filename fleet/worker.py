@@ -17,9 +17,8 @@ from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from fleet import wiring
+from fleet import folders, wiring
 from fleet.clock import SystemClock
-from fleet.dispatch.holders import holder_words
 from fleet.dispatch.pipe import serve
 from fleet.errors import (
     EngineBusy,
@@ -46,6 +45,7 @@ from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt
 from fleet.plan.stopping import cut
 from fleet.ports import Clock, Engine
+from fleet.reservation import Reservation
 from fleet.runner import Place, run_trial
 from fleet.runner.cooling import cooling
 from fleet.runner.course import not_begun
@@ -60,7 +60,7 @@ class NodeWorker:
 
     def __init__(self, spec: wiring.WorkerSpec, *, clock: Clock | None = None) -> None:
         without_command_line_of_httpx()
-        state = wiring.home_folder(spec.state or None)
+        state = folders.home_folder(spec.state or None)
         self._node = wiring.node(spec, state)
         self._engine: Engine | None = None
         self._spool = node_spool(state, self._node.machine_id)
@@ -73,7 +73,7 @@ class NodeWorker:
             self._stop,
             may_evict="restart-ollama" in self._node.allowed,
         )
-        self._reservation: MachineLock | None = None
+        self._reservation = Reservation(self._node.machine_id, self._node.name, self._clock)
         self._dropped: set[str] = set()
         self._seconds_seen: dict[tuple[str, str, str, str], float] = {}
         self._news: list[str] = []
@@ -140,24 +140,10 @@ class NodeWorker:
                     yield from self._in_its_hours(attempt)
 
     def reserve(self, experiment: str) -> str:
-        """Its note tells those who come later who has the machine, and since when."""
-        if self._reservation is not None:
-            return ""
-        lock = MachineLock(self._node.machine_id, whole_experiment=True)
-        if lock.take():
-            lock.note(f"{self._clock.unix_ns()} {experiment}")
-            self._reservation = lock
-            return ""
-        moment, _, holder = lock.noted().strip().partition(" ")
-        lock.release()
-        since = int(moment) / NS_PER_S if moment.isdecimal() else None
-        return holder_words(self._node.name, holder, since)
+        return self._reservation.take(experiment)
 
     def release(self) -> None:
-        if self._reservation is not None:
-            self._reservation.note("")
-            self._reservation.release()
-            self._reservation = None
+        self._reservation.release()
 
     def drop(self, trial_ids: Sequence[str]) -> None:
         self._dropped.update(trial_ids)
@@ -397,7 +383,7 @@ def main() -> None:
         spec = connection.recv()
     except EOFError:
         return  # who asked for it has gone already
-    serve(connection, partial(NodeWorker, spec), wiring.state_folder() / "faults.log")
+    serve(connection, partial(NodeWorker, spec), folders.state_folder() / "faults.log")
 
 
 if __name__ == "__main__":

@@ -21,11 +21,11 @@ from fleet.compare.text import comparison_lines, results_lines
 from fleet.compare.trial_speeds import trial_words
 from fleet.compare.widths import Precision, precisions, widths
 from fleet.errors import StoreUnusable, UserError
+from fleet.folders import results_folder
 from fleet.model.event import Finished
 from fleet.model.experiment import is_quick
 from fleet.plan.expand import Cell, Plan
 from fleet.plan.stopping import Contrast, contrasts
-from fleet.wiring import results_folder
 
 QUICK = "a quick look: one block, answers cut after 3 s, nothing waited for; it gives no verdict"
 

@@ -12,8 +12,8 @@ from fleet.compare.answers import TABLES, Asked, jobs_with_answers, sheets
 from fleet.compare.reader import open_store
 from fleet.config.answers import check_from_word, declared_checks, read_reference
 from fleet.errors import ConfigError, Mistake, UserError
+from fleet.folders import results_folder
 from fleet.model.answers import Reference, Sheet
-from fleet.wiring import results_folder
 
 NOTHING = "no answers yet: fleet submit gpt-oss:20b --job side-by-side"
 PAGE_BEGINS = b"<!doctype html>"

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from fleet import wiring
+from fleet import folders, wiring
 from fleet.app.joining import for_new_machines
 from fleet.app.options import REGISTERED, Options
 from fleet.app.talking import Talk
@@ -70,7 +70,7 @@ def head(destination: str | None) -> Target | None:
     """The head named, else the one that runs on this machine, else none: work is done here."""
     if destination:
         return Target(destination)
-    record = running_head(wiring.state_folder())
+    record = running_head(folders.state_folder())
     return None if record is None else Target(None, record.dashboard_port)
 
 
@@ -149,7 +149,7 @@ def _follow(jobs: Jobs, job: str, say: Say) -> int:
 
 @contextmanager
 def _jobs(target: Target) -> Iterator[Jobs]:
-    token = fetch_token(target.destination, wiring.state_folder(), os.environ)
+    token = fetch_token(target.destination, folders.state_folder(), os.environ)
     if target.destination is None:
         with Jobs(f"http://127.0.0.1:{target.dashboard_port}", token) as jobs:
             yield jobs
@@ -165,7 +165,7 @@ def require_head(destination: str | None) -> Target:
     """The head named, or the one that runs here; raises UserError where neither is."""
     if target := head(destination):
         return target
-    node = running_node(wiring.state_folder())
+    node = running_node(folders.state_folder())
     if node is not None:
         what = f"this machine is joined as {node.name}; the head at {node.address} knows the others"
         raise UserError(what, "there: fleet machines --joined    here: --head USER@HEAD")
@@ -199,7 +199,7 @@ def coordinate_plan() -> Plan:
 
 
 def _sent() -> tuple[Request, Options]:
-    state = wiring.state_folder()
+    state = folders.state_folder()
     record = running_head(state)
     if record is None:
         raise FleetUnreachable("no head runs on this machine", "fleet head")
@@ -217,7 +217,7 @@ def ray_dispatcher(engine: wiring.EngineSpec, experiment: str, address: str) -> 
             engine=engine, name=seat.name, join_name=seat.join_name, state=wiring.OWN_HOME
         )
 
-    state = wiring.state_folder()
+    state = folders.state_folder()
     return RayDispatcher(
         NodeWorker,
         spec_of,
@@ -232,7 +232,7 @@ def serve_head(own_ip: str | None, say: Say, stop: Stop) -> None:
     """Be the head until told to stop; says what to paste on a new machine."""
     wheel = build_wheel({"configs": shipped_folder("configs"), "jobs": shipped_folder("jobs")})
     extra = _coordinators_world()
-    with start_head(wiring.state_folder(), own_ip=own_ip, extra=extra, wheel=wheel) as started:
+    with start_head(folders.state_folder(), own_ip=own_ip, extra=extra, wheel=wheel) as started:
         say(f"the head is up at {started.address}\n")
         say("\n".join(for_new_machines(started.record)))
         say("\nthe head stays in the foreground until Ctrl-C or `fleet leave`")
@@ -241,14 +241,14 @@ def serve_head(own_ip: str | None, say: Say, stop: Stop) -> None:
 
 def _coordinators_world() -> dict[str, str]:
     """What a coordinator must find in its environment, started by Ray as it is."""
-    world = {PYTHON: sys.executable, "FLEET_STORE": str(wiring.home_folder(None))}
-    return world | {"FLEET_STATE": str(wiring.state_folder())}
+    world = {PYTHON: sys.executable, "FLEET_STORE": str(folders.home_folder(None))}
+    return world | {"FLEET_STATE": str(folders.state_folder())}
 
 
 def greet_head(address: str, name: str | None, say: Say) -> None:
     """Raises what would keep this machine out, before its user looks for the token."""
     say(f"asking for the head at {address} ...")
-    require_joinable(address, wiring.state_folder(), name)
+    require_joinable(address, folders.state_folder(), name)
 
 
 def serve_node(
@@ -261,7 +261,7 @@ def serve_node(
     stop: Stop,
 ) -> None:
     """Be a node until told to stop."""
-    state = wiring.state_folder()
+    state = folders.state_folder()
     ports = Ports().shifted(BESIDE_HEAD) if running_head(state) else None
     say("joining; this takes some seconds ...")
     with join(address, state, name=name, token=token, own_ip=own_ip, ports=ports) as node:
@@ -274,7 +274,7 @@ def serve_practice(names: list[str], say: Say, stop: Stop) -> None:
     """A Ray cluster of simulated machines on this one, until told to stop."""
     from fleet.dispatch.practice import practice_cluster
 
-    state = wiring.state_folder()
+    state = folders.state_folder()
     extra = _coordinators_world()
     with practice_cluster(names, state, extra=extra, say=say) as practice:
         joined = practice.joined

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fleet import config, wiring
+from fleet import config, folders, wiring
 from fleet.app.allowing import WIRED_LIMIT, Ownership, ownership
 from fleet.app.checkups import Check, Findings, OllamaFound, RayFound, checks
 from fleet.app.histories import Seen, last_seen
@@ -90,7 +90,7 @@ def diagnose(home: Path, fleet_file: str | None) -> Diagnosis:
     from fleet.fingerprint.facts import together
 
     declared = config.declared_fleet(fleet_file)
-    ray, name, join_name = _ray(wiring.state_folder())
+    ray, name, join_name = _ray(folders.state_folder())
     spec = wiring.WorkerSpec(
         engine=OllamaEngine(kind="ollama"), name=name, join_name=join_name, state=str(home)
     )
@@ -129,8 +129,8 @@ def diagnose(home: Path, fleet_file: str | None) -> Diagnosis:
 
 def look_here() -> dict[str, Any]:
     """Every fact of this machine at this moment, with its source; three hashes and the id."""
-    home = wiring.home_folder(None)
-    _, name, join_name = _ray(wiring.state_folder())
+    home = folders.home_folder(None)
+    _, name, join_name = _ray(folders.state_folder())
     engine = OllamaEngine(kind="ollama")
     node = wiring.node(
         wiring.WorkerSpec(engine=engine, name=name, join_name=join_name, state=str(home)), home

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleet.errors import StoreUnusable
+from fleet.folders import results_folder
 from fleet.model.machine import (
     FINGERPRINT_RECIPE,
     HARDWARE,
@@ -17,7 +18,6 @@ from fleet.model.machine import (
     Fingerprint,
     Machine,
 )
-from fleet.wiring import results_folder
 
 FIRST = ("memory_gb", "chip", "gpu", "gpu_cores", "os_version", "os_build", "gpu_driver")
 """Named first where several facts of a machine have changed."""

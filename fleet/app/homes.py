@@ -7,11 +7,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fleet.folders import ledger_file, results_folder
 from fleet.ledger.journal import Ledger
 from fleet.model.experiment import Request
 from fleet.plan.spellings import as_before
 from fleet.ports import PastAttempt
-from fleet.wiring import ledger_file, results_folder
 
 if TYPE_CHECKING:  # who only looks at a plan does not wait for Parquet
     from fleet.store.parquet import ParquetStore

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from fleet import installation, wiring
+from fleet import folders, installation
 from fleet.dispatch.cluster import address_to_type, running_head
 from fleet.dispatch.launch import Ports
 from fleet.dispatch.records import Record
@@ -13,7 +13,7 @@ from fleet.errors import UserError
 
 def join_lines() -> list[str]:
     """What to do on a new machine, by the head that runs here; UserError where none does."""
-    record = running_head(wiring.state_folder())
+    record = running_head(folders.state_folder())
     if record is None:
         raise UserError("no head runs on this machine", "fleet head")
     if not record.install:

@@ -10,10 +10,10 @@ from pathlib import Path
 from fleet.app.histories import last_seen
 from fleet.app.options import Options
 from fleet.errors import StoreUnusable
+from fleet.folders import results_folder
 from fleet.model.experiment import Request, Selector, SimulatedEngine
 from fleet.model.machine import Machine
 from fleet.plan.absent import AbsentMachine, KnownMachine, not_there
-from fleet.wiring import results_folder
 
 
 def known_machines(

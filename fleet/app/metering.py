@@ -20,11 +20,11 @@ from fleet.compare.reader import WITH_READINGS, Row, open_store, rows
 from fleet.compare.results import check_experiment
 from fleet.compare.views import question
 from fleet.errors import ConfigError, Mistake, UnknownName, UserError, nearest
+from fleet.folders import results_folder
 from fleet.identity import content_id
 from fleet.readers.wall_meter import MeterLog, MeterRow, Zoned, parse_meter
 from fleet.store.text_files import read_text
 from fleet.units import NS_PER_S, show_count
-from fleet.wiring import results_folder
 
 LEAST_ROWS = 2
 """Within a trial, for it to have an energy."""

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from fleet import config
 from fleet.errors import UserError
+from fleet.folders import ledger_file
 from fleet.ledger.journal import Ledger
 from fleet.model.experiment import Request
-from fleet.wiring import ledger_file
 
 
 def named_experiment(words: Sequence[str], home: Path) -> Request | None:

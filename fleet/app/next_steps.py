@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleet.app.named_experiments import submitted_request
-from fleet.wiring import home_folder, results_folder
+from fleet.folders import home_folder, results_folder
 
 QUERY = "select model, point, prefill_tokens_per_s, decode_tokens_per_s from cells"
 FIRST, MORE = "next:  ", "       "

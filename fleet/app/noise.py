@@ -14,11 +14,11 @@ from fleet.compare.noise import noise_runs as stored_runs
 from fleet.compare.reader import open_store
 from fleet.compare.tables import aligned
 from fleet.errors import UserError
+from fleet.folders import results_folder
 from fleet.model.experiment import Repeats, Request
 from fleet.model.settings import Settings
 from fleet.plan.expand import Plan
 from fleet.units import show_count
-from fleet.wiring import results_folder
 
 JOB = "noise"
 USUAL_REPEATS = 5

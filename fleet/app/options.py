@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from fleet.folders import home_folder
 from fleet.model.machine import FactValue
-from fleet.wiring import home_folder
 
 REGISTERED = "{name} is in the queue of this head"
 """What a coordinator says once the ledger holds its submission: whoever sent it waits for that."""

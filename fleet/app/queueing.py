@@ -8,9 +8,9 @@ from contextlib import closing
 from pathlib import Path
 
 from fleet.errors import UnknownName, UserError
+from fleet.folders import ledger_file
 from fleet.ledger.journal import Ledger
 from fleet.ledger.rows import SubmissionStatus
-from fleet.wiring import ledger_file
 
 
 def status(home: Path, experiment: str | None) -> tuple[SubmissionStatus, ...]:

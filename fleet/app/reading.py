@@ -30,7 +30,7 @@ from fleet.compare.results import (
     show,
 )
 from fleet.compare.views import question
-from fleet.wiring import results_folder
+from fleet.folders import results_folder
 
 MACHINE_TABLES = ("trials", "fingerprints")
 EXPERIMENTS = "select distinct experiment from trials"

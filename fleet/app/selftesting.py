@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fleet import wiring
+from fleet import folders, wiring
 from fleet.app.homes import Home
 from fleet.app.interrupts import interruptible
 from fleet.app.selftest_checks import Accuracy, Pair, Raised, accuracies, clean, paired, raised
@@ -179,7 +179,7 @@ def _report(asked: Sequence[Stage], folder: Path, began: float) -> Report:
 
 @interruptible()
 def _pairs(asked: Sequence[Stage], folder: Path) -> dict[str, list[Pair]]:
-    with closing(open_store([wiring.results_folder(folder)])) as con:
+    with closing(open_store([folders.results_folder(folder)])) as con:
         reported = rows(con, question("selftest"))
     of_machine: dict[str, list[Row]] = {}
     for row in reported:

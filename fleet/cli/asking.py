@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 from pydantic import TypeAdapter, ValidationError
 
-from fleet import config, units, wiring
+from fleet import config, folders, units, wiring
 from fleet.errors import UserError, nearest
 from fleet.model.experiment import Request
 from fleet.model.gates import POLICIES
@@ -127,7 +127,7 @@ def send(
 
 def head(destination: str | None) -> Target | None:
     """As `cluster.head`, which is slow to import where there is no sign of a head."""
-    if not destination and not wiring.head_record().exists():
+    if not destination and not folders.head_record().exists():
         return None
     from fleet.app import cluster
 
@@ -179,7 +179,7 @@ def _user() -> str:
 
 
 def home(store: str | None) -> Path:
-    return wiring.home_folder(store)
+    return folders.home_folder(store)
 
 
 def refuse_detached(detach: bool) -> None:

@@ -48,14 +48,14 @@ def head(
 
     In the foreground. Coordinator, ledger and store live here.
     """
-    from fleet import wiring
+    from fleet import folders
     from fleet.app import cluster
     from fleet.cli.view import say
 
     if show_token:
         from fleet.dispatch.access import make_token, read_token
 
-        print(read_token(make_token(wiring.state_folder())))
+        print(read_token(make_token(folders.state_folder())))
         return
     if show_join:
         from fleet.app.joining import join_lines
@@ -122,11 +122,11 @@ def leave() -> None:
 
     What --allow and --hours had said is taken back.
     """
-    from fleet import wiring
+    from fleet import folders
     from fleet.app import allowing, cluster
     from fleet.cli.view import say
 
-    left = cluster.leave(wiring.state_folder())
+    left = cluster.leave(folders.state_folder())
     if left:
         output.emit(["left: what fleet had started here is ended"])
     taken_back = allowing.disallow(say)

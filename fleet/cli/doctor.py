@@ -30,10 +30,10 @@ def doctor(fleet: File = None, store: options.Store = None, json: options.Json =
 
     Changes nothing. Exit code 1 where something is unfit, 2 where OLLAMA_HOST is no address here.
     """
-    from fleet import wiring
+    from fleet import folders
     from fleet.app.doctoring import diagnose
 
-    found = diagnose(wiring.home_folder(store), fleet)
+    found = diagnose(folders.home_folder(store), fleet)
     if json:
         options.print_json(found.to_json())
     else:

@@ -95,14 +95,14 @@ def folders(stores: list[str] | None) -> list[Path]:
     import shlex
     import sys
 
-    from fleet import wiring
     from fleet.errors import UserError
+    from fleet.folders import home_folder
 
     head = os.environ.get("FLEET_HEAD")
     if head and not stores and not os.environ.get("FLEET_STORE"):
         typed = shlex.join(["fleet", *sys.argv[1:]])
         raise UserError(f"the results lie on the head, {head}", f"ssh {head} {typed}")
-    return [wiring.home_folder(store) for store in stores] if stores else [wiring.home_folder(None)]
+    return [home_folder(store) for store in stores or (None,)]
 
 
 def print_json(data: object) -> None:

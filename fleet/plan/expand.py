@@ -28,7 +28,7 @@ from fleet.plan.plans import Plan as Plan
 from fleet.plan.plans import Pull as Pull
 from fleet.plan.plans import Redo as Redo
 from fleet.plan.restarts import refused_restarts, restarts
-from fleet.plan.selection import asked, narrow
+from fleet.plan.selection import Asked, asked, narrow
 from fleet.plan.unfit import LeftOut as LeftOut
 from fleet.plan.unfit import (
     PlanWarning,
@@ -97,7 +97,7 @@ def expand(
     silent = [silent_machine(machine) for machine in wanted.machines if machine.engine is None]
     fitting = fitting_shapes(wanted)
     spills = spilling(ready, schedule.sizes, wanted.combinations)
-    skipped = spills if skip_unfit else {}
+    skipped, warned = (spills, {}) if skip_unfit else ({}, spills)
     unmeasurable = unmeasurable_models(ready, wanted.models)
 
     def fits(machine: Machine, shape: Shape) -> bool:
@@ -123,23 +123,22 @@ def expand(
             *(*silent, *unmeasurable.values(), *fitting.left_out),
             *map(skipped_for, skipped.values()),
         ),
-        warnings=(
-            *(() if skip_unfit else spills.values()),
-            *_full_disks(plans),
-            *(
-                PlanWarning(machine=name, model="", what=conflict)
-                for name, conflict in limit_conflicts(wanted.combinations, ready)
-            ),
-        ),
-        refusals=(
-            *refused_settings(wanted.combinations, ready, request.experiment.below_default),
-            *refused_restarts(request.experiment, ready),
-            *refused_gates(request.experiment, ready),
-            *_nothing_left(plans),
-        ),
+        warnings=(*warned.values(), *_full_disks(plans), *_limits_not_in_effect(wanted, ready)),
+        refusals=(*_refusals(request.experiment, wanted, ready), *_nothing_left(plans)),
         limits=tuple(limit_changes(wanted.combinations, ready)),
         restarts=tuple(restarts(request.experiment, ready)),
     )
+
+
+def _limits_not_in_effect(wanted: Asked, ready: Sequence[Machine]) -> Iterator[PlanWarning]:
+    for name, conflict in limit_conflicts(wanted.combinations, ready):
+        yield PlanWarning(machine=name, model="", what=conflict)
+
+
+def _refusals(experiment: Experiment, wanted: Asked, ready: Sequence[Machine]) -> Iterator[str]:
+    yield from refused_settings(wanted.combinations, ready, experiment.below_default)
+    yield from refused_restarts(experiment, ready)
+    yield from refused_gates(experiment, ready)
 
 
 def _repeats(experiment: Experiment, given: int | None) -> Repeats:

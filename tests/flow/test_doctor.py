@@ -12,9 +12,10 @@ import pytest
 
 from fleet.commands import SystemCommands
 from fleet.fingerprint.assemble import assembled
+from fleet.folders import results_folder
 from fleet.model.machine import Fact, Fingerprint
 from fleet.store.parquet import ParquetStore
-from fleet.wiring import host_name, results_folder
+from fleet.wiring import host_name
 from tests import ollama_server
 from tests.builders_flow import Fleet, experiment, machine
 from tests.builders_store import result

@@ -25,7 +25,7 @@ import _table
 import client
 from _table import Table
 
-from fleet import wiring
+from fleet import folders, wiring
 from fleet.clock import SystemClock
 from fleet.compare.estimates import Estimate, half_width, paired
 from fleet.engines.ollama import Ollama
@@ -81,7 +81,7 @@ class Machine:
 
     def __init__(self, meter: Simulated) -> None:
         spec = wiring.WorkerSpec(engine=OllamaEngine(kind="ollama"), state="")
-        node = wiring.node(spec, wiring.home_folder(None))
+        node = wiring.node(spec, folders.home_folder(None))
         self.readings: list[Reading] = []
 
         def probes(asked: Telemetry) -> Sequence[TelemetryProbe]:

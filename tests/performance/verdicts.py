@@ -24,11 +24,11 @@ from fleet.compare.reader import open_store
 from fleet.compare.text import comparison_lines
 from fleet.compare.variants import read_variants
 from fleet.compare.views import views_sql
+from fleet.folders import results_folder
 from fleet.model.measure import TrialResult
 from fleet.store import generation
 from fleet.store.parquet import ParquetStore
 from fleet.store.rows import rows_of
-from fleet.wiring import results_folder
 
 BATCHES = tuple(range(64, 64 * 11, 64))
 CELLS = len(MACHINES) * len(MODELS) * len(BATCHES)

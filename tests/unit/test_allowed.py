@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet import wiring
+from fleet import folders, wiring
 from fleet.app import allowing
 from fleet.errors import UserError
 from fleet.model.experiment import EmbeddedEngine
@@ -130,7 +130,7 @@ def test_one_wrong_word_and_nothing_is_allowed(
 
 
 def test_another_machine_of_the_same_home_has_a_permission_of_its_own() -> None:
-    assert wiring.permission_file("machine-a") != wiring.permission_file("machine-b")
+    assert folders.permission_file("machine-a") != folders.permission_file("machine-b")
 
 
 def spec(tmp_path: Path) -> wiring.WorkerSpec:

@@ -17,6 +17,7 @@ from fleet.app.homes import Home
 from fleet.app.measuring import Measuring
 from fleet.compare.reader import open_store
 from fleet.compare.results import results
+from fleet.folders import results_folder
 from fleet.model.event import Event, Failed, Finished, Held, Lost, Started
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt, Trial
@@ -24,7 +25,6 @@ from fleet.plan.expand import Plan, expand
 from fleet.plan.resume import remaining
 from fleet.plan.stopping import contrasts
 from fleet.units import show_number
-from fleet.wiring import results_folder
 from tests import builders
 from tests.builders_plan import machine, model, request
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet import wiring
+from fleet import folders, wiring
 from fleet.app import allowing
 from fleet.commands import SystemCommands
 from fleet.errors import SettingFailed, SettingStuck, UserError
@@ -221,7 +221,7 @@ def test_what_a_trial_changed_is_put_back_before_the_helper_goes(fresh: FakeMac)
     entry = Entry(
         setting=wired_limit.KEY, before=0, wanted=81_920, attempt_id="a", written_unix_ns=2 * 10**18
     )
-    Journal(wiring.settings_folder(), machine_id).begin(entry)
+    Journal(folders.settings_folder(), machine_id).begin(entry)
     fresh.faults(set="refused")
     with pytest.raises(SettingStuck):
         allowing.disallow(print)
