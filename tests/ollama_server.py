@@ -54,8 +54,14 @@ class RealOllama:
     models: Mapping[str, Path]
     """Name in Ollama to the file it was made from: a GGUF, or the Modelfile of a checkpoint."""
     process: subprocess.Popen[bytes]
-    build: Path
-    """The folder of its program."""
+    version: Version
+
+    @property
+    def build(self) -> Path:
+        """The folder of its program and libraries."""
+        folder = find(self.version)
+        assert folder is not None, WHY_ABSENT
+        return folder
 
     @property
     def program(self) -> Path:
@@ -143,7 +149,7 @@ def real_ollama(
         _wait_until_it_answers(base_url, process, log)
         files = {kind: _model_file(kind, folder) for kind in sorted(set(models.values()))}
         made = {name: files[kind] for name, kind in models.items()}
-        server = RealOllama(base_url, log, made, process, build)
+        server = RealOllama(base_url, log, made, process, version)
         for name, file in made.items():
             server.create(name, file)
         yield server
