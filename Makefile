@@ -32,7 +32,7 @@ performance: $(READY)
 # Exit code 3: no Go or no compiler here. Then those tests are left out, each with that reason,
 # unless FLEET_REQUIRE_OLLAMA=1 asks for them.
 ollama: $(READY)
-	@$(BIN)/python tests/tools/install_ollama.py || \
+	@$(BIN)/python tests/tools/install_ollama.py && $(BIN)/python tests/tools/install_mlx.py || \
 	{ code=$$?; test $$code = 3 && test -z "$$FLEET_REQUIRE_OLLAMA"; }
 
 $(READY): pyproject.toml uv.lock

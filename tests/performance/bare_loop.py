@@ -50,7 +50,6 @@ from fleet.prompts import WORDS
 from fleet.wiring import WorkerSpec
 from fleet.worker import NodeWorker
 from tests import ollama_server
-from tests.tools import install_ollama
 
 MODEL = "tiny-llama-16x1024"
 PROMPT_TOKENS = 512
@@ -83,7 +82,7 @@ class Rates:
 
 
 def fill(table: Table, quick: bool) -> None:
-    if install_ollama.find() is None:
+    if ollama_server.find() is None:
         _table.note(ollama_server.WHY_ABSENT)
         return
     with tempfile.TemporaryDirectory(prefix="fleet-bare-loop-") as name:

@@ -36,9 +36,8 @@ from fleet.model.script import MachineScript, ScriptedPower
 from fleet.ports import TelemetryProbe
 from fleet.telemetry import simulated
 from fleet.telemetry.sampler import OWN_COST, Sampler
-from tests import builders
+from tests import builders, ollama_server
 from tests.ollama_server import real_ollama
-from tests.tools import install_ollama
 
 ASKED = Telemetry(idle_s=0)
 """The default, but without a rest before the load."""
@@ -61,7 +60,7 @@ def fill(table: Table, quick: bool) -> None:
         cpu_time(table, machine, 10.0 if quick else 60.0)
         _table.note("stamps with it and without ...")
         stamps(table, machine, 4 if quick else 12)
-        if install_ollama.find() is None:
+        if ollama_server.find() is None:
             table.holds("tokens/s of a real Ollama", "", "no real Ollama here", met=False)
             return
         _table.note("a real Ollama with it and without ...")

@@ -1,4 +1,4 @@
-"""One real Ollama for all tests of this folder."""
+"""One real Ollama of each version for all tests of this folder."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ from fleet.clock import SystemClock
 from fleet.engines.ollama import Ollama
 from tests import ollama_server
 from tests.ollama_server import RealOllama
+from tests.tools.install_ollama import wanted_versions
+
+VERSIONS = wanted_versions()
 
 
-@pytest.fixture(scope="session")
-def real_ollama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealOllama]:
-    ollama_server.skip_or_fail()
-    with ollama_server.real_ollama(tmp_path_factory.mktemp("ollama")) as server:
+@pytest.fixture(scope="session", params=VERSIONS, ids=lambda version: version.ollama)
+def real_ollama(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RealOllama]:
+    ollama_server.skip_or_fail(request.param)
+    folder = tmp_path_factory.mktemp("ollama")
+    with ollama_server.real_ollama(folder, version=request.param) as server:
         yield server
 
 

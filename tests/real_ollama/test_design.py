@@ -15,7 +15,6 @@ import pytest
 
 from tests import ollama_server
 from tests.builders_flow import Fleet
-from tests.tools import install_ollama
 
 pytestmark = pytest.mark.real_ollama
 
@@ -46,14 +45,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list
     folder = tmp_path_factory.mktemp("restarted")
     (folder / "again.py").write_text(AGAIN)
     with ollama_server.real_ollama(folder, {"tiny-llama": "llama"}) as running:
-        build = install_ollama.find()
-        assert build is not None
         port = int(running.base_url.rpartition(":")[2])
         told = {
             "pid": running.process.pid,
             "port": port,
-            "argv": [str(build / "bin" / "ollama"), "serve"],
-            "env": ollama_server._environment(folder, port),
+            "argv": [str(running.program), "serve"],
+            "env": running.environment,
         }
         (folder / "server.json").write_text(json.dumps(told))
         yield running.base_url, [sys.executable, str(folder / "again.py"), str(folder)], folder

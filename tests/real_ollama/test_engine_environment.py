@@ -19,7 +19,6 @@ from fleet.engines.ollama.own_server import OwnServers
 from fleet.errors import Interrupted, SettingFailed
 from tests.builders_flow import Fleet, experiment, until
 from tests.ollama_server import RealOllama
-from tests.tools import install_ollama
 
 pytestmark = pytest.mark.real_ollama
 
@@ -53,11 +52,9 @@ def host(real_ollama: RealOllama, tmp_path: Path) -> OwnServers:
 
 
 def _as_the_owner(server: RealOllama) -> dict[str, str]:
-    build = install_ollama.find()
-    assert build is not None
     folder = server.log.parent
     return {
-        "PATH": f"{build / 'bin'}:{os.environ['PATH']}",
+        "PATH": f"{server.program.parent}:{os.environ['PATH']}",
         "HOME": str(folder / "home"),
         "OLLAMA_MODELS": str(folder / "models"),
         "OLLAMA_HOST": server.base_url.removeprefix("http://"),

@@ -15,7 +15,7 @@ from tests.replayed_looks import ReplayedLooks
 
 def test_the_log_of_a_real_start_is_read(real_ollama: RealOllama) -> None:
     log = parse_serve_log(real_ollama.log.read_text())
-    assert log.version == "0.32.15"
+    assert log.version == real_ollama.version.ollama
     assert log.listens is not None
     assert real_ollama.base_url.endswith(log.listens)
     assert log.environment["OLLAMA_NO_CLOUD"] == "true"

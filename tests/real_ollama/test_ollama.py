@@ -52,8 +52,8 @@ def _answer(engine: Ollama, ask: Ask) -> Reply:
     return reply
 
 
-def test_version_is_the_one_that_was_built(engine: Ollama) -> None:
-    assert engine.facts().version == "0.32.15"
+def test_version_is_the_one_that_was_built(engine: Ollama, real_ollama: RealOllama) -> None:
+    assert engine.facts().version == real_ollama.version.ollama
 
 
 def test_requests_use_the_load_that_was_made_for_them(

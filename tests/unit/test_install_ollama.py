@@ -21,23 +21,26 @@ def _finished(room: Path) -> Path:
 def test_it_is_built_once_also_if_two_ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rooms: list[Path] = []
 
-    def build(room: Path) -> Path:
+    def build(_: installer.Version, room: Path) -> Path:
         rooms.append(room)
         return _finished(room)
 
     monkeypatch.setattr(installer, "_build", build)
-    threads = [threading.Thread(target=installer.install, args=(tmp_path,)) for _ in range(3)]
+    threads = [
+        threading.Thread(target=installer.install, args=(installer.NEWEST, tmp_path))
+        for _ in range(3)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(rooms) == 1
-    assert installer.find(tmp_path) == tmp_path / "ollama-0.32.15-b10488"
+    assert installer.find(installer.NEWEST, tmp_path) == tmp_path / "ollama-0.34.4-b11076"
     assert not rooms[0].exists()
 
 
 def test_half_a_build_is_never_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def breaks(room: Path) -> Path:
+    def breaks(_: installer.Version, room: Path) -> Path:
         _finished(room)
         raise installer.CannotBuild("the disk is full")
 
@@ -59,7 +62,7 @@ def test_without_a_compiler_it_says_so_in_one_line(
 def test_a_step_that_fails_is_named_with_its_last_line() -> None:
     command = ["sh", "-c", "echo first; echo the reason; exit 1"]
     with pytest.raises(installer.CannotBuild, match=r"compiling failed: the reason$"):
-        installer._run(command, "compiling")
+        installer.run_step(command, "compiling")
 
 
 def test_find_only_looks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
