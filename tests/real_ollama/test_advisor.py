@@ -34,7 +34,7 @@ def of_cache_type(
     ollama_server.skip_or_fail()
     kind = str(request.param)
     folder = tmp_path_factory.mktemp(f"ollama-{kind}")
-    with ollama_server.real_ollama(folder, environment={"OLLAMA_KV_CACHE_TYPE": kind}) as server:
+    with ollama_server.real_ollama(folder, variables={"OLLAMA_KV_CACHE_TYPE": kind}) as server:
         yield server, kind
 
 

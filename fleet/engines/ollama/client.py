@@ -77,7 +77,7 @@ class Ollama:
             Call(
                 method="POST",
                 path="/api/show",
-                body={"model": model},
+                body={"model": model, "verbose": True},  # else newer engines list no tensors
                 doing=f"describing {model}",
                 model=model,
             )
