@@ -89,7 +89,8 @@ def _left_out(planned: Plan) -> Iterator[LeftOutRow]:
     """Whole cells with their number of trials; of the rest, what each trial lacks."""
     reasons = set()
     for cells in planned.left_trials:
-        reasons |= {cells.reason, f"{cells.machine}: {cells.reason}"}
+        own = {f"{cells.machine}{mark}{cells.reason}" for mark in (": ", " ")}
+        reasons |= {cells.reason, *own}
         yield LeftOutRow(
             machine=cells.machine,
             what="",

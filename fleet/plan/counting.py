@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from fleet.plan.plans import AbsentPlan, LeftTrials, MachinePlan
@@ -62,7 +62,8 @@ class Counting:
             }
             for model, left in refused.items():
                 if trials := models[model] * self.per_cell:
-                    yield LeftTrials(machine=machine.name, reason=str(left), trials=trials)
+                    reason = str(replace(left, machine=""))
+                    yield LeftTrials(machine=machine.name, reason=reason, trials=trials)
             spilled = Counter(
                 spill_of(machine, shape) for shape in fitting.shapes if shape.model not in refused
             )

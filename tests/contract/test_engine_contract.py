@@ -145,7 +145,7 @@ def test_counters_are_there_or_cannot_be_proved(loaded: Side) -> None:
     assert 0 < reply.prompt_ns <= (reply.ended_ns - reply.sent_ns)
     assert reply.output_ns is not None
     assert 0 < reply.output_ns <= (reply.ended_ns - reply.sent_ns)
-    assert (reply.cached_tokens is not None) == proofs.cache_off
+    assert reply.cached_tokens is not None or not proofs.cache_off
     first_ns, final_ns = reply.server_first_unix_ns, reply.server_final_unix_ns
     if not proofs.server_clock:
         assert (first_ns, final_ns) == (None, None)

@@ -112,7 +112,7 @@ def test_a_real_ollama_is_found_with_its_environment_and_its_models(
         there = {"OLLAMA_HOST": server.base_url, "OLLAMA_MODELS": str(tmp_path / "o" / "models")}
         idle = doctor(fleet, **there)
         assert states(idle)["ollama"] == "ok"
-        assert check(idle, "ollama")["found"] == f"0.32.15 at {server.base_url}"
+        assert check(idle, "ollama")["found"] == f"{server.version.ollama} at {server.base_url}"
         known = "OLLAMA_FLASH_ATTENTION=1 OLLAMA_NUM_PARALLEL=2"
         assert check(idle, "environment")["found"] == known
         assert "secret" not in json.dumps(idle)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -113,7 +114,10 @@ def test_a_fleet_of_three_machines_measures_what_a_laptop_sent_before_it_vanishe
     until(lambda: outcome(head) == "done", 180)
     rows = json.loads(ask(head, "results", "three", "--json"))
     assert {row["machine"] for row in rows} == set(MEASURING)
-    assert all(row["trials"] == 2 for row in rows)
+    trials = Counter[tuple[str, str]]()  # a busy host may put a label on one, in a row of its own
+    for row in rows:
+        trials[row["machine"], row["test"]] += row["trials"]
+    assert set(trials.values()) == {2}, rows
     seen = {
         row["machine"]: row["machine_id"] for row in json.loads(ask(head, "machines", "--json"))
     }

@@ -24,7 +24,7 @@ EXPERIMENT = {
 
 def submit(fleet: Fleet, server: RealOllama, *words: str) -> Done:
     file = fleet.write(EXPERIMENT)
-    return fleet("submit", file, *words, env={"OLLAMA_HOST": server.base_url})
+    return fleet("submit", file, "--mine", *words, env={"OLLAMA_HOST": server.base_url})
 
 
 def test_a_job_is_measured_once_and_again_only_where_asked(
