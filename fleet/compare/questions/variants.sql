@@ -26,3 +26,4 @@ select
 from {source}
 where {where}
 group by all
+order by all
