@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fleet.model.answers import Reference
+from fleet.answers.nouns import Reference
 from fleet.store.schema import TABLES
 from tests.builders_compare import GoldenStore, Row, request
 

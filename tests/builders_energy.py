@@ -13,8 +13,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from fleet.compare import views
-from fleet.compare.reader import rows
+from fleet.query import views
+from fleet.query.open_store import rows
 from fleet.store.schema import TABLES
 from tests.builders_compare import TRIAL, Row, S, request
 from tests.builders_flow import Fleet

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from fleet.compare.axes import METRICS
 from fleet.compare.designs import NO_FLOORS, Contrast, Floors, contrast
 from fleet.compare.sides import Side
 from fleet.compare.variants import Variant
+from fleet.metrics.compared import METRICS
 from fleet.model.experiment import Repeats
 from fleet.model.trial import Trial
 from fleet.plan.expand import expand

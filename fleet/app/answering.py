@@ -14,23 +14,23 @@ from fleet.app.interrupts import interruptible
 from fleet.app.next_steps import Measured, next_lines, step_lines
 from fleet.compare.comparison import compare
 from fleet.compare.noise import noise_floors
-from fleet.compare.precision_text import precision_lines
-from fleet.compare.reader import WITH_READINGS, generations, open_store
-from fleet.compare.results import RESULT_VIEWS, results
-from fleet.compare.text import comparison_lines, results_lines
-from fleet.compare.trial_speeds import trial_words
-from fleet.compare.widths import Precision, precisions, widths
+from fleet.compare.precision import Precision, precisions, widths
 from fleet.errors import StoreUnusable, UserError
 from fleet.folders import results_folder
 from fleet.model.event import Finished
 from fleet.model.experiment import is_quick
 from fleet.plan.expand import Cell, Plan
 from fleet.plan.stopping import Contrast, contrasts
+from fleet.query.open_store import WITH_READINGS, generations, open_store
+from fleet.query.results import RESULT_VIEWS, results
+from fleet.query.trial_speeds import trial_words
+from fleet.report.comparison_text import comparison_lines, results_lines
+from fleet.report.precision_text import precision_lines
 
 QUICK = "a quick look: one block, answers cut after 3 s, nothing waited for; it gives no verdict"
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
+    from fleet.query.open_store import Connection
 
 
 class Widths:
@@ -44,7 +44,7 @@ class Widths:
         self._folder = results_folder(home)
         self._plan = plan
         self._by = contrast_axis(plan)
-        self._opened: tuple[list[Path], DuckDBPyConnection] | None = None
+        self._opened: tuple[list[Path], Connection] | None = None
 
     @interruptible()
     def read(self, wanted: Sequence[Contrast]) -> dict[frozenset[Cell], float]:
@@ -67,7 +67,7 @@ class Widths:
             self._opened[1].close()
             self._opened = None
 
-    def _store(self) -> DuckDBPyConnection:
+    def _store(self) -> Connection:
         now = generations([self._folder])
         if self._opened is None or self._opened[0] != now:
             self.close()
@@ -118,9 +118,7 @@ def answer_lines(
     return [*lines, *compared, "", *next_lines(home, measured)]
 
 
-def _compared(
-    con: DuckDBPyConnection, plan: Plan, by: str, width: int | None
-) -> tuple[list[str], bool]:
+def _compared(con: Connection, plan: Plan, by: str, width: int | None) -> tuple[list[str], bool]:
     """The comparison in words, and whether there was something to compare."""
     try:
         found = compare(
@@ -136,7 +134,7 @@ def _compared(
     return ["", *comparison_lines(found, width)], True
 
 
-def _not_yet_known(con: DuckDBPyConnection, plan: Plan) -> list[str]:
+def _not_yet_known(con: Connection, plan: Plan) -> list[str]:
     """What the stop rule asked for and did not reach; fixed repeats ask for no width."""
     repeats = plan.repeats
     if plan.request.role != "measure" or repeats.least == repeats.most:

@@ -7,13 +7,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from fleet.answers.nouns import Reference, Sheet
+from fleet.answers.references import check_from_word, declared_checks, read_reference
+from fleet.answers.sheets import TABLES, Asked, jobs_with_answers, sheets
 from fleet.app.interrupts import interruptible
-from fleet.compare.answers import TABLES, Asked, jobs_with_answers, sheets
-from fleet.compare.reader import open_store
-from fleet.config.answers import check_from_word, declared_checks, read_reference
 from fleet.errors import ConfigError, Mistake, UserError
 from fleet.folders import results_folder
-from fleet.model.answers import Reference, Sheet
+from fleet.query.open_store import open_store
 
 NOTHING = "no answers yet: fleet submit gpt-oss:20b --job side-by-side"
 PAGE_BEGINS = b"<!doctype html>"
@@ -58,7 +58,7 @@ def read_answers(homes: Sequence[Path], asked: Asking) -> tuple[list[Sheet], lis
 
 def write_page(file: Path, sheets: Sequence[Sheet]) -> None:
     """One self-contained HTML file. Raises UserError where it cannot be written."""
-    from fleet.report.answers import answers_page
+    from fleet.report.answers_page import answers_page
 
     try:
         if file.exists() and not file.read_bytes()[: len(PAGE_BEGINS)].lower() == PAGE_BEGINS:

@@ -39,8 +39,8 @@ class Seen:
 
 def last_seen(home: Path, machine_ids: Sequence[str]) -> dict[str, Seen]:
     """By machine id, those that were measured before; raises StoreUnusable."""
-    from fleet.compare.reader import open_store, rows
-    from fleet.compare.views import question
+    from fleet.query.open_store import open_store, rows
+    from fleet.query.views import question
 
     folder = results_folder(home)
     if not (folder / "current").exists():

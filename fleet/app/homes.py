@@ -29,7 +29,7 @@ class Home:
 
     @cached_property
     def store(self) -> ParquetStore:
-        from fleet.compare.views import views_sql
+        from fleet.query.views import views_sql
         from fleet.store.parquet import ParquetStore
 
         views = "" if self._read_only else views_sql()

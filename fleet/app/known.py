@@ -48,8 +48,8 @@ def _machines_of_store(
     request: Request, home: Path, session: int, *, everywhere: bool
 ) -> list[KnownMachine]:
     """Of the store, with `everywhere` of all its experiments; no machine where it is unreadable."""
-    from fleet.compare.reader import open_store, rows
-    from fleet.compare.views import question
+    from fleet.query.open_store import open_store, rows
+    from fleet.query.views import question
 
     folder = results_folder(home)
     if not (folder / "current").exists():

@@ -15,13 +15,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from fleet.app.homes import Home
 from fleet.app.interrupts import interruptible
 from fleet.clock import in_local_zone
-from fleet.compare.energy import energy_of_cells
-from fleet.compare.reader import WITH_READINGS, Row, open_store, rows
-from fleet.compare.results import check_experiment
-from fleet.compare.views import question
 from fleet.errors import ConfigError, Mistake, UnknownName, UserError, nearest
 from fleet.folders import results_folder
 from fleet.identity import content_id
+from fleet.query.energy import energy_of_cells
+from fleet.query.open_store import WITH_READINGS, Row, open_store, rows
+from fleet.query.results import check_experiment
+from fleet.query.views import question
 from fleet.readers.wall_meter import MeterLog, MeterRow, Zoned, parse_meter
 from fleet.store.text_files import read_text
 from fleet.units import NS_PER_S, show_count

@@ -9,15 +9,16 @@ from pathlib import Path
 
 from fleet import config
 from fleet.app.interrupts import interruptible
-from fleet.compare.noise import LEAST_BLOCKS, LEAST_TRIALS, METRICS, NoiseFloor, NoiseRun, untrusted
+from fleet.compare.noise import METRICS, NoiseRun
 from fleet.compare.noise import noise_runs as stored_runs
-from fleet.compare.reader import open_store
-from fleet.compare.tables import aligned
 from fleet.errors import UserError
 from fleet.folders import results_folder
 from fleet.model.experiment import Repeats, Request
 from fleet.model.settings import Settings
 from fleet.plan.expand import Plan
+from fleet.query.open_store import open_store
+from fleet.report.tables import aligned
+from fleet.stats.noise_floor import LEAST_BLOCKS, LEAST_TRIALS, NoiseFloor, untrusted
 from fleet.units import show_count
 
 JOB = "noise"

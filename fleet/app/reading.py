@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleet.app.interrupts import interruptible
-from fleet.compare.axes import is_energy
 from fleet.compare.comparison import compare
-from fleet.compare.moments import zoned
 from fleet.compare.noise import noise_floors
-from fleet.compare.outcome import Comparison
-from fleet.compare.reader import (
+from fleet.compare.result import Comparison
+from fleet.folders import results_folder
+from fleet.metrics.compared import is_energy
+from fleet.query.moments import zoned
+from fleet.query.open_store import (
     READ_AT_ONCE,
     WITH_READINGS,
     Row,
@@ -21,7 +22,7 @@ from fleet.compare.reader import (
     open_store,
     rows,
 )
-from fleet.compare.results import (
+from fleet.query.results import (
     RESULT_VIEWS,
     SHOW_VIEWS,
     ResultRow,
@@ -29,8 +30,7 @@ from fleet.compare.results import (
     results,
     show,
 )
-from fleet.compare.views import question
-from fleet.folders import results_folder
+from fleet.query.views import question
 
 MACHINE_TABLES = ("trials", "fingerprints")
 EXPERIMENTS = "select distinct experiment from trials"
@@ -111,7 +111,7 @@ def _last_seen_in_its_zone(row: Row) -> Row:
 def read_sql(
     homes: Sequence[Path], query: str, timeout_s: float
 ) -> tuple[list[str], list[list[object]]]:
-    from fleet.compare.locked import sql
+    from fleet.query.adhoc_sql import sql
 
     return sql(_folders(homes), query, timeout_s=timeout_s)
 

@@ -17,14 +17,14 @@ from fleet.app.selftest_checks import Accuracy, Pair, Raised, accuracies, clean,
 from fleet.app.selftest_stages import QUICK, Size, Stage, asleep, log_file, stages, stepped
 from fleet.app.submitting import Options, submit
 from fleet.clock import SystemClock
-from fleet.compare.reader import Row, open_store, rows
-from fleet.compare.views import question
 from fleet.engines.simulated.written import read
 from fleet.errors import FleetError, Interrupted, StoreUnusable
 from fleet.model.event import Event, Failed, Finished, Lost
 from fleet.model.trial import Attempt
 from fleet.plan.expand import Plan, Redo, expand
 from fleet.ports import Clock, Say
+from fleet.query.open_store import Row, open_store, rows
+from fleet.query.views import question
 from fleet.units import NS_PER_S
 from fleet.worker import NodeWorker
 

@@ -129,7 +129,7 @@ def _lines(
     wish: Wish, candidates: Sequence[Candidate], upgrade: Upgrade | None, notes: Sequence[str]
 ) -> Iterator[str]:
     from fleet.cli.fit_text import wrapped
-    from fleet.compare.tables import aligned
+    from fleet.report.tables import aligned
 
     yield (
         f"{wish.shape.name}: {wish.decode:g} tokens/s with a context of {wish.setup.context}, "

@@ -73,7 +73,8 @@ def answers(
     import shutil
 
     from fleet.app import answers_reading as app
-    from fleet.compare import answers_text, text
+    from fleet.report import answers_text
+    from fleet.report import comparison_text as text
 
     asked = app.Asking(
         experiment=experiment,

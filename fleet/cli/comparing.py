@@ -12,7 +12,7 @@ import typer
 from fleet.cli import options, output
 
 if TYPE_CHECKING:
-    from fleet.compare.outcome import Comparison
+    from fleet.compare.result import Comparison
 
 EPILOG = """\b
     fleet compare --by machine
@@ -132,7 +132,7 @@ def compare(
 
 
 def _print(found: Comparison, form: Format) -> None:
-    from fleet.compare import text
+    from fleet.report import comparison_text as text
 
     if form is Format.JSON:
         options.print_json(text.to_json(found))
@@ -143,8 +143,8 @@ def _print(found: Comparison, form: Format) -> None:
 
 
 def _print_classes(by: str, form: Format) -> None:
-    from fleet.compare import text
     from fleet.compare.axes import check_axis
+    from fleet.report import comparison_text as text
 
     axis = check_axis(by)
     if form is Format.JSON:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fleet.cli import options, output
-from fleet.compare.tables import described
+from fleet.report.tables import described
 from fleet.units import show_count
 
 if TYPE_CHECKING:

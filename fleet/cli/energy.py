@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fleet.cli import options, output
-from fleet.compare.tables import Column, fitted
+from fleet.report.tables import Column, fitted
 from fleet.units import show_count, show_number
 
 if TYPE_CHECKING:

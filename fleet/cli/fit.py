@@ -170,7 +170,7 @@ def tokens(text: str) -> int:
 def _list_catalogue(*, models: bool, json: bool) -> None:
     from fleet.advisor import machines
     from fleet.advisor.models import CATALOGUE
-    from fleet.compare.tables import aligned
+    from fleet.report.tables import aligned
     from fleet.units import show_bytes
 
     titles: list[str]

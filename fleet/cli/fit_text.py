@@ -12,7 +12,7 @@ from fleet.advisor.machines_kind import Box
 from fleet.advisor.setup import Runner, Setup
 from fleet.advisor.speed import Rate
 from fleet.app.fitting import Line, Report, raised_limit_mib
-from fleet.compare.tables import aligned
+from fleet.report.tables import aligned
 from fleet.units import GIB, MIB, show_bytes
 
 CHART_COLUMNS = 48

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from fleet.cli import options, output
 from fleet.cli.view import say
-from fleet.compare.tables import aligned
 from fleet.errors import UserError
+from fleet.report.tables import aligned
 from fleet.units import show_count
 
 if TYPE_CHECKING:

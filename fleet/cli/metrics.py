@@ -21,12 +21,10 @@ def metrics(
     """Show the metric dictionary: each number, each flag, and how they are computed."""
     from dataclasses import asdict
 
-    from fleet.compare import (
-        dictionary,
-        dictionary_energy,
-        dictionary_text,
-        dictionary_words,
-    )
+    from fleet.metrics import dictionary
+    from fleet.metrics import energy_dictionary as dictionary_energy
+    from fleet.metrics import words as dictionary_words
+    from fleet.report import metrics_text as dictionary_text
 
     if json:
         options.print_json(

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from fleet.cli import options, output
-from fleet.compare.tables import Column, fitted, middle_cut
+from fleet.report.tables import Column, fitted, middle_cut
 from fleet.units import show_count
 
 EPILOG = """\b

@@ -38,7 +38,8 @@ def results(
 ) -> None:
     """Show what was measured, a line per cell."""
     from fleet.app import reading as app
-    from fleet.compare import results_text, text
+    from fleet.report import comparison_text as text
+    from fleet.report import results_text
 
     form = Format.JSON if json else format
     pasted = form in (Format.MARKDOWN, Format.CSV)
@@ -66,8 +67,8 @@ def show(
     """
     from fleet.app import reading as app
     from fleet.app.next_steps import again_lines
-    from fleet.cli.trial_text import shown_lines
-    from fleet.compare import text
+    from fleet.report import comparison_text as text
+    from fleet.report.trial_text import shown_lines
 
     homes = options.folders(store)
     found = app.read_trial(homes, trial)
@@ -98,7 +99,7 @@ def machines(
     if joined:
         show_joined(head, json)
         return
-    from fleet.cli import machine_text
+    from fleet.report import machine_text
 
     if here:
         from fleet.app.doctoring import look_here

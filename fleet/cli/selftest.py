@@ -42,7 +42,7 @@ def selftest(full: Full = False, json: options.Json = False) -> None:
 
     report = app.selftest(view.say, FULL if full else QUICK)
     if json:
-        from fleet.compare import text
+        from fleet.report import comparison_text as text
 
         options.print_json({**_dict(text.to_json(report)), "ok": report.ok})
     else:
@@ -51,7 +51,7 @@ def selftest(full: Full = False, json: options.Json = False) -> None:
 
 
 def report_lines(report: Report) -> list[str]:
-    from fleet.compare.tables import aligned
+    from fleet.report.tables import aligned
     from fleet.units import show_span
 
     accuracy = aligned(

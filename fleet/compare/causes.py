@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from fleet.compare.axes import natural
 from fleet.compare.sides import Side
-from fleet.compare.verdict import Word, show_percent
 from fleet.model.likeness import HARDWARE_AXES
+from fleet.names import natural
+from fleet.stats.verdict import Word, show_percent
 
 SPILL_SHOWN = 0.005
 """Of the model on the CPU: below half a per cent it is rounding."""

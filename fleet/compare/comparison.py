@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import duckdb
-
-from fleet.compare.axes import Metric, check_fact, check_metric
-from fleet.compare.closing import (
+from fleet.compare.axes import check_fact
+from fleet.compare.designs import Floors, no_floors
+from fleet.compare.footer import (
     closing_lines,
     kept_apart,
     nothing,
     requests_left_out,
     speaks_of,
 )
-from fleet.compare.designs import Floors, no_floors
-from fleet.compare.estimates import SAME_WITHIN
 from fleet.compare.judging import judged
 from fleet.compare.left_out import (
     NO_REQUEST,
@@ -31,13 +28,15 @@ from fleet.compare.left_out import (
 )
 from fleet.compare.matchups import Matchup, is_across, matchups
 from fleet.compare.metric_matchups import MetricMatchup, on_metric
-from fleet.compare.naming import check_apart, is_called, of_sides, side_names
-from fleet.compare.outcome import Comparison
-from fleet.compare.reader import has, rows
+from fleet.compare.result import Comparison
+from fleet.compare.side_names import check_apart, is_called, of_sides, side_names
 from fleet.compare.variants import Variant, read_failed, read_variants
-from fleet.compare.views import question
 from fleet.errors import OutOfMemory
+from fleet.metrics.compared import Metric, check_metric
 from fleet.model.likeness import HARDWARE_AXES
+from fleet.query.open_store import Connection, has, rows
+from fleet.query.views import question
+from fleet.stats.ratios import SAME_WITHIN
 from fleet.units import show_count
 
 
@@ -79,7 +78,7 @@ class _Sides:
 
 
 def compare(
-    con: duckdb.DuckDBPyConnection,
+    con: Connection,
     *,
     by: str,
     sides: Sequence[str] = (),
@@ -90,7 +89,7 @@ def compare(
     allow_diff: Sequence[str] = (),
     pool: bool = False,
     same_within: float = SAME_WITHIN,
-    floors: Callable[[duckdb.DuckDBPyConnection], Floors] = no_floors,
+    floors: Callable[[Connection], Floors] = no_floors,
 ) -> Comparison:
     """Every side against the baseline, on every piece of work that two of them did.
 
@@ -190,9 +189,7 @@ def _cells_left_out(read: Sequence[_Read]) -> list[CellLeftOut]:
     return [cell_of(left) for left in found.values()]
 
 
-def _did_not_fit(
-    con: duckdb.DuckDBPyConnection, axis: str, experiment: str | None
-) -> Iterator[str]:
+def _did_not_fit(con: Connection, axis: str, experiment: str | None) -> Iterator[str]:
     """Of two machines: the models that have no speed on one, because they are too large for it."""
     if axis not in HARDWARE_AXES or not has(con, "reason", OutOfMemory.reason):
         return

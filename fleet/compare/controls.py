@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fleet.compare.axes import Metric
 from fleet.compare.designs import Floor, FloorKey, Floors, floor_key
-from fleet.compare.estimates import holm
 from fleet.compare.matchups import Matchup
-from fleet.compare.verdict import SIGNIFICANT, show_percent
+from fleet.metrics.compared import Metric
+from fleet.stats.ratios import holm
+from fleet.stats.verdict import SIGNIFICANT, show_percent
 
 Gave = Literal["same", "not resolved", "not itself"]
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Literal, Protocol
 
-from fleet.compare import estimates
-from fleet.compare.axes import Metric
-from fleet.compare.estimates import Estimate
 from fleet.compare.sides import Side
 from fleet.compare.variants import Block
+from fleet.metrics.compared import Metric
+from fleet.stats import ratios as estimates
+from fleet.stats.ratios import Estimate
 
 Design = Literal["paired", "one after the other", "these machines", "kinds of machines"]
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fleet.compare.axes import Metric, natural
 from fleet.compare.sides import Side
+from fleet.metrics.compared import Metric
 from fleet.model.likeness import (
     ENERGY_FACTS,
     FACTS,
@@ -16,6 +16,7 @@ from fleet.model.likeness import (
     differing,
     standing,
 )
+from fleet.names import natural
 
 LENGTHS_ALIKE = 1.10
 """Prompts and answers of lengths within this factor are alike: another tokenizer, the same text."""

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fleet.compare.axes import Metric
 from fleet.compare.causes import SPILL_SHOWN
-from fleet.compare.estimates import Estimate
 from fleet.compare.sides import Side
-from fleet.compare.verdict import Word, show_percent
+from fleet.metrics.compared import Metric
 from fleet.model.likeness import HARDWARE_AXES
+from fleet.stats.ratios import Estimate
+from fleet.stats.verdict import Word, show_percent
 
 Candidate = Literal["memory", "bandwidth", "GPU cores"]
 

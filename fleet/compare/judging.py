@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from fleet.compare import estimates
 from fleet.compare.causes import probable_cause
 from fleet.compare.controls import Control, controls
 from fleet.compare.designs import Contrast, Floors
-from fleet.compare.estimates import Estimate
 from fleet.compare.explanations import explanation
 from fleet.compare.metric_matchups import MetricMatchup
-from fleet.compare.outcome import Group, Line
 from fleet.compare.resolution import Resolution, resolution
+from fleet.compare.result import Group, Line
 from fleet.compare.sides import Side
-from fleet.compare.verdict import Verdict, show_percent, verdict
+from fleet.stats import ratios as estimates
+from fleet.stats.ratios import Estimate
+from fleet.stats.verdict import Verdict, show_percent, verdict
 from fleet.units import show_count
 
 

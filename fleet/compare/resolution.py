@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fleet.compare.designs import WORTH_HAVING, Design
-from fleet.compare.estimates import Estimate, detectable, resolvable
-from fleet.compare.verdict import show_percent
+from fleet.stats.ratios import Estimate, detectable, resolvable
+from fleet.stats.verdict import show_percent
 
 Cause = Literal["repeats", "family", "spread"]
 

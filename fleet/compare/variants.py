@@ -8,14 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from typing import Any
 
-import duckdb
-
-from fleet.compare.axes import Metric, check_axis
-from fleet.compare.energy import bind_energy
-from fleet.compare.reader import Row, rows
-from fleet.compare.views import literal, question
-from fleet.compare.where import where_sql
+from fleet.compare.axes import check_axis
 from fleet.errors import UnknownName
+from fleet.metrics.compared import Metric
 from fleet.model.likeness import (
     AXES,
     ENERGY_FACTS,
@@ -23,6 +18,10 @@ from fleet.model.likeness import (
     ENVIRONMENT_FACTS,
     SETTINGS,
 )
+from fleet.query.energy import bind_energy
+from fleet.query.filters import where_sql
+from fleet.query.open_store import Connection, Row, rows
+from fleet.query.views import literal, question
 
 NOT_SET = "not set"
 """An environment that was read and has not this variable; unknown is None."""
@@ -180,7 +179,7 @@ class Variant:
 
 
 def read_variants(
-    con: duckdb.DuckDBPyConnection,
+    con: Connection,
     by: str,
     metrics: Iterable[Metric],
     where: str,
@@ -209,7 +208,7 @@ def read_variants(
 
 
 def _asked(
-    con: duckdb.DuckDBPyConnection,
+    con: Connection,
     by: str,
     clause: str,
     parameters: Sequence[object],
@@ -249,7 +248,7 @@ def _work(variant: Variant) -> tuple[object, object]:
     return variant.row["job"], variant.row["point"]
 
 
-def read_failed(con: duckdb.DuckDBPyConnection, where: str, experiment: str | None) -> list[Row]:
+def read_failed(con: Connection, where: str, experiment: str | None) -> list[Row]:
     """The cells that belong to the question and of which no trial went well.
 
     Where the question is about a column that only a speed has, there is none.

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from fleet.compare import answers_text, dictionary_text
-from fleet.compare.dictionary_words import HEADS, NOTES
+from fleet.metrics.words import HEADS, NOTES
+from fleet.report import answers_text
+from fleet.report import metrics_text as dictionary_text
 
 PACKAGE = Path(__file__).resolve().parents[2] / "fleet"
 NAMED_TITLES = re.compile(r"titles|[A-Z_]*TITLES|FACTS")
@@ -57,7 +58,7 @@ def test_every_row_of_the_answers_is_explained() -> None:
 
 
 def test_every_note_of_the_views_is_explained() -> None:
-    sql = (PACKAGE / "compare" / "views.sql").read_text()
+    sql = (PACKAGE / "query" / "views.sql").read_text()
     cases = re.findall(r"case\b(?:(?!\bcase\b).)*?end as \w+_note", sql, re.S)
     notes = {note for case in cases for note in re.findall(r"(?:then|else) '([^']+)'", case)}
     assert len(notes) >= 6

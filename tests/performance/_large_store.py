@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from fleet.compare.views import views_sql
 from fleet.folders import results_folder
 from fleet.model.measure import Reply, RequestRecord, TrialResult
+from fleet.query.views import views_sql
 from fleet.store import codec, generation
 from fleet.store.parquet import ParquetStore
 from fleet.store.rows import Row, rows_of

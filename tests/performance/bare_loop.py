@@ -35,7 +35,6 @@ import httpx
 from _table import Table
 
 from fleet.clock import SystemClock
-from fleet.compare.estimates import Estimate, paired
 from fleet.engines import tiny
 from fleet.engines.ollama import Ollama
 from fleet.engines.ollama.client import FIXED_OPTIONS
@@ -47,6 +46,7 @@ from fleet.model.settings import Settings
 from fleet.model.trial import Attempt
 from fleet.plan.expand import expand
 from fleet.prompts import WORDS
+from fleet.stats.ratios import Estimate, paired
 from fleet.wiring import WorkerSpec
 from fleet.worker import NodeWorker
 from tests import ollama_server

@@ -18,7 +18,7 @@ import scipy.stats
 from _table import Table
 from numpy.random import Generator
 
-from fleet.compare import estimates
+from fleet.stats import ratios as estimates
 from tests import builders_null as null
 
 BLOCKS = (3, 5, 10)

@@ -27,13 +27,13 @@ from _table import Table
 
 from fleet import folders, wiring
 from fleet.clock import SystemClock
-from fleet.compare.estimates import Estimate, half_width, paired
 from fleet.engines.ollama import Ollama
 from fleet.engines.simulated import Simulated
 from fleet.model.experiment import OllamaEngine, Telemetry
 from fleet.model.measure import Ask, Reading, Reply
 from fleet.model.script import MachineScript, ScriptedPower
 from fleet.ports import TelemetryProbe
+from fleet.stats.ratios import Estimate, half_width, paired
 from fleet.telemetry import simulated
 from fleet.telemetry.sampler import OWN_COST, Sampler
 from tests import builders, ollama_server

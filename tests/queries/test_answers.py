@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from fleet.compare.answers import NOT_KEPT, TABLES, Asked, jobs_with_answers, sheets
-from fleet.compare.answers_text import answers_lines
-from fleet.compare.reader import open_store
+from fleet.answers.nouns import HASHES_ONLY, Agreement, Reference, Sheet
+from fleet.answers.sheets import NOT_KEPT, TABLES, Asked, jobs_with_answers, sheets
 from fleet.errors import ConfigError, UnknownName
-from fleet.model.answers import HASHES_ONLY, Agreement, Reference, Sheet
 from fleet.model.checks import Check
+from fleet.query.open_store import open_store
+from fleet.report.answers_text import answers_lines
 from tests.builders_answers import FIXED, AnsweredStore, reference
 from tests.builders_compare import S
 

@@ -15,17 +15,17 @@ import pytest
 from typer.testing import CliRunner
 
 from fleet.cli.main import build
-from fleet.compare import estimates
-from fleet.compare.axes import METRICS
 from fleet.compare.comparison import compare
 from fleet.compare.explanations import LEGEND
-from fleet.compare.outcome import Comparison, Group, Line
-from fleet.compare.reader import open_store
-from fleet.compare.text import comparison_lines, comparison_markdown, to_json
-from fleet.compare.widths import widths
+from fleet.compare.precision import widths
+from fleet.compare.result import Comparison, Group, Line
 from fleet.errors import UnknownName, UserError
+from fleet.metrics.compared import METRICS
 from fleet.model.likeness import AXES, FACTS, SETTINGS, standing
 from fleet.model.settings import Settings
+from fleet.query.open_store import open_store
+from fleet.report.comparison_text import comparison_lines, comparison_markdown, to_json
+from fleet.stats import ratios as estimates
 from tests.builders_compare import IMPORTED, START, GoldenStore, request, transcripts
 
 Opened = Callable[[GoldenStore], duckdb.DuckDBPyConnection]

@@ -11,12 +11,17 @@ import duckdb
 import pytest
 
 from fleet.compare.comparison import compare
-from fleet.compare.outcome import Comparison, Line
-from fleet.compare.reader import WITH_READINGS, open_store, rows
-from fleet.compare.results import results
-from fleet.compare.text import comparison_lines, comparison_markdown, results_lines, to_json
+from fleet.compare.result import Comparison, Line
 from fleet.compare.variants import read_variants
 from fleet.errors import UnknownName, UserError
+from fleet.query.open_store import WITH_READINGS, open_store, rows
+from fleet.query.results import results
+from fleet.report.comparison_text import (
+    comparison_lines,
+    comparison_markdown,
+    results_lines,
+    to_json,
+)
 from tests.builders_compare import START, GoldenStore, Row
 from tests.builders_energy import Curve, asked, counter, every, power, reading
 

@@ -16,14 +16,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.cli.trial_text import shown_lines
 from fleet.compare.comparison import compare
-from fleet.compare.outcome import Comparison
-from fleet.compare.reader import WITH_READINGS, open_store, rows
-from fleet.compare.request_counts import RequestCounts, check_sums
-from fleet.compare.results import results, show
-from fleet.compare.text import comparison_lines, results_lines, to_json
+from fleet.compare.result import Comparison
 from fleet.errors import FleetError, UserError
+from fleet.query.open_store import WITH_READINGS, open_store, rows
+from fleet.query.request_counts import RequestCounts, check_sums
+from fleet.query.results import results, show
+from fleet.report.comparison_text import comparison_lines, results_lines, to_json
+from fleet.report.trial_text import shown_lines
 from tests.builders_compare import START, GoldenStore, request
 
 Opened = Callable[[GoldenStore], duckdb.DuckDBPyConnection]

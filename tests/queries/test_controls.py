@@ -12,10 +12,10 @@ import pytest
 
 from fleet.compare.comparison import compare
 from fleet.compare.noise import noise_floors
-from fleet.compare.outcome import Comparison
-from fleet.compare.reader import open_store
-from fleet.compare.results import results
-from fleet.compare.text import comparison_lines, comparison_markdown, to_json
+from fleet.compare.result import Comparison
+from fleet.query.open_store import open_store
+from fleet.query.results import results
+from fleet.report.comparison_text import comparison_lines, comparison_markdown, to_json
 from tests.builders_compare import START, GoldenStore, request
 
 CALM = (1.0, 1.001, 0.999, 1.0005, 0.9995)

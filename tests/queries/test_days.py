@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from fleet.app.reading import read_machines
-from fleet.compare.axes import METRICS
 from fleet.compare.comparison import compare
-from fleet.compare.reader import open_store, rows
-from fleet.compare.results import results, show
-from fleet.compare.sandbox import open_locked
 from fleet.compare.variants import read_variants
 from fleet.errors import UserError
+from fleet.metrics.compared import METRICS
+from fleet.query.open_store import open_store, rows
+from fleet.query.results import results, show
+from fleet.query.sandbox import open_locked
 from tests.builders_compare import GoldenStore
 
 SHOWN = ("trials", "requests", "readings")

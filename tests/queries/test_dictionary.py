@@ -11,11 +11,13 @@ import pytest
 from typer.testing import CliRunner
 
 from fleet.cli.main import build
-from fleet.compare import dictionary, dictionary_energy, dictionary_text
-from fleet.compare.axes import METRICS
-from fleet.compare.reader import open_store, rows
-from fleet.compare.views import HERE
+from fleet.metrics import dictionary
+from fleet.metrics import energy_dictionary as dictionary_energy
+from fleet.metrics.compared import METRICS
 from fleet.model.machine import EnergyScope
+from fleet.query.open_store import open_store, rows
+from fleet.query.views import HERE
+from fleet.report import metrics_text as dictionary_text
 from tests.builders_compare import GoldenStore
 
 ROOT = Path(__file__).resolve().parents[2]

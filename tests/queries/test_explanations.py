@@ -11,9 +11,9 @@ import pytest
 
 from fleet.compare.comparison import compare
 from fleet.compare.explanations import LEGEND
-from fleet.compare.outcome import Comparison, Line
-from fleet.compare.reader import open_store
-from fleet.compare.text import comparison_lines, comparison_markdown, to_json
+from fleet.compare.result import Comparison, Line
+from fleet.query.open_store import open_store
+from fleet.report.comparison_text import comparison_lines, comparison_markdown, to_json
 from tests.builders_compare import START, GoldenStore
 
 M3_ULTRA = {"memory_bandwidth_gb_s": 800.0, "os_build": "24G84"}

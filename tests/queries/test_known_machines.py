@@ -10,9 +10,9 @@ import pytest
 
 from fleet.app.known import Look, absent_machines, known_machines
 from fleet.app.options import Options
-from fleet.compare.reader import open_store, rows
-from fleet.compare.views import question
 from fleet.model.experiment import Request, Selector
+from fleet.query.open_store import open_store, rows
+from fleet.query.views import question
 from tests.builders_compare import GoldenStore
 from tests.builders_flow import experiment as scripted
 from tests.builders_flow import machine as script

@@ -20,13 +20,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.compare.comparison import compare
-from fleet.compare.estimates import paired
-from fleet.compare.locked import sql
-from fleet.compare.noise import NoiseTrial, noise_floor
-from fleet.compare.reader import WITH_READINGS, open_store, rows
-from fleet.compare.results import show
-from fleet.compare.text import to_json
-from fleet.compare.views import columns_of, question
+from fleet.query.adhoc_sql import sql
+from fleet.query.open_store import WITH_READINGS, open_store, rows
+from fleet.query.results import show
+from fleet.query.views import columns_of, question
+from fleet.report.comparison_text import to_json
+from fleet.stats.noise_floor import NoiseTrial, noise_floor
+from fleet.stats.ratios import paired
 from fleet.store.schema import TABLES
 from tests.builders_compare import IMPORTED, START, GoldenStore, S, imported_request
 from tests.builders_energy import Curve, asked, counter, every, reading

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fleet.compare.comparison import compare
-from fleet.compare.reader import open_store, rows
+from fleet.query.open_store import open_store, rows
 from tests.builders_compare import GoldenStore, S, request
 
 MS = S // 1000

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fleet.compare.locked import sql
-from fleet.compare.reader import open_store, rows
-from fleet.compare.results import results, show
-from fleet.compare.sandbox import open_locked
-from fleet.compare.text import results_lines
 from fleet.errors import StoreUnusable, UnknownName, UserError
+from fleet.query.adhoc_sql import sql
+from fleet.query.open_store import open_store, rows
+from fleet.query.results import results, show
+from fleet.query.sandbox import open_locked
+from fleet.report.comparison_text import results_lines
 from tests.builders_compare import GoldenStore, request, transcripts
 
 SHOWN = ("trials", "requests", "readings")
@@ -241,7 +241,7 @@ def test_free_sql_runs_locked_and_says_so_in_one_line(folder: Path, tmp_path: Pa
 def test_no_file_grows_in_the_process_of_free_sql(tmp_path: Path) -> None:
     """A second lock, should the first one fail."""
     program = (
-        "from fleet.compare.sandbox import limit_process\n"
+        "from fleet.query.sandbox import limit_process\n"
         "import sys\n"
         "limit_process()\n"
         "try:\n"

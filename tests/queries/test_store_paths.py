@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fleet.compare.locked import sql
-from fleet.compare.reader import open_store, rows
 from fleet.errors import StoreUnusable
+from fleet.query.adhoc_sql import sql
+from fleet.query.open_store import open_store, rows
 from fleet.store.parquet import ParquetStore
 from tests.builders_compare import GoldenStore
 from tests.builders_store import result

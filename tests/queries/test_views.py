@@ -8,9 +8,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from fleet.compare import dictionary
-from fleet.compare.reader import open_store, rows
-from fleet.compare.views import views_sql
+from fleet.metrics import dictionary
+from fleet.query.open_store import open_store, rows
+from fleet.query.views import views_sql
 from tests.builders_compare import (
     IMPORTED,
     GoldenStore,

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.compare import estimates
-from fleet.compare.precision_text import precision_lines
-from fleet.compare.reader import open_store
-from fleet.compare.widths import Precision, precisions, widths
+from fleet.compare.precision import Precision, precisions, widths
+from fleet.query.open_store import open_store
+from fleet.report.precision_text import precision_lines
+from fleet.stats import ratios as estimates
 from tests.builders_compare import START, GoldenStore, request
 
 Opened = Callable[[GoldenStore], duckdb.DuckDBPyConnection]

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from fleet.compare import checks, partings
-from fleet.compare.checks import score, similarity
-from fleet.compare.partings import parting, pieces
+from fleet.answers import checks
+from fleet.answers import text_diff as partings
+from fleet.answers.checks import score, similarity
+from fleet.answers.text_diff import parting, pieces
 from fleet.model.checks import Check
 from fleet.model.job import Job
 from fleet.terminal import cells, plain, wrapped

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import fleet.config
-from fleet.config.answers import check_from_word, declared_checks, read_reference
+from fleet.answers.references import check_from_word, declared_checks, read_reference
 from fleet.errors import ConfigError, UserError
 
 HEAD = """\

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fleet.compare.naming import in_period, is_called
+from fleet.compare.side_names import in_period, is_called
 from fleet.compare.variants import Variant
 
 

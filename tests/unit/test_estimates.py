@@ -10,7 +10,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.compare import estimates as ours
+from fleet.stats import ratios as ours
 
 rates = st.floats(min_value=1, max_value=1000)
 spread_rates = st.lists(rates, min_size=2, max_size=12).filter(lambda x: max(x) > 1.001 * min(x))

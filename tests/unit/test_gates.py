@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from fleet.compare.views import HERE
 from fleet.model.experiment import Experiment
 from fleet.model.gates import (
     BUSY_PERCENT,
@@ -26,6 +25,7 @@ from fleet.model.gates import (
     with_resident,
 )
 from fleet.model.machine import Fact, FactValue, Fingerprint
+from fleet.query.views import HERE
 from fleet.units import NS_PER_S
 from tests import builders
 from tests.builders_gates import READY, found, ready

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.compare.reader import open_store, rows
 from fleet.errors import UserError
+from fleet.query.open_store import open_store, rows
 from fleet.store.imported import Imported, Origin, job_name, read_file
 from fleet.store.imported_models import model_names
 from fleet.store.parquet import ParquetStore

@@ -15,8 +15,6 @@ import pytest
 from fleet.app.answering import Widths
 from fleet.app.homes import Home
 from fleet.app.measuring import Measuring
-from fleet.compare.reader import open_store
-from fleet.compare.results import results
 from fleet.folders import results_folder
 from fleet.model.event import Event, Failed, Finished, Held, Lost, Started
 from fleet.model.measure import TrialResult
@@ -24,6 +22,8 @@ from fleet.model.trial import Attempt, Trial
 from fleet.plan.expand import Plan, expand
 from fleet.plan.resume import remaining
 from fleet.plan.stopping import contrasts
+from fleet.query.open_store import open_store
+from fleet.query.results import results
 from fleet.units import show_number
 from tests import builders
 from tests.builders_plan import machine, model, request

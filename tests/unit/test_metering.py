@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from fleet.app.metering import MeterReport, MeterRequest, import_meter, zone_of
 from fleet.cli.energy import meter_lines, spans
-from fleet.compare.reader import open_store, rows
 from fleet.errors import ConfigError, UserError
+from fleet.query.open_store import open_store, rows
 from fleet.store.parquet import ParquetStore
 from tests.builders_store import NOV_2026_NS, result
 

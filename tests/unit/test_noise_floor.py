@@ -11,15 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from fleet.compare.noise import (
-    LEAST_TRIALS,
-    NoiseFloor,
-    NoiseTrial,
-    chi2_cdf,
-    chi2_quantile,
-    noise_floor,
-    untrusted,
-)
+from fleet.stats.distributions import chi2_cdf, chi2_quantile
+from fleet.stats.noise_floor import LEAST_TRIALS, NoiseFloor, NoiseTrial, noise_floor, untrusted
 
 
 @given(st.floats(1e-4, 0.9999), st.integers(1, 2000))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fleet.app.noise import NoiseLine, NoiseReport, _judged, report_lines
-from fleet.compare.noise import NoiseFloor
+from fleet.stats.noise_floor import NoiseFloor
 
 
 def line(low: float, high: float, why: str = "") -> NoiseLine:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from fleet.compare import estimates
+from fleet.stats import ratios as estimates
 from tests import builders_null as null
 
 SETS = 1_000

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.compare.partings import contrast
-from fleet.model.answers import (
+from fleet.answers.nouns import (
     HASHES_ONLY,
     Agreement,
     Answer,
@@ -22,7 +21,8 @@ from fleet.model.answers import (
     Sheet,
     Timed,
 )
-from fleet.report.answers import answers_page
+from fleet.answers.text_diff import contrast
+from fleet.report.answers_page import answers_page
 from fleet.report.page import STYLE, Markup, tag, text
 
 S = 10**9

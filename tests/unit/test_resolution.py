@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.compare import estimates
 from fleet.compare.designs import Design
-from fleet.compare.estimates import Estimate
 from fleet.compare.resolution import Resolution, resolution
+from fleet.stats import ratios as estimates
+from fleet.stats.ratios import Estimate
 
 SETS = 3000
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from fleet.app.answering import wanted_precisions
-from fleet.compare.precision_text import precision_lines
-from fleet.compare.widths import Precision
+from fleet.compare.precision import Precision
 from fleet.plan.expand import Cell, Plan, expand
+from fleet.report.precision_text import precision_lines
 from tests.builders_plan import CHAT, SWEEP, machine, model, request
 
 A = machine("m-a", models=[model("a"), model("b")])

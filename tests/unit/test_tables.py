@@ -7,7 +7,7 @@ import csv
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.compare.tables import (
+from fleet.report.tables import (
     Column,
     aligned,
     comma_separated,

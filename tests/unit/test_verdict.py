@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fleet.compare.estimates import Estimate, welch
-from fleet.compare.verdict import Higher, show_percent, verdict
+from fleet.stats.ratios import Estimate, welch
+from fleet.stats.verdict import Higher, show_percent, verdict
 
 
 def estimate(a: list[float], b: list[float]) -> Estimate:

@@ -1,0 +1,269 @@
+"""Opens results folders as one in-memory DuckDB, with the views that define every speed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, NoReturn
+
+import duckdb
+
+from fleet.errors import StoreUnusable, check_store_path
+from fleet.query.moments import ALL_IN_UTC
+from fleet.query.views import (
+    TABLES,
+    files_of,
+    fill_views,
+    literal,
+    one_file,
+    tables_sql,
+    union_of,
+)
+
+READ_AT_ONCE = ("trials", "requests")
+"""The tables that every question needs; binding a table reads the footers of all its files."""
+
+WITH_READINGS = (*READ_AT_ONCE, "readings")
+
+MOST_THREADS = 4
+MOST_NARROWED = 100
+"""Attempts: of more the beginning of an id says too little."""
+
+RAW = {table: f"raw_{table}" for table in TABLES}
+
+Connection = duckdb.DuckDBPyConnection
+Row = dict[str, object]
+
+
+def open_store(
+    folders: Sequence[Path], tables: Sequence[str] = READ_AT_ONCE, views: Sequence[str] = ()
+) -> duckdb.DuckDBPyConnection:
+    """The views over all folders; an attempt that lies in two folders counts once.
+
+    `tables` not named are empty. `views`: only these, with what they are made of. Ask with
+    `rows`. Raises StoreUnusable.
+    """
+    roots = generations(folders)
+    con = duckdb.connect(config={"threads": min(MOST_THREADS, os.cpu_count() or 1)})
+    try:
+        con.execute(ALL_IN_UTC)
+        _create_views(con, roots, tables, views)
+    except duckdb.Error as problem:
+        _raise_unusable(roots, problem)
+    con.execute("create temp table roots (root varchar)")
+    con.executemany("insert into roots values (?)", [[str(root)] for root in roots])
+    return con
+
+
+def open_attempt(
+    folder: Path, attempt_id: str, views: Sequence[str]
+) -> duckdb.DuckDBPyConnection | None:
+    """These views over one attempt alone, as soon as it is stored, however large the store is.
+
+    None where it has no file of its own any more. Raises StoreUnusable.
+    """
+    (root,) = generations([folder])
+    if not (root / "trials" / f"{attempt_id}.parquet").is_file():
+        return None
+    con = duckdb.connect(config={"threads": 1})
+    try:
+        con.execute(tables_sql())
+        for table in TABLES:
+            path = root / table / f"{attempt_id}.parquet"
+            if path.is_file():
+                source = one_file(str(path))
+                con.execute(f"insert into {RAW[table]} by name select *, 0 as folder from {source}")
+        con.execute(fill_views(RAW, views, energy=False, several_folders=False))
+    except duckdb.Error as problem:
+        con.close()
+        _raise_unusable([root], problem)
+    return con
+
+
+def narrow_to_trials(con: duckdb.DuckDBPyConnection, tables: Sequence[str], prefix: str) -> None:
+    """From here on only the trials whose id begins so are seen, where there are any.
+
+    What is asked of one trial then takes no longer in a large store than in a small one.
+    """
+    own = "starts_with(trial_id, ?) or starts_with(trial_id, 'trial-' || ?)"
+    found = rows(con, f"select attempt_id from raw_trials where {own}", [prefix, prefix])
+    ids = [str(row["attempt_id"]) for row in found[: MOST_NARROWED + 1]]
+    if not 0 < len(ids) <= MOST_NARROWED:
+        return
+    listed = ", ".join(map(literal, ids))  # as text, so that DuckDB looks into fewer files
+    for table in tables:
+        source = f"from raw_{table} where attempt_id in ({listed})"
+        rows(con, f"create temp table own_{table} as {source}")
+    for table in tables:
+        con.execute(f"create or replace temp view raw_{table} as from own_{table}")
+
+
+def generations(folders: Sequence[Path]) -> list[Path]:
+    """What `current` of each folder points to now: from here on a packer changes nothing."""
+    if not folders:
+        raise StoreUnusable("no results folder given", "give one with --store FOLDER")
+    roots = []
+    for folder in folders:
+        check_store_path(str(Path(folder).resolve()))
+        current = Path(folder) / "current"
+        missing = [table for table in TABLES if not (current / table / "_schema.parquet").is_file()]
+        if missing:
+            raise StoreUnusable(
+                f"{folder}: {_lacking(missing)}",
+                "measure first: fleet submit gpt-oss:20b, or name another folder with --store",
+            )
+        root = current.resolve()
+        if root not in roots:
+            roots.append(root)
+    return roots
+
+
+def rows(
+    con: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[object] | None = None
+) -> list[Row]:
+    """Answer as dictionaries; a file that cannot be read becomes StoreUnusable with its name."""
+    try:
+        return _answer(con, query, parameters)
+    except duckdb.Error:
+        roots = [Path(row[0]) for row in con.execute("select root from roots").fetchall()]
+    try:  # an older file may lack a column: match them by name, and ask once more
+        _match_by_name(con, roots)
+        return _answer(con, query, parameters)
+    except duckdb.Error as problem:
+        _raise_unusable(roots, problem)
+
+
+def has(con: duckdb.DuckDBPyConnection, column: Literal["role", "reason"], value: str) -> bool:
+    """Whether any attempt has this value; the files' own statistics tell it in no time."""
+    return bool(rows(con, f"select 1 from raw_trials where {column} = ? limit 1", [value]))
+
+
+def add_views(con: duckdb.DuckDBPyConnection, *views: str, **sources: str) -> None:
+    """Those that were left out when the store was opened, where they are needed after all.
+
+    `sources`: a table expression to read a table from, for all that is asked from now on.
+    """
+    [several] = con.execute("select count(*) > 1 from roots").fetchall()[0]
+    con.execute(fill_views({**RAW, **sources}, views, several_folders=several))
+
+
+def _answer(
+    con: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[object] | None
+) -> list[Row]:
+    answer = con.execute(query, parameters)
+    names = [column[0] for column in answer.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+
+
+def _create_views(
+    con: duckdb.DuckDBPyConnection,
+    roots: Sequence[Path],
+    tables: Sequence[str],
+    views: Sequence[str],
+) -> None:
+    """Views are made over empty tables, then the tables become views over the files.
+
+    Making a view binds it, and each binding would look at the files again.
+    """
+    con.execute(tables_sql())
+    several = len(roots) > 1
+    con.execute(fill_views(RAW, views, energy="readings" in tables, several_folders=several))
+    for table in tables:
+        con.execute(f"drop table raw_{table}")
+        _create_raw(con, roots, table, by_name=False)
+
+
+def _create_raw(
+    con: duckdb.DuckDBPyConnection, roots: Sequence[Path], table: str, *, by_name: bool
+) -> None:
+    sources = []
+    for root in roots:
+        files = files_of(str(root), table, by_name=by_name)
+        told_by = files if by_name else one_file(str(root / table / "_schema.parquet"))
+        sources.append((files, _described(con, told_by)))
+    con.execute(f"create or replace temp view raw_{table} as from {union_of(table, sources)}")
+
+
+def _match_by_name(con: duckdb.DuckDBPyConnection, roots: Sequence[Path]) -> None:
+    """Every file's own columns, null where it lacks one; duckdb.Error for a file not of ours."""
+    views = con.execute("select view_name from duckdb_views() where not internal").fetchall()
+    for table in TABLES:
+        if (f"raw_{table}",) in views:
+            expected = _catalogued(con, table)
+            _create_raw(con, roots, table, by_name=True)
+            _check_columns(con, table, expected)
+
+
+def _check_columns(con: duckdb.DuckDBPyConnection, table: str, expected: Mapping[str, str]) -> None:
+    """A column of another type makes the whole of it text; one too many may be a foreign file's."""
+    found = _catalogued(con, table)
+    if any(found[name] != kind for name, kind in expected.items()):
+        raise duckdb.Error(f"{table}: a column changes its type from file to file")
+    if found.keys() != expected.keys():
+        nameless = con.execute(f"from raw_{table} where attempt_id is null limit 1").fetchone()
+        if nameless is not None:
+            raise duckdb.Error(f"{table}: a row without attempt_id")
+
+
+def _catalogued(con: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
+    """Columns as the catalog has them: binding the view again would look at the files."""
+    described = con.execute(
+        "select column_name, data_type from duckdb_columns() where table_name = ?",
+        [f"raw_{table}"],
+    )
+    return dict(described.fetchall())
+
+
+def _lacking(tables: Sequence[str]) -> str:
+    if len(tables) == len(TABLES):
+        return "no results here"
+    return f"results without a table: current/{tables[0]}/_schema.parquet is not there"
+
+
+def _raise_unusable(roots: Sequence[Path], problem: duckdb.Error) -> NoReturn:
+    """Names the file at fault, found by opening each one by itself."""
+    for root in roots:
+        for table in TABLES:
+            expected = _columns(root / table / "_schema.parquet")
+            for path in sorted((root / table).glob("*.parquet")):
+                what = _fault(path, expected)
+                if what:
+                    raise StoreUnusable(
+                        f"{path}: {what}",
+                        f"move it out of the folder, then ask again: mv {path} {path.name}.broken",
+                    ) from None
+    raise StoreUnusable(f"the results cannot be read: {first_line(problem)}") from problem
+
+
+def _fault(path: Path, expected: Mapping[str, str] | None) -> str:
+    columns = _columns(path)
+    if columns is None:
+        return "no Parquet file, or cut short"
+    if "attempt_id" not in columns:
+        return "a Parquet file, but not one of fleet's: it has no column attempt_id"
+    for name, kind in (expected or {}).items():
+        if columns.get(name, kind) != kind:
+            return f"not one of fleet's: {name} is {columns[name]}, not {kind}"
+    return ""
+
+
+def _columns(path: Path) -> dict[str, str] | None:
+    """Name and type of each column; None where the file cannot be read."""
+    try:
+        with duckdb.connect() as con:
+            return _described(con, one_file(str(path)))
+    except duckdb.Error:
+        return None
+
+
+def _described(con: duckdb.DuckDBPyConnection, source: str) -> dict[str, str]:
+    """Name and type of each column of a table expression."""
+    return {row[0]: row[1] for row in con.execute(f"describe from {source}").fetchall()}
+
+
+def first_line(problem: BaseException) -> str:
+    """DuckDB's message without the picture of the query; a `did you mean` stays."""
+    lines = [line.strip() for line in str(problem).strip().splitlines() if line.strip()]
+    hints = [line for line in lines[1:] if line.startswith(("Did you mean", "Candidate bindings"))]
+    return " ".join(lines[:1] + hints[:1]) or type(problem).__name__

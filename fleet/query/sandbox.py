@@ -1,0 +1,118 @@
+"""The child process of `fleet sql`: answers one query and can write nothing.
+
+DuckDB has no rights of its own to take away: a folder it may read it may also overwrite, by
+`COPY ... (use_tmp_file false)` even where no file may grow. So it is given no folder at all; the
+tables come as Arrow datasets opened before the door is shut.
+
+Standard input: {"roots": [...], "query": "..."}; standard output: {"columns": [...], "rows": [...]}
+or {"error": "..."}.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import json
+import resource
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset
+import pyarrow.parquet
+
+from fleet.query.moments import ALL_IN_UTC
+from fleet.query.open_store import first_line
+from fleet.query.views import TABLES, fill_views, union_of, views_named_in
+
+ADDRESS_SPACE_BYTES = 6 * 2**30
+SHUT = (
+    "set memory_limit = '2GB'",
+    "set temp_directory = ''",
+    "set max_temp_directory_size = '0B'",
+    "set python_enable_replacements = false",
+    "set autoinstall_known_extensions = false",
+    "set autoload_known_extensions = false",
+    "set allow_community_extensions = false",
+    "set enable_external_access = false",
+    "set lock_configuration = true",
+)
+
+
+def main() -> None:
+    task = json.load(sys.stdin)
+    limit_process()
+    try:
+        answer = _answer([Path(root) for root in task["roots"]], task["query"])
+        said: dict[str, object] = {
+            "columns": [column[0] for column in answer.description or ()],
+            "rows": answer.fetchall() if answer.description else [],
+        }
+    except (duckdb.Error, pa.ArrowException, MemoryError, OSError) as problem:
+        said = {"error": first_line(problem)}
+    json.dump(said, sys.stdout, default=_plain)
+
+
+def _answer(roots: Sequence[Path], query: str) -> duckdb.DuckDBPyConnection:
+    """Of all views where it names what is not there: the message then names the nearest."""
+    try:
+        return open_locked(roots, views_named_in(query)).execute(query)
+    except duckdb.CatalogException:
+        return open_locked(roots).execute(query)
+
+
+def open_locked(roots: Sequence[Path], views: Sequence[str] = ()) -> duckdb.DuckDBPyConnection:
+    """These views, or all of them, over all roots; no file, setting or network can be reached
+    from it."""
+    con = duckdb.connect()
+    con.execute(ALL_IN_UTC)
+    sources = {}
+    for table in TABLES:
+        found = []
+        for number, root in enumerate(roots):
+            name, dataset = f"raw_{table}_{number}", _dataset(root / table)
+            con.register(name, dataset)
+            found.append((name, dataset.schema.names))
+        sources[table] = union_of(table, found)
+    con.execute(fill_views(sources, views, several_folders=len(roots) > 1))
+    for statement in SHUT:
+        con.execute(statement)
+    return con
+
+
+def _dataset(folder: Path) -> pyarrow.dataset.Dataset:
+    """Every file of a table, read by the names of its newest schema."""
+    schema = pyarrow.parquet.read_schema(folder / "_schema.parquet")
+    files = [str(path) for path in sorted(folder.glob("*.parquet"))]
+    return pyarrow.dataset.dataset(files, schema=schema, format="parquet")
+
+
+def limit_process() -> None:
+    """No file may grow, memory ends somewhere; a limit the system lacks is left as it is."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    for kind, most in (
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_AS, ADDRESS_SPACE_BYTES),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        try:
+            _, hard = resource.getrlimit(kind)
+            limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            resource.setrlimit(kind, (limit, limit))
+        except (ValueError, OSError):  # macOS refuses RLIMIT_AS
+            continue
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, decimal.Decimal):
+        return float(value)
+    if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
+        return value.isoformat()
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""The speeds of one trial, judged by the views as soon as it is stored, for the live line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from fleet.model.measure import TrialResult
+from fleet.names import natural
+from fleet.query.open_store import open_attempt, rows
+from fleet.query.views import question
+from fleet.units import show_count, show_number
+
+VIEWS = ("trial_points", "requests_flagged")
+MOST_SHOWN = 3
+
+
+def trial_words(folder: Path, result: TrialResult) -> str:
+    """`pp512 3 585  tg128 1 581 tokens/s`: the same medians as in `fleet results`.
+
+    Empty where no point has a rate. What the views left out is named. Raises StoreUnusable.
+    """
+    points = _points(folder, result)
+    points.sort(key=lambda point: natural(point["point"]))
+    rates = list(filter(None, map(_rate, points)))
+    shown = [*rates[:MOST_SHOWN], *_more(len(rates))]
+    speeds = f"{'  '.join(shown)} tokens/s" if rates else ""
+    return "   ".join(filter(None, (speeds, *_left_out(points))))
+
+
+def _points(folder: Path, result: TrialResult) -> list[dict[str, Any]]:
+    """Where another submission's measurement has the name already, this one is beside it."""
+    beside = f"{result.attempt_id}-of-{result.submission_id or 'unknown'}"
+    for name in (beside, result.attempt_id):
+        con = open_attempt(folder, name, VIEWS)
+        if con is not None:
+            with closing(con):
+                return rows(con, question("speeds_of_attempt"))
+    return []
+
+
+def _rate(point: dict[str, Any]) -> str:
+    """Decode where the point writes, else prefill; of several streams what they gave together."""
+    rate = point["throughput_tokens_per_s"] or point["decode_tokens_per_s"]
+    rate = rate or point["prefill_tokens_per_s"]
+    if rate is None:
+        return ""
+    name = "" if point["point"] == point["job"] else f"{point['point']} "
+    return f"{name}{show_number(rate)}"
+
+
+def _more(rates: int) -> Iterator[str]:
+    if rates > MOST_SHOWN:
+        yield f"and {rates - MOST_SHOWN} more"
+
+
+def _left_out(points: list[dict[str, Any]]) -> Iterator[str]:
+    count = sum(point["left_out"] for point in points)
+    if count:
+        flags = sorted({flag for p in points for flag in (p["invalid"] or "").split()})
+        yield f"{show_count(count, 'request')} left out: {' '.join(flags)}"

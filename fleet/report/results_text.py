@@ -1,0 +1,190 @@
+"""What was measured as a table: for a terminal of any width, as Markdown and as CSV to paste."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from fleet.query.open_store import Row
+from fleet.query.results import ResultRow
+from fleet.report.tables import Column, comma_separated, escape, fitted, markdown
+from fleet.terminal import figures_wrapped
+from fleet.units import NS_PER_MS, show_number
+
+ID_LETTERS = 14
+"""`trial-` and eight digits: `fleet show` takes the beginning of an id."""
+
+COLUMNS = (
+    Column(title="experiment", shared=True),
+    Column(title="date", shared=True, rank=1),
+    Column(title="session", shared=True, rank=2),
+    Column(title="machine", shared=True),
+    Column(title="model", shared=True),
+    Column(title="test"),
+    Column(title="settings"),
+    Column(title="prefill", right=True),
+    Column(title="decode", right=True),
+    Column(title="burst", right=True, rank=6),
+    Column(title="sustained", right=True, rank=5),
+    Column(title="together", right=True, rank=3),
+    Column(title="first token", right=True, rank=8),
+    Column(title="J/token", right=True, rank=4),
+    Column(title="trials", right=True, rank=3, shared=True),
+    Column(title="spread", right=True, rank=9),
+    Column(title="flags", shared=True, words=True),
+    Column(title="state", shared=True),
+    Column(title="id", rank=7),
+)
+TITLES = tuple(column.title for column in COLUMNS)
+EXPERIMENT, DATE, SESSION = range(3)
+"""Places of what is shown where it differs between rows."""
+NOTHING = "no results yet: fleet submit gpt-oss:20b"
+NOTHING_FLAGGED = "nothing is flagged, imported, or had requests left out"
+
+
+def results_lines(
+    found: Sequence[ResultRow], width: int | None = None, *, flagged: bool = False
+) -> list[str]:
+    """One line per cell and point, then what was left out; None: as wide as it takes.
+
+    `flagged`: these are only the rows with a flag, or with requests left out.
+    """
+    if not found:
+        return [NOTHING_FLAGGED if flagged else NOTHING]
+    shared = shared_parts([row.settings for row in found if row.settings])
+    lines = fitted(COLUMNS, _rows(found, shared), width)
+    for note in _notes(found, shared):
+        lines += figures_wrapped(note, width, "  ") if width else [note]
+    return lines
+
+
+def results_markdown(found: Sequence[ResultRow], machines: Sequence[Row]) -> list[str]:
+    """One table to paste, the machines above it."""
+    if not found:
+        return [NOTHING]
+    shared = shared_parts([row.settings for row in found if row.settings])
+    body = [list(map(escape, row)) for row in _rows(found, shared)]
+    above = [f"{escape(line)}  " for line in machine_lines(machines)]
+    below = [f"{escape(line)}  " for line in _notes(found, shared)]
+    return [*above, "", *markdown(TITLES, body), "", *below]
+
+
+def results_csv(found: Sequence[ResultRow], machines: Sequence[Row]) -> list[str]:
+    """The same for a spreadsheet; lines that begin with # say what its cells do not."""
+    shared = shared_parts([row.settings for row in found if row.settings])
+    above = [f"# {line}" for line in (*machine_lines(machines), *_notes(found, shared))]
+    return [*above, *comma_separated(TITLES, _rows(found, shared))]
+
+
+def machine_lines(machines: Sequence[Row]) -> list[str]:
+    """`studio-96: Apple M3 Ultra, 60 GPU cores, 96 GB, darwin 26.1, ollama 0.32.15`."""
+    return [f"{row['machine']}: {', '.join(_facts(row))}" for row in machines]
+
+
+def _facts(row: Row) -> Iterator[str]:
+    yield str(row["chip"] or "unknown chip")
+    if row["gpu"] and row["gpu"] != row["chip"]:
+        yield str(row["gpu"])
+    if row["gpu_cores"]:
+        yield f"{row['gpu_cores']} GPU cores"
+    if row["memory_gb"]:
+        yield f"{row['memory_gb']} GB"
+    for name, version in (("os", "os_version"), ("engine", "engine_version")):
+        if row[name]:
+            yield " ".join(str(row[part]) for part in (name, version) if row[part])
+    if row["gpu_driver"]:
+        yield f"driver {row['gpu_driver']}"
+
+
+def shared_parts(settings: Sequence[str]) -> list[str]:
+    """Settings that all have in common: said once, below."""
+    each = [text.split() for text in settings]
+    return [part for part in each[0] if all(part in parts for parts in each)] if each else []
+
+
+def settings_of_all(shared: Sequence[str]) -> list[str]:
+    return [f"settings of all: {' '.join(shared)}"] if shared else []
+
+
+def apart_from(settings: str, shared: Sequence[str]) -> str:
+    return " ".join(part for part in settings.split() if part not in shared)
+
+
+def _rows(found: Sequence[ResultRow], shared: Sequence[str]) -> list[list[str]]:
+    with_scope = len(_scopes(found)) > 1
+    rows = [_cells(row, shared, with_scope) for row in found]
+    several = [len({row[at] for row in rows}) > 1 for at in (EXPERIMENT, DATE, SESSION)]
+    several[DATE] |= several[EXPERIMENT]
+    for at, is_shown in enumerate(several):
+        for row in rows:
+            row[at] = row[at] if is_shown else ""
+    return rows
+
+
+def _scopes(found: Sequence[ResultRow]) -> list[str]:
+    return sorted({scope for row in found for scope in row.joules_per_token})
+
+
+def _notes(found: Sequence[ResultRow], shared: Sequence[str]) -> list[str]:
+    scopes = _scopes(found)
+    of_scope = f", J/token of {scopes[0]}" if len(scopes) == 1 else ""
+    notes = [f"rates in tokens/s{of_scope}, medians over trials", *settings_of_all(shared)]
+    left_out = Counter[str]()
+    for row in found:
+        left_out.update(row.left_out)
+    if left_out:
+        total = ", ".join(
+            f"{count} {flags.replace(' ', ' and ')}" for flags, count in sorted(left_out.items())
+        )
+        notes.append(f"requests left out: {total}")
+    return notes
+
+
+def _cells(row: ResultRow, shared: Sequence[str], with_scope: bool) -> list[str]:
+    first_ns = row.server_first_token_ns if row.first_token_ns is None else row.first_token_ns
+    return [
+        row.experiment or "",
+        f"{row.last_at:%Y-%m-%d}" if row.last_at else "",
+        str(row.session or 0),
+        row.machine,
+        row.model,
+        row.test,
+        apart_from(row.settings, shared),
+        _rate(row.prefill_tokens_per_s, row.naive_prefill_tokens_per_s, row.prefill_note),
+        _rate(row.decode_tokens_per_s, row.naive_decode_tokens_per_s, row.decode_note),
+        *(_of_heat(row) or ("", "")),
+        "" if row.throughput_tokens_per_s is None else show_number(row.throughput_tokens_per_s),
+        "-" if first_ns is None else f"{show_number(first_ns / NS_PER_MS)} ms",
+        _energy(row.joules_per_token, with_scope),
+        str(row.trials),
+        "" if row.spread_percent is None else f"{row.spread_percent:.1f} %",
+        " ".join(filter(None, (row.flags, "imported" if row.imported else ""))),
+        row.state,
+        row.id[:ID_LETTERS],
+    ]
+
+
+def _energy(joules_per_token: Mapping[str, float], with_scope: bool) -> str:
+    """`3.21`, with more than one scope among the cells `3.21 gpu_board, 5.4 wall`."""
+    parts = [
+        f"{show_number(joules)}{f' {scope}' if with_scope else ''}"
+        for scope, joules in sorted(joules_per_token.items())
+    ]
+    return ", ".join(parts)
+
+
+def _of_heat(row: ResultRow) -> tuple[str, str] | None:
+    """Burst and sustained decode of a cell that throttled."""
+    burst, sustained = row.burst_decode_tokens_per_s, row.sustained_decode_tokens_per_s
+    if "throttled" not in row.flags.split() or burst is None or sustained is None:
+        return None
+    return show_number(burst), show_number(sustained)
+
+
+def _rate(rate: float | None, naive: float | None, note: str) -> str:
+    """Where the cache is unknown the naive rate is better than nothing, if it is called so."""
+    if rate is not None:
+        return show_number(rate)
+    if naive is not None and note == "cache state unknown":
+        return f"{show_number(naive)} naive"
+    return note.removesuffix(" for a rate") or "-"
