@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -12,14 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fleet.ports import Stop
+from fleet.durable import FOR_ALL_USERS, FileLock
 
-POLL_S = 0.25
-LONGEST_NOTE_BYTES = 4096
+SHARED = {"darwin": (Path("/Users/Shared"),), "linux": (Path("/run/lock"), Path("/var/tmp"))}
+"""Folders of the machine that all its users may write to, whatever their TMPDIR is."""
 
 
-class MachineLock:
-    """A lock of the machine itself; the kernel frees it when its holder dies.
+class MachineLock(FileLock):
+    """A lock of the machine itself, for all its users.
 
     One of two: the lock held for one trial, and, with `whole_experiment`, the one that an
     experiment holds from its first look to its end.
@@ -27,34 +26,26 @@ class MachineLock:
 
     def __init__(self, machine_id: str, *, whole_experiment: bool = False) -> None:
         kind = ".experiment" if whole_experiment else ""
-        path = Path(tempfile.gettempdir()) / f"fleet-{machine_id}{kind}.lock"
-        self._handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o666)
+        super().__init__(lock_folder() / f"{machine_id}{kind}.lock", FOR_ALL_USERS)
 
-    def take(self) -> bool:
+
+def lock_folder() -> Path:
+    """FLEET_LOCKS, else one that all users of the machine share, else the temporary one."""
+    named = os.environ.get("FLEET_LOCKS")
+    if named:
+        Path(named).mkdir(parents=True, exist_ok=True)
+        return Path(named)
+    for shared in SHARED.get(sys.platform, ()):
+        folder = shared / "fleet"
         try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def wait(self, stop: Stop) -> bool:
-        """True once it is held; False where `stop` came first."""
-        while not stop.is_set():
-            if self.take():
-                return True
-            stop.wait(POLL_S)
-        return False
-
-    def note(self, text: str) -> None:
-        """Stays where it is when its holder dies; whoever holds the lock next can read it."""
-        os.ftruncate(self._handle, 0)
-        os.pwrite(self._handle, text.encode(), 0)
-
-    def noted(self) -> str:
-        return os.pread(self._handle, LONGEST_NOTE_BYTES, 0).decode(errors="replace")
-
-    def release(self) -> None:
-        os.close(self._handle)
+            if not folder.exists():
+                folder.mkdir()
+                folder.chmod(0o1777)
+        except OSError:
+            continue
+        if os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    return Path(tempfile.gettempdir())
 
 
 def _awake_command() -> list[str] | None:

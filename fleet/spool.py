@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from fleet import durable
 from fleet.errors import StoreUnusable
 from fleet.model.measure import TrialResult
 from fleet.ports import Say
@@ -42,7 +42,7 @@ class Spool:
 
     def put(self, result: TrialResult) -> None:
         """Durable on return."""
-        _write_durably(self._path(result.attempt_id), to_json(result))
+        _write(self._path(result.attempt_id), to_json(result))
 
     def waiting(self, say: Say) -> Iterator[TrialResult]:
         """Oldest first; a file that cannot be read is put aside as `.bad`, never deleted, and
@@ -64,8 +64,8 @@ class Spool:
             number = len(list(folder.glob(f"{attempt_id}*.json")))
             name = f"{attempt_id}-again-{number}" if number else attempt_id
             path = folder / f"{name}.json"
-            _write_durably(folder / f"{name}.txt", f"{why}\n".encode(errors="replace"))
-            _write_durably(path, _whole_text(result))
+            _write(folder / f"{name}.txt", f"{why}\n".encode(errors="replace"))
+            _write(path, _whole_text(result))
             self.forget(attempt_id)
         except OSError as problem:
             what = f"{folder}: a result cannot be set aside: {problem.strerror}"
@@ -84,19 +84,9 @@ def node_spool(home: Path, machine_id: str) -> Spool:
     return Spool(home / "spool" / machine_id)
 
 
-def _write_durably(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_suffix(f"{path.suffix}.part")
-    with staged.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    staged.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    durable.replace(path, content)
 
 
 def _whole_text(result: TrialResult) -> bytes:

@@ -97,11 +97,12 @@ class Fleet:
         return Fleet(folder)
 
     def environment(self, **changes: str) -> dict[str, str]:
-        """TMPDIR holds the machines' locks, so machines of one name in two tests do not wait."""
+        """Machines of one name in two tests do not wait for each other: each has its own locks."""
         kept = {key: os.environ[key] for key in ("PATH", "LANG", "PYTHONPATH") if key in os.environ}
         own = {
             "HOME": str(self.folder / "home"),
             "TMPDIR": str(self.folder / "tmp"),
+            "FLEET_LOCKS": str(self.folder / "locks"),
             "FLEET_STORE": str(self.store),
         }
         return {**kept, **own, **changes}

@@ -17,13 +17,14 @@ settings.register_profile("steady", deadline=None, derandomize="CI" in os.enviro
 settings.load_profile("steady")
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")
-"""Of tests that run side by side: each process has a temporary folder of its own, where fleet
-keeps the locks of machines. Else scripted machines of one name would wait for each other."""
+"""Of tests that run side by side: each process has a temporary folder of its own, and in it the
+locks of machines (FLEET_LOCKS). Else scripted machines of one name would wait for each other."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if WORKER:
         os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix=f"{WORKER}-")
+    os.environ["FLEET_LOCKS"] = str(Path(tempfile.gettempdir()) / "fleet-locks")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

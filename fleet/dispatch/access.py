@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import stat
 from pathlib import Path
 
+from fleet import durable
 from fleet.errors import UserError
 
 TOKEN_BYTES = 32
@@ -33,12 +33,7 @@ def save_token(state: Path, text: str) -> Path:
         raise UserError("this is no token of a fleet", "on the head: fleet head --show-token")
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = token_file(state)
-    fresh = path.with_name(f"token.{os.getpid()}")
-    fresh.unlink(missing_ok=True)
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(token)
-    fresh.replace(path)
+    durable.replace(path, token.encode(), mode=0o600)
     return path
 
 

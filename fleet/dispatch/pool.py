@@ -7,8 +7,6 @@ one coordinator at a time looks and starts.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +23,7 @@ from fleet.dispatch.holders import holder_words
 from fleet.dispatch.launch import SLOT
 from fleet.dispatch.ray_log import RayLog
 from fleet.dispatch.seats import Seat, Seated, seats
+from fleet.durable import FileLock
 from fleet.model.machine import Machine
 from fleet.ports import Worker
 
@@ -187,9 +186,9 @@ class ActorPool:
 @contextmanager
 def _one_at_a_time(lock: Path) -> Iterator[None]:
     """Among the coordinators of this head; the kernel frees the lock when its holder dies."""
-    handle = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    held = FileLock(lock, mode=0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        held.wait()
         yield
     finally:
-        os.close(handle)
+        held.release()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import time
@@ -24,6 +23,7 @@ from fleet.dispatch.places import (
 from fleet.dispatch.processes import RayProcess, end_sessions
 from fleet.dispatch.records import HEAD, Record, write_record
 from fleet.dispatch.running import WATCH_S, Head
+from fleet.durable import FileLock
 from fleet.errors import FleetUnreachable, UserError
 from fleet.ports import Say, Stop
 
@@ -192,11 +192,9 @@ def _own_ports(count: int) -> Iterator[list[launch.Ports]]:
 
 def _locked(shift: int, held: ExitStack) -> bool:
     """The kernel frees the lock when its holder dies."""
-    handle = os.open(folder_root() / f"ports-{shift}.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
+    lock = FileLock(folder_root() / f"ports-{shift}.lock")
+    if not lock.take():
+        lock.release()
         return False
-    held.callback(os.close, handle)
+    held.callback(lock.release)
     return True

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from fleet import durable
 from fleet.dispatch.processes import GRACE_S, ProcessMark, end_sessions, started_at
 from fleet.dispatch.versions import Versions
 
@@ -39,9 +39,7 @@ class Record:
 
 def write_record(path: Path, record: Record) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    fresh.write_text(json.dumps(asdict(record), indent=1))
-    fresh.replace(path)
+    durable.replace(path, json.dumps(asdict(record), indent=1).encode())
 
 
 def read_record(path: Path) -> Record | None:

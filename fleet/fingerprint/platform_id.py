@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+from fleet import durable
 from fleet.errors import StoreUnusable
 from fleet.ports import Commands
 from fleet.readers.ioreg import parse_platform_uuid
@@ -65,15 +65,4 @@ def _kept_id(path: Path, random_hex: Callable[[], str]) -> str:
 def _create(path: Path, content: str) -> None:
     """Whole or not at all, and never over an id that another process has just made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(f"{content}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
+    durable.create(path, f"{content}\n".encode())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from pathlib import Path
+
+from fleet.durable import FileLock
 
 
 class Coordinating:
@@ -12,22 +12,20 @@ class Coordinating:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._held: dict[str, int] = {}
+        self._held: dict[str, FileLock] = {}
 
     def take(self, experiment: str) -> bool:
         self._folder.mkdir(exist_ok=True)
-        handle = os.open(self._folder / f"{experiment}.lock", os.O_CREAT | os.O_RDWR, 0o644)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
+        lock = FileLock(self._folder / f"{experiment}.lock")
+        if not lock.take():
+            lock.release()
             return False
-        self._held[experiment] = handle
+        self._held[experiment] = lock
         return True
 
     def release(self) -> None:
-        for handle in self._held.values():
-            os.close(handle)
+        for lock in self._held.values():
+            lock.release()
         self._held.clear()
 
     def held_by_another(self, experiment: str) -> bool:
@@ -35,5 +33,5 @@ class Coordinating:
             return False
         free = self.take(experiment)
         if free:
-            os.close(self._held.pop(experiment))
+            self._held.pop(experiment).release()
         return not free

@@ -8,10 +8,10 @@ limit is not in it: its own helper and rule are its permission.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from fleet import durable
 from fleet.errors import UserError
 from fleet.model.hours import Hours
 
@@ -48,14 +48,9 @@ def write(path: Path, allowed: Allowed) -> None:
     """Whole or not at all; raises UserError."""
     hours = str(allowed.hours) if allowed.hours else None
     told = {"form": FORM, "allow": sorted(allowed.kinds), "hours": hours}
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with draft.open("w") as file:
-            file.write(json.dumps(told) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+        durable.replace(path, f"{json.dumps(told)}\n".encode())
     except OSError as problem:
         what = f"{path}: what fleet may do here cannot be kept: {problem.strerror}"
         raise UserError(what, "make room, or the folder writable; nothing was allowed") from problem

@@ -6,11 +6,11 @@ The file is there exactly as long as the machine may differ from how it was foun
 from __future__ import annotations
 
 import json
-import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from fleet import durable
 from fleet.errors import SettingFailed, SettingStuck
 from fleet.units import NS_PER_S
 
@@ -49,7 +49,7 @@ class Journal:
         """Durable on return; raises SettingFailed where it cannot be written: nothing changed."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._write(self.path, asdict(entry))
+            _write(self.path, asdict(entry))
         except OSError as problem:
             what = f"{self.path}: what is to be put back cannot be written: {problem.strerror}"
             raise SettingFailed(
@@ -76,29 +76,12 @@ class Journal:
         """The note says how it ended; raises SettingStuck where the file cannot be taken away."""
         told = asdict(entry) | {"note": note, "closed_unix_ns": time.time_ns()}
         try:
-            self._write(self._closed, told)
+            _write(self._closed, told)
             self.path.unlink(missing_ok=True)
-            self._sync_folder()
+            durable.sync_folder(self._folder)
         except OSError as problem:
             what = f"{self.path}: cannot be closed: {problem.strerror}"
             raise SettingStuck(what, f"{entry.setting} is put back; remove the file") from problem
-
-    def _write(self, path: Path, content: dict[str, object]) -> None:
-        """Whole or not at all."""
-        draft = path.with_suffix(".draft")
-        with draft.open("w") as file:
-            file.write(json.dumps(content) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        self._sync_folder()
-
-    def _sync_folder(self) -> None:
-        handle = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
     def _unreadable(self, why: str) -> SettingStuck:
         return SettingStuck(
@@ -112,3 +95,7 @@ def _sound(entry: Entry) -> bool:
     numbers = (entry.before, entry.wanted, entry.written_unix_ns)
     whole = all(isinstance(number, int) and number >= 0 for number in numbers)
     return whole and entry.form == FORM and isinstance(entry.setting, str)
+
+
+def _write(path: Path, content: dict[str, object]) -> None:
+    durable.replace(path, f"{json.dumps(content)}\n".encode())

@@ -19,9 +19,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fleet.durable import sync_folder, write_new
 from fleet.errors import StoreUnusable
 from fleet.store.codec import check_version, encode_rows
-from fleet.store.publish import STAGED_SUFFIX, sync_folder, write_durably
+from fleet.store.publish import STAGED_SUFFIX
 from fleet.store.schema import TABLES
 
 CURRENT = "current"
@@ -123,7 +124,7 @@ def build(
 def _fill(folder: Path, own: Mapping[str, bytes], others: Iterable[Path]) -> None:
     folder.mkdir(parents=True)
     for name, content in own.items():
-        write_durably(folder / name, content)
+        write_new(folder / name, content)
     for path in others:
         os.link(path, folder / path.name)
     sync_folder(folder)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from fleet import durable
+from fleet.durable import FileLock
 from fleet.errors import StoreUnusable
 
 STAGED_SUFFIX = ".part"
@@ -54,51 +55,18 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
 
     The kernel frees it when its holder dies.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    lock = FileLock(path)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+        yield lock.wait() if wait else lock.take()
     finally:
-        os.close(descriptor)
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """A new file, on the disk when this returns; nothing is left where it fails."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-    try:
-        left = memoryview(content)
-        while left:
-            left = left[os.write(descriptor, left) :]
-        os.fsync(descriptor)
-    except OSError:
-        path.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(descriptor)
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes the names in a folder as durable as the files they name."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        lock.release()
 
 
 def replace_text(path: Path, text: str) -> None:
     """The old text or the new one, never half of one; nothing is done where they are equal."""
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return
-    part = path.with_name(path.name + STAGED_SUFFIX)
-    part.unlink(missing_ok=True)
-    write_durably(part, text.encode())
-    part.replace(path)
-    sync_folder(path.parent)
+    durable.replace(path, text.encode())
 
 
 def publish(files: Mapping[Path, bytes], staging: Path) -> None:
@@ -112,7 +80,7 @@ def publish(files: Mapping[Path, bytes], staging: Path) -> None:
     linked: list[Path] = []
     try:
         for path, content in files.items():
-            write_durably(staged[path], content)
+            durable.write_new(staged[path], content)
         _link(before, staged, linked)
         _link([mark], staged, linked)
     except OSError:
@@ -132,4 +100,4 @@ def _link(paths: list[Path], staged: Mapping[Path, Path], linked: list[Path]) ->
         os.link(staged[path], path)
         linked.append(path)
     for folder in dict.fromkeys(path.parent for path in paths):
-        sync_folder(folder)
+        durable.sync_folder(folder)

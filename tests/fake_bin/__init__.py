@@ -112,6 +112,7 @@ class FakeMac:
             "PATH": f"{self.bin}:{os.environ['PATH']}",
             "HOME": str(self.folder / "home"),
             "TMPDIR": str(self.folder),
+            "FLEET_LOCKS": str(self.folder / "locks"),
             "FAKE_MAC": str(self.folder),
             "FLEET_STATE": str(self.folder / "state"),
             "FLEET_STORE": str(self.folder / "store"),

@@ -64,9 +64,10 @@ def join_names() -> dict[str, str | None]:
 
 
 def world(state: Path) -> dict[str, str]:
-    """What coordinators and nodes find; TMPDIR holds the locks of the scripted machines."""
+    """What coordinators and nodes find, with locks of their own for the scripted machines."""
     (state / "tmp").mkdir(exist_ok=True)
     own = {"FLEET_STATE": state, "FLEET_STORE": state / "nodes", "TMPDIR": state / "tmp"}
+    own["FLEET_LOCKS"] = state / "locks"
     return {PYTHON: sys.executable, **{name: str(value) for name, value in own.items()}}
 
 

@@ -11,7 +11,7 @@ from fleet.exclusive import MachineLock
 
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("FLEET_LOCKS", str(tmp_path))
 
 
 def test_a_note_stays_for_the_next_holder_until_it_is_another() -> None:

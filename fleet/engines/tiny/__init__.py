@@ -10,6 +10,7 @@ import os
 from dataclasses import fields, replace
 from pathlib import Path
 
+from fleet import durable
 from fleet.engines.tiny.sizes import RECIPE, SIZES, Kind, Sizes
 from fleet.errors import UserError
 from fleet.installation import add_extra
@@ -54,6 +55,6 @@ def _write(kind: Kind, sizes: Sizes, path: Path) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         write(kind, sizes, draft)
-        draft.replace(path)
+        durable.replace_by(path, draft)
     finally:
         draft.unlink(missing_ok=True)
