@@ -27,7 +27,6 @@ from fleet.dispatch.cluster import (
     start_head,
 )
 from fleet.dispatch.jobs import ENDED, Jobs
-from fleet.dispatch.launch import Ports
 from fleet.dispatch.members import Member, members
 from fleet.dispatch.places import job_log
 from fleet.dispatch.tunnel import fetch_token, tunnel
@@ -51,8 +50,6 @@ REGISTERED_S = 60.0
 OWN_EXIT_CODES = (1, 2, 3, 130)
 """Those of fleet's own errors; a process that was killed has another."""
 POLL_S = 0.2
-BESIDE_HEAD = 200
-"""A head that measures too is a second Ray node on its machine: its ports stand so much higher."""
 RAYS_OWN_LINES = re.compile(r"^(?:.*INFO job_manager\.py.*|Running entrypoint for job .*)\n", re.M)
 
 __all__ = ["Target", "head", "joined", "leave", "ray_dispatcher", "send", "serve_head"]
@@ -262,9 +259,8 @@ def serve_node(
 ) -> None:
     """Be a node until told to stop."""
     state = folders.state_folder()
-    ports = Ports().shifted(BESIDE_HEAD) if running_head(state) else None
     say("joining; this takes some seconds ...")
-    with join(address, state, name=name, token=token, own_ip=own_ip, ports=ports) as node:
+    with join(address, state, name=name, token=token, own_ip=own_ip) as node:
         say(f"{node.record.name} has joined the head at {node.address}")
         say("it stays in the foreground until Ctrl-C or `fleet leave`")
         node.watch(stop)

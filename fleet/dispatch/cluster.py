@@ -30,8 +30,8 @@ from fleet.errors import UserError
 
 NODE_UP_S = 60.0
 LEAVE_S = 15.0
-BESIDE_HEAD = 100
-"""Shift of the ports of a node on the head's own machine."""
+BESIDE_HEAD = 200
+"""A head that measures too is a second Ray node on its machine: its ports stand so much higher."""
 
 
 def start_head(
