@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
+
+from platformdirs import PlatformDirs
+
+USER = PlatformDirs("fleet", appauthor=False)
 
 
 def home_folder(store: str | None) -> Path:
     """Where store, ledger and spool lie: --store, FLEET_STORE, else the per-user data folder."""
     chosen = store or os.environ.get("FLEET_STORE")
-    return Path(chosen).expanduser().absolute() if chosen else _user_folder("data") / "fleet"
+    return Path(chosen).expanduser().absolute() if chosen else USER.user_data_path
 
 
 def results_folder(home: Path) -> Path:
@@ -23,13 +26,13 @@ def ledger_file(home: Path) -> Path:
 
 
 def cache_folder() -> Path:
-    return _user_folder("cache") / "fleet"
+    return USER.user_cache_path
 
 
 def state_folder() -> Path:
     """What this machine keeps of its part in a fleet: the token, the head or node it runs."""
     chosen = os.environ.get("FLEET_STATE")
-    return Path(chosen) if chosen else _user_folder("state") / "fleet"
+    return Path(chosen) if chosen else USER.user_state_path
 
 
 def head_record() -> Path:
@@ -45,14 +48,3 @@ def settings_folder() -> Path:
 def permission_file(platform: str) -> Path:
     """What the owner allows on one machine; `platform` as for the settings of a trial."""
     return state_folder() / f"{platform}.allowed.json"
-
-
-def _user_folder(kind: str) -> Path:
-    mac = {"data": "Application Support", "state": "Application Support", "cache": "Caches"}
-    linux = {"data": ".local/share", "state": ".local/state", "cache": ".cache"}
-    named = os.environ.get(f"XDG_{kind.upper()}_HOME")
-    if named:
-        return Path(named)
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / mac[kind]
-    return Path.home() / linux[kind]
