@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from markupsafe import Markup
+
 from fleet.answers.nouns import (
     HASHES_ONLY,
     Agreement,
@@ -14,7 +16,7 @@ from fleet.answers.nouns import (
     Score,
     Sheet,
 )
-from fleet.report.page import Markup, joined, page, tag
+from fleet.report.page import joined, page, tag
 from fleet.units import show_count
 
 TITLE = "Answers side by side"

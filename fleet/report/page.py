@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import html
 from collections.abc import Iterable
 from pathlib import Path
+
+from markupsafe import Markup, escape
 
 from fleet import __version__
 
 STYLE = Path(__file__).parent / "page.css"
 
 
-class Markup(str):
-    """HTML made here. Plain `str` is anybody's text, and is escaped where it is put in."""
-
-    __slots__ = ()
-
-
 def text(words: object) -> Markup:
     """Anybody's text, without any meaning to a browser."""
-    return Markup(html.escape(str(words).replace("\0", "\ufffd"), quote=True))
+    return escape(str(words).replace("\0", "\ufffd"))
 
 
 def tag(name: str, *inside: str, css: str = "") -> Markup:
