@@ -60,6 +60,10 @@ WITHOUT_JSON = ("--format", "--classes", "sql", "--diff")
 MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?|since [\d.]+ (s|min|h)|_unix_s\": [\d.]+")
 
 
+LONG_NUMBER = re.compile(r"-?\d+\.\d{9,}(e-?\d+)?")
+"""The order in which threads add up numbers shows in the last digits."""
+
+
 def texts(homes: Mapping[str, Path]) -> Iterator[tuple[str, str]]:
     """Name of a file, and what it is to hold."""
     for name, home in homes.items():
@@ -85,6 +89,8 @@ def _printed(home: Path, words: Sequence[str], columns: str) -> str:
     with patch.dict(os.environ, environment):
         done = CliRunner().invoke(build(), list(words))
     text = (done.stdout + done.stderr).replace(str(home), "HOME")
+    if words[-1] == "--json":
+        text = LONG_NUMBER.sub(lambda number: f"{float(number[0]):.9g}", text)
     if words[0] == "status":
         text = MOMENT.sub("MOMENT", text)
     return f"$ fleet {' '.join(words)}\n{text}exit code {done.exit_code}\n"
@@ -101,11 +107,15 @@ def _views(folder: Path) -> Iterator[str]:
             found = rows(con, f"from {view} order by all")
             yield f"{view}: {len(found)} rows"
             for column in found[0] if found else ():
-                yield f"  {column} {_digest([row[column] for row in found])}"
+                yield f"  {column} {_digest([_short(row[column]) for row in found])}"
 
 
 def _digest(values: Sequence[object]) -> str:
     return hashlib.sha256(json.dumps(values, default=str).encode()).hexdigest()[:12]
+
+
+def _short(value: object) -> object:
+    return float(f"{value:.9g}") if isinstance(value, float) else value
 
 
 def _plans() -> Iterator[str]:
