@@ -19,7 +19,8 @@ _LINE = re.compile(
 )
 _ABOUT_A_GPU = re.compile(r"\|\s+\d{1,3}\s", re.ASCII)
 _ABSENT = re.compile(
-    r"\[.*|N/A|Not Supported|Unknown Error|Insufficient Permissions|Requested functionality .*",
+    r"\[.*|N/A|Not Supported|Unknown Error|ERR!|Insufficient Permissions"
+    r"|Requested functionality .*",
     re.IGNORECASE,
 )
 

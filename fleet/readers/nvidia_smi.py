@@ -25,8 +25,8 @@ XML_END = "</nvidia_smi_log>"
 TABLE_CELLS = 5
 _TABLED_NAME = re.compile(r"(\d{1,3})\s+(.+?)\s+(?:On|Off|N/A)", re.ASCII)
 _HEAT = re.compile(r"\b(\d{1,3})C\b", re.ASCII)
-_DRIVER = re.compile(r"\b(?:Driver|KMD) Version: (\S+)", re.IGNORECASE)
-_CUDA = re.compile(r"\bCUDA (?:UMD )?Version: (\S+)", re.IGNORECASE)
+_DRIVER = re.compile(r"\b(?:Driver|KMD) Version *: *(\d\S*)", re.IGNORECASE)
+_CUDA = re.compile(r"\bCUDA (?:UMD )?Version *: *(\d\S*)", re.IGNORECASE)
 """Since driver 610 the table names the parts in the kernel (KMD) and beside it (UMD) apart."""
 _SWITCH = {"Enabled": True, "Disabled": False}
 _SLOWED = {"Active": True, "Not Active": False}

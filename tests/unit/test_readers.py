@@ -609,6 +609,10 @@ def test_an_amd_gpu_is_the_same_however_it_is_asked() -> None:
         assert (gpu.device, gpu.vram_mb, gpu.pcie) == ("abcd", 1024, "PCIe 5 x16")
     assert rocm.name == smi.name == "Radeon 44"
     assert (rocm.gtt_mb, drm.gtt_mb, drm.power_limit_w) == (2048, 2048, 300.0)
+    bare = ROCM.replace('"1073741824"', "1073741824").replace(
+        '"Radeon 44"', '5567, "Device Name": "X\0"'
+    )
+    assert [(gpu.name, gpu.vram_mb) for gpu in amd.parse_rocm_smi(bare)] == [("X", 1024)]
     assert amd.parse_displays(DRM) == 1
     assert amd.parse_displays("") is None
 
