@@ -100,7 +100,7 @@ def answer_lines(
     """
     name, views = plan.request.experiment.name, (*RESULT_VIEWS, "speeds")
     with closing(open_store([results_folder(home)], WITH_READINGS, views)) as con:
-        cells = results(con, name)
+        cells = [cell for cell in results(con, name) if cell.session == plan.session]
         lines = results_lines(cells, width)
         if is_quick(plan.request):
             steps = [command.replace(" --quick", "")] if " --quick" in command else []

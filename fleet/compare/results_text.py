@@ -17,7 +17,7 @@ ID_LETTERS = 14
 COLUMNS = (
     Column(title="experiment", shared=True),
     Column(title="date", shared=True, rank=1),
-    Column(title="session", shared=True, rank=2),
+    Column(title="session", shared=True),
     Column(title="machine", shared=True),
     Column(title="model", shared=True),
     Column(title="test"),
@@ -113,7 +113,7 @@ def apart_from(settings: str, shared: Sequence[str]) -> str:
 def _rows(found: Sequence[ResultRow], shared: Sequence[str]) -> list[list[str]]:
     with_scope = len(_scopes(found)) > 1
     rows = [_cells(row, shared, with_scope) for row in found]
-    several = [len({row[at] for row in rows}) > 1 for at in (EXPERIMENT, DATE, SESSION)]
+    several = [len({row[at] for row in rows} - {""}) > 1 for at in (EXPERIMENT, DATE, SESSION)]
     several[DATE] |= several[EXPERIMENT]
     for at, is_shown in enumerate(several):
         for row in rows:
