@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from fleet.app.importing import ImportReport, Stored
 
 EPILOG = """\b
-    fleet import transcript.txt --machine studio-96 --date 2025-08-09 --source "my terminal"
-    fleet import notes.md --machine studio-96 --date 2025-08 --source "my notes" --keep-text
-    fleet import table.md --machine m --date 2025-08 --source t --model 12=gpt-oss:20b
+    fleet import a.txt --machine studio-96 --date 2025-08-09 --source terminal
+    fleet import a.md --machine m --date 2025-08 --source notes --keep-text
+    fleet import a.md --machine m --date 2025 --source t --model 12=gpt-oss:20b
 """
 MOST_SHOWN = 50
 

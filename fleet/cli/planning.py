@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fleet.plan.expand import Plan
 
 EPILOG = """\b
+    fleet plan gpt-oss:20b
     fleet plan configs/gpt-oss.yaml
     fleet plan configs/wired-limit.yaml --practice
     fleet plan configs/wired-limit.yaml --json
