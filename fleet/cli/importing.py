@@ -75,11 +75,12 @@ def import_file(
         experiment=experiment,
         keep_text=keep_text,
     )
-    report = app.import_transcripts(asking.home(store), request)
+    home = asking.home(store)
+    report = app.import_transcripts(home, request)
     if json:
         options.print_json(report_data(report))
     else:
-        output.emit(report_lines(report))
+        output.emit([*report_lines(report), *next_lines(report, home)])
     if not report.complete:
         raise typer.Exit(1)
 
@@ -99,8 +100,17 @@ def report_lines(report: ImportReport) -> Iterator[str]:
     yield from _bounded([*refused, *unread])
     yield from _notes(report)
     yield _sum(report)
+
+
+def next_lines(report: ImportReport, home: Path) -> list[str]:
+    """Models are compared where there are two; nothing is proposed where nothing is stored."""
+    from fleet.app.next_steps import step_lines, with_store
+
     name = shlex.quote(report.request.experiment)
-    yield f"next:  fleet results {name}    fleet compare {name} --by model"
+    models = {stored.trial.model for stored in report.stored}
+    steps = [f"fleet results {name}"] if models else []
+    steps += [f"fleet compare {name} --by model"] if len(models) > 1 else []
+    return step_lines([with_store(step, home) for step in steps])
 
 
 def _stored_line(stored: Stored, keep_text: bool) -> str:

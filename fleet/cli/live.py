@@ -92,15 +92,15 @@ class LiveTalk(PlainTalk):
 
     def _row(self, key: str, lane: Lane) -> tuple[str, ...]:
         if lane.lost:
-            return lane.name, "", f"lost: {lane.lost}", "", str(lane.done), ""
+            return lane.name, "", f"lost: {lane.lost}", "", str(lane.count("ok")), ""
         running_s = time.monotonic() - self._began.get(key, time.monotonic())
         left_s = max(lane.left_s - min(running_s, lane.estimate_s), 0.0)
-        failed = f", {lane.failed} failed" if lane.failed else ""
+        failed = f", {lane.count('failed')} failed" if lane.count("failed") else ""
         return (
             lane.name,
             f"{lane.block + 1}/{lane.blocks}",
             lane.now if lane.waiting else "done",
             lane.speed,
-            f"{lane.done}{failed}",
+            f"{lane.count('ok')}{failed}",
             show_span(left_s) if lane.waiting else "",
         )

@@ -10,8 +10,11 @@ from rich.console import Console
 
 from fleet.cli import output
 from fleet.cli.live import lane_table
+from fleet.cli.view import Lane
 from fleet.cli.watching import status_lines
 from fleet.ledger.rows import StateRow, SubmissionStatus
+from fleet.model.event import Finished
+from tests import builders
 
 HELD = "held since 22:45, at most 10m: 91 % of the CPU is busy with other programs"
 SPEEDS = "pp512 365.2  tg128 270.4 tokens/s"
@@ -82,3 +85,16 @@ def test_a_long_command_goes_on_as_a_shell_allows_it() -> None:
         "next:  fleet compare demo --by \\",
         "  num_batch --baseline 8",
     ]
+
+
+def finished(outcome: str, *, trial: int) -> Finished:
+    attempt = builders.attempt(trial_id=f"trial-{trial}")
+    result = builders.result(attempt, outcome=outcome)
+    return Finished(machine_id="m", result=result)
+
+
+def test_a_trial_that_is_tried_again_is_counted_once() -> None:
+    lane = Lane(name="vm", waiting=2, left_s=20.0, blocks=1)
+    for outcome in ("failed", "failed", "ok"):
+        lane.take(finished(outcome, trial=1))
+    assert (lane.count("ok"), lane.count("failed"), lane.waiting) == (1, 0, 1)
