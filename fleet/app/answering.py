@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from fleet.app.contrast import contrast_axis
 from fleet.app.interrupts import interruptible
-from fleet.app.next_steps import Measured, next_lines, step_lines
+from fleet.app.next_steps import Measured, next_lines, step_lines, with_store
 from fleet.compare.comparison import compare
 from fleet.compare.noise import noise_floors
 from fleet.compare.precision_text import precision_lines
@@ -104,7 +104,8 @@ def answer_lines(
         lines = results_lines(cells, width)
         if is_quick(plan.request):
             steps = _after_a_quick_look(command, cells)
-            return [*lines, "", QUICK, "", *step_lines([*steps, f"fleet results {name}"])]
+            steps.append(with_store(f"fleet results {name}", home))
+            return [*lines, "", QUICK, "", *step_lines(steps)]
         by = contrast_axis(plan)
         compared, judged = _compared(con, plan, by, width) if by else ([], False)
         compared += _not_yet_known(con, plan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -103,13 +104,16 @@ def report_lines(report: ImportReport) -> Iterator[str]:
 
 
 def next_lines(report: ImportReport, home: Path) -> list[str]:
-    """Models are compared where there are two; nothing is proposed where nothing is stored."""
+    """Models are compared where two have two trials of one prompt, the least for a verdict;
+    nothing is proposed where nothing is stored."""
     from fleet.app.next_steps import step_lines, with_store
+    from fleet.compare.designs import LEAST_TRIALS
 
     name = shlex.quote(report.request.experiment)
-    models = {stored.trial.model for stored in report.stored}
-    steps = [f"fleet results {name}"] if models else []
-    steps += [f"fleet compare {name} --by model"] if len(models) > 1 else []
+    trials = Counter((stored.trial.job, stored.trial.model) for stored in report.stored)
+    judged = Counter(job for (job, _), count in trials.items() if count >= LEAST_TRIALS)
+    steps = [f"fleet results {name}"] if trials else []
+    steps += [f"fleet compare {name} --by model"] if any(n > 1 for n in judged.values()) else []
     return step_lines([with_store(step, home) for step in steps])
 
 

@@ -53,7 +53,7 @@ def plan(
         practice=practice,
         settings=setting or (),
         quick=quick,
-        home=None if target else home,
+        home=asking.home_with_names(target, home),
     )
     request = asking.with_gates(request, gates)
     chosen = app.Options(

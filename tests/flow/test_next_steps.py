@@ -183,13 +183,16 @@ def test_a_quick_look_at_a_loaded_model_proposes_to_unload_it(fleet: Fleet, olla
     assert steps == ["fleet submit gpt-oss:120b --mine", "fleet results gpt-oss-120b-quick"]
 
 
-def test_an_import_proposes_to_compare_models_only_where_it_has_two(
+def test_an_import_proposes_to_compare_models_only_where_there_can_be_a_verdict(
     fleet: Fleet, ollama: str
 ) -> None:
-    figures = "\ntotal duration: 11s\neval count: 512 token(s)\neval duration: 10s\n"
-    turns = [f"$ ollama run {name} --verbose\n>>> why\nSo.\n{figures}" for name in GPT_OSS]
+    turns = [
+        f"$ ollama run {name} --verbose\n>>> why\nSo.\n\n"
+        f"total duration: 1{tenth}s\neval count: 51{tenth} token(s)\neval duration: 10s\n"
+        for tenth, name in enumerate(["gpt-oss:20b", "gpt-oss:120b"] * 2, 1)
+    ]
     where = ("--machine", "studio-96", "--date", "2025-08-09", "--source", "mine")
-    for count, steps in ((1, ["results imported"]), (2, ["results imported", "compare imported"])):
+    for count, steps in ((2, ["results imported"]), (4, ["results imported", "compare imported"])):
         (fleet.folder / "figures.txt").write_text("".join(turns[:count]))
         typed = follow(fleet, fleet("import", "figures.txt", *where), ollama)
         assert [" ".join(command.split()[1:3]) for command in typed] == steps
