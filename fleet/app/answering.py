@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from fleet.app.contrast import contrast_axis
 from fleet.app.interrupts import interruptible
-from fleet.app.next_steps import Measured, next_lines, step_lines
+from fleet.app.next_steps import Measured, next_lines, step_lines, with_store
 from fleet.compare.comparison import compare
 from fleet.compare.noise import noise_floors
 from fleet.compare.precision import Precision, precisions, widths
@@ -22,7 +22,7 @@ from fleet.model.experiment import is_quick
 from fleet.plan.expand import Cell, Plan
 from fleet.plan.stopping import Contrast, contrasts
 from fleet.query.open_store import WITH_READINGS, generations, open_store
-from fleet.query.results import RESULT_VIEWS, results
+from fleet.query.results import RESULT_VIEWS, ResultRow, results
 from fleet.query.trial_speeds import trial_words
 from fleet.report.comparison_text import comparison_lines, results_lines
 from fleet.report.precision_text import precision_lines
@@ -100,11 +100,12 @@ def answer_lines(
     """
     name, views = plan.request.experiment.name, (*RESULT_VIEWS, "speeds")
     with closing(open_store([results_folder(home)], WITH_READINGS, views)) as con:
-        cells = results(con, name)
+        cells = [cell for cell in results(con, name) if cell.session == plan.session]
         lines = results_lines(cells, width)
         if is_quick(plan.request):
-            steps = [command.replace(" --quick", "")] if " --quick" in command else []
-            return [*lines, "", QUICK, "", *step_lines([*steps, f"fleet results {name}"])]
+            steps = _after_a_quick_look(command, cells)
+            steps.append(with_store(f"fleet results {name}", home))
+            return [*lines, "", QUICK, "", *step_lines(steps)]
         by = contrast_axis(plan)
         compared, judged = _compared(con, plan, by, width) if by else ([], False)
         compared += _not_yet_known(con, plan)
@@ -114,8 +115,20 @@ def answer_lines(
         baseline=plan.request.experiment.baseline,
         trial=cells[-1].id if cells else None,
         energy=any(cell.joules_per_token for cell in cells),
+        answers=any(job.keep_text for job in plan.request.jobs),
     )
     return [*lines, *compared, "", *next_lines(home, measured)]
+
+
+def _after_a_quick_look(command: str, cells: Sequence[ResultRow]) -> list[str]:
+    """The measurement itself, which loads the model anew: one that the look has found in memory
+    would be waited for until nobody uses it."""
+    if " --quick" not in command:
+        return []
+    measured = command.replace(" --quick", "")
+    if any("model_resident" in cell.flags.split() for cell in cells) and "--mine" not in command:
+        return [f"{measured} --mine   (unloads what is in memory)"]
+    return [measured]
 
 
 def _compared(con: Connection, plan: Plan, by: str, width: int | None) -> tuple[list[str], bool]:

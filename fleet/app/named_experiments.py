@@ -16,13 +16,14 @@ from fleet.ledger.journal import Ledger
 from fleet.model.experiment import Request
 
 
-def named_experiment(words: Sequence[str], home: Path) -> Request | None:
+def named_experiment(words: Sequence[str], home: Path | None) -> Request | None:
     """The experiment that the one word names; None: the words are model names.
 
+    `home`: of those that were submitted; None: they are elsewhere, and only shipped ones count.
     Raises UserError where they could be either, or are a job's.
     """
     for word in words:
-        submitted = submitted_request(word, home)
+        submitted = submitted_request(word, home) if home is not None else None
         if submitted is not None and _is_of_models_named(submitted, word):
             continue
         found = submitted or _shipped(word)

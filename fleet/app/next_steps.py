@@ -26,6 +26,8 @@ class Measured:
     trial: str | None = None
     """Its newest trial."""
     energy: bool = False
+    answers: bool = False
+    """It keeps what the models said."""
 
 
 def next_lines(home: Path, measured: Measured) -> list[str]:
@@ -38,6 +40,8 @@ def next_lines(home: Path, measured: Measured) -> list[str]:
         steps.append(compared)
     elif measured.trial:
         steps.append(f"fleet show {measured.trial}")
+    if measured.answers:
+        steps.append(f"fleet answers {name}")
     if measured.energy:
         steps.append(f"fleet energy show {name}")
     if measured.energy and compared:

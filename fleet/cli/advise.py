@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 EPILOG = """\b
     fleet advise --model gpt-oss:120b --context 32k --decode 40
-    fleet advise --model qwen3:32b --context 32k --decode 20 --price "M4 Max 64 GB=3200"
-    fleet advise --model gpt-oss:120b --context 32k --decode 40 --from studio-96
+    fleet advise --model qwen3:32b --decode 20 --price "M4 Max 64 GB=3200"
+    fleet advise --model gpt-oss:120b --decode 40 --from studio-96
 
 A rate is at half of the context, on the GPU alone. Exit code 1 where nothing would do.
 """

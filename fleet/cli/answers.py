@@ -12,15 +12,15 @@ from fleet.cli import options
 EPILOG = """\b
     fleet answers
     fleet answers --job side-by-side --reference gpt-5-pro.txt
-    fleet answers --model gpt-oss:20b --model gpt-oss:120b --diff --html answers.html
+    fleet answers --job side-by-side --diff --html answers.html
     fleet answers --check contains=relativistic --check json
 
 \b
-A reference file holds an answer from elsewhere, after a head that may be left out:
+A reference file holds an answer from elsewhere, after a head (optional):
     ---
     name: OpenAI GPT-5 Pro
     time: 2m18s
-    prompt: describe the relativistic effects that result in gold appearing yellowish
+    prompt: why does gold look yellow?
     source: chatgpt.com, 2025-08-09
     ---
     Gold looks yellow because ...

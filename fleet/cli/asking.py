@@ -41,7 +41,7 @@ def request(
 ) -> Request:
     """One YAML file, an experiment by its name, or one made of model names.
 
-    `home`: where it is looked up by its name; None: the results are elsewhere.
+    `home`: where one that was submitted is looked up by its name; None: that is elsewhere.
     """
     request = _written(what, home)
     if request is None:
@@ -86,13 +86,19 @@ def _policy(policy: str) -> str:
     return policy
 
 
+def home_with_names(target: Target | None, home: Path) -> Path | None:
+    """Where experiments are looked up by their name. None: that lies on a head elsewhere, so only
+    those that come with fleet have names here."""
+    return None if target is not None and target.destination else home
+
+
 def _written(what: Sequence[str], home: Path | None) -> Request | None:
     """The experiment of a file, or the one of this name; None: the words are models."""
     from fleet.app.named_experiments import named_experiment
 
     files = [word for word in what if is_file(word)]
     if not files:
-        return named_experiment(what, home) if home is not None else None
+        return named_experiment(what, home)
     if len(what) > 1:
         raise UserError(
             f"{files[0]} is a file: it cannot be mixed with {len(what) - 1} more",

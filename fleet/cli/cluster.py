@@ -17,6 +17,23 @@ OwnIp = Annotated[
     str | None, typer.Option("--ip", help="This machine's address, where it has several.")
 ]
 
+HEAD_EPILOG = """\b
+    fleet head               prints the lines for new machines, and stays
+    fleet head --show-join   those lines once more
+"""
+JOIN_EPILOG = """\b
+    fleet join 192.168.1.10
+    fleet join 192.168.1.10 --name box-4090 --hours 22-07
+    fleet join --allow restart-ollama   only permits it here, joins nothing
+"""
+LEAVE_EPILOG = """\b
+    fleet leave
+"""
+PRACTICE_EPILOG = """\b
+    fleet practice
+    fleet submit configs/practice.yaml   in a second terminal
+"""
+
 TOKEN_ASKED = "the fleet's token (on the head: fleet head --show-token; empty: the one kept here)"
 
 
@@ -162,8 +179,8 @@ def coordinate() -> None:
 
 
 def add(app: typer.Typer) -> None:
-    app.command()(head)
-    app.command()(join)
-    app.command()(leave)
-    app.command()(practice)
+    app.command(epilog=HEAD_EPILOG)(head)
+    app.command(epilog=JOIN_EPILOG)(join)
+    app.command(epilog=LEAVE_EPILOG)(leave)
+    app.command(epilog=PRACTICE_EPILOG)(practice)
     app.command(hidden=True)(coordinate)

@@ -92,7 +92,7 @@ Classes = Annotated[
 def compare(
     words: Annotated[
         list[str] | None,
-        typer.Argument(help="An experiment, then sides.", metavar="[EXPERIMENT] [SIDE]..."),
+        typer.Argument(help="An experiment, then its sides; all without them.", metavar="NAME"),
     ] = None,
     by: By = "machine",
     store: options.Stores = None,

@@ -9,6 +9,11 @@ import typer
 
 from fleet.cli import options
 
+EPILOG = """\b
+    fleet config schema       the JSON Schema of experiments, for your editor
+    fleet config schema job   that of jobs
+"""
+
 KINDS: dict[str, Literal["experiment", "job", "fleet"]] = {
     "experiment": "experiment",
     "job": "job",
@@ -38,7 +43,7 @@ def schema(
 
 
 def add(app: typer.Typer) -> None:
-    room = typer.Typer(help="About configuration files.", no_args_is_help=True)
+    room = typer.Typer(help="About configuration files.", epilog=EPILOG, no_args_is_help=True)
     room.callback()(lambda: None)
-    room.command()(schema)
+    room.command(epilog=EPILOG)(schema)
     app.add_typer(room, name="config")

@@ -153,7 +153,7 @@ def _number(value: float | None, unit: str = "") -> str:
 
 
 def add(app: typer.Typer) -> None:
-    room = typer.Typer(help="Joules: what answers cost.", no_args_is_help=True)
+    room = typer.Typer(help="Joules: what answers cost.", epilog=SHOW_EPILOG, no_args_is_help=True)
     room.callback()(lambda: None)
     room.command(epilog=SHOW_EPILOG)(show)
     room.command("import", epilog=IMPORT_EPILOG)(import_meter)

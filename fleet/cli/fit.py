@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 EPILOG = """\b
     fleet fit gpt-oss:120b --on "M3 Ultra 96 GB"
     fleet fit gpt-oss:120b --on "M4 Max 128 GB" --context 32k --context 128k
-    fleet fit gpt-oss:20b qwen3:32b --on "RTX 4090" --on "2x RTX 3090" --context 32k
+    fleet fit gpt-oss:20b qwen3:32b --on "RTX 4090" --on "2x RTX 3090"
     fleet fit qwen3:32b --machine studio-96
     fleet fit llama3.3:70b --limit-mib 49152 --ram-gb 64 --bandwidth 400
     fleet fit gpt-oss:120b                 what it needs, without a machine
@@ -27,7 +27,7 @@ A model is a name of the catalogue, a GGUF or safetensors file or folder, or a w
 address of one (only its head is read). Exit code 1 where it fits at no context.
 """
 
-Models = Annotated[list[str] | None, typer.Argument(help="Models.", metavar="MODEL...")]
+Models = Annotated[list[str] | None, typer.Argument(help="Models.", metavar="MODEL")]
 Machine = Annotated[
     list[str] | None, typer.Option("--machine", help="A machine of the store, as last seen.")
 ]

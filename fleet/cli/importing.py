@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
     from fleet.app.importing import ImportReport, Stored
 
 EPILOG = """\b
-    fleet import transcript.txt --machine studio-96 --date 2025-08-09 --source "my terminal"
-    fleet import notes.md --machine studio-96 --date 2025-08 --source "my notes" --keep-text
-    fleet import table.md --machine m --date 2025-08 --source t --model 12=gpt-oss:20b
+    fleet import a.txt --machine studio-96 --date 2025-08-09 --source terminal
+    fleet import a.md --machine m --date 2025-08 --source notes --keep-text
+    fleet import a.md --machine m --date 2025 --source t --model 12=gpt-oss:20b
 """
 MOST_SHOWN = 50
 
@@ -75,11 +76,12 @@ def import_file(
         experiment=experiment,
         keep_text=keep_text,
     )
-    report = app.import_transcripts(asking.home(store), request)
+    home = asking.home(store)
+    report = app.import_transcripts(home, request)
     if json:
         options.print_json(report_data(report))
     else:
-        output.emit(report_lines(report))
+        output.emit([*report_lines(report), *next_lines(report, home)])
     if not report.complete:
         raise typer.Exit(1)
 
@@ -99,8 +101,20 @@ def report_lines(report: ImportReport) -> Iterator[str]:
     yield from _bounded([*refused, *unread])
     yield from _notes(report)
     yield _sum(report)
+
+
+def next_lines(report: ImportReport, home: Path) -> list[str]:
+    """Models are compared where two have two trials of one prompt, the least for a verdict;
+    nothing is proposed where nothing is stored."""
+    from fleet.app.next_steps import step_lines, with_store
+    from fleet.compare.designs import LEAST_TRIALS
+
     name = shlex.quote(report.request.experiment)
-    yield f"next:  fleet results {name}    fleet compare {name} --by model"
+    trials = Counter((stored.trial.job, stored.trial.model) for stored in report.stored)
+    judged = Counter(job for (job, _), count in trials.items() if count >= LEAST_TRIALS)
+    steps = [f"fleet results {name}"] if trials else []
+    steps += [f"fleet compare {name} --by model"] if any(n > 1 for n in judged.values()) else []
+    return step_lines([with_store(step, home) for step in steps])
 
 
 def _stored_line(stored: Stored, keep_text: bool) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -19,6 +19,18 @@ from fleet.units import show_span
 
 DRAWN_PER_S = 1.0
 LANE_TITLES = ("machine", "block", "now", "last", "done", "left")
+SENTENCES = ("now", "last")
+"""Columns that may be broken between words."""
+
+
+def lane_table(rows: Iterable[Sequence[str]]) -> Table:
+    """A row per machine; on a narrow terminal sentences go on below themselves."""
+    table = Table(box=None, pad_edge=True, header_style="dim")
+    for title in LANE_TITLES:
+        table.add_column(title, no_wrap=title not in SENTENCES)
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 class LiveTalk(PlainTalk):
@@ -76,24 +88,19 @@ class LiveTalk(PlainTalk):
         super().answer(lines)
 
     def _table(self) -> Table:
-        table = Table(box=None, pad_edge=True, header_style="dim")
-        for title in LANE_TITLES:
-            table.add_column(title, no_wrap=title != "now")
-        for key, lane in self.lanes.items():
-            table.add_row(*self._row(key, lane))
-        return table
+        return lane_table([self._row(key, lane) for key, lane in self.lanes.items()])
 
     def _row(self, key: str, lane: Lane) -> tuple[str, ...]:
         if lane.lost:
-            return lane.name, "", f"lost: {lane.lost}", "", str(lane.done), ""
+            return lane.name, "", f"lost: {lane.lost}", "", str(lane.count("ok")), ""
         running_s = time.monotonic() - self._began.get(key, time.monotonic())
         left_s = max(lane.left_s - min(running_s, lane.estimate_s), 0.0)
-        failed = f", {lane.failed} failed" if lane.failed else ""
+        failed = f", {lane.count('failed')} failed" if lane.count("failed") else ""
         return (
             lane.name,
             f"{lane.block + 1}/{lane.blocks}",
             lane.now if lane.waiting else "done",
             lane.speed,
-            f"{lane.done}{failed}",
+            f"{lane.count('ok')}{failed}",
             show_span(left_s) if lane.waiting else "",
         )

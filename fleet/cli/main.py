@@ -33,10 +33,10 @@ from fleet.errors import FleetError
 HELP = """Measure local language models on several machines and compare them honestly.
 
 \b
-    fleet submit gpt-oss:20b               a first number in minutes
-    fleet submit configs/gpt-oss.yaml      the same job on every machine, to a verdict
-    fleet results                          what has been measured
-    fleet compare --by machine             which machine is faster, and how sure that is
+    fleet submit gpt-oss:20b            a first number in minutes
+    fleet submit configs/gpt-oss.yaml   the same on every machine, compared
+    fleet results                       what has been measured
+    fleet compare --by machine          which machine is faster, and how sure
 """
 
 

@@ -21,7 +21,7 @@ Experiment = Annotated[str | None, typer.Argument(help="Name of the experiment; 
 What = Annotated[
     list[str],
     typer.Argument(
-        help="A YAML file, an experiment's name, or one or more model names.", metavar="WHAT..."
+        help="A YAML file, an experiment's name, or one or more model names.", metavar="WHAT"
     ),
 ]
 Jobs = Annotated[

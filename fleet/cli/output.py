@@ -13,9 +13,10 @@ from io import TextIOWrapper
 from typing import Any, TextIO
 
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from fleet.errors import FleetError, UserError
-from fleet.terminal import figures_wrapped, plain
+from fleet.terminal import cells, figures_wrapped, plain
 
 CLOSED_PIPE_CODE = 141
 """As a shell reports a program that SIGPIPE ended, which is what `yes | head` gives."""
@@ -25,6 +26,8 @@ NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.E
 
 NARROWEST = 40
 TYPED = re.compile(r"((next|again): +)?(fleet|cd|ssh|ollama) \S")
+REMARK = re.compile(r"(?<=\S) {3,}(?=\S)")
+"""Between a command and what is said about it in the same line."""
 GOES_ON = " \\"
 """At the end of a line that a shell is to read on."""
 STYLES = {
@@ -48,11 +51,11 @@ class Program(TyperGroup):
     def make_context(
         self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
     ) -> Any:
-        with reported():
+        with reported(), _usage_told():
             return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: Any) -> Any:
-        with reported():
+        with reported(), _usage_told():
             return super().invoke(ctx)
 
 
@@ -116,14 +119,17 @@ def shown(lines: Iterable[str], width: int | None) -> Iterator[str]:
 
 
 def _broken(line: str, width: int) -> Iterator[str]:
-    """What can be typed is broken as a shell allows it."""
+    """What can be typed is broken as a shell allows it; a remark about it stands below."""
     indent = line[: len(line) - len(line.lstrip())] + "  "
-    if not TYPED.match(line.strip()):
+    if cells(line) <= width or not TYPED.match(line.strip()):
         yield from figures_wrapped(line, width, indent)
         return
-    *parts, last = figures_wrapped(line, width - len(GOES_ON), indent)
+    command, *remarks = REMARK.split(line, maxsplit=1)
+    *parts, last = figures_wrapped(command, width - len(GOES_ON), indent)
     yield from (f"{part}{GOES_ON}" for part in parts)
     yield last
+    for remark in remarks:
+        yield from figures_wrapped(indent + remark, width)
 
 
 def _print_coloured(lines: Sequence[str]) -> None:
@@ -153,6 +159,20 @@ def reported() -> Iterator[None]:
             sys.stdout.flush()
     except OSError as problem:
         raise as_message(problem) from problem
+
+
+@contextmanager
+def _usage_told() -> Iterator[None]:
+    """A wrong option or argument is told as every other wrong input: one message, then a hint."""
+    try:
+        yield
+    except TyperException as problem:
+        context = getattr(problem, "ctx", None)
+        words = problem.format_message()
+        if context is None or words == context.get_help():
+            raise
+        what = words.rstrip(".").replace(": Value error, ", ": ")
+        raise UserError(what, f"{context.command_path} --help") from problem
 
 
 def as_message(problem: OSError) -> FleetError:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fleet.plan.expand import Plan
 
 EPILOG = """\b
+    fleet plan gpt-oss:20b
     fleet plan configs/gpt-oss.yaml
     fleet plan configs/wired-limit.yaml --practice
     fleet plan configs/wired-limit.yaml --json
@@ -52,7 +53,7 @@ def plan(
         practice=practice,
         settings=setting or (),
         quick=quick,
-        home=None if target else home,
+        home=asking.home_with_names(target, home),
     )
     request = asking.with_gates(request, gates)
     chosen = app.Options(

@@ -10,9 +10,17 @@ import typer
 from fleet.cli import options, output
 
 RESULTS_EPILOG = """\b
-    fleet results                             what was measured, a line per cell
-    fleet results gpt-oss --flagged           what was left out, kept apart, or imported
-    fleet results gpt-oss --format markdown   one table to paste, the machines above it
+    fleet results                             a line per cell
+    fleet results gpt-oss --flagged           what was left out or kept apart
+    fleet results gpt-oss --format markdown   one table to paste
+"""
+SHOW_EPILOG = """\b
+    fleet show trial-2f82a570   the beginning of an id is enough
+"""
+MACHINES_EPILOG = """\b
+    fleet machines            every machine that was measured
+    fleet machines --here     this one: every fact, and where it comes from
+    fleet machines --joined   those that are in the fleet now
 """
 
 
@@ -121,5 +129,5 @@ def machines(
 
 def add(app: typer.Typer) -> None:
     app.command(epilog=RESULTS_EPILOG)(results)
-    app.command()(show)
-    app.command()(machines)
+    app.command(epilog=SHOW_EPILOG)(show)
+    app.command(epilog=MACHINES_EPILOG)(machines)

@@ -58,7 +58,7 @@ def submit(
         practice=practice,
         settings=setting or (),
         quick=quick,
-        home=None if target else home,
+        home=asking.home_with_names(target, home),
     )
     request = asking.with_gates(request, gates, residents_are_mine=mine)
     chosen = app.Options(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,8 +48,8 @@ class Lane:
     now: str = ""
     speed: str = ""
     block: int = 0
-    done: int = 0
-    failed: int = 0
+    outcomes: dict[str, str] = field(default_factory=dict)
+    """Of each trial's last attempt, by the trial's id."""
     lost: str = ""
     estimate_s: float = 0.0
 
@@ -59,17 +59,25 @@ class Lane:
             self.now, self.estimate_s = cell_text(trial), trial.estimate_s
             self.block = min(trial.block, self.blocks - 1)  # the last canary stands behind all
         elif isinstance(event, Finished):
-            self.waiting = max(self.waiting - 1, 0)
-            self.left_s = max(self.left_s - event.result.trial.estimate_s, 0.0)
-            self.speed = event.speeds
-            self.done += event.result.outcome == "ok"
-            self.failed += event.result.outcome == "failed"
+            self._take_outcome(event)
         elif isinstance(event, Lost):
             self.lost = event.what
         elif isinstance(event, Said):
             self.now = event.text
         elif isinstance(event, Held):
             self.now = event.why
+
+    def _take_outcome(self, event: Finished) -> None:
+        """A trial that is tried again counts once."""
+        trial = event.result.trial
+        if trial.trial_id not in self.outcomes:
+            self.waiting = max(self.waiting - 1, 0)
+            self.left_s = max(self.left_s - trial.estimate_s, 0.0)
+        self.outcomes[trial.trial_id] = event.result.outcome
+        self.speed = event.speeds
+
+    def count(self, outcome: str) -> int:
+        return sum(each == outcome for each in self.outcomes.values())
 
     def drop(self, trials: int) -> None:
         share = trials / self.waiting if self.waiting else 0.0

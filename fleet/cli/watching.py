@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from fleet.ledger.rows import LeftOutRow, StateRow, SubmissionStatus
 
 EVERY_S = 2.0
+STATUS_EPILOG = """\b
+    fleet status                   every experiment, the newest first
+    fleet status gpt-oss --watch   one, drawn again every two seconds
+"""
+CANCEL_EPILOG = """\b
+    fleet cancel gpt-oss
+"""
 
 
 def status(
@@ -118,7 +125,8 @@ def _state_lines(status: SubmissionStatus, row: StateRow) -> list[str]:
     if row.canary and row.state not in ("running", "failed"):
         return []
     canary = "canary  " if row.canary else ""
-    line = f"  {row.machine:<16} {row.trials:>4} {row.state:<10} {canary}{_row_text(row)}"
+    state = "stopped" if row.state == "running" and not status.alive else row.state
+    line = f"  {row.machine:<16} {row.trials:>4} {state:<10} {canary}{_row_text(row)}"
     mend = _mend(status, row)
     return [line, f"  {'':<16}      {mend}"] if mend else [line]
 
@@ -149,11 +157,24 @@ def _closing_lines(status: SubmissionStatus) -> list[str]:
 
 
 def _row_text(row: StateRow) -> str:
+    """Which trial it is, is said of one that runs: of many the ledger names any."""
     since = show_span(max(time.time() - row.changed_unix_s, 0))
-    if row.state in ("queued", "running"):
-        to_go = f"{show_span(row.estimate_s)} to go, since {since}: "
-        return to_go + (f"{row.reason}   {row.example}" if row.reason else row.example)
-    return f"{since} ago" + (f"   {row.reason}" if row.reason else "")
+    if row.state not in ("queued", "running"):
+        return f"{since} ago" + (f"   {row.reason}" if row.reason else "")
+    to_go = f"{show_span(row.estimate_s)} to go, since {since}"
+    cell = _cell_text(row.example) if row.state == "running" else ""
+    parts = "   ".join(part for part in (row.reason, cell) if part)
+    return f"{to_go}: {parts}" if parts else to_go
+
+
+def _cell_text(example: str) -> str:
+    """Model, job, and the settings off their default, as the live view says them."""
+    from fleet.model.settings import Settings
+
+    defaults = {f"{name}={value}" for name, value in Settings()}
+    model, job, settings = (*example.split("  ", 2), "", "")[:3]
+    varied = [each for each in settings.split() if each not in defaults]
+    return "  ".join([model, job, *varied])
 
 
 def _mend(status: SubmissionStatus, row: StateRow) -> str:
@@ -179,5 +200,5 @@ def as_data(status: SubmissionStatus) -> dict[str, object]:
 
 
 def add(app: typer.Typer) -> None:
-    app.command()(status)
-    app.command()(cancel)
+    app.command(epilog=STATUS_EPILOG)(status)
+    app.command(epilog=CANCEL_EPILOG)(cancel)

@@ -13,6 +13,7 @@ from fleet.config.document import Document, Steps
 from fleet.config.schemas import Kind, Schema, forms_at, json_schema
 from fleet.config.shipped import did_you_mean
 from fleet.errors import Mistake, nearest
+from fleet.model.noun import label_mistake
 from fleet.terminal import one_line
 
 READABLE_VERSIONS = (1,)
@@ -142,7 +143,8 @@ class _Words:
             if bound in found.context:
                 return f"must be {words} {_show(found.context[bound])}, not {given}"
         if found.kind == "string_pattern_mismatch":
-            return (
+            mistake = label_mistake(str(found.given))
+            return mistake or (
                 f"must be letters, digits, dots, dashes and underscores, "
                 f"a letter or digit first, not {given}"
             )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fleet.model.quantities import MEMORY_BYTES
 from fleet.readers.bounds import Record, bounded
 from fleet.readers.text import one_space, real, whole
-from fleet.readers.tree import items, mapping, number, parse_json, text_of
+from fleet.readers.tree import as_text, items, mapping, number, parse_json, text_of
 from fleet.units import MIB
 
 _ABSENT = re.compile(r"N/A.*|unknown|0x[0-9a-fA-F]+", re.IGNORECASE)
@@ -101,12 +101,12 @@ def parse_displays(text: str) -> int | None:
 
 
 def _rocm(name: str, card: Mapping[str, object], driver: str | None) -> AmdGpu:
-    printed = {key.lower().rstrip(":"): text_of(value) for key, value in card.items()}
+    printed = {key.lower().rstrip(":"): as_text(value) for key, value in card.items()}
     # Until 6.1 a series could be a bare number, and the device's name is in another key.
     names = (printed.get("card series"), printed.get("device name"), printed.get("card model"))
     gpu = AmdGpu(
         card=name,
-        name=next(filter(None, map(_present, names)), None),
+        name=next((name for name in map(_present, names) if name and not name.isdigit()), None),
         device=_hex(printed.get("device id") or printed.get("gpu id")),
         driver=_present(driver),
         vbios=_present(printed.get("vbios version")),

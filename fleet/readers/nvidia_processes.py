@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 
 from fleet.readers.bounds import Record, bounded
-from fleet.readers.text import one_space, rounded, whole
+from fleet.readers.text import mebibytes, one_space, whole
 
 UNNAMED = "unknown"
 _HEADING = re.compile(r"^\| Processes:", re.MULTILINE)
@@ -19,7 +19,8 @@ _LINE = re.compile(
 )
 _ABOUT_A_GPU = re.compile(r"\|\s+\d{1,3}\s", re.ASCII)
 _ABSENT = re.compile(
-    r"\[.*|N/A|Not Supported|Unknown Error|Insufficient Permissions|Requested functionality .*",
+    r"\[.*|N/A|Not Supported|Unknown Error|ERR!|Insufficient Permissions"
+    r"|Requested functionality .*",
     re.IGNORECASE,
 )
 
@@ -73,7 +74,7 @@ def _process(pid: str, name: str, used: str, kind: str) -> GpuProcess:
     process = GpuProcess(
         pid=whole(present(pid)),
         name=present(name) or UNNAMED,
-        used_mb=rounded(present(used)),
+        used_mb=mebibytes(present(used)),
         computes="C" in (present(kind) or "C"),
     )
     return bounded(process)

@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from fleet.readers.bounds import Record, bounded
 from fleet.readers.nvidia_processes import GpuProcess, listed_in_table, listed_in_xml, present
-from fleet.readers.text import real, rounded
+from fleet.readers.text import mebibytes, real, rounded
 
 SLOWDOWNS = ("hw_slowdown", "hw_thermal_slowdown", "sw_thermal_slowdown", "hw_power_brake_slowdown")
 QUERY = (
@@ -25,8 +25,8 @@ XML_END = "</nvidia_smi_log>"
 TABLE_CELLS = 5
 _TABLED_NAME = re.compile(r"(\d{1,3})\s+(.+?)\s+(?:On|Off|N/A)", re.ASCII)
 _HEAT = re.compile(r"\b(\d{1,3})C\b", re.ASCII)
-_DRIVER = re.compile(r"\b(?:Driver|KMD) Version: (\S+)", re.IGNORECASE)
-_CUDA = re.compile(r"\bCUDA (?:UMD )?Version: (\S+)", re.IGNORECASE)
+_DRIVER = re.compile(r"\b(?:Driver|KMD) Version *: *(\d\S*)", re.IGNORECASE)
+_CUDA = re.compile(r"\bCUDA (?:UMD )?Version *: *(\d\S*)", re.IGNORECASE)
 """Since driver 610 the table names the parts in the kernel (KMD) and beside it (UMD) apart."""
 _SWITCH = {"Enabled": True, "Disabled": False}
 _SLOWED = {"Active": True, "Not Active": False}
@@ -122,9 +122,9 @@ def _tabled(first: list[str], second: list[str]) -> Gpu:
     used, _, memory = second[2].rpartition("/")
     limit = present(second[1].rpartition("/")[2])
     return Gpu(
-        memory_mb=rounded(present(memory)),
+        memory_mb=mebibytes(present(memory)),
         no_memory=_NO_MEMORY.fullmatch(second[2]) is not None,
-        used_mb=rounded(present(used)),
+        used_mb=mebibytes(present(used)),
         power_limit_w=real(limit),
         display={"On": True, "Off": False}.get(first[2].rpartition(" ")[2]),
         celsius=real(heat[1]) if (heat := _HEAT.search(second[1])) else None,
@@ -141,7 +141,7 @@ def parse_fields(text: str) -> frozenset[str]:
 def _queried(row: dict[str, str]) -> Gpu:
     gpu = Gpu(
         name=present(row.get("name")),
-        memory_mb=rounded(present(row.get("memory.total"))),
+        memory_mb=mebibytes(present(row.get("memory.total"))),
         no_memory=_NO_MEMORY.fullmatch(row.get("memory.total", "").strip()) is not None,
         driver=present(row.get("driver_version")),
         compute_capability=present(row.get("compute_cap")),
@@ -162,10 +162,10 @@ def _described(gpu: ET.Element, driver: str | None, cuda: str | None) -> Gpu:
     processes = listed_in_xml(gpu)
     record = Gpu(
         name=_tag(gpu, "product_name"),
-        memory_mb=rounded(present(total)),
+        memory_mb=mebibytes(present(total)),
         no_memory=_NO_MEMORY.fullmatch(total) is not None,
         described=True,
-        used_mb=rounded(_tag(gpu, "fb_memory_usage/used")),
+        used_mb=mebibytes(_tag(gpu, "fb_memory_usage/used")),
         driver=driver,
         cuda=cuda,
         power_limit_w=real(next(filter(None, (_tag(gpu, path) for path in limits)), None)),
@@ -187,7 +187,7 @@ def _described(gpu: ET.Element, driver: str | None, cuda: str | None) -> Gpu:
 
 def _parts_mb(gpu: ET.Element) -> tuple[int, ...]:
     parts = gpu.findall("mig_devices/mig_device")
-    sizes = (rounded(_tag(part, "fb_memory_usage/total")) for part in parts)
+    sizes = (mebibytes(_tag(part, "fb_memory_usage/total")) for part in parts)
     return tuple(size for size in sizes if size is not None)
 
 

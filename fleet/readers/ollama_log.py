@@ -16,8 +16,9 @@ from fleet.readers.text import one_space, real, whole
 _PAIR = re.compile(r"""("[^"\n]*"|[\w.]+)=("(?:[^"\\\n]|\\.)*"|\S*)""")
 _SIZE = re.compile(r"([\d.]{1,20}) (B|KiB|MiB|GiB|TiB)", re.ASCII)
 _MIB_PER = {"B": 2**-20, "KiB": 2**-10, "MiB": 1.0, "GiB": 2.0**10, "TiB": 2.0**20}
-_VARIABLE = re.compile(r"(?:^| )([A-Za-z_][A-Za-z0-9_]*):(?!//)", re.ASCII)
-"""A name in small letters, `http_proxy`, ends the value before it as any other does."""
+_VARIABLE = re.compile(r"(?:^| )([A-Za-z_][A-Za-z0-9_]*):", re.ASCII)
+"""A name in small letters, `http_proxy`, ends the value before it as any other does, whatever its
+own value begins with."""
 _PLAIN = re.compile(r"(?:DEBUG|INFO|WARN|ERROR) ([^=\"]+?)(?= [\w.\"]+=|$)")
 """Message of a line as Ollama logged until 2025, when it had no `msg=`."""
 PATHS = frozenset({"OLLAMA_MODELS"})

@@ -9,8 +9,10 @@ import re
 from dataclasses import dataclass
 
 from fleet.readers.bounds import Record, bounded
-from fleet.readers.text import one_space, rounded, whole
+from fleet.readers.text import one_space, real, whole
 from fleet.readers.tree import parse_json
+
+_GB_PER = {"M": 2**-10, "T": 2**10}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,7 @@ def parse_system_profiler(text: str) -> Profile:
     profile = Profile(
         chip=_text(hardware, "chip_type"),
         model=_text(hardware, "machine_model"),
-        memory_gb=rounded(_text(hardware, "physical_memory")),
+        memory_gb=_gigabytes(_text(hardware, "physical_memory")),
         gpu=_text(display, "sppci_model"),
         gpu_cores=whole(display.get("sppci_cores")),
         cpu_cores=_cores(hardware.get("number_processors")),
@@ -43,6 +45,13 @@ def parse_system_profiler(text: str) -> Profile:
         displays=_displays(display.get("spdisplays_ndrvs")),
     )
     return bounded(profile)
+
+
+def _gigabytes(told: str | None) -> int | None:
+    """Memory as `64 GB`, `64 Go` or `1 TB`: the unit is localised, but for its first letter."""
+    number = real(told)
+    unit = (told or "").lstrip("0123456789.+- ")[:1].upper()
+    return None if number is None else round(number * _GB_PER.get(unit, 1))
 
 
 def _cores(told: object) -> int | None:

@@ -10,6 +10,9 @@ LARGEST = 2**64
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?!\d|[.,]\d|[eE][-+]?\d)", re.ASCII)
 """Nothing of `1,234`, `1.234,5` or `1e999`: half a number is another number."""
 
+_SIZE = re.compile(r"([-+]?[\d.]{1,24}) ?([A-Za-z]*)", re.ASCII)
+MIB_PER = {"": 1.0, "b": 2**-20, "kb": 2**-10, "mb": 1.0, "gb": 2.0**10, "tb": 2.0**20}
+
 
 def whole(text: object) -> int | None:
     """The integer that `text` is; None where it is anything else, or absurd."""
@@ -34,6 +37,19 @@ def real(text: str | None) -> float | None:
 def rounded(text: str | None) -> int | None:
     value = real(text)
     return None if value is None else round(value)
+
+
+def mebibytes(text: str | None) -> int | None:
+    """Memory as whole MiB: `16380 MiB`, `16380` and `2 GiB`; None where the unit is another one.
+
+    Programs that write MB or GB of memory mean the powers of two.
+    """
+    size = _SIZE.fullmatch((text or "").strip())
+    value = real(size[1]) if size else None
+    if size is None or value is None:
+        return None
+    scale = MIB_PER.get(size[2].lower().replace("ib", "b"))
+    return None if scale is None else round(value * scale)
 
 
 def one_space(text: str | None) -> str | None:

@@ -18,16 +18,17 @@ _BEGINNING = re.compile(r"^[^{\[\n]*?([{\[])", re.MULTILINE)
 def parse_json(text: str) -> object:
     """The longest JSON object or list in the text; None where there is none.
 
-    Tools print warnings before it and after it, on lines of their own.
+    Tools print warnings before it and after it, on lines of their own, and control characters
+    within a text.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, strict=False)
     except (ValueError, RecursionError):
         return _longest(text)
 
 
 def _longest(text: str) -> object:
-    decoder, longest, document, end = json.JSONDecoder(), 0, None, 0
+    decoder, longest, document, end = json.JSONDecoder(strict=False), 0, None, 0
     for match in islice(_BEGINNING.finditer(text), MOST_BEGINNINGS):
         start = match.start(1)
         if start < end:
@@ -68,6 +69,12 @@ def number(value: object) -> float | None:
         return float(value) if math.isfinite(value) else None
     except OverflowError:
         return None
+
+
+def as_text(value: object) -> str | None:
+    """What a tool says in a text, or in a number that another version of it writes bare."""
+    told = number(value)
+    return text_of(value) if told is None else f"{value}"
 
 
 def text_of(value: object) -> str | None:

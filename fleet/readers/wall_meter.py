@@ -6,7 +6,9 @@ semicolon (with decimal commas) or tab. Times are ISO 8601, or seconds or millis
 the caller says in which zone times are that name none.
 
 Each line is a row of its own: a quotation mark that is never closed spoils its own line and no
-other. Every line with anything on it becomes a row, a row without a value, or a fault.
+other. Every line with anything on it becomes a row, a row without a value, or a fault. A row with
+more cells than the head is a fault: a comma within a number has parted it, so its columns moved.
+Above the head may stand empty lines, comments behind `#` and the `sep=;` of a spreadsheet.
 """
 
 from __future__ import annotations
@@ -72,25 +74,27 @@ def in_utc(written: datetime) -> datetime:
 def parse_meter(text: str, zoned: Zoned = in_utc) -> MeterLog:
     """Every row of the log, and every line that is none, with the reason."""
     lines = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    separator = _separator(lines[0])
-    head = (_cells(lines[0], separator) or [])[:MOST_COLUMNS]
-    names = [show_text(name, LONGEST_SHOWN) for name in head]
+    head_at = _head_at(lines)
+    separator = _separator(lines[head_at])
+    head = _cells(lines[head_at], separator) or []
+    names = [show_text(name, LONGEST_SHOWN) for name in head[:MOST_COLUMNS]]
     time_at = _column(names, TIMES)
     energy_at, power_at = _column(names, ENERGIES), _column(names, POWERS)
     value_at = power_at if energy_at is None else energy_at
     if time_at is None or value_at is None:
-        return MeterLog(metric="", rows=(), faults=tuple(_lacking(names, time_at, value_at)))
+        return MeterLog(metric="", rows=(), faults=tuple(_lacking(names, head_at + 1)))
     metric = "wall_power_w" if energy_at is None else "wall_energy_joules"
     columns = _Columns(
         time_at=time_at,
         value_at=value_at,
         names=names,
+        count=len(head),
         scale=(POWERS if energy_at is None else ENERGIES)[_plain(names[value_at])],
         most=MOST[metric],
         decimal_comma=separator == ";",
     )
     reader = _Reader(columns, zoned)
-    for number, line in enumerate(lines[1:], start=2):
+    for number, line in enumerate(lines[head_at + 1 :], start=head_at + 2):
         if line.strip():
             reader.take(number, _cells(line, separator))
     return MeterLog(
@@ -109,6 +113,8 @@ class _Columns:
     time_at: int
     value_at: int
     names: Sequence[str]
+    count: int
+    """Of the head."""
     scale: float
     most: tuple[float, str]
     decimal_comma: bool
@@ -144,6 +150,10 @@ class _Reader:
             self.without_value.append(line)
         elif len(cells) <= max(columns.time_at, columns.value_at):
             self.faults.append((line, "", f"only {len(cells)} columns"))
+        elif any(cell.strip() for cell in cells[columns.count :]):
+            self.faults.append(
+                (line, "", f"{len(cells)} columns, and the head has {columns.count}")
+            )
         else:
             self._take_row(line, cells[columns.time_at], cells[columns.value_at])
 
@@ -212,6 +222,19 @@ def _cells(line: str, separator: str) -> list[str] | None:
         return None
 
 
+def _head_at(lines: Sequence[str]) -> int:
+    """The first line that is neither empty nor a comment; the first of all where none is."""
+    above = ("#", "sep=", '"sep=')
+    return next(
+        (
+            at
+            for at, line in enumerate(lines)
+            if line.strip() and not line.lower().startswith(above)
+        ),
+        0,
+    )
+
+
 def _separator(head: str) -> str:
     return max(",;\t", key=head.count)
 
@@ -226,11 +249,9 @@ def _column(names: Sequence[str], known: Iterable[str]) -> int | None:
     return next((at for at, name in enumerate(names) if _plain(name) in wanted), None)
 
 
-def _lacking(
-    names: Sequence[str], time_at: int | None, value_at: int | None
-) -> Iterable[tuple[int, str, str]]:
+def _lacking(names: Sequence[str], line: int) -> Iterable[tuple[int, str, str]]:
     there = show_text(", ".join(names)) or "nothing"
-    if time_at is None:
-        yield 1, "", f"no column of times, such as time or unix_s (there is: {there})"
-    if value_at is None:
-        yield 1, "", f"no column such as power_w or energy_wh (there is: {there})"
+    if _column(names, TIMES) is None:
+        yield line, "", f"no column of times, such as time or unix_s (there is: {there})"
+    if _column(names, [*ENERGIES, *POWERS]) is None:
+        yield line, "", f"no column such as power_w or energy_wh (there is: {there})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from fleet.query.open_store import Row
@@ -17,7 +17,7 @@ ID_LETTERS = 14
 COLUMNS = (
     Column(title="experiment", shared=True),
     Column(title="date", shared=True, rank=1),
-    Column(title="session", shared=True, rank=2),
+    Column(title="session", shared=True),
     Column(title="machine", shared=True),
     Column(title="model", shared=True),
     Column(title="test"),
@@ -38,6 +38,8 @@ COLUMNS = (
 TITLES = tuple(column.title for column in COLUMNS)
 EXPERIMENT, DATE, SESSION = range(3)
 """Places of what is shown where it differs between rows."""
+SharedSettings = Mapping[str | None, Sequence[str]]
+NONE_SHARED: SharedSettings = {}
 NOTHING = "no results yet: fleet submit gpt-oss:20b"
 NOTHING_FLAGGED = "nothing is flagged, imported, or had requests left out"
 
@@ -52,8 +54,9 @@ def results_lines(
     if not found:
         return [NOTHING_FLAGGED if flagged else NOTHING]
     shared = shared_parts([row.settings for row in found if row.settings])
-    lines = fitted(COLUMNS, _rows(found, shared), width)
-    for note in _notes(found, shared):
+    own = _shared_in_experiments(found)
+    lines = fitted(COLUMNS, _rows(found, own), width)
+    for note in _notes(found, shared, own):
         lines += figures_wrapped(note, width, "  ") if width else [note]
     return lines
 
@@ -63,7 +66,7 @@ def results_markdown(found: Sequence[ResultRow], machines: Sequence[Row]) -> lis
     if not found:
         return [NOTHING]
     shared = shared_parts([row.settings for row in found if row.settings])
-    body = [list(map(escape, row)) for row in _rows(found, shared)]
+    body = [list(map(escape, row)) for row in _rows(found, _the_same_in_all(found, shared))]
     above = [f"{escape(line)}  " for line in machine_lines(machines)]
     below = [f"{escape(line)}  " for line in _notes(found, shared)]
     return [*above, "", *markdown(TITLES, body), "", *below]
@@ -73,7 +76,7 @@ def results_csv(found: Sequence[ResultRow], machines: Sequence[Row]) -> list[str
     """The same for a spreadsheet; lines that begin with # say what its cells do not."""
     shared = shared_parts([row.settings for row in found if row.settings])
     above = [f"# {line}" for line in (*machine_lines(machines), *_notes(found, shared))]
-    return [*above, *comma_separated(TITLES, _rows(found, shared))]
+    return [*above, *comma_separated(TITLES, _rows(found, _the_same_in_all(found, shared)))]
 
 
 def machine_lines(machines: Sequence[Row]) -> list[str]:
@@ -110,10 +113,23 @@ def apart_from(settings: str, shared: Sequence[str]) -> str:
     return " ".join(part for part in settings.split() if part not in shared)
 
 
-def _rows(found: Sequence[ResultRow], shared: Sequence[str]) -> list[list[str]]:
+def _shared_in_experiments(found: Sequence[ResultRow]) -> SharedSettings:
+    """What all cells of an experiment have in common, which is more than what all cells have."""
+    settings = defaultdict[str | None, list[str]](list)
+    for row in found:
+        settings[row.experiment] += [row.settings] if row.settings else []
+    return {name: shared_parts(texts) for name, texts in settings.items()}
+
+
+def _the_same_in_all(found: Sequence[ResultRow], shared: Sequence[str]) -> SharedSettings:
+    return {row.experiment: shared for row in found}
+
+
+def _rows(found: Sequence[ResultRow], shared: SharedSettings) -> list[list[str]]:
+    """`shared`: settings that no row says, by experiment."""
     with_scope = len(_scopes(found)) > 1
-    rows = [_cells(row, shared, with_scope) for row in found]
-    several = [len({row[at] for row in rows}) > 1 for at in (EXPERIMENT, DATE, SESSION)]
+    rows = [_cells(row, shared[row.experiment], with_scope) for row in found]
+    several = [len({row[at] for row in rows} - {""}) > 1 for at in (EXPERIMENT, DATE, SESSION)]
     several[DATE] |= several[EXPERIMENT]
     for at, is_shown in enumerate(several):
         for row in rows:
@@ -125,10 +141,15 @@ def _scopes(found: Sequence[ResultRow]) -> list[str]:
     return sorted({scope for row in found for scope in row.joules_per_token})
 
 
-def _notes(found: Sequence[ResultRow], shared: Sequence[str]) -> list[str]:
+def _notes(
+    found: Sequence[ResultRow], shared: Sequence[str], own: SharedSettings = NONE_SHARED
+) -> list[str]:
     scopes = _scopes(found)
     of_scope = f", J/token of {scopes[0]}" if len(scopes) == 1 else ""
     notes = [f"rates in tokens/s{of_scope}, medians over trials", *settings_of_all(shared)]
+    for name, parts in own.items():
+        alone = [part for part in parts if part not in shared]
+        notes += [f"settings of all of {name}: {' '.join(alone)}"] if alone else []
     left_out = Counter[str]()
     for row in found:
         left_out.update(row.left_out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from fleet import prompts
 from fleet.errors import RequestFailed
 from fleet.model.job import SHORTEST_PROMPT_TOKENS, Think
 from fleet.model.measure import Ask, Reply, RequestRecord
@@ -63,6 +64,17 @@ class Asking:
     trial: Trial
     place: Place
     course: Course
+    look: str = ""
+    """Of a quick look: what tells it from earlier ones, whose words the model may still hold."""
+
+    def nonce(self, point: str, *parts: str | int) -> str:
+        """Words that no cache has seen: a model that is loaded anew has seen none, and one that
+        a quick look takes as it is has not seen those of this look."""
+        trial = self.trial
+        look = (self.look,) if self.look else ()
+        return prompts.nonce(
+            trial.seed, trial.model, trial.job.name, point, trial.block, *look, *parts
+        )
 
     def put(self, question: Question, stop: Stop | None = None) -> Reply:
         """The reply, its stamps on the monotonic clock; raises RequestFailed where it failed."""

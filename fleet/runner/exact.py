@@ -43,7 +43,7 @@ def fit_prompt(asking: Asking, point: Point) -> ExactPrompt:
     trial = asking.trial
     name = point.name(trial.job.name)
     body = Body(trial.job.text, f"{trial.seed}/{trial.job.name}/{name}/{trial.block}")
-    nonce = prompts.nonce(trial.seed, trial.model, trial.job.name, name, trial.block, "fit")
+    nonce = asking.nonce(name, "fit")
     count = _counting(asking, name, nonce)
     scale = asking.course.scale or _scale(trial, body, nonce, count)
     asking.course.scale = scale

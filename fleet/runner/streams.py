@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from fleet import prompts
 from fleet.model.job import Point
 from fleet.model.measure import Reply
 from fleet.ports import Stop
@@ -17,7 +16,7 @@ from fleet.units import NS_PER_S
 SHORT_RETRIES = 2
 """An answer that ended too early is asked for again with other words in front, so often."""
 QUICK_WARMUP_TOKENS = 16
-"""Of a quick look: enough to see how fast the model writes."""
+"""Of a quick look: enough to see how fast the model writes, and the least that gives a rate."""
 
 
 @dataclass(slots=True)
@@ -135,7 +134,8 @@ class Stream:
         )
 
     def _output_tokens(self, *, warmup: bool = False) -> int:
-        """Of a quick look what fits in its time, at the speed of the warm-up."""
+        """Of a quick look what fits in its time, at the speed of the warm-up: a slow one must not
+        leave too few tokens for a rate."""
         most_s, whole = self.asking.trial.job.answer_s, self.point.output_tokens
         if most_s is None:
             return whole
@@ -143,7 +143,8 @@ class Stream:
             return min(whole, QUICK_WARMUP_TOKENS)
         if self.token_ns is None:
             return whole
-        return max(1, min(whole, 1 + int(most_s * NS_PER_S / self.token_ns)))
+        fitting = 1 + int(most_s * NS_PER_S / self.token_ns)
+        return min(whole, max(fitting, QUICK_WARMUP_TOKENS))
 
     def _put(self, question: Question) -> Reply:
         now_ns = self.asking.place.clock.monotonic_ns()
@@ -160,10 +161,8 @@ class Stream:
     def _nonce(self) -> str:
         if self._fixed:
             return ""
-        trial = self.asking.trial
-        name = self.point.name(trial.job.name)
-        parts = trial.seed, trial.model, trial.job.name, name, trial.block
-        return prompts.nonce(*parts, self.number, next(self._asked))
+        name = self.point.name(self.asking.trial.job.name)
+        return self.asking.nonce(name, self.number, next(self._asked))
 
     def _unloaded(self) -> str:
         """Out of memory again; what the point's name then ends in."""

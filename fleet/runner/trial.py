@@ -30,8 +30,9 @@ def run_trial(attempt: Attempt, place: Place) -> TrialResult:
             inside = replace(place, engine=course.in_force.engine)
             with place.sampling(attempt.trial, course.zero_ns, course.readings):
                 _load(attempt.trial, inside, course)
+                asking = Asking(attempt.trial, inside, course, _look(attempt))
                 for point in _points_in_order(attempt.trial):
-                    _measure(Asking(attempt.trial, inside, course), point)
+                    _measure(asking, point)
                     course.check_clocks(place.clock)
     except (TrialError, Interrupted) as problem:
         failure = problem
@@ -86,6 +87,12 @@ def _load(trial: Trial, place: Place, course: Course) -> None:
         course.load_ns = place.clock.monotonic_ns() - before_ns
         course.loaded()
     course.placement = place.engine.placement(trial.model)
+
+
+def _look(attempt: Attempt) -> str:
+    if attempt.trial.job.answer_s is None:
+        return ""
+    return f"{attempt.submission_id}/{attempt.attempt_id}"
 
 
 def _points_in_order(trial: Trial) -> list[Point]:

@@ -29,12 +29,12 @@ from fleet.store.written_numbers import (
 )
 from fleet.units import NS_PER_S
 
-TOTAL = "total duration"
+TOTAL, CACHED = "total duration", "prompt eval cached"
 LABELS = {
     TOTAL: "ns",
     "load duration": "ns",
     "prompt eval count": "tokens",
-    "prompt eval cached": "tokens",
+    CACHED: "tokens",
     "prompt eval duration": "ns",
     "prompt eval rate": "tokens/s",
     "eval count": "tokens",

@@ -1,7 +1,8 @@
 """What `ollama run --verbose` printed, found in text with any amount of other text around it.
 
 The figures of a turn begin with `total duration:` and go on in Ollama's order, whatever lines
-stand between them; a figure of zero is left out by Ollama. They end where a figure comes again,
+stand between them; a figure of zero is left out by Ollama, and the cached tokens, which newer
+Ollamas count, may stand anywhere among them. They end where a figure comes again,
 or where another session begins (`transcript_sessions.py`).
 
 Nothing that was printed is dropped without a word: each figure is read, or is named with its line
@@ -13,11 +14,11 @@ one, and a speed made of them would be one that no machine had.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fleet.store.transcript_checks import contradiction
-from fleet.store.transcript_figures import ORDER, TOTAL, Figure, figures_in
+from fleet.store.transcript_figures import CACHED, ORDER, TOTAL, Figure, figures_in
 from fleet.store.transcript_sessions import Sessions, TurnContext
 from fleet.store.transcript_text import as_on_a_terminal, evenly_spaced, unquoted, without_prefix
 from fleet.store.written_dates import HeadingDate
@@ -173,7 +174,7 @@ class _Reader:
 
     def _goes_on(self, before: _Figures, figure: Figure, at: int) -> bool:
         """The figure is one more of the same turn."""
-        if _stands_above(figure, before.figures[-1]):
+        if _stands_above(figure, before.figures):
             return False
         return self._is_near(figure, at, MOST_LINES_BETWEEN)
 
@@ -187,7 +188,7 @@ class _Reader:
         """A turn that lacks some figures, and others directly below it that belong above."""
         if figure.label == TOTAL or len(before.figures) >= WHOLE:
             return False
-        return _stands_above(figure, before.figures[-1]) and self._is_near(figure, at, lines=2)
+        return _stands_above(figure, before.figures) and self._is_near(figure, at, lines=2)
 
     def _close(self) -> None:
         closed, self._open = self._open, None
@@ -248,9 +249,12 @@ class _Reader:
             yield Unread(number, show_text(plain), UNKNOWN)
 
 
-def _stands_above(figure: Figure, other: Figure) -> bool:
-    """As Ollama prints them; the same label twice stands above itself."""
-    return ORDER[figure.label] <= ORDER[other.label]
+def _stands_above(figure: Figure, before: Sequence[Figure]) -> bool:
+    """Whether Ollama prints it above one of these; the same label twice stands above itself."""
+    if figure.label == CACHED:
+        return any(other.label == CACHED for other in before)
+    last = next((other for other in reversed(before) if other.label != CACHED), None)
+    return last is not None and ORDER[figure.label] <= ORDER[last.label]
 
 
 def _with_digits(text: str, at: int, end: int, line: int) -> Iterator[Unread]:

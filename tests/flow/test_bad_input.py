@@ -99,6 +99,19 @@ BAD: Mapping[str, Bad] = {
     "no results yet": Bad(
         words=("results", "--store", "nowhere"), says=("nowhere/results: no results here",)
     ),
+    "unknown command": Bad(
+        words=("submitt", "tiny"),
+        says=("No such command 'submitt'", "'submit'?\n", "fleet --help\n"),
+    ),
+    "unknown option": Bad(
+        words=("results", "--nosuch"),
+        says=("No such option: --nosuch\n", "fleet results --help"),
+    ),
+    "nothing named": Bad(words=("show",), says=("Missing argument 'trial'\n", "fleet show --help")),
+    "not one of several": Bad(
+        words=("results", "--format", "xml"),
+        says=("Invalid value for '--format': 'xml' is not one of", "fleet results --help"),
+    ),
     "never submitted": Bad(words=("status", "demo"), says=("demo was never submitted here",)),
 }
 

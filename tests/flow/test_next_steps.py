@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.builders_flow import Done, Fleet, experiment, machine, model
@@ -30,6 +31,7 @@ PRINTED = re.compile(
 )
 PLACEHOLDER = re.compile(r"\b[A-Z]{3,}\b")
 GOES_ON = " \\\n"
+NOT_OF_A_PLAN = ("--again", "--yes", "--mine")
 GPT_OSS = {name: model() for name in ("gpt-oss:20b", "gpt-oss:120b", "gpt-oss:latest")}
 
 
@@ -63,7 +65,7 @@ def follow(fleet: Fleet, printed: Done, ollama: str) -> list[str]:
     for command in typed:
         words = shlex.split(command)[1:]
         if words[0] == "submit":
-            words = ["plan", *(word for word in words[1:] if word not in ("--again", "--yes"))]
+            words = ["plan", *(word for word in words[1:] if word not in NOT_OF_A_PLAN)]
         codes = (0, 1) if words[0] in ("compare", "doctor") else (0,)
         done = fleet(*words, code=None, env={"OLLAMA_HOST": ollama})
         assert done.code in codes, f"{command}: {done.code}\n{done.out}\n{done.err}"
@@ -170,6 +172,30 @@ def test_what_a_quick_look_proposes(fleet: Fleet, ollama: str) -> None:
     rows = fleet("results", "--json").json()
     assert {row["test"] for row in rows} == {"pp512", "tg128", "chat"}
     assert all("quick" in row["flags"].split() for row in rows)
+
+
+def test_a_quick_look_at_a_loaded_model_proposes_to_unload_it(fleet: Fleet, ollama: str) -> None:
+    """The measurement loads the model anew, and would wait until nobody uses it."""
+    loaded = {"model": "gpt-oss:120b", "prompt": "", "options": {"num_ctx": 8192}}
+    httpx.post(f"{ollama}/api/generate", json=loaded).raise_for_status()
+    quick = fleet("submit", "gpt-oss:120b", "--quick", env={"OLLAMA_HOST": ollama})
+    steps = follow(fleet, quick, ollama)
+    assert steps == ["fleet submit gpt-oss:120b --mine", "fleet results gpt-oss-120b-quick"]
+
+
+def test_an_import_proposes_to_compare_models_only_where_there_can_be_a_verdict(
+    fleet: Fleet, ollama: str
+) -> None:
+    turns = [
+        f"$ ollama run {name} --verbose\n>>> why\nSo.\n\n"
+        f"total duration: 1{tenth}s\neval count: 51{tenth} token(s)\neval duration: 10s\n"
+        for tenth, name in enumerate(["gpt-oss:20b", "gpt-oss:120b"] * 2, 1)
+    ]
+    where = ("--machine", "studio-96", "--date", "2025-08-09", "--source", "mine")
+    for count, steps in ((2, ["results imported"]), (4, ["results imported", "compare imported"])):
+        (fleet.folder / "figures.txt").write_text("".join(turns[:count]))
+        typed = follow(fleet, fleet("import", "figures.txt", *where), ollama)
+        assert [" ".join(command.split()[1:3]) for command in typed] == steps
 
 
 AMBIGUOUS: Sequence[tuple[tuple[str, ...], str]] = (

@@ -37,7 +37,10 @@ def test_a_second_submit_measures_nothing(measured: Fleet, tmp_path: Path) -> No
 
 def test_again_and_only(measured: Fleet, tmp_path: Path) -> None:
     fleet = measured.copied_to(tmp_path)
-    fleet("submit", "configs/demo.yaml", "--again", "--only", "machine=alpha")
+    again = fleet("submit", "configs/demo.yaml", "--again", "--only", "machine=alpha")
+    table = again.out.partition("rates in")[0]
+    assert ("session" in table, "beta" in table) == (False, False), "only what it has measured"
+    assert "session" in fleet("results").out
     trials = "select machine, session, count(*) as n from trials group by all order by all"
     assert [tuple(row.values()) for row in fleet.rows(trials)] == [
         ("alpha", 0, 2),

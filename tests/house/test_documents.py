@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SKIPPED = {".venv", ".git", ".pytest_cache", ".hypothesis", "node_modules"}
 DOCUMENTS = sorted(p for p in ROOT.rglob("*.md") if not SKIPPED & set(p.relative_to(ROOT).parts))
 
+COLUMNS = 80
+"""Of the narrowest usual terminal."""
 YOURS = {"configs/mine.yaml", "configs/batch-size.yaml", "configs/fleet.yaml"}
 """Files that a reader is shown how to write."""
 
@@ -60,6 +62,24 @@ def proposed_by_help() -> list[str]:
     return [line for line in told if line.startswith("fleet ")]
 
 
+def shown_commands() -> dict[str, Any]:
+    """Every command by what is typed before its own words, those in a command among them."""
+    top = {f"fleet {each.name}": each for each in commands() if not each.hidden}
+    inner = {
+        f"{path} {name}": each
+        for path, room in top.items()
+        for name, each in getattr(room, "commands", {}).items()
+    }
+    return {"fleet": program(), **top, **inner}
+
+
+def help_of(path: str, command: Any) -> str:
+    context = typer.Context(
+        command, info_name=path, terminal_width=COLUMNS, max_content_width=COLUMNS
+    )
+    return str(command.get_help(context))
+
+
 def program() -> Any:
     return typer.main.get_command(build())
 
@@ -98,6 +118,14 @@ def test_every_command_that_help_proposes_parses() -> None:
     assert len(lines) >= 10
     for line in lines:
         parse(line)
+
+
+@pytest.mark.parametrize("path", shown_commands())
+def test_every_help_fits_a_terminal_and_shows_an_example(path: str) -> None:
+    lines = help_of(path, shown_commands()[path]).splitlines()
+    assert [line for line in lines if len(line) > COLUMNS] == []
+    examples = [line.strip() for line in lines if not line.lstrip().startswith("Usage:")]
+    assert [line for line in examples if line == path or line.startswith(f"{path} ")]
 
 
 def test_the_program_has_no_command_that_the_readme_hides() -> None:

@@ -35,7 +35,7 @@ def test_two_models_side_by_side(real_ollama: RealOllama, tmp_path: Path) -> Non
         "jobs": ["sides"],
         "settings": {"num_ctx": 1024, "num_thread": 1},
         "repeats": 2,
-        "gates": "record",
+        "gates": {"policy": "record", "residents_are_mine": True},
         "engine": {"kind": "ollama", "host": real_ollama.base_url},
     }
     fleet("submit", fleet.write(asked), code=None)

@@ -66,7 +66,7 @@ def asked(engine: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "jobs": ["exact"],
         "settings": {"num_ctx": 1024, "num_thread": 1},
         "repeats": 1,
-        "gates": "record",
+        "gates": {"policy": "record", "residents_are_mine": True},
         "engine": {"kind": "ollama", **engine},
     }
     return {**plain, **changes}

@@ -153,7 +153,7 @@ def test_a_cache_type_is_an_axis(real_ollama: RealOllama, fleet: Fleet) -> None:
             settings={"num_ctx": 1024, "num_thread": 1, "kv_cache_type": ["f16", "q8_0"]},
             engine={"kind": "ollama", "host": real_ollama.base_url},
             repeats=1,
-            gates="record",
+            gates={"policy": "record", "residents_are_mine": True},
         )
     )
     owner = _as_the_owner(real_ollama)

@@ -18,13 +18,14 @@ EXPERIMENT = {
     # two threads on two cores that others use too would wait for one another
     "settings": {"num_ctx": 2048, "num_thread": 1},
     "repeats": 2,
-    "gates": "record",  # others work on this machine, and what is read here is not how fast it is
+    # others work on this machine, and what is read here is not how fast it is
+    "gates": {"policy": "record", "residents_are_mine": True},
 }
 
 
 def submit(fleet: Fleet, server: RealOllama, *words: str) -> Done:
     file = fleet.write(EXPERIMENT)
-    return fleet("submit", file, "--mine", *words, env={"OLLAMA_HOST": server.base_url})
+    return fleet("submit", file, *words, env={"OLLAMA_HOST": server.base_url})
 
 
 def test_a_job_is_measured_once_and_again_only_where_asked(

@@ -241,6 +241,10 @@ def test_a_byte_order_mark_is_no_mistake(folder: Path) -> None:
             HEAD.replace("[m]", f"[{'m' * 300}]"),
             "3:10: models: is longer than 200 characters",
         ),
+        (
+            HEAD.replace("name: x", 'name: "x "'),
+            "2:7: name: 'x ' has a space at its beginning or end",
+        ),
         (HEAD.replace("name: x", f"name: {'x' * 300}"), "2:7: name: is longer than 100 characters"),
         (
             HEAD + 'machines: ["studio "]\n',

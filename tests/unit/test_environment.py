@@ -40,6 +40,15 @@ def test_a_name_in_small_letters_ends_the_value_before_it() -> None:
     assert parse_environment(text) == {"OLLAMA_SCHED_SPREAD": "false"}
 
 
+@pytest.mark.parametrize(
+    "proxy", [PROXY, "//me:pass-w0rd@10.0.0.1:3128", "me:pass-w0rd@10.0.0.1", "http://me:a b@c d:1"]
+)
+@pytest.mark.parametrize("name", ["http_proxy", "all_proxy", "ftp_proxy"])
+def test_a_proxy_ends_a_path_however_it_is_written(name: str, proxy: str) -> None:
+    text = go_map(("OLLAMA_MODELS", "/Volumes/My Disk/models"), (name, proxy), ("no_proxy", ""))
+    assert parse_environment(text) == {"OLLAMA_MODELS": "/Volumes/My Disk/models"}
+
+
 def test_a_path_ends_where_the_next_name_begins() -> None:
     text = go_map(("OLLAMA_MODELS", "/Volumes/My Disk/models"), ("http_proxy", PROXY))
     assert parse_environment(text) == {"OLLAMA_MODELS": "/Volumes/My Disk/models"}

@@ -97,6 +97,19 @@ def test_cached_tokens_are_read_and_the_rate_is_of_the_others() -> None:
 
 
 @pytest.mark.parametrize(
+    "label", [*(line.partition(":")[0] for line in FIGURES.splitlines()[1:]), ""]
+)
+def test_the_cached_tokens_may_stand_anywhere_in_a_turn(label: str) -> None:
+    """`label`: of the line below them; none: they are the last."""
+    line, newer = "prompt eval cached:   12 token(s)\n", FIGURES.replace("200.00", "80.00")
+    text = newer.replace(f"\n{label}:", f"\n{line}{label}:") if label else f"{newer}{line}"
+    assert values(only(f"{ASKED}{text}")) == (*ALL[:3], 12, *ALL[4:])
+    twice = read_contents(f"{ASKED}{text}\n{line}")
+    assert [(turn.cached_tokens, turn.figures) for turn in twice.transcripts] == [(12, 9)]
+    assert len(twice.unread) == 1
+
+
+@pytest.mark.parametrize(
     "odd",
     [
         "draft accept rate:     0.71",

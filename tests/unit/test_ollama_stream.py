@@ -122,6 +122,8 @@ def test_a_record_that_counts_is_the_final_one_without_done() -> None:
     assert (reply.error, reply.output_tokens, reply.done_reason) == (None, 3, "length")
     for early in ({"done": False}, {"done_reason": None}):
         assert _read(_piece(" a"), {**final, **early}).error_reason == "stream_broken"
+    for done in (None, "true", 1):
+        assert _read(_piece(" a"), {**final, "done": done}).error is None
     bare = {"response": "", "done_reason": "length"}
     assert _read(_piece(" a"), bare).error_reason == "stream_broken"
 

@@ -439,6 +439,28 @@ def test_query_reads_units_in_header_or_values_and_absent_as_none() -> None:
 
 
 @pytest.mark.parametrize(
+    ("memory", "mib"),
+    [
+        *(("16380 MiB", 16380), ("16380MiB", 16380), ("16380", 16380), ("16380 MB", 16380)),
+        *(("2 GiB", 2048), ("1.5 TiB", 1_572_864), ("2097152 KiB", 2048), ("1048576 B", 1)),
+        *(("16 apples", None), ("16,380 MiB", None), ("1.2.3 MiB", None), ("MiB", None)),
+    ],
+)
+def test_memory_is_of_the_unit_that_stands_behind_it(memory: str, mib: int | None) -> None:
+    [queried] = parse_query(f"name, memory.total\nNVIDIA X, {memory!r}\n".replace("'", '"'))
+    [described] = parse_xml(NVIDIA_XML.replace("49140 MiB", memory))
+    assert (queried.memory_mb, described.memory_mb) == (mib, mib)
+
+
+@pytest.mark.parametrize(
+    ("memory", "gb"), [("64 GB", 64), ("64 Go", 64), ("1 TB", 1024), ("1.5 To", 1536), ("x", None)]
+)
+def test_a_macs_memory_is_of_its_unit_in_every_language(memory: str, gb: int | None) -> None:
+    hardware = {"chip_type": "Apple M9", "physical_memory": memory}
+    assert parse_system_profiler(json.dumps({"SPHardwareDataType": [hardware]})).memory_gb == gb
+
+
+@pytest.mark.parametrize(
     ("power", "limit"),
     [
         ("power_readings", "power_limit"),
@@ -587,6 +609,10 @@ def test_an_amd_gpu_is_the_same_however_it_is_asked() -> None:
         assert (gpu.device, gpu.vram_mb, gpu.pcie) == ("abcd", 1024, "PCIe 5 x16")
     assert rocm.name == smi.name == "Radeon 44"
     assert (rocm.gtt_mb, drm.gtt_mb, drm.power_limit_w) == (2048, 2048, 300.0)
+    bare = ROCM.replace('"1073741824"', "1073741824").replace(
+        '"Radeon 44"', '5567, "Device Name": "X\0"'
+    )
+    assert [(gpu.name, gpu.vram_mb) for gpu in amd.parse_rocm_smi(bare)] == [("X", 1024)]
     assert amd.parse_displays(DRM) == 1
     assert amd.parse_displays("") is None
 

@@ -85,6 +85,8 @@ def test_half_a_number_is_not_read_as_one(text: str, value: float | None) -> Non
 HEADS = {
     "NVIDIA-SMI 901.10    Driver Version: 901.10    CUDA Version: 19.1 ": ("901.10", "19.1"),
     "NVIDIA-SMI 910.47    KMD Version: 910.48    CUDA UMD Version: 23.3 ": ("910.48", "23.3"),
+    "NVIDIA-SMI 910.47    KMD Version : 910.48 CUDA UMD Version :23.3 ": ("910.48", "23.3"),
+    "NVIDIA-SMI 910.47    Driver Version: 910.47    CUDA Version: ERR! ": ("910.47", None),
     "NVIDIA-SMI 910.47    KMD Version: N/A    CUDA UMD Version: 23.3 ": (None, "23.3"),
 }
 

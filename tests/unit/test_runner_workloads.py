@@ -338,6 +338,18 @@ def test_answers_of_a_quick_look_are_cut_to_what_fits_in_their_time() -> None:
     assert {record.most_output_ns for record in records} == {3 * 10**9}
 
 
+def test_a_slow_model_still_writes_enough_for_a_rate_in_a_quick_look() -> None:
+    """At half a token per second two would fit; `decode_tokens_per_s` needs 16 of a quick look."""
+    points = (Point(output_tokens=128), Point(output_tokens=8, label="brief"))
+    job = builders.job(requests=1, warmup=1, points=points, answer_s=3.0)
+
+    def crawls(ask: Ask, reply: Reply) -> Reply:
+        return replace(reply, output_ns=(ask.output_tokens - 1) * 2_000_000_000)
+
+    records = measured(run(WorkEngine(crawls), job))
+    assert {r.point: r.output_tokens_asked for r in records} == {"gold": 16, "brief": 8}
+
+
 def test_only_a_quick_look_cuts_answers() -> None:
     job = builders.job(requests=1, warmup=1, points=(Point(output_tokens=128),))
     records = run(WorkEngine(writes_slowly), job).requests
@@ -349,3 +361,24 @@ def test_every_stream_of_a_quick_look_goes_by_the_warm_up() -> None:
     job = builders.job(requests=1, warmup=1, points=points, answer_s=3.0)
     records = measured(run(WorkEngine(writes_slowly), job))
     assert [record.output_tokens_asked for record in records] == [31, 31, 31]
+
+
+def nonces(job: Job, submission: str, fence: int = 0) -> set[str]:
+    engine = WorkEngine()
+    place = Place(engine, lambda: PLACE, engine.clock, threading.Event())
+    attempt = replace(builders.attempt(job=job), submission_id=submission, fence=fence)
+    return {record.nonce for record in run_trial(attempt, place).requests}
+
+
+@pytest.mark.parametrize("points", [(Point(output_tokens=128),), (DEEP,)], ids=["chat", "exact"])
+def test_a_second_quick_look_asks_with_other_words(points: tuple[Point, ...]) -> None:
+    """A quick look leaves the model loaded, and the engine remembers the prompts of the first."""
+    changes = {"requests": 1, "warmup": 1, "points": points, "answer_s": 3.0}
+    job = exact(*points, **changes) if points == (DEEP,) else builders.job(**changes)
+    first, second, again = nonces(job, "a"), nonces(job, "b"), nonces(job, "b", fence=1)
+    assert first.isdisjoint(second | again)
+    assert second.isdisjoint(again)
+
+
+def test_a_measurement_asks_with_the_same_words_in_every_submission() -> None:
+    assert nonces(exact(DEEP), "a") == nonces(exact(DEEP), "b")

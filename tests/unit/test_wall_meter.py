@@ -106,6 +106,31 @@ def test_a_stray_quotation_mark_spoils_its_own_line_at_most(
     )
 
 
+@pytest.mark.parametrize(
+    "row",
+    ["1793491200,50,5", "2026-11-01T00:00:00,500,50", "1793491200,50,,x", '1793491200,"50,1",5'],
+)
+def test_a_row_with_more_cells_than_the_head_is_named(row: str) -> None:
+    """A decimal comma has parted a number, of a time too: the columns behind it have moved."""
+    log = parse_meter(f"time,w\n{row}\n1793491201,5\n1793491202,6,\n1793491203,7, ,\n")
+    cells = 4 if ",," in row else 3
+    assert log.faults == ((2, "", f"{cells} columns, and the head has 2"),)
+    assert [each.value for each in log.rows] == [5, 6, 7]
+
+
+@pytest.mark.parametrize(
+    "above",
+    ["sep=;\n", '"sep=;"\n', "SEP=;\n", "# plug, 3;1\n# \n", "\n \n", "\ufeff\n# x\nsep=;\n"],
+)
+def test_what_stands_above_the_head_is_no_row(above: str) -> None:
+    log = parse_meter(f"{above}time;w\n1793491200;50,5\n1793491201;hot\n")
+    first = 2 + above.count("\n")
+    assert [(row.line, row.value) for row in log.rows] == [(first, 50.5)]
+    assert log.faults == ((first + 1, "w", "'hot' is no number"),)
+    [fault] = parse_meter(f"{above}time;x\n").faults
+    assert fault[0] == first - 1
+
+
 def test_a_cell_without_end_is_one_fault_and_shown_cut_off() -> None:
     text = "time,w\n" + f'1793491200,"{"x" * 140_000}\n1793491201,5\n' + f"{'y' * 100_000},1\n"
     log = parse_meter(text)

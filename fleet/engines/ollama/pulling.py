@@ -12,6 +12,8 @@ from fleet.errors import Interrupted, ModelMissing, TransientError
 from fleet.ports import Say, Stop
 from fleet.units import NS_PER_S, show_bytes
 
+NOT_PULLED = "is the name right, and this machine online? the models here: ollama list"
+
 
 @dataclass(slots=True)
 class Pull:
@@ -41,7 +43,9 @@ class Pull:
                     raise TransientError(
                         f"{self._doing}: nothing came for {silence_s:.0f} s", "try again"
                     ) from problem
-                raise
+                if problem.mend:
+                    raise
+                raise type(problem)(problem.what, NOT_PULLED) from problem
 
     @property
     def _doing(self) -> str:

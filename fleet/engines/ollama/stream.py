@@ -120,10 +120,11 @@ def _take(seen: _Reading, stamp: int, line: bytes, api: str) -> None:
 
 
 def _is_final(record: Mapping[str, object]) -> bool:
-    """Whether the record ends the answer: some servers leave out `done`, and count all the same."""
+    """Whether the record ends the answer: some servers leave out `done`, or write
+    it as text, and count all the same."""
     counted = any(key in record for key, _ in COUNTERS.values())
     return record.get("done") is True or (
-        "done" not in record and bool(record.get("done_reason")) and counted
+        record.get("done") is not False and bool(record.get("done_reason")) and counted
     )
 
 
