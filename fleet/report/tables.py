@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
-from fleet.terminal import cells, figures_wrapped, one_line
+from fleet.terminal import (
+    BETWEEN_QUANTITIES,
+    BETWEEN_WORDS,
+    cells,
+    figures_wrapped,
+    one_line,
+    wrapped,
+)
 
 GAP = "  "
 LEAST_NAME = 12
@@ -63,18 +72,30 @@ class _Table:
         self._columns = columns
         self._titled = titled
         self._kept = [at for at in range(len(columns)) if any(row[at] for row in self._rows)]
+        self._limits: dict[int, int] = {}
+        """Width of the columns whose cells go on below themselves."""
 
     def lines(self) -> list[str]:
         kept = [self._columns[at] for at in self._kept]
         right = [column.title for column in kept if column.right]
         titles = [column.title for column in kept] if self._titled else ()
-        body = [[row[at] for at in self._kept] for row in self._rows]
+        body = [line for row in self._rows for line in self._row_lines(row)]
         return aligned(titles, body, right=right)
+
+    def _row_lines(self, row: Sequence[str]) -> list[list[str]]:
+        parts = [
+            wrapped(row[at], self._limits[at], "", between=self._breaks(at))
+            if at in self._limits
+            else [row[at]]
+            for at in self._kept
+        ]
+        return [list(line) for line in zip_longest(*parts, fillvalue="")]
 
     def fit(self, width: int, wider: str) -> list[str]:
         """Notes of what was done; a table that fits is left alone."""
         shared = self._share(width)
         left_out = self._leave_out(width)
+        self._fold(width)
         cut = self._cut_names(width)
         notes = [f"all rows: {', '.join(shared)}"] if shared else []
         notes += [f"left out: {', '.join(left_out)} ({wider})"] if left_out else []
@@ -110,12 +131,26 @@ class _Table:
                 left_out.append(at)
         return [self._columns[at].title for at in sorted(left_out)]
 
+    def _fold(self, width: int) -> None:
+        """Cells of several words take several lines, the longest first; no word is broken."""
+        for at in sorted(self._kept, key=self._longest, reverse=True):
+            too_much = self._width() - width
+            title = cells(self._columns[at].title) if self._titled else 0
+            parts = [part for row in self._rows for part in self._breaks(at).split(row[at])]
+            least = max(title, *map(cells, parts))
+            if too_much > 0 and least < self._longest(at):
+                self._limits[at] = max(least, self._longest(at) - too_much)
+
+    def _breaks(self, at: int) -> re.Pattern[str]:
+        """Numbers are not parted from what follows them."""
+        return BETWEEN_QUANTITIES if self._columns[at].right else BETWEEN_WORDS
+
     def _cut_names(self, width: int) -> list[str]:
         """The longest names, in their middle; the whole ones are told below."""
         cut: dict[str, str] = {}
         for at in sorted(self._kept, key=self._longest, reverse=True):
             letters = max(self._longest(at) - (self._width() - width), LEAST_NAME)
-            if letters >= self._longest(at):
+            if letters >= self._longest(at) or at in self._limits:
                 continue
             short = shortened([row[at] for row in self._rows], letters)
             cut |= {short[name]: name for name in short if short[name] != name}
@@ -130,7 +165,8 @@ class _Table:
         return max(cells(self._columns[at].title) if self._titled else 0, self._longest(at))
 
     def _longest(self, at: int) -> int:
-        return max(cells(row[at]) for row in self._rows)
+        longest = max(cells(row[at]) for row in self._rows)
+        return min(longest, self._limits.get(at, longest))
 
 
 def shortened(names: Sequence[str], letters: int) -> dict[str, str]:

@@ -125,3 +125,22 @@ def test_lines_break_where_columns_meet_and_never_before_a_unit() -> None:
     ]
     assert figures_wrapped("it takes about 21 s", 17, "  ") == ["it takes about", "  21 s"]
     assert wrapped("it takes about 21 s", 17, "  ") == ["it takes about 21", "  s"]
+
+
+def test_cells_of_several_words_go_on_below_themselves_before_any_name_is_cut() -> None:
+    """No word is broken, and no number is parted from its unit."""
+    columns = (
+        Column(title="model"),
+        Column(title="settings"),
+        Column(title="prefill", right=True),
+    )
+    rows = [
+        ("gpt-oss:20b", "num_batch=512 temperature=0.0", "no valid request"),
+        ("gpt-oss:120b", "num_batch=64", "1 000"),
+    ]
+    assert fitted(columns, rows, 40) == [
+        "model         settings          prefill",
+        "gpt-oss:20b   num_batch=512    no valid",
+        "              temperature=0.0   request",
+        "gpt-oss:120b  num_batch=64        1 000",
+    ]
