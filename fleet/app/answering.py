@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,10 +90,17 @@ def with_speeds(event: Finished, home: Path) -> Finished:
     return replace(event, speeds=speeds)
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What a submit ends with."""
+
+    lines: list[str]
+    counts: bool
+    """Whether any request of it counts; else the flags of the rows say why none does."""
+
+
 @interruptible()
-def answer_lines(
-    home: Path, plan: Plan, width: int | None = None, *, command: str = ""
-) -> list[str]:
+def ending(home: Path, plan: Plan, width: int | None = None, *, command: str = "") -> Ending:
     """Results, the comparison if there is one, and what to type next.
 
     `width`: columns of the terminal; None: a file or a pipe. `command`: as typed.
@@ -102,10 +109,11 @@ def answer_lines(
     with closing(open_store([results_folder(home)], WITH_READINGS, views)) as con:
         cells = [cell for cell in results(con, name) if cell.session == plan.session]
         lines = results_lines(cells, width)
+        counts = any(cell.valid for cell in cells)
         if is_quick(plan.request):
             steps = _after_a_quick_look(command, cells)
             steps.append(with_store(f"fleet results {name}", home))
-            return [*lines, "", QUICK, "", *step_lines(steps)]
+            return Ending([*lines, "", QUICK, "", *step_lines(steps)], counts)
         by = contrast_axis(plan)
         compared, judged = _compared(con, plan, by, width) if by else ([], False)
         compared += _not_yet_known(con, plan)
@@ -117,7 +125,7 @@ def answer_lines(
         energy=any(cell.joules_per_token for cell in cells),
         answers=any(job.keep_text for job in plan.request.jobs),
     )
-    return [*lines, *compared, "", *next_lines(home, measured)]
+    return Ending([*lines, *compared, "", *next_lines(home, measured)], counts)
 
 
 def _after_a_quick_look(command: str, cells: Sequence[ResultRow]) -> list[str]:

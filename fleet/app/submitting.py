@@ -75,8 +75,8 @@ def submit(request: Request, options: Options, talk: Talk) -> int:
 
 
 def _answer(planned: Plan, options: Options, talk: Talk) -> bool:
-    """What it came to; False for noise figures that cannot be trusted."""
-    from fleet.app.answering import answer_lines
+    """What it came to; False for noise figures that cannot be trusted, or where nothing counts."""
+    from fleet.app.answering import ending
     from fleet.app.noise import read_report, report_lines
 
     if planned.request.role == "noise":
@@ -84,8 +84,12 @@ def _answer(planned: Plan, options: Options, talk: Talk) -> bool:
         talk.answer(report_lines(report))
         return report.trusted
     command = options.command
-    talk.answer(answer_lines(options.home, planned, talk.columns(), command=command))
-    return True
+    end = ending(options.home, planned, talk.columns(), command=command)
+    talk.answer(end.lines)
+    if not end.counts:
+        name = planned.request.experiment.name
+        talk.say(f"no request counts, so there is no figure; why: fleet results {name} --flagged")
+    return end.counts
 
 
 def close(account: Account, request: Request, options: Options, talk: Talk) -> None:

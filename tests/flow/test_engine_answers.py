@@ -128,6 +128,16 @@ def test_the_models_of_one_trial_do_not_stop_the_next(answers: Fleet) -> None:
     }
 
 
+def test_a_submit_whose_every_request_is_left_out_says_so_last(fleet: Fleet) -> None:
+    fleet.write(experiment_of(["milliseconds"]))
+    with wire_ollama({"milliseconds:latest": MODELS["milliseconds:latest"]}) as server:
+        done = fleet("submit", "configs/demo.yaml", code=1, env=environment(server))
+    assert done.err.splitlines()[-1] == (
+        "no request counts, so there is no figure; why: fleet results demo --flagged"
+    )
+    assert "above_ceiling" in fleet("results", "demo", "--flagged").out
+
+
 def test_a_model_that_cannot_be_measured_leaves_out_itself(fleet: Fleet) -> None:
     models = {
         "plain:latest": PLAIN,
