@@ -125,3 +125,11 @@ def test_lines_break_where_columns_meet_and_never_before_a_unit() -> None:
     ]
     assert figures_wrapped("it takes about 21 s", 17, "  ") == ["it takes about", "  21 s"]
     assert wrapped("it takes about 21 s", 17, "  ") == ["it takes about 21", "  s"]
+
+
+def test_settings_with_numbers_are_broken_between_them() -> None:
+    settings = "num_ctx=8192 num_batch=512 temperature=0.5 repeat_penalty=1.0 num_thread=8"
+    assert figures_wrapped(f"settings of all: {settings}", 50, "  ") == [
+        "settings of all: num_ctx=8192 num_batch=512",
+        "  temperature=0.5 repeat_penalty=1.0 num_thread=8",
+    ]
