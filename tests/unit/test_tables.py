@@ -144,3 +144,11 @@ def test_cells_of_several_words_go_on_below_themselves_before_any_name_is_cut() 
         "              temperature=0.0   request",
         "gpt-oss:120b  num_batch=64        1 000",
     ]
+
+
+def test_settings_with_numbers_are_broken_between_them() -> None:
+    settings = "num_ctx=8192 num_batch=512 temperature=0.5 repeat_penalty=1.0 num_thread=8"
+    assert figures_wrapped(f"settings of all: {settings}", 50, "  ") == [
+        "settings of all: num_ctx=8192 num_batch=512",
+        "  temperature=0.5 repeat_penalty=1.0 num_thread=8",
+    ]
