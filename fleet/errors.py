@@ -51,17 +51,17 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
 
 
 class FleetError(Exception):
-    """What happened and where (`what`), and what to type next (`mend`, may be empty)."""
+    """What happened and where (`what`), and what to type next (`hint`, may be empty)."""
 
     exit_code = 1
 
-    def __init__(self, what: str, mend: str = "") -> None:
-        super().__init__(what, mend)
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(what, hint)
         self.what = what
-        self.mend = mend
+        self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.what}\n  {self.mend}" if self.mend else self.what
+        return f"{self.what}\n  {self.hint}" if self.hint else self.what
 
 
 class UserError(FleetError):
@@ -153,9 +153,9 @@ class TrialError(FleetError):
 class RequestFailed(TrialError):
     """A reply that stands for a failure; `reason` is one of the words of the classes below."""
 
-    def __init__(self, what: str, mend: str, reason: str) -> None:
-        super().__init__(what, mend)
-        self.args = (what, mend, reason)
+    def __init__(self, what: str, hint: str, reason: str) -> None:
+        super().__init__(what, hint)
+        self.args = (what, hint, reason)
         self.reason = reason
         self.transient = reason in TRANSIENT_REASONS
 

@@ -8,14 +8,14 @@ from collections.abc import Iterable
 from fleet.errors import UnknownName, nearest
 
 
-def known(name: str, names: Iterable[str], what: str, mend: str) -> str:
+def known(name: str, names: Iterable[str], what: str, hint: str) -> str:
     """The name itself; UnknownName with the nearest one where nobody has it."""
     names = list(names)
     if name in names:
         return name
     near = nearest(name, names)
-    hint = f" (did you mean {near}?)" if near else f": there is {', '.join(sorted(names))}"
-    raise UnknownName(f"{name}: unknown {what}{hint}", mend)
+    suggestion = f" (did you mean {near}?)" if near else f": there is {', '.join(sorted(names))}"
+    raise UnknownName(f"{name}: unknown {what}{suggestion}", hint)
 
 
 def natural(text: object) -> list[tuple[int, float, str]]:

@@ -212,7 +212,7 @@ class EngineHost(Protocol):
     """Starts engines of fleet's own: nothing of the owner's is touched."""
 
     def refusal(self) -> str:
-        """Empty where it can start one here; else why not, and what mends it."""
+        """Empty where it can start one here; else why not, and the hint."""
         ...
 
     def wait_until_free(self, stop: Stop) -> None:

@@ -330,7 +330,7 @@ def _real_engine(spec: EngineSpec) -> Engine:
 
     url, wrong_address = ollama_address(spec)
     if wrong_address is not None:
-        raise EngineUnreachable(wrong_address.what, wrong_address.mend)
+        raise EngineUnreachable(wrong_address.what, wrong_address.hint)
     return Ollama(url, clock=SystemClock())
 
 

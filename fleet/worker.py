@@ -85,7 +85,7 @@ class NodeWorker:
         wrong_address = self._node.wrong_address
         try:
             if wrong_address is not None:
-                raise EngineUnreachable(wrong_address.what, wrong_address.mend)
+                raise EngineUnreachable(wrong_address.what, wrong_address.hint)
             if self._node.refusal:
                 raise SettingFailed(self._node.refusal, "")
             self._put_right()
@@ -116,12 +116,12 @@ class NodeWorker:
             try:
                 yield from self._pulling(model, ready)
             except (EngineUnreachable, Interrupted) as problem:
-                yield self._failed(problem.what, problem.mend)
+                yield self._failed(problem.what, problem.hint)
                 return
             except TrialError as problem:
                 refused.append(self._refused(model, problem))
         if refused and len(models) == 1:  # without its only model the machine has nothing to do
-            yield self._failed(refused[0].what, refused[0].mend)
+            yield self._failed(refused[0].what, refused[0].hint)
             return
         yield from refused
         yield Prepared(machine_id=self._node.machine_id, models=tuple(ready))
@@ -334,12 +334,12 @@ class NodeWorker:
                 yield self._said(text)
             ready.append(pulled.result())
 
-    def _failed(self, what: str, mend: str) -> Failed:
-        return Failed(machine_id=self._node.machine_id, what=what, mend=mend)
+    def _failed(self, what: str, hint: str) -> Failed:
+        return Failed(machine_id=self._node.machine_id, what=what, hint=hint)
 
     def _refused(self, model: str, problem: TrialError) -> ModelRefused:
         return ModelRefused(
-            machine_id=self._node.machine_id, model=model, what=problem.what, mend=problem.mend
+            machine_id=self._node.machine_id, model=model, what=problem.what, hint=problem.hint
         )
 
     def _said(self, text: str) -> Said:

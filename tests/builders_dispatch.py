@@ -84,7 +84,7 @@ class FakeWorker:
     def prepare(self, models: Sequence[str]) -> Iterator[Event]:
         yield Said(machine_id=self._spec.machine_id, text="pulling")
         if "absent" in models:
-            yield Failed(machine_id=self._spec.machine_id, what="no such model", mend="")
+            yield Failed(machine_id=self._spec.machine_id, what="no such model", hint="")
             return
         ready = tuple(ModelFacts(name=name, digest="d", size_bytes=1) for name in models)
         yield Prepared(machine_id=self._spec.machine_id, models=ready)

@@ -77,7 +77,7 @@ def in_blocks(
 def one_after_the_other(
     chance: Generator, sets: int, blocks: int, *, drift: float = 0.0
 ) -> Session:
-    """All trials of the one cell, then all of the other: what no test can mend."""
+    """All trials of the one cell, then all of the other: what no test can hint."""
     at = np.broadcast_to(np.arange(blocks), (sets, blocks))
     return _session(chance, at, at + blocks, drift=drift, effect=0.0)
 

@@ -42,7 +42,7 @@ class Asked:
 def jobs_with_answers(con: Connection, asked: Asked) -> list[str]:
     """Names of the jobs of which texts were kept. Raises UnknownName for a name nobody has."""
     there = rows(con, "select distinct experiment, job, model, machine from trials")
-    mend = "what there is: fleet results"
+    hint = "what there is: fleet results"
     for what, names in (
         ("experiment", filter(None, (asked.experiment,))),
         ("job", filter(None, (asked.job,))),
@@ -50,7 +50,7 @@ def jobs_with_answers(con: Connection, asked: Asked) -> list[str]:
         ("machine", asked.machines),
     ):
         for name in names:
-            known(name, {str(row[what]) for row in there}, f"{what} in these results", mend)
+            known(name, {str(row[what]) for row in there}, f"{what} in these results", hint)
     return [str(row["job"]) for row in rows(con, question("jobs_with_answers"), _scope(asked))]
 
 

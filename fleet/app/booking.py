@@ -51,7 +51,7 @@ def machine_rows(planned: Plan) -> Iterator[MachineRow]:
             machine_id=machine.known.machine_id,
             state=machine.state,
             reason=machine.reason,
-            mend=machine.mend,
+            hint=machine.hint,
         )
 
 
@@ -95,14 +95,14 @@ def _left_out(planned: Plan) -> Iterator[LeftOutRow]:
             machine=cells.machine,
             what="",
             clause=cells.reason,
-            mend="",
+            hint="",
             trials=cells.trials,
             by_choice=cells.by_choice,
         )
     for left in planned.left_out:
         if str(left) not in reasons:
             machine = left.machine or "every machine"
-            yield LeftOutRow(machine=machine, what=_what(left), clause=left.clause, mend="")
+            yield LeftOutRow(machine=machine, what=_what(left), clause=left.clause, hint="")
 
 
 def _what(left: LeftOut) -> str:

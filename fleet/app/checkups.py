@@ -1,4 +1,4 @@
-"""What doctor makes of what it found: one check each, pure. Three states, and the mend."""
+"""What doctor makes of what it found: one check each, pure. Three states, and the hint."""
 
 from __future__ import annotations
 
@@ -45,20 +45,20 @@ def declared(found: Findings) -> Iterator[Check]:
     size, memory_gb = size_in_name(found.name), found.fact("memory_gb")
     if size is not None and isinstance(memory_gb, int) and size != memory_gb:
         what = f"{found.name} is called {size} GB and has {memory_gb} GB"
-        yield Check(name="name", state="unfit", found=what, mend="fleet join HEAD --name NEW-NAME")
+        yield Check(name="name", state="unfit", found=what, hint="fleet join HEAD --name NEW-NAME")
     if found.declared is None:
         return
     path, fleet = found.declared
     wanted = fleet.machines.get(found.name)
     if wanted is None:
         what = f"{path} says nothing of {found.name}"
-        mend = f"add it there; it names {', '.join(fleet.machines)}"
-        yield Check(name="declared", state="cannot tell", found=what, mend=mend)
+        hint = f"add it there; it names {', '.join(fleet.machines)}"
+        yield Check(name="declared", state="cannot tell", found=what, hint=hint)
         return
     wrong = disagreements(wanted, found.fingerprint)
     if "wired-limit" in wanted.allow and not found.mac:
         what = f"{path} allows wired-limit, which only a Mac has"
-        yield Check(name="allowed", state="unfit", found=what, mend=f"take it out of {path}")
+        yield Check(name="allowed", state="unfit", found=what, hint=f"take it out of {path}")
     for one in wrong:
         yield _disagreement(found, path, one)
     if not wrong:
@@ -69,10 +69,10 @@ def _disagreement(found: Findings, path: Path, one: Disagreement) -> Check:
     said = f"{path} says {one.name} {one.declared}"
     if one.found is None:
         what = f"{said}; it cannot be read here: {found.why(one.name)}"
-        mend = f"take it out of {path}, or see: fleet machines --here"
-        return Check(name="declared", state="cannot tell", found=what, mend=mend)
-    mend = f"correct machines.{found.name}.{one.name} there, or use the machine that is meant"
-    return Check(name="declared", state="unfit", found=f"{said}, it is {one.found}", mend=mend)
+        hint = f"take it out of {path}, or see: fleet machines --here"
+        return Check(name="declared", state="cannot tell", found=what, hint=hint)
+    hint = f"correct machines.{found.name}.{one.name} there, or use the machine that is meant"
+    return Check(name="declared", state="unfit", found=f"{said}, it is {one.found}", hint=hint)
 
 
 def history(found: Findings) -> Iterator[Check]:
@@ -84,35 +84,35 @@ def history(found: Findings) -> Iterator[Check]:
     since = f"since {seen.at[:16]}"
     if seen.recipe != FINGERPRINT_RECIPE:
         what = f"last seen with recipe {seen.recipe} of the fingerprint, now {FINGERPRINT_RECIPE}"
-        yield Check(name="history", state="cannot tell", found=what, mend="measure once more")
+        yield Check(name="history", state="cannot tell", found=what, hint="measure once more")
         return
     hard, soft = changes(seen, found.fingerprint)
     if not hard and not soft:
         yield Check(name="history", state="ok", found=f"the same hardware and software {since}")
         return
     what = f"changed {since}: {', '.join(hard + soft)}"
-    mend = f"{apart(hard, soft)}; to measure all anew: fleet submit EXPERIMENT --again"
-    yield Check(name="history", state="cannot tell", found=what, mend=mend)
+    hint = f"{apart(hard, soft)}; to measure all anew: fleet submit EXPERIMENT --again"
+    yield Check(name="history", state="cannot tell", found=what, hint=hint)
 
 
 def ollama(found: Findings) -> Iterator[Check]:
     there = found.ollama
     if there.version is None:
-        yield Check(name="ollama", state="unfit", found=there.problem, mend=there.mend)
+        yield Check(name="ollama", state="unfit", found=there.problem, hint=there.hint)
         return
     if there.version == "0.0.0":
         what = f"an unknown build answers at {there.address}"
-        yield Check(name="ollama", state="cannot tell", found=what, mend="use a released version")
+        yield Check(name="ollama", state="cannot tell", found=what, hint="use a released version")
     else:
         yield Check(name="ollama", state="ok", found=f"{there.version} at {there.address}")
     if there.resident:
         what = f"in memory now: {', '.join(there.resident)}"
-        mend = f"ollama stop {there.resident[0]}"
-        yield Check(name="resident", state="unfit", found=what, mend=mend)
+        hint = f"ollama stop {there.resident[0]}"
+        yield Check(name="resident", state="unfit", found=what, hint=hint)
     if "Ollama.app" in found.programs:
         what = "the app updates itself; each new version begins a new history"
-        mend = "between two submits: quit it, run `ollama serve` of a version you keep"
-        yield Check(name="updates", state="cannot tell", found=what, mend=mend)
+        hint = "between two submits: quit it, run `ollama serve` of a version you keep"
+        yield Check(name="updates", state="cannot tell", found=what, hint=hint)
 
 
 def environment(found: Findings) -> Iterator[Check]:
@@ -120,9 +120,9 @@ def environment(found: Findings) -> Iterator[Check]:
         return
     told = found.fact("engine_environment")
     if told is None:
-        mend = "run doctor as the user that runs Ollama, or as root"
+        hint = "run doctor as the user that runs Ollama, or as root"
         what = found.why("engine_environment")
-        yield Check(name="environment", state="cannot tell", found=what, mend=mend)
+        yield Check(name="environment", state="cannot tell", found=what, hint=hint)
     else:
         yield Check(name="environment", state="ok", found=str(told) or "all at their defaults")
 
@@ -130,13 +130,13 @@ def environment(found: Findings) -> Iterator[Check]:
 def disk(found: Findings) -> Iterator[Check]:
     folder, free = found.ollama.folder, found.ollama.free_bytes
     if folder is None or free is None:
-        mend = "set OLLAMA_MODELS to the folder of the models"
-        yield Check(name="disk", state="cannot tell", found="no folder of models", mend=mend)
+        hint = "set OLLAMA_MODELS to the folder of the models"
+        yield Check(name="disk", state="cannot tell", found="no folder of models", hint=hint)
         return
     few = free < LEAST_FREE_BYTES
-    mend = "ollama rm MODEL, or another folder with OLLAMA_MODELS" if few else ""
+    hint = "ollama rm MODEL, or another folder with OLLAMA_MODELS" if few else ""
     told = f"{show_bytes(free)} free in {folder}"
-    yield Check(name="disk", state="unfit" if few else "ok", found=told, mend=mend)
+    yield Check(name="disk", state="unfit" if few else "ok", found=told, hint=hint)
 
 
 def load(found: Findings) -> Iterator[Check]:
@@ -144,15 +144,15 @@ def load(found: Findings) -> Iterator[Check]:
     if not isinstance(cpu, (int, float)):
         why = found.why("foreign_cpu_percent")
         what = f"load of others unknown: {why}"
-        mend = "ps -A    must list every program to the user that runs fleet"
-        yield Check(name="others", state="cannot tell", found=what, mend=mend)
+        hint = "ps -A    must list every program to the user that runs fleet"
+        yield Check(name="others", state="cannot tell", found=what, hint=hint)
         return
     told = f"others keep {cpu:.0f} % of all cores busy"
     if isinstance(gpu_busy, (int, float)):
         told += f", the GPU {gpu_busy:.0f} %"
     busy = cpu > BUSY_PERCENT or (isinstance(gpu_busy, (int, float)) and gpu_busy > BUSY_PERCENT)
-    mend = f"end what runs: {'top -o cpu' if found.mac else 'top'}" if busy else ""
-    yield Check(name="others", state="unfit" if busy else "ok", found=told, mend=mend)
+    hint = f"end what runs: {'top -o cpu' if found.mac else 'top'}" if busy else ""
+    yield Check(name="others", state="unfit" if busy else "ok", found=told, hint=hint)
 
 
 def users(found: Findings) -> Iterator[Check]:
@@ -160,20 +160,20 @@ def users(found: Findings) -> Iterator[Check]:
     names = sorted({line.split()[0] for line in told.splitlines() if line.split()})
     if len(names) > 1:
         what = f"logged in: {', '.join(names)}"
-        yield Check(name="users", state="cannot tell", found=what, mend="ask them to wait")
+        yield Check(name="users", state="cannot tell", found=what, hint="ask them to wait")
 
 
 def power(found: Findings) -> Iterator[Check]:
     source, mode = found.fact("power_source"), found.fact("power_mode")
     if source == "battery":
-        yield Check(name="power", state="unfit", found="on battery", mend="plug it in")
+        yield Check(name="power", state="unfit", found="on battery", hint="plug it in")
     elif found.fact("low_power_mode"):
-        mend = "sudo pmset -a lowpowermode 0" if found.mac else "powerprofilesctl set balanced"
-        yield Check(name="power", state="unfit", found="in low-power mode", mend=mend)
+        hint = "sudo pmset -a lowpowermode 0" if found.mac else "powerprofilesctl set balanced"
+        yield Check(name="power", state="unfit", found="in low-power mode", hint=hint)
     elif source is None:
         why = found.why("power_source")
-        mend = "see that it is plugged in: the machine itself does not tell"
-        yield Check(name="power", state="cannot tell", found=f"source unknown: {why}", mend=mend)
+        hint = "see that it is plugged in: the machine itself does not tell"
+        yield Check(name="power", state="cannot tell", found=f"source unknown: {why}", hint=hint)
     else:
         told = f"on {source}, mode {mode}" if mode else f"on {source}"
         yield Check(name="power", state="ok", found=told)
@@ -183,8 +183,8 @@ def heat(found: Findings) -> Iterator[Check]:
     level, celsius = found.fact("thermal_class"), warmest_c(found.fingerprint)
     slowed = found.fact("gpu_slowed")
     if slowed:
-        mend = "let it cool; look at its fans and its power supply"
-        yield Check(name="heat", state="unfit", found="the GPU is slowed down now", mend=mend)
+        hint = "let it cool; look at its fans and its power supply"
+        yield Check(name="heat", state="unfit", found="the GPU is slowed down now", hint=hint)
     elif level is not None:
         yield _warm(f"thermal level {level}", hot=level != "nominal")
     elif celsius is not None:
@@ -193,18 +193,18 @@ def heat(found: Findings) -> Iterator[Check]:
         yield Check(name="heat", state="ok", found="the GPU is not slowed down")
     else:
         why = found.why("thermal_class" if found.mac else "cpu_temperature_c")
-        mend = "sudo modprobe coretemp    (AMD: k10temp)"
+        hint = "sudo modprobe coretemp    (AMD: k10temp)"
         if found.fact("virtual"):
-            mend = "a guest is shown no temperature: look at its host"
+            hint = "a guest is shown no temperature: look at its host"
         elif found.mac:
-            mend = "notifyutil -g com.apple.system.thermalpressurelevel    must print a level"
+            hint = "notifyutil -g com.apple.system.thermalpressurelevel    must print a level"
         what = f"heat unknown: {why}"
-        yield Check(name="heat", state="cannot tell", found=what, mend=mend)
+        yield Check(name="heat", state="cannot tell", found=what, hint=hint)
 
 
 def _warm(told: str, *, hot: bool) -> Check:
-    mend = "let it cool" if hot else ""
-    return Check(name="heat", state="unfit" if hot else "ok", found=told, mend=mend)
+    hint = "let it cool" if hot else ""
+    return Check(name="heat", state="unfit" if hot else "ok", found=told, hint=hint)
 
 
 def pressure(found: Findings) -> Iterator[Check]:
@@ -212,15 +212,15 @@ def pressure(found: Findings) -> Iterator[Check]:
     swap = f", {swap_mb:.0f} MiB swapped" if isinstance(swap_mb, (int, float)) and swap_mb else ""
     if level is None:
         why = found.why("memory_pressure")
-        mend = "free -m    shows what is left; a kernel started with psi=1 tells the pressure"
+        hint = "free -m    shows what is left; a kernel started with psi=1 tells the pressure"
         if found.mac:
-            mend = "sysctl kern.memorystatus_vm_pressure_level    must print a level"
+            hint = "sysctl kern.memorystatus_vm_pressure_level    must print a level"
         what = f"pressure unknown: {why}"
-        yield Check(name="memory", state="cannot tell", found=what, mend=mend)
+        yield Check(name="memory", state="cannot tell", found=what, hint=hint)
         return
     state: State = "ok" if level == "normal" else "unfit"
-    mend = "" if level == "normal" else "close programs"
-    yield Check(name="memory", state=state, found=f"pressure {level}{swap}", mend=mend)
+    hint = "" if level == "normal" else "close programs"
+    yield Check(name="memory", state=state, found=f"pressure {level}{swap}", hint=hint)
 
 
 def gates(found: Findings) -> Iterator[Check]:
@@ -228,8 +228,8 @@ def gates(found: Findings) -> Iterator[Check]:
     untold = unverified(found.look, {OTHER_MODELS})
     if untold:
         what = f"unverified: {', '.join(untold)}; they hold nobody, except under gates: strict"
-        mend = "leave gates at wait, the default: it holds a trial for what is told"
-        yield Check(name="gates", state="cannot tell", found=what, mend=mend)
+        hint = "leave gates at wait, the default: it holds a trial for what is told"
+        yield Check(name="gates", state="cannot tell", found=what, hint=hint)
 
 
 Make = Callable[[Findings], Iterator[Check]]

@@ -106,8 +106,8 @@ def send(
                 return 0
             return _follow(jobs, job, say)
         except KeyboardInterrupt:
-            mend = f"{there}fleet status {name}    to stop it: {there}fleet cancel {name}"
-            raise Interrupted("no longer following; the head goes on", mend) from None
+            hint = f"{there}fleet status {name}    to stop it: {there}fleet cancel {name}"
+            raise Interrupted("no longer following; the head goes on", hint) from None
 
 
 def _wait_until_registered(jobs: Jobs, job: str, name: str) -> None:

@@ -77,7 +77,7 @@ class Diagnosis:
 
     def to_json(self) -> dict[str, Any]:
         checks = [
-            {"name": c.name, "state": c.state, "found": c.found, "mend": c.mend}
+            {"name": c.name, "state": c.state, "found": c.found, "hint": c.hint}
             for c in self.checks
         ]
         told = shown(self.name, self.machine_id, self.fingerprint, self.ownership)
@@ -189,7 +189,7 @@ def _ollama() -> OllamaFound:
         engine = Ollama(url, clock=SystemClock())
         version = engine.facts().version
     except (TrialError, UserError) as problem:
-        return replace(ollama, problem=problem.what, mend=problem.mend or "ollama serve")
+        return replace(ollama, problem=problem.what, hint=problem.hint or "ollama serve")
     return replace(ollama, version=version, resident=_resident(engine))
 
 

@@ -22,7 +22,7 @@ class Check:
     name: str
     state: State
     found: str
-    mend: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class OllamaFound:
     """It is another machine's, or none: nothing was asked."""
     version: str | None = None
     problem: str = ""
-    mend: str = ""
+    hint: str = ""
     resident: tuple[str, ...] | None = None
     """Models in memory now; None where it was not asked."""
     folder: Path | None = None

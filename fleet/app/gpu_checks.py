@@ -20,14 +20,14 @@ def gpu(findings: Findings) -> Iterator[Check]:
             yield Check(name="gpu", state="ok", found="none: models run on the CPU")
             return
         what = f"cannot be read: {findings.why('gpu')}"
-        yield Check(name="gpu", state="cannot tell", found=what, mend=GPU_MEND)
+        yield Check(name="gpu", state="cannot tell", found=what, hint=GPU_MEND)
         return
     yield _gpu_memory(findings, str(name))
     conflict = findings.fact("gpu_limit_conflict")
     if conflict is not None:
         what = f"wired limit {conflict}"
-        mend = findings.ownership.restart.how or "restart Ollama: it reads the limit at its start"
-        yield Check(name="wired limit", state="unfit", found=what, mend=mend)
+        hint = findings.ownership.restart.how or "restart Ollama: it reads the limit at its start"
+        yield Check(name="wired limit", state="unfit", found=what, hint=hint)
 
 
 def _gpu_memory(findings: Findings, name: str) -> Check:
@@ -46,11 +46,11 @@ def _gpu_memory(findings: Findings, name: str) -> Check:
         return Check(name="gpu", state="ok", found=f"{name}, {memory_mb} MiB of its own")
     if by_mlx.limit_mb is not None:
         what = f"{name}, limit {by_mlx.limit_mb} MiB now, as MLX tells; Ollama's is not known"
-        return Check(name="gpu", state="cannot tell", found=what, mend=LIMIT_MEND)
+        return Check(name="gpu", state="cannot tell", found=what, hint=LIMIT_MEND)
     usual = findings.fact("gpu_limit_expected_mb")
     remark = f"; {usual} MiB would be usual" if usual else ""
     what = f"{name}, limit in force unknown{remark}: {findings.why('gpu_limit_mb')}"
-    return Check(name="gpu", state="cannot tell", found=what, mend=LIMIT_MEND)
+    return Check(name="gpu", state="cannot tell", found=what, hint=LIMIT_MEND)
 
 
 def _gpu_limit(findings: Findings, limit: str) -> Check:
@@ -58,7 +58,7 @@ def _gpu_limit(findings: Findings, limit: str) -> Check:
     conflict, usual = findings.fingerprint.fact("gpu_limit_conflict"), findings.usual_limit_mb()
     if conflict is not None and conflict.state == "unknown":
         what = f"{limit} as set; {findings.why('gpu_limit_conflict')}"
-        return Check(name="gpu", state="cannot tell", found=what, mend=LIMIT_MEND)
+        return Check(name="gpu", state="cannot tell", found=what, hint=LIMIT_MEND)
     remark = f", where {usual} MiB is the usual default" if usual else ""
     return Check(name="gpu", state="ok", found=f"{limit}{remark}")
 
@@ -71,14 +71,14 @@ def gpu_users(findings: Findings) -> Iterator[Check]:
     closed_why = GATES[GPU_USERS](look)
     others_mb = others_gpu_mb(look)
     if closed_why:
-        mend = (
+        hint = (
             "end what holds it: ps -A" if findings.mac else "end what holds it; nvidia-smi lists it"
         )
-        yield Check(name="gpu users", state="unfit", found=closed_why, mend=mend)
+        yield Check(name="gpu users", state="unfit", found=closed_why, hint=hint)
     elif others_mb is None:
         what = f"memory that others hold is not known: {findings.why(FOREIGN_MEMORY)}"
-        mend = "run doctor while no model is loaded: then all that is in use is others'"
-        yield Check(name="gpu users", state="cannot tell", found=what, mend=mend)
+        hint = "run doctor while no model is loaded: then all that is in use is others'"
+        yield Check(name="gpu users", state="cannot tell", found=what, hint=hint)
     else:
         held = show_bytes(others_mb * MIB) if others_mb else "none"
         yield Check(name="gpu users", state="ok", found=f"others hold {held} of the GPU's memory")

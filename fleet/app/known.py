@@ -120,11 +120,11 @@ def _absent(machine: KnownMachine, look: Look, where: str) -> AbsentMachine:
     hint = where.format(name=machine.name)
     if machine.name in look.silent:
         return AbsentMachine(
-            known=machine, state="absent", reason=look.silent[machine.name], mend=hint
+            known=machine, state="absent", reason=look.silent[machine.name], hint=hint
         )
     seen = f", last measured {machine.last_seen}" if machine.last_seen else ""
     reason = f"it is not joined now{seen}"
-    return AbsentMachine(known=machine, state="absent", reason=reason, mend=hint)
+    return AbsentMachine(known=machine, state="absent", reason=reason, hint=hint)
 
 
 def _where_to_join(request: Request, options: Options) -> str:

@@ -27,8 +27,8 @@ def permission(found: Findings) -> Iterator[Check]:
     """Nothing is the default, and no fault."""
     there = found.ownership
     if there.problem:
-        what, _, mend = there.problem.partition("\n")
-        yield Check(name="permission", state="unfit", found=what, mend=mend.strip())
+        what, _, hint = there.problem.partition("\n")
+        yield Check(name="permission", state="unfit", found=what, hint=hint.strip())
         return
     kinds, hours = there.allowed.kinds, there.allowed.hours
     may = "fleet may restart Ollama here and unload models that others use"
@@ -37,9 +37,9 @@ def permission(found: Findings) -> Iterator[Check]:
     told += ["it may set the wired limit"] if there.wired_limit else []
     told += [f"trials begin only within {hours}" if hours else "trials begin at any hour"]
     allowed_and_cannot = RESTART_OLLAMA in kinds and there.restart.refusal
-    mend = f"Ollama: {there.restart.refusal}" if allowed_and_cannot else ""
-    mend = mend or ("" if kinds or hours else f"to allow: {ALLOW}")
-    yield Check(name="permission", state="ok", found="; ".join(told), mend=mend)
+    hint = f"Ollama: {there.restart.refusal}" if allowed_and_cannot else ""
+    hint = hint or ("" if kinds or hours else f"to allow: {ALLOW}")
+    yield Check(name="permission", state="ok", found="; ".join(told), hint=hint)
 
 
 def declared(found: Findings) -> Iterator[Check]:
@@ -51,8 +51,8 @@ def declared(found: Findings) -> Iterator[Check]:
     here = found.ownership.allowed.kinds
     if wanted and RESTART_OLLAMA in wanted.allow and RESTART_OLLAMA not in here:
         what = f"{path} allows {RESTART_OLLAMA}, this machine does not"
-        mend = f"on it: fleet join --allow {RESTART_OLLAMA}"
-        yield Check(name="allowed", state="cannot tell", found=what, mend=mend)
+        hint = f"on it: fleet join --allow {RESTART_OLLAMA}"
+        yield Check(name="allowed", state="cannot tell", found=what, hint=hint)
 
 
 CHECKS = (run_as, permission, declared)

@@ -61,13 +61,13 @@ def _refuse(event: Refusal, machine: str, run: Submission, readiness: Readiness)
         readiness.refused_models.add((event.machine_id, event.model))
         run.refuse_model(event, machine)
         return
-    hint = event.mend if isinstance(event, Failed) else ""
+    hint = event.hint if isinstance(event, Failed) else ""
     readiness.hints.append(hint)
     run.refuse(event.machine_id, machine, event.what, hint)
 
 
 def _refusal_line(event: Refusal, machine: str) -> str:
     if isinstance(event, ModelRefused):
-        hint = f"; {event.mend}" if event.mend else ""
+        hint = f"; {event.hint}" if event.hint else ""
         return f"{machine}: {event.model} is left out: {event.what}{hint}"
     return f"{machine} is left out: {event.what}"

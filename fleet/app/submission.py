@@ -51,17 +51,17 @@ class Submission:
         self.ledger.put_machines(self.number, rows)
         self.enter("waiting", "; ".join(busy.values()))
 
-    def refuse(self, machine_id: str, machine: str, reason: str, mend: str = "") -> None:
+    def refuse(self, machine_id: str, machine: str, reason: str, hint: str = "") -> None:
         """This machine cannot be made ready; none of its trials is measured."""
         row = MachineRow(
-            machine=machine, machine_id=machine_id, state="refused", reason=reason, mend=mend
+            machine=machine, machine_id=machine_id, state="refused", reason=reason, hint=hint
         )
         self.ledger.put_machines(self.number, [row])
         self.ledger.cancel_waiting(self.number, reason, machine_id)
 
     def refuse_model(self, event: ModelRefused, machine: str) -> None:
         """One model cannot be made ready there; the machine's other trials go on."""
-        row = LeftOutRow(machine=machine, what=event.model, clause=event.what, mend=event.mend)
+        row = LeftOutRow(machine=machine, what=event.model, clause=event.what, hint=event.hint)
         self.ledger.leave_out(self.number, self.name, [row])
         self.ledger.cancel_waiting(self.number, event.what, event.machine_id, event.model)
 

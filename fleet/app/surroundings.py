@@ -14,14 +14,14 @@ def clock(found: Findings) -> Iterator[Check]:
     if "NTPSynchronized=yes" in told:
         yield Check(name="clock", state="ok", found="set by the network")
     elif "NTPSynchronized=no" in told:
-        mend = "sudo timedatectl set-ntp true"
-        yield Check(name="clock", state="unfit", found="not set by the network", mend=mend)
+        hint = "sudo timedatectl set-ntp true"
+        yield Check(name="clock", state="unfit", found="not set by the network", hint=hint)
     else:
-        mend = "date -u    beside another machine's; a container has its host's clock"
+        hint = "date -u    beside another machine's; a container has its host's clock"
         if found.mac:
-            mend = "System Settings > General > Date & Time: set automatically"
+            hint = "System Settings > General > Date & Time: set automatically"
         what = "who sets it is not told here; trials see it step by two clocks"
-        yield Check(name="clock", state="cannot tell", found=what, mend=mend)
+        yield Check(name="clock", state="cannot tell", found=what, hint=hint)
 
 
 def sleep(found: Findings) -> Iterator[Check]:
@@ -33,8 +33,8 @@ def sleep(found: Findings) -> Iterator[Check]:
         yield Check(name="sleep", state="ok", found=held)
     else:
         what = "no systemd to hold it awake with"
-        mend = "switch sleep off where this machine can sleep"
-        yield Check(name="sleep", state="cannot tell", found=what, mend=mend)
+        hint = "switch sleep off where this machine can sleep"
+        yield Check(name="sleep", state="cannot tell", found=what, hint=hint)
 
 
 def _mac_sleep(findings: Findings) -> Check:
@@ -43,13 +43,13 @@ def _mac_sleep(findings: Findings) -> Check:
     minutes = parse_custom(findings.answers.get("sleep", "")).get(source or "", {}).get("sleep", "")
     if not minutes.isdecimal():
         what = f"when it sleeps by itself is not told; {held}"
-        mend = "pmset -g custom    must print a line sleep under the power source in use"
-        return Check(name="sleep", state="cannot tell", found=what, mend=mend)
+        hint = "pmset -g custom    must print a line sleep under the power source in use"
+        return Check(name="sleep", state="cannot tell", found=what, hint=hint)
     if minutes == "0":
         return Check(name="sleep", state="ok", found=f"sleeps never by itself; {held}")
     what = f"sleeps after {minutes} min of rest; {held}"
-    mend = "sudo pmset -c sleep 0    so that a fleet reaches it"
-    return Check(name="sleep", state="ok", found=what, mend=mend)
+    hint = "sudo pmset -c sleep 0    so that a fleet reaches it"
+    return Check(name="sleep", state="ok", found=what, hint=hint)
 
 
 def energy(found: Findings) -> Iterator[Check]:
@@ -65,11 +65,11 @@ def energy(found: Findings) -> Iterator[Check]:
     if there:
         yield Check(name="energy", state="ok", found="; ".join(there))
         return
-    mend = "brew install macmon" if found.mac else "sudo chmod a+r /sys/class/powercap/*/energy_uj"
+    hint = "brew install macmon" if found.mac else "sudo chmod a+r /sys/class/powercap/*/energy_uj"
     if found.fact("virtual") and not found.mac:
-        mend = "a wall meter's readings; a guest is shown no power"
+        hint = "a wall meter's readings; a guest is shown no power"
     what = "nothing here measures power: joules stay unknown"
-    yield Check(name="energy", state="cannot tell", found=what, mend=mend)
+    yield Check(name="energy", state="cannot tell", found=what, hint=hint)
 
 
 def ray(found: Findings) -> Iterator[Check]:
@@ -79,9 +79,9 @@ def ray(found: Findings) -> Iterator[Check]:
     """
     there = found.ray
     if not there.version:
-        mend = f"to be the head of several machines: {there.install}"
+        hint = f"to be the head of several machines: {there.install}"
         yield Check(
-            name="ray", state="ok", found="not installed: one machine needs none", mend=mend
+            name="ray", state="ok", found="not installed: one machine needs none", hint=hint
         )
     elif there.role and there.reaches:
         yield Check(
@@ -89,12 +89,12 @@ def ray(found: Findings) -> Iterator[Check]:
         )
     elif there.role:
         what = f"{there.role}, but the head at {there.address} does not answer"
-        mend = "look at it there: fleet doctor; the way between: firewall, address, cable"
-        yield Check(name="ray", state="unfit", found=what, mend=mend)
+        hint = "look at it there: fleet doctor; the way between: firewall, address, cable"
+        yield Check(name="ray", state="unfit", found=what, hint=hint)
     elif there.busy_port is not None:
         what = f"port {there.busy_port}, which Ray needs, is taken"
-        mend = f"lsof -i :{there.busy_port}"
-        yield Check(name="ray", state="unfit", found=what, mend=mend)
+        hint = f"lsof -i :{there.busy_port}"
+        yield Check(name="ray", state="unfit", found=what, hint=hint)
     else:
         yield Check(name="ray", state="ok", found=f"{there.version}, its ports are free")
 
@@ -109,24 +109,24 @@ def firewall(found: Findings) -> Iterator[Check]:
     active = [name for name, state in states.items() if state == "active"]
     if not any(states.values()):
         what = "no systemd here to ask whether one is on"
-        mend = f"see that the fleet's machines get through: ports {found.ray.ports}"
-        yield Check(name="firewall", state="cannot tell", found=what, mend=mend)
+        hint = f"see that the fleet's machines get through: ports {found.ray.ports}"
+        yield Check(name="firewall", state="cannot tell", found=what, hint=hint)
     if active:
         what = f"{', '.join(active)} is active: others may not reach this machine"
-        mend = f"allow from the fleet's machines: ports {found.ray.ports}"
-        yield Check(name="firewall", state="cannot tell", found=what, mend=mend)
+        hint = f"allow from the fleet's machines: ports {found.ray.ports}"
+        yield Check(name="firewall", state="cannot tell", found=what, hint=hint)
 
 
 def _mac_firewall(found: Findings) -> Iterator[Check]:
     told = found.answers.get("firewall", "")
     if not re.search(r"State = 0|disabled", told):
-        mend = "allow Python in System Settings > Network > Firewall"
+        hint = "allow Python in System Settings > Network > Firewall"
         on = re.search(r"State = [12]|enabled", told)
         what = "it is on" if on else "whether it is on is not told"
-        yield Check(name="firewall", state="cannot tell", found=what, mend=mend)
+        yield Check(name="firewall", state="cannot tell", found=what, hint=hint)
     privacy = "macOS asks once whether a program may reach the local network"
-    mend = "allow your terminal: System Settings > Privacy & Security > Local Network"
-    yield Check(name="network", state="cannot tell", found=privacy, mend=mend)
+    hint = "allow your terminal: System Settings > Privacy & Security > Local Network"
+    yield Check(name="network", state="cannot tell", found=privacy, hint=hint)
 
 
 CHECKS = (clock, sleep, energy, ray, firewall)

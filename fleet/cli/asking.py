@@ -80,9 +80,9 @@ def with_gates(
 
 def _policy(policy: str) -> str:
     if policy not in POLICIES:
-        hint = nearest(policy, POLICIES)
-        mend = f"did you mean {hint}?" if hint else f"one of {', '.join(POLICIES)}"
-        raise UserError(f"--gates: there is no policy '{policy}'", mend)
+        suggestion = nearest(policy, POLICIES)
+        hint = f"did you mean {suggestion}?" if suggestion else f"one of {', '.join(POLICIES)}"
+        raise UserError(f"--gates: there is no policy '{policy}'", hint)
     return policy
 
 

@@ -1,4 +1,4 @@
-"""fleet doctor: what can be measured here and what not, each with the command that mends it."""
+"""fleet doctor: what can be measured here and what not, each with the command to type."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def doctor(fleet: File = None, store: options.Store = None, json: options.Json =
 
 
 def lines(found: Diagnosis, width: int | None = None) -> list[str]:
-    """A line for each check, under it what mends it; at the end the answer."""
+    """A line for each check, under it the hint; at the end the answer."""
     rows: list[tuple[str, str, str]] = []
     for check in found.checks:
         rows.append((check.state, check.name, check.found))
-        if check.mend:
-            rows.append(("", "", f"  {check.mend}"))
+        if check.hint:
+            rows.append(("", "", f"  {check.hint}"))
     return [*described(rows, width), "", answer(found)]
 
 

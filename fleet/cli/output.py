@@ -176,7 +176,7 @@ def _usage_told() -> Iterator[None]:
 
 
 def as_message(problem: OSError) -> FleetError:
-    """An error of the operating system that no command has explained, for the user to mend."""
+    """An error of the operating system that no command has explained, for the user to hint."""
     why = problem.strerror or str(problem)
     if problem.errno == errno.EPIPE:
         return ClosedPipe("")

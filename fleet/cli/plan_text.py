@@ -72,7 +72,7 @@ def _absent_lines(absent: AbsentPlan) -> list[str]:
     """A machine that is meant and not there, with the reason, and what to type."""
     machine = absent.machine
     line = f"  {machine.name:<14} {machine.state}: {machine.reason}"
-    return [line, f"  {'':<14} {machine.mend}"] if machine.mend else [line]
+    return [line, f"  {'':<14} {machine.hint}"] if machine.hint else [line]
 
 
 def _canary_lines(plan: Plan) -> list[str]:
@@ -198,6 +198,6 @@ def _absent_data(absent: AbsentPlan) -> dict[str, object]:
         "machine_id": machine.known.machine_id,
         "state": machine.state,
         "reason": machine.reason,
-        "mend": machine.mend,
+        "hint": machine.hint,
         "trials": [trial.trial_id for trial in absent.trials if trial.role != "canary"],
     }

@@ -153,7 +153,7 @@ class PlainTalk:
         if isinstance(event, Held):
             return f"{name}: {event.why}"
         if isinstance(event, Failed):
-            return f"{name}: {event.what}  {event.mend}".rstrip()
+            return f"{name}: {event.what}  {event.hint}".rstrip()
         return f"{name}: lost: {event.what}" if isinstance(event, Lost) else ""
 
 

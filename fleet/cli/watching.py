@@ -32,7 +32,7 @@ def status(
 ) -> None:
     """Show what runs, waits, failed, is left out.
 
-    Each with its reason and the command that mends it.
+    Each with its reason and the command to type.
     """
     from fleet.app import queueing
     from fleet.cli import asking
@@ -116,7 +116,7 @@ def _machine_lines(status: SubmissionStatus) -> list[str]:
         twice = (row.machine, row.reason) in shown or row.reason in waits_for
         if row.state != "planned" and not twice:
             lines.append(f"  {row.machine:<16} {row.state}: {row.reason}")
-            lines += [f"  {'':<16} {row.mend}"] if row.mend else []
+            lines += [f"  {'':<16} {row.hint}"] if row.hint else []
     return lines
 
 
@@ -127,8 +127,8 @@ def _state_lines(status: SubmissionStatus, row: StateRow) -> list[str]:
     canary = "canary  " if row.canary else ""
     state = "stopped" if row.state == "running" and not status.alive else row.state
     line = f"  {row.machine:<16} {row.trials:>4} {state:<10} {canary}{_row_text(row)}"
-    mend = _mend(status, row)
-    return [line, f"  {'':<16}      {mend}"] if mend else [line]
+    hint = _hint(status, row)
+    return [line, f"  {'':<16}      {hint}"] if hint else [line]
 
 
 def _left_out_lines(status: SubmissionStatus, left: LeftOutRow) -> list[str]:
@@ -139,7 +139,7 @@ def _left_out_lines(status: SubmissionStatus, left: LeftOutRow) -> list[str]:
         line = f"  {left.machine:<16} {left.trials:>4} left out   {left.clause}"
     else:
         line = f"  {left.machine:<16} left out   {left.what}: {left.clause}"
-    return [line, f"  {'':<16}            {left.mend}"] if left.mend else [line]
+    return [line, f"  {'':<16}            {left.hint}"] if left.hint else [line]
 
 
 def _closing_lines(status: SubmissionStatus) -> list[str]:
@@ -177,14 +177,14 @@ def _cell_text(example: str) -> str:
     return "  ".join([model, job, *varied])
 
 
-def _mend(status: SubmissionStatus, row: StateRow) -> str:
+def _hint(status: SubmissionStatus, row: StateRow) -> str:
     if row.state == "failed":
         return "transient failures: submit the same again; others: submit it with --again"
     waits = row.state == "cancelled" or (row.state == "queued" and not status.alive)
     if not waits and row.state != "absent":
         return ""
-    hints = {(each.machine, each.reason): each.mend for each in status.machines}
-    hints |= {(left.machine, left.clause): left.mend for left in status.left_out}
+    hints = {(each.machine, each.reason): each.hint for each in status.machines}
+    hints |= {(left.machine, left.clause): left.hint for left in status.left_out}
     first = hints.get((row.machine, row.reason), "")
     return f"{first}; then submit the same again" if first else "go on: submit the same again"
 

@@ -102,10 +102,10 @@ def nothing(
         what = f"nothing to compare by {by}: no two of {', '.join(names)} did the same work"
         reasons = sorted({each.reason for each in left_out}, key=natural)
         what += "".join(f"\n  {reason}" for reason in reasons[:MOST_REASONS])
-    return UserError(what, _mend(by, variants, left_out))
+    return UserError(what, _hint(by, variants, left_out))
 
 
-def _mend(by: str, variants: Sequence[Variant], left_out: Sequence[LeftOut]) -> str:
+def _hint(by: str, variants: Sequence[Variant], left_out: Sequence[LeftOut]) -> str:
     """Where the same work was done under other settings, these may be allowed to differ."""
     if any(" has " in each.reason for each in left_out):
         varied = [s for s in SETTINGS if s != by and len({v.asked_for(s) for v in variants}) > 1]

@@ -161,8 +161,8 @@ class _Words:
         wanted = _or(list(dict.fromkeys(listed + shapes)))
         if found.given is None:
             return f"is empty: must be {wanted}"
-        mend = _mend(found.given, self.given(found), forms, listed)
-        return f"must be {wanted}, not {self.given(found)}{mend}"
+        hint = _hint(found.given, self.given(found), forms, listed)
+        return f"must be {wanted}, not {self.given(found)}{hint}"
 
 
 def _listed(form: Schema) -> list[str]:
@@ -176,7 +176,7 @@ def _has_shape(form: Schema) -> bool:
     return form.get("type") in _SHAPES and not _listed(form)
 
 
-def _mend(given: Any, words: str, forms: Sequence[Schema], listed: Sequence[str]) -> str:
+def _hint(given: Any, words: str, forms: Sequence[Schema], listed: Sequence[str]) -> str:
     """What to write instead; `words`: the value as the message shows it."""
     types = {form.get("type") for form in forms if _has_shape(form)}
     if isinstance(given, str):

@@ -153,7 +153,7 @@ class RayDispatcher:
         except RayTaskError as problem:
             cause = problem.cause
             if isinstance(cause, FleetError):
-                return Failed(machine_id=machine_id, what=cause.what, mend=cause.mend)
+                return Failed(machine_id=machine_id, what=cause.what, hint=cause.hint)
             return self._lost(machine_id, problem)
         except RayError as problem:
             self._pool.actors.pop(self._machines.get(machine_id, ""), None)
@@ -188,7 +188,7 @@ def _each_once(found: Mapping[str, Machine]) -> dict[str, str]:
     for name, machine in found.items():
         if other := names.get(machine.machine_id):
             what = f"{other} and {name} give the same machine id (a cloned disk, a container?)"
-            mend = f"on one of them: fleet leave; fleet join HEAD --name {name}-2"
-            raise UserError(what, mend)
+            hint = f"on one of them: fleet leave; fleet join HEAD --name {name}-2"
+            raise UserError(what, hint)
         names[machine.machine_id] = name
     return names

@@ -207,9 +207,9 @@ class LocalDispatcher:
 def _no_machine(name: str, problem: object) -> FleetError:
     """What the user's words did is told as that; all else as a machine that is not reached."""
     if isinstance(problem, UserError):
-        return UserError(f"{name}: {problem.what}", problem.mend)
+        return UserError(f"{name}: {problem.what}", problem.hint)
     if isinstance(problem, FleetError):
-        return FleetUnreachable(f"{name}: {problem.what}", problem.mend)
+        return FleetUnreachable(f"{name}: {problem.what}", problem.hint)
     return FleetUnreachable(f"{name}: {problem}", "")
 
 

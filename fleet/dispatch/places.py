@@ -105,11 +105,11 @@ def resolved(host: str) -> str:
     try:
         return socket.gethostbyname(host)
     except OSError as problem:
-        mend = "give its IP address: fleet join 192.168.1.10"
-        raise FleetUnreachable(f"{host}: {problem.strerror}", mend) from None
+        hint = "give its IP address: fleet join 192.168.1.10"
+        raise FleetUnreachable(f"{host}: {problem.strerror}", hint) from None
     except UnicodeError:
-        mend = "give its IP address: fleet join 192.168.1.10"
-        raise FleetUnreachable(f"{host} is no name of a host", mend) from None
+        hint = "give its IP address: fleet join 192.168.1.10"
+        raise FleetUnreachable(f"{host} is no name of a host", hint) from None
 
 
 def require_free(ports: Ports) -> None:

@@ -77,7 +77,7 @@ def installed() -> Versions:
     )
 
 
-def check_versions(mine: Versions, heads: Versions, mend: str) -> UserError | None:
+def check_versions(mine: Versions, heads: Versions, hint: str) -> UserError | None:
     """What keeps this machine out of the fleet, with what to type; None if it fits."""
     pairs = (
         ("Python", mine.python_minor(), heads.python_minor()),
@@ -88,7 +88,7 @@ def check_versions(mine: Versions, heads: Versions, mend: str) -> UserError | No
     unlike = [f"{what} {own} here, {other} there" for what, own, other in pairs if own != other]
     if not unlike:
         return None
-    return UserError(f"this machine does not fit the head: {'; '.join(unlike)}", mend)
+    return UserError(f"this machine does not fit the head: {'; '.join(unlike)}", hint)
 
 
 class _Server(ThreadingHTTPServer):
@@ -219,5 +219,5 @@ def _fetch(head: str, nonce: str, deadline_s: float) -> dict[str, object]:
 
 
 def _not_a_head(where: str, why: str) -> FleetUnreachable:
-    mend = f"on the head: fleet head    its firewall must let in TCP ports {Ports().shown()}"
-    return FleetUnreachable(f"{where}: no head of a fleet answers ({why})", mend)
+    hint = f"on the head: fleet head    its firewall must let in TCP ports {Ports().shown()}"
+    return FleetUnreachable(f"{where}: no head of a fleet answers ({why})", hint)

@@ -6,6 +6,7 @@ alter table submissions add column trials_asked integer;
 alter table submissions add column submitter text not null default '';
 alter table submissions add column command text not null default '';
 alter table submissions add column log text not null default '';
+alter table left_out rename column mend to hint;
 alter table left_out add column trials integer not null default 0;
 alter table left_out add column by_choice integer not null default 0;
 create table machines (
@@ -14,7 +15,7 @@ create table machines (
     machine_id text,
     state text not null,
     reason text not null,
-    mend text not null,
+    hint text not null,
     changed_unix_s real not null,
     primary key (submission, machine)
 );

@@ -86,7 +86,7 @@ class Ledger:
             self._db.executemany(
                 "insert or replace into machines values (?,?,?,?,?,?,?)",
                 [
-                    (submission, r.machine, r.machine_id, r.state, r.reason, r.mend, now)
+                    (submission, r.machine, r.machine_id, r.state, r.reason, r.hint, now)
                     for r in rows
                 ],
             )
@@ -123,7 +123,7 @@ class Ledger:
                         row.machine,
                         row.what,
                         row.clause,
-                        row.mend,
+                        row.hint,
                         row.trials,
                         row.by_choice,
                     )
@@ -254,9 +254,9 @@ class Ledger:
             yield
             self._db.execute("commit")
         except sqlite3.Error as problem:
-            mend = f"see what is full: df -h {self.path.parent}; then type the same command again"
+            hint = f"see what is full: df -h {self.path.parent}; then type the same command again"
             what = f"{self.path}: the ledger cannot be written: {problem}"
-            raise StoreUnusable(what, mend) from None
+            raise StoreUnusable(what, hint) from None
         finally:
             if self._db.in_transaction:
                 self._db.execute("rollback")

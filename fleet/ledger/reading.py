@@ -83,7 +83,7 @@ def _states(
 
 def _left_out(db: sqlite3.Connection, submission: int) -> tuple[LeftOutRow, ...]:
     rows = db.execute(
-        "select machine, what, clause, mend, trials, by_choice from left_out where submission = ?",
+        "select machine, what, clause, hint, trials, by_choice from left_out where submission = ?",
         (submission,),
     )
     return tuple(LeftOutRow(**{**dict(row), "by_choice": bool(row["by_choice"])}) for row in rows)
@@ -91,7 +91,7 @@ def _left_out(db: sqlite3.Connection, submission: int) -> tuple[LeftOutRow, ...]
 
 def _machines(db: sqlite3.Connection, submission: int) -> tuple[MachineRow, ...]:
     rows = db.execute(
-        "select machine, machine_id, state, reason, mend from machines where submission = ?"
+        "select machine, machine_id, state, reason, hint from machines where submission = ?"
         " order by machine",
         (submission,),
     )

@@ -43,17 +43,17 @@ class MachineRow:
     machine_id: str | None = None
     state: MachineState
     reason: str = ""
-    mend: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOutRow:
-    """Something of the plan that cannot be run, the clause that forbids it, and the mend."""
+    """Something of the plan that cannot be run, the clause that forbids it, and the hint."""
 
     machine: str
     what: str
     clause: str
-    mend: str
+    hint: str
     trials: int = 0
     """How many trials it stands for; 0 where each of them lost only a part."""
     by_choice: bool = False

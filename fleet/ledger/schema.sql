@@ -22,7 +22,7 @@ create table machines (
     machine_id text,
     state text not null,              -- planned, busy, absent, refused, lost
     reason text not null,
-    mend text not null,
+    hint text not null,
     changed_unix_s real not null,
     primary key (submission, machine)
 );
@@ -55,7 +55,7 @@ create table left_out (
     machine text not null,
     what text not null,
     clause text not null,
-    mend text not null,
+    hint text not null,
     trials integer not null default 0,    -- how many this stands for; 0: none, or not known
     by_choice integer not null default 0  -- the user's own words left it out
 );

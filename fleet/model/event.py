@@ -56,7 +56,7 @@ class ModelRefused:
     machine_id: str
     model: str
     what: str
-    mend: str
+    hint: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ class Failed:
 
     machine_id: str
     what: str
-    mend: str
+    hint: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,7 +48,7 @@ class AbsentMachine:
     known: KnownMachine
     state: Literal["absent", "busy"]
     reason: str
-    mend: str = ""
+    hint: str = ""
 
     @property
     def name(self) -> str:
@@ -57,7 +57,7 @@ class AbsentMachine:
     def __str__(self) -> str:
         """The words of a busy machine begin with its name."""
         named = self.reason if self.state == "busy" else f"{self.name}: {self.reason}"
-        return named + (f"; {self.mend}" if self.mend else "")
+        return named + (f"; {self.hint}" if self.hint else "")
 
     def as_last_seen(self, engine: str) -> Machine | None:
         """What its trials are counted by; None where it was never looked at."""
@@ -172,5 +172,5 @@ def narrowed(absent: Sequence[AbsentMachine], only: Mapping[str, str]) -> list[A
         return list(absent)
     for machine in absent:
         if wanted in (machine.name, machine.known.machine_id):
-            raise FleetUnreachable(f"--only machine={wanted}: {machine.reason}", machine.mend)
+            raise FleetUnreachable(f"--only machine={wanted}: {machine.reason}", machine.hint)
     return []

@@ -106,7 +106,7 @@ def refused_settings(
     machines: Sequence[Machine],
     below_default: str = "refuse",
 ) -> Iterator[str]:
-    """One line for each thing that must not or cannot be set, with what mends it."""
+    """One line for each thing that must not or cannot be set, with what to type next."""
     limits = _asked_limits(combinations)
     if limits and any(not isinstance(c.get("num_ctx"), int) for c in combinations):
         yield (

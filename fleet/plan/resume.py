@@ -57,14 +57,14 @@ def digests(
 ) -> dict[str, str]:
     """Model -> the digest on which all machines agree; a model that nobody has is left out.
 
-    `models` and `names` are by machine id. Raises PlanRefused with the line that mends it.
+    `models` and `names` are by machine id. Raises PlanRefused with the line to type.
     """
     held = {model: _held(models, model) for model in wanted}
     unequal = [model for model in wanted if len(set(map(_bare, held[model].values()))) > 1]
     if unequal:
         raise PlanRefused(
             "\n".join(_unequal(model, held[model], names) for model in unequal),
-            "\n  ".join(line for m in unequal for line in _mends(m, held[m], names)),
+            "\n  ".join(line for m in unequal for line in _hints(m, held[m], names)),
         )
     return {model: next(iter(held[model].values())) for model in wanted if held[model]}
 
@@ -180,7 +180,7 @@ def _unequal(model: str, held: Mapping[str, str], names: Mapping[str, str]) -> s
     return f"{model} is not the same model on every machine: {each}"
 
 
-def _mends(model: str, held: Mapping[str, str], names: Mapping[str, str]) -> Iterable[str]:
+def _hints(model: str, held: Mapping[str, str], names: Mapping[str, str]) -> Iterable[str]:
     """The machines that differ from the majority; all of them where there is none."""
     (most, count), (_, second) = Counter(map(_bare, held.values())).most_common(2)
     for machine_id, digest in held.items():

@@ -22,7 +22,7 @@ _NOT_A_FOLDER = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
 
 @contextmanager
 def usable(folder: Path) -> Iterator[None]:
-    """Whatever the file system refuses becomes a StoreUnusable that names folder and mend."""
+    """Whatever the file system refuses becomes a StoreUnusable that names folder and hint."""
     try:
         yield
     except OSError as problem:

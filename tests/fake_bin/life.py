@@ -44,7 +44,7 @@ def main() -> int:
                 "environment": dict(in_force.environment),
             }
     except TrialError as problem:
-        print(json.dumps({"error": problem.reason, "what": problem.what, "mend": problem.mend}))
+        print(json.dumps({"error": problem.reason, "what": problem.what, "hint": problem.hint}))
         return 1
     print(json.dumps(told))
     return 0

@@ -143,7 +143,7 @@ def test_a_limit_that_cannot_be_put_back_is_tried_again(mac: FakeMac) -> None:
     for _ in range(2):
         code, told = life(mac)
         assert (code, told["error"]) == (1, "setting_stuck")
-        assert "sudo sysctl iogpu.wired_limit_mb=70000" in told["mend"]
+        assert "sudo sysctl iogpu.wired_limit_mb=70000" in told["hint"]
         assert journal(mac) == ["mac.open.json"]
     mac.faults()
     assert life(mac)[0] == 0

@@ -42,7 +42,7 @@ def doctor(fleet: Fleet, *words: str, code: int | None = None, **env: str) -> di
     return told
 
 
-def test_without_an_engine_the_machine_is_unfit_and_the_mend_is_said(fleet: Fleet) -> None:
+def test_without_an_engine_the_machine_is_unfit_and_the_hint_is_said(fleet: Fleet) -> None:
     done = fleet("doctor", code=1, env=NOBODY)
     lines = done.out.splitlines()
     at = next(at for at, line in enumerate(lines) if line.startswith("unfit        ollama"))
@@ -63,7 +63,7 @@ def test_a_label_of_128_gb_on_another_machine_is_refused(fleet: Fleet) -> None:
         "name": "declared",
         "state": "unfit",
         "found": f"configs/fleet.yaml says memory_gb {wrong}, it is {memory_gb}",
-        "mend": f"correct machines.{host_name()}.memory_gb there, or use the machine that is meant",
+        "hint": f"correct machines.{host_name()}.memory_gb there, or use the machine that is meant",
     }
     file.write_text(file.read_text().replace(str(wrong), str(memory_gb)))
     assert states(doctor(fleet))["declared"] == "ok"
@@ -87,7 +87,7 @@ def test_a_machine_that_changed_since_it_was_measured_is_told(fleet: Fleet) -> N
     measured(fleet, now["machine_id"], facts | {"memory_gb": 8, "kernel": "1.0"}, later=1)
     found = check(doctor(fleet), "history")
     assert f"memory_gb 8 -> {facts['memory_gb']}, kernel 1.0 -> {facts['kernel']}" in found["found"]
-    assert "a new history begins" in found["mend"]
+    assert "a new history begins" in found["hint"]
 
 
 def measured(fleet: Fleet, machine_id: str, facts: dict[str, Any], later: int = 0) -> None:
@@ -119,7 +119,7 @@ def test_a_real_ollama_is_found_with_its_environment_and_its_models(
         assert str(tmp_path) in check(idle, "disk")["found"]
         load(server.base_url, "tiny-llama")
         loaded = doctor(fleet, **there)
-    assert check(loaded, "resident")["mend"] == "ollama stop tiny-llama:latest"
+    assert check(loaded, "resident")["hint"] == "ollama stop tiny-llama:latest"
     assert "resident" not in states(idle)
     gone = doctor(fleet, **there)
     assert gone["software_id"] != idle["software_id"] == loaded["software_id"]

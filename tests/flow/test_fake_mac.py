@@ -131,7 +131,7 @@ def test_a_limit_that_was_set_and_is_not_in_effect_is_told_everywhere(
         told = fleet("doctor", "--json", code=1, env=env).json()["checks"]
         [check] = [one for one in told if one["name"] == "wired limit"]
         assert (check["state"], check["found"]) == ("unfit", f"wired limit {CONFLICT}")
-        assert "restart" in check["mend"]
+        assert "restart" in check["hint"]
         fleet.write(limits(host, settings={"num_ctx": 1024}))
         plan = fleet("plan", "configs/demo.yaml", env=env).out
         assert f"wired limit {CONFLICT}; restart Ollama to measure under it" in plan

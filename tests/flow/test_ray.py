@@ -240,7 +240,7 @@ def test_a_worker_that_refuses_its_work_fails_with_its_own_words(dispatching: Di
     dispatcher.machines()
     assert dispatcher.absent == {"b": "no scripted machine is called 'b' name another"}
     events = list(dispatcher.run({"id-a": attempts("a", 1)}))
-    failed = Failed(machine_id="id-a", what="the engine is of another kind", mend="name another")
+    failed = Failed(machine_id="id-a", what="the engine is of another kind", hint="name another")
     assert events[1:] == [failed]
 
 
@@ -248,7 +248,7 @@ def test_two_nodes_with_one_machine_id_are_named(dispatching: Dispatching) -> No
     dispatcher = dispatching(a={"machine_id": "same"}, b={"machine_id": "same"})
     with pytest.raises(UserError, match="a and b give the same machine id") as caught:
         dispatcher.machines()
-    assert "fleet join HEAD --name" in caught.value.mend
+    assert "fleet join HEAD --name" in caught.value.hint
 
 
 def test_the_join_name_reaches_the_seat_and_a_dead_node_is_lost(

@@ -322,7 +322,7 @@ def test_one_side_is_nothing_to_compare(opened: Opened) -> None:
     con = opened(blocks(GoldenStore(), "a", 100))
     with pytest.raises(UserError, match="there is only studio") as caught:
         compare(con, by="machine")
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_holm_counts_all_that_is_printed_together(opened: Opened) -> None:

@@ -240,7 +240,7 @@ def test_where_nothing_can_be_compared_the_reasons_are_told(opened: Opened) -> N
         "  only a has num_batch=128",
         "  only b has num_batch=512",
     ]
-    assert nothing.value.mend.startswith("fleet compare --by model --allow-diff num_batch, ")
+    assert nothing.value.hint.startswith("fleet compare --by model --allow-diff num_batch, ")
     [group] = compare(con, by="model", allow_diff=["num_batch"]).groups[:1]
     assert [line.side for line in group.lines] == ["a", "b"]
 

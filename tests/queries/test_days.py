@@ -125,7 +125,7 @@ def test_days_that_no_calendar_has_are_refused(tmp_path: Path, asked: str, why: 
     with closing(open_store([written(tmp_path, 0)])) as con:
         with pytest.raises(UserError, match=why) as problem:
             compare(con, by="date", sides=[asked])
-        assert "write 2026-11-20" in problem.value.mend
+        assert "write 2026-11-20" in problem.value.hint
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def test_show_of_a_failed_trial_has_no_rates(folder: Path) -> None:
 def test_no_results_here(tmp_path: Path) -> None:
     with pytest.raises(StoreUnusable, match="no results here") as caught:
         open_store([tmp_path])
-    assert "fleet submit" in caught.value.mend
+    assert "fleet submit" in caught.value.hint
     with pytest.raises(StoreUnusable, match="no results folder"):
         open_store([])
 
@@ -167,7 +167,7 @@ def test_a_file_that_cannot_be_read_is_named(folder: Path, table: str, kind: str
         bad.write_bytes({"truncated": good[: len(good) // 2], "empty": b"", "text": b"no"}[kind])
     with pytest.raises(StoreUnusable, match="zz-bad") as caught:
         rows(open_store([folder]), "select * from speeds")
-    assert "mv " in caught.value.mend
+    assert "mv " in caught.value.hint
 
 
 def test_a_file_of_an_older_form_is_read_with_the_rest(folder: Path) -> None:
@@ -266,7 +266,7 @@ def test_free_sql_ends_in_time_and_says_what_is_wrong(folder: Path) -> None:
         UserError, match=r"speedz does not exist! Did you mean \"speeds\""
     ) as caught:
         sql([folder], "from speedz")
-    assert "describe speeds" in caught.value.mend
+    assert "describe speeds" in caught.value.hint
     with pytest.raises(UserError, match="empty"):
         sql([folder], "  ")
 

@@ -132,7 +132,7 @@ def test_a_model_that_the_owner_uses_is_waited_for(
         monkeypatch.setattr(own_server, "ALONE_S", 0.0)
         with pytest.raises(SettingFailed, match="tiny-llama:latest is still in memory") as problem:
             host.wait_until_free(NEVER)
-        assert problem.value.mend.endswith("ollama stop tiny-llama:latest")
+        assert problem.value.hint.endswith("ollama stop tiny-llama:latest")
         assert [model.name for model in owner.resident()] == ["tiny-llama:latest"], (
             "it is the owner's"
         )

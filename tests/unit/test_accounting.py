@@ -78,7 +78,7 @@ class Machines:
                 yield Lost(machine_id=machine_id, what="it went away")
                 return
             if what == "refused":
-                yield Failed(machine_id=machine_id, what="it refuses this work", mend="")
+                yield Failed(machine_id=machine_id, what="it refuses this work", hint="")
                 return
             if what == "silent":
                 return

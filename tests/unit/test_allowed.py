@@ -56,7 +56,7 @@ def test_a_damaged_file_allows_nothing_and_says_what_mends_it(tmp_path: Path, te
     file.write_text(text)
     with pytest.raises(UserError, match=r"m\.allowed\.json says what fleet may do") as problem:
         read(file)
-    assert "fleet leave takes it away" in problem.value.mend
+    assert "fleet leave takes it away" in problem.value.hint
     allowed, why = permitted(file)
     assert allowed == Allowed()
     assert "cannot be read" in why

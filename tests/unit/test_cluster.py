@@ -109,7 +109,7 @@ def test_a_token_others_can_read_is_refused(tmp_path: Path) -> None:
     path.chmod(0o640)
     with pytest.raises(UserError, match="others on this machine") as caught:
         make_token(tmp_path)
-    assert caught.value.mend == f"chmod 600 {path}"
+    assert caught.value.hint == f"chmod 600 {path}"
 
 
 @pytest.mark.parametrize("text", ["", "short", "two words in a row of this", "naïve" * 8])
@@ -121,7 +121,7 @@ def test_what_is_no_token_is_not_kept(tmp_path: Path, text: str) -> None:
 def test_a_missing_token_says_where_one_is_had(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no token of a fleet here") as caught:
         read_token(tmp_path / "token")
-    assert "--show-token" in caught.value.mend
+    assert "--show-token" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_another_version_is_refused_with_the_line_that_mends_it(
     problem = check_versions(MINE, other, "the line")
     assert problem is not None
     assert problem.what == f"this machine does not fit the head: {named}"
-    assert problem.mend == "the line"
+    assert problem.hint == "the line"
 
 
 def test_another_patch_of_python_may_join() -> None:
@@ -204,7 +204,7 @@ def test_an_answer_that_was_changed_on_the_way_is_not_believed(name: str, endpoi
 def test_a_head_that_does_not_answer_is_named_in_time_with_the_ports_to_open() -> None:
     with pytest.raises(FleetUnreachable, match=r"127\.0\.0\.1:9: no head") as caught:
         ask_head("127.0.0.1", 9, SECRET, deadline_s=0.2)
-    assert "6378 to 6388 and 20000 to 20099" in caught.value.mend
+    assert "6378 to 6388 and 20000 to 20099" in caught.value.hint
     with pytest.raises(FleetUnreachable, match=r"127\.0\.0\.1:9: no head"):
         answers("127.0.0.1", 9, deadline_s=0.2)
 
@@ -250,7 +250,7 @@ def test_a_machine_of_another_version_is_refused_before_ray_starts(
             cluster.join(f"127.0.0.1:{server.port + 1}", tmp_path, token=SECRET)
     finally:
         server.close()
-    assert "the first line that fleet head prints" in caught.value.mend
+    assert "the first line that fleet head prints" in caught.value.hint
     assert not (tmp_path / "token").exists()
 
 
@@ -299,7 +299,7 @@ def test_who_has_joined_already_is_told_before_the_token_is_asked_for(tmp_path: 
     write_record(tmp_path / NODE, replace(_record(os.getpid(), os.getpid()), name="studio-96"))
     with pytest.raises(UserError, match=r"10\.0\.0\.1:6379 already, as studio-96") as caught:
         cluster.require_joinable("127.0.0.1", tmp_path, deadline_s=0.2)
-    assert caught.value.mend.startswith("fleet leave")
+    assert caught.value.hint.startswith("fleet leave")
 
 
 def test_a_name_that_cannot_be_one_is_told_before_the_token_is_asked_for(tmp_path: Path) -> None:
@@ -313,7 +313,7 @@ def test_without_ray_it_says_what_adds_it_here(
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     with pytest.raises(UserError, match="Ray, which is not installed") as caught:
         places.ray_program("node")
-    assert caught.value.mend == f"{tmp_path}/python -m pip install ray==2.60.0"
+    assert caught.value.hint == f"{tmp_path}/python -m pip install ray==2.60.0"
     (tmp_path / "ray").touch()
     assert places.ray_program("node") == str(tmp_path / "ray")
 
@@ -325,7 +325,7 @@ def test_a_joined_machines_ray_makes_no_head(
     monkeypatch.setattr(places, "OF_THE_DASHBOARD", "no_such_package")
     with pytest.raises(UserError, match="needs Ray's dashboard") as caught:
         places.ray_program("head")
-    assert "'ray[default]==2.60.0'" in caught.value.mend
+    assert "'ray[default]==2.60.0'" in caught.value.hint
     places.ray_program("node")
 
 

@@ -69,7 +69,7 @@ def test_a_head_without_fleet_is_named_with_another_way(ssh: Path, tmp_path: Pat
     _writes(ssh, "echo 'sh: fleet: not found' >&2; exit 127")
     with pytest.raises(UserError, match="fleet: not found") as caught:
         fetch_token("head", tmp_path, {})
-    assert "FLEET_TOKEN_FILE=PATH" in caught.value.mend
+    assert "FLEET_TOKEN_FILE=PATH" in caught.value.hint
 
 
 def test_no_destination_and_no_token_is_the_users_matter(tmp_path: Path) -> None:

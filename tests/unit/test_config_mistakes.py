@@ -171,7 +171,7 @@ def lines_of(text: str | bytes, path: str = "configs/x.yaml") -> list[str]:
         ("why: &a [*a]\n", "5:6: is nested more than 50 deep"),
     ],
 )
-def test_a_mistake_is_told_with_its_place_and_its_mend(folder: Path, added: str, said: str) -> None:
+def test_a_mistake_is_told_with_its_place_and_its_hint(folder: Path, added: str, said: str) -> None:
     assert lines_of(HEAD + added) == [said]
 
 

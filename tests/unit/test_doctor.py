@@ -108,7 +108,7 @@ def test_what_can_never_be_told_is_said_once_and_makes_nothing_unfit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "name", "says", "mend"),
+    ("found", "name", "says", "hint"),
     [
         (mac(power_source="battery"), "power", "on battery", "plug"),
         (mac(low_power_mode=True), "power", "low-power", "pmset"),
@@ -119,7 +119,7 @@ def test_what_can_never_be_told_is_said_once_and_makes_nothing_unfit() -> None:
         (findings({**BOX, "gpu_slowed": True}), "heat", "slowed", "cool"),
         (findings({**BOX, "cpu_temperature_c": 91.0}), "heat", "91 C", "cool"),
         (
-            findings(ollama=replace(OLLAMA, version=None, problem="none", mend="ollama serve")),
+            findings(ollama=replace(OLLAMA, version=None, problem="none", hint="ollama serve")),
             *("ollama", "none", "ollama serve"),
         ),
         (
@@ -135,13 +135,13 @@ def test_what_can_never_be_told_is_said_once_and_makes_nothing_unfit() -> None:
         (findings(ray=RayFound(version="2", busy_port=6379)), "ray", "6379", "lsof -i :6379"),
     ],
 )
-def test_what_is_unfit_is_named_alone_and_with_its_mend(
-    found: Findings, name: str, says: str, mend: str
+def test_what_is_unfit_is_named_alone_and_with_its_hint(
+    found: Findings, name: str, says: str, hint: str
 ) -> None:
     assert unfit(found) == {name}
     check = every(found)[name]
     assert says in check.found
-    assert mend in check.mend
+    assert hint in check.hint
 
 
 @pytest.mark.parametrize(
@@ -177,19 +177,19 @@ def test_what_mlx_tells_of_the_limit_stands_in_for_ollamas_log() -> None:
 
 
 @pytest.mark.parametrize("facts", [MAC, BOX, {**BOX, "virtual": True}, {"os": "linux"}])
-def test_whatever_is_not_in_order_has_its_mend(facts: dict[str, FactValue]) -> None:
+def test_whatever_is_not_in_order_has_its_hint(facts: dict[str, FactValue]) -> None:
     """Of a machine that tells nothing: no engine, no folder, no past, no answers."""
     nothing = {
         name: value if name in ("os", "virtual", "gpu") else None for name, value in facts.items()
     }
     silent = findings(
         nothing,
-        ollama=replace(OLLAMA, version=None, problem="none", mend="ollama serve", folder=None),
+        ollama=replace(OLLAMA, version=None, problem="none", hint="ollama serve", folder=None),
         declared=declared(memory_gb=96),
     )
     wrong = [check for check in every(silent).values() if check.state != "ok"]
     assert len(wrong) >= 8
-    assert [check.name for check in wrong if not check.mend] == []
+    assert [check.name for check in wrong if not check.hint] == []
 
 
 def unread(name: str, *, absent: bool = False, **facts: FactValue) -> Findings:
@@ -204,7 +204,7 @@ def test_memory_of_the_gpu_that_others_hold_is_unfit_and_named() -> None:
     assert unfit(held) == {"gpu users"}
     check = every(held)["gpu users"]
     assert check.found == "others hold 69.0 GiB of the GPU's memory: python 70656 MiB"
-    assert "end what holds it" in check.mend
+    assert "end what holds it" in check.hint
     few = every(mac(foreign_gpu_memory_mb=300))["gpu users"]
     assert (few.state, few.found) == ("ok", "others hold 300.0 MiB of the GPU's memory")
     assert "gpu users" not in every(findings({"os": "linux"}))
@@ -225,15 +225,15 @@ def test_a_limit_that_was_set_and_is_not_in_effect_is_unfit() -> None:
     conflict = mac(wired_limit_mb=90_000, gpu_limit_conflict=words)
     assert unfit(conflict) == {"wired limit"}
     assert every(conflict)["wired limit"].found == f"wired limit {words}"
-    assert "restart Ollama" in every(conflict)["wired limit"].mend
+    assert "restart Ollama" in every(conflict)["wired limit"].hint
     kept = replace(conflict, ownership=Ownership(restart=RESTART))
-    assert every(kept)["wired limit"].mend == RESTART.how
+    assert every(kept)["wired limit"].hint == RESTART.how
     unknown = unread("gpu_limit_conflict", wired_limit_mb=90_000, gpu_limit_mb=90_000)
     check = every(unknown)["gpu"]
     assert (check.state, check.found) == (
         *("cannot tell", "Apple M3 Ultra, limit 90000 MiB as set; no answer"),
     )
-    assert "restart Ollama" in check.mend
+    assert "restart Ollama" in check.hint
     agreed = unread("gpu_limit_conflict", absent=True, wired_limit_mb=90_000)
     assert every(agreed)["gpu"].state == "ok"
 
@@ -368,7 +368,7 @@ def test_a_machine_that_has_changed_is_told(
     check = every(findings(seen=seen({**MAC, **before})))["history"]
     assert check.state == "cannot tell"
     assert check.found == f"changed since 2026-11-20 10:00: {says}"
-    assert apart in check.mend
+    assert apart in check.hint
 
 
 def test_what_is_said_to_be_kept_apart_is() -> None:
@@ -405,14 +405,14 @@ def test_how_ollama_is_run_and_what_would_restart_it() -> None:
     assert (unknown.state, unknown.found) == (
         *("cannot tell", "how it is run is not known: no reason"),
     )
-    none = findings(ollama=replace(OLLAMA, version=None, problem="none", mend=""))
+    none = findings(ollama=replace(OLLAMA, version=None, problem="none", hint=""))
     assert "service" not in every(none)
 
 
 def test_what_fleet_may_do_here() -> None:
     nothing = every(findings())["permission"]
     assert nothing.found == "nothing of yours is restarted or unloaded; trials begin at any hour"
-    assert nothing.mend == "to allow: fleet join --allow restart-ollama --hours 22-07"
+    assert nothing.hint == "to allow: fleet join --allow restart-ollama --hours 22-07"
     kinds = frozenset({"restart-ollama"})
     may = Ownership(allowed=Allowed(kinds=kinds, hours=NIGHT), restart=RESTART, wired_limit=True)
     told = every(findings(ownership=may))["permission"]
@@ -420,18 +420,18 @@ def test_what_fleet_may_do_here() -> None:
         "fleet may restart Ollama here and unload models that others use; "
         "it may set the wired limit; trials begin only within 22-07"
     )
-    assert (told.state, told.mend) == ("ok", "")
+    assert (told.state, told.hint) == ("ok", "")
     cannot = replace(may, restart=EngineRestart(refusal="it was started by hand"))
-    assert every(findings(ownership=cannot))["permission"].mend == "Ollama: it was started by hand"
+    assert every(findings(ownership=cannot))["permission"].hint == "Ollama: it was started by hand"
     damaged = findings(ownership=Ownership(problem="f cannot be read\n  fleet leave"))
     assert unfit(damaged) == {"permission"}
-    assert every(damaged)["permission"].mend == "fleet leave"
+    assert every(damaged)["permission"].hint == "fleet leave"
 
 
 def test_what_the_file_allows_must_be_allowed_on_the_machine() -> None:
     file = declared(allow=["restart-ollama"])
     check = every(findings(declared=file))["allowed"]
-    assert (check.state, check.mend) == (
+    assert (check.state, check.hint) == (
         *("cannot tell", "on it: fleet join --allow restart-ollama"),
     )
     may = Ownership(allowed=Allowed(kinds=frozenset({"restart-ollama"})))
@@ -442,10 +442,10 @@ def test_what_the_file_allows_must_be_allowed_on_the_machine() -> None:
 
 
 def test_what_measures_energy_is_named() -> None:
-    assert "brew install macmon" in every(findings())["energy"].mend
+    assert "brew install macmon" in every(findings())["energy"].hint
     assert every(findings(programs=frozenset({"macmon"})))["energy"].state == "ok"
     guest = findings({**BOX, "virtual": True})
-    assert "guest" in every(guest)["energy"].mend
+    assert "guest" in every(guest)["energy"].hint
 
 
 def test_sleep_firewall_and_privacy_of_a_mac() -> None:
@@ -459,7 +459,7 @@ def test_sleep_firewall_and_privacy_of_a_mac() -> None:
     assert told["firewall"].state == told["network"].state == "cannot tell"
     assert "firewall" not in every(findings(answers={"firewall": "disabled. (State = 0)"}))
     linux = every(findings(BOX, answers={"ufw": "active\n"}, ray=RayFound(ports="6378")))
-    assert "ports 6378" in linux["firewall"].mend
+    assert "ports 6378" in linux["firewall"].hint
     assert "network" not in linux
 
 

@@ -14,7 +14,7 @@ def every_error() -> list[FleetError]:
     mistake = Mistake("a.yaml", 3, 5, "models", "is missing")
     return [
         ConfigError((mistake, mistake)),
-        RequestFailed("what", "mend", "stream_broken"),
+        RequestFailed("what", "hint", "stream_broken"),
         *(kind("what happened", "what to type") for kind in plain),
     ]
 
@@ -39,6 +39,6 @@ def test_a_failed_request_is_transient_by_its_reason() -> None:
     assert not RequestFailed("", "", "out_of_memory").transient
 
 
-def test_a_message_says_what_and_the_mend() -> None:
+def test_a_message_says_what_and_the_hint() -> None:
     assert str(FleetError("no head answers", "fleet head")) == "no head answers\n  fleet head"
     assert str(Mistake("a.yaml", 3, 5, "models", "is missing")) == "a.yaml:3:5: models: is missing"

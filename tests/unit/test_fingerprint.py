@@ -325,12 +325,12 @@ def machine(name: str, platform: str, join_name: str | None = None) -> Machine:
     )
 
 
-def test_twins_are_named_with_the_mend() -> None:
+def test_twins_are_named_with_the_hint() -> None:
     machines = [machine("box-a", "same"), machine("box-c", "other"), machine("box-b", "same")]
     problem = assemble.twins(machines)
     assert problem is not None
     assert "box-a and box-b" in problem.what
-    assert "fleet join --name box-b-2" in problem.mend
+    assert "fleet join --name box-b-2" in problem.hint
     apart = [machines[0], machines[1], machine("box-b", "same", join_name="box-b-2")]
     assert assemble.twins(apart) is None
     assert assemble.twins([replace(machines[0])]) is None

@@ -132,7 +132,7 @@ def test_the_model_is_asked_for_with_the_line_and_the_name_in_the_heading(tmp_pa
     with pytest.raises(UserError) as problem:
         import_text(tmp_path, TWO)
     assert 'line 5 (below "Model `a:1b`"), line 14 (below "Model `b:2b-q4`")' in problem.value.what
-    assert problem.value.mend == "say it: --model 5=a:1b --model 14=b:2b-q4"
+    assert problem.value.hint == "say it: --model 5=a:1b --model 14=b:2b-q4"
     assert models(import_text(tmp_path, TWO, "5=a:1b", "14=b:2b-q4")) == ["a:1b", "b:2b-q4"]
     assert models(import_text(tmp_path, TWO, "14=b", "a:1b")) == ["a:1b", "b"]
 

@@ -56,7 +56,7 @@ def test_a_failure_keeps_its_reason(ledger: Ledger) -> None:
     ledger.enqueue(submission, [attempt])
     ledger.finished(builders.result(attempt, outcome="failed", reason="out_of_memory", detail="x"))
     ledger.leave_out(
-        submission, "demo", [LeftOutRow(machine="m", what="w", clause="too big", mend="smaller")]
+        submission, "demo", [LeftOutRow(machine="m", what="w", clause="too big", hint="smaller")]
     )
     ledger.end(submission, "failed")
     (status,) = ledger.status("demo")
@@ -128,14 +128,14 @@ def test_each_machine_keeps_its_last_state_and_reason(ledger: Ledger) -> None:
         submission,
         [
             MachineRow(machine="a", state="busy", reason="a is measuring other"),
-            MachineRow(machine="b", state="absent", reason="it is off", mend="fleet join HEAD"),
+            MachineRow(machine="b", state="absent", reason="it is off", hint="fleet join HEAD"),
         ],
     )
     ledger.put_machines(submission, [MachineRow(machine="a", machine_id="id-a", state="planned")])
     (status,) = ledger.status()
     assert status.machines == (
         MachineRow(machine="a", machine_id="id-a", state="planned"),
-        MachineRow(machine="b", state="absent", reason="it is off", mend="fleet join HEAD"),
+        MachineRow(machine="b", state="absent", reason="it is off", hint="fleet join HEAD"),
     )
 
 
@@ -146,7 +146,7 @@ def test_the_account_is_that_of_one_submission(ledger: Ledger) -> None:
     submission = ledger.begin(builders.request())
     ledger.ask(submission, 0, 4, [*entries, canary])
     assert ledger.account(submission).unaccounted == 1
-    clause = LeftOutRow(machine="m", what="", clause="too long", mend="", trials=1)
+    clause = LeftOutRow(machine="m", what="", clause="too long", hint="", trials=1)
     ledger.leave_out(submission, "demo", [clause])
     account = ledger.account(submission)
     assert (account.total, account.unaccounted) == (4, 0)

@@ -69,7 +69,7 @@ class Machines:
         for machine_id, queue in queues.items():
             for attempt in queue:
                 if self.lose_after == len(self.ran):
-                    failed = Failed(machine_id=machine_id, what="its disk is full", mend="df -h")
+                    failed = Failed(machine_id=machine_id, what="its disk is full", hint="df -h")
                     lost = Lost(machine_id=machine_id, what="it went away")
                     yield failed if self.fails else lost
                     return

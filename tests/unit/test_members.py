@@ -159,7 +159,7 @@ def test_a_head_is_asked_one_question(monkeypatch: pytest.MonkeyPatch) -> None:
         require_one_question(joined=True, head=None, others=True)
     with pytest.raises(UserError, match="--head goes with --joined") as caught:
         require_one_question(joined=False, head="me@head", others=False)
-    assert caught.value.mend == "ssh me@head fleet machines"
+    assert caught.value.hint == "ssh me@head fleet machines"
     monkeypatch.setenv("FLEET_HEAD", "me@head")
     require_one_question(joined=False, head="me@head", others=True)
 
@@ -170,7 +170,7 @@ def test_where_no_head_runs_it_is_told_where_to_ask(
     monkeypatch.setenv("FLEET_STATE", str(tmp_path))
     with pytest.raises(UserError, match="no head runs on this machine") as caught:
         require_head(None)
-    assert "fleet machines --joined --head USER@HEAD" in caught.value.mend
+    assert "fleet machines --joined --head USER@HEAD" in caught.value.hint
     here = mark(os.getpid())
     record = Record(
         address="10.0.0.1:6379",

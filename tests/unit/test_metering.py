@@ -146,7 +146,7 @@ def test_times_of_another_zone_are_asked_for(tmp_path: Path, home: Path) -> None
     with pytest.raises(UserError) as problem:
         imported(own, file)
     assert "its own times name no zone and were read as UTC" in problem.value.what
-    assert "--zone -04:00" in problem.value.mend
+    assert "--zone -04:00" in problem.value.hint
     report = imported(own, file, zone="-04:00")
     assert (report.stored, report.zone) == (9, "-04:00")
     assert "read as -04:00" in "\n".join(meter_lines(report))

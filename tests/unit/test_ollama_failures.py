@@ -97,7 +97,7 @@ def test_the_message_inside_the_message() -> None:
     assert error_text(b'{"something": "else"}') == '{"something": "else"}'
 
 
-def test_a_failure_says_what_was_tried_and_the_mend() -> None:
+def test_a_failure_says_what_was_tried_and_the_hint() -> None:
     problem = failure(404, b'{"error":"model \'x\' not found"}', "loading x", "x")
     assert str(problem) == "loading x: model 'x' not found\n  ollama pull x"
     assert failure(500, b"", "loading x").what == "loading x: status 500"
@@ -112,4 +112,4 @@ def test_what_httpx_raises_names_the_address(problem: Exception) -> None:
         translated("http://there:1"),
     ):
         raise problem
-    assert raised.value.mend
+    assert raised.value.hint

@@ -90,7 +90,7 @@ def test_every_mistake_is_told_at_once(words: list[str], said: list[str]) -> Non
     with pytest.raises(UserError) as caught:
         given_settings(words)
     assert caught.value.what.splitlines() == said
-    assert caught.value.mend.startswith("such as --set num_ctx=8192")
+    assert caught.value.hint.startswith("such as --set num_ctx=8192")
 
 
 @given(st.lists(st.text(max_size=30), max_size=3))
@@ -135,7 +135,7 @@ def test_with_a_file_a_setting_that_it_does_not_measure_is_refused(
     with pytest.raises(UserError) as caught:
         fleet.config.narrowed(written, words)
     assert caught.value.what == said
-    assert "only narrows" in caught.value.mend
+    assert "only narrows" in caught.value.hint
 
 
 def test_a_quick_look_waits_for_nothing_and_is_no_part_of_the_experiment(written: Request) -> None:

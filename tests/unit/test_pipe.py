@@ -83,7 +83,7 @@ def test_a_fault_of_fleet_is_one_line_and_its_traceback_in_a_file(
         kind, problem = call(connection, "look")
     assert (kind, type(problem)) == ("raised", Fault)
     assert problem.what == f"fleet itself is at fault: {words}"
-    assert problem.mend == f"where it happened stands in {file}"
+    assert problem.hint == f"where it happened stands in {file}"
     assert "Traceback" in file.read_text()
 
 
@@ -92,7 +92,7 @@ def test_where_the_file_cannot_be_written_the_fault_is_told_all_the_same(tmp_pat
     with served(broken, tmp_path / "taken" / "faults.log") as connection:
         _, problem = call(connection, "look")
     assert "KeyError" in problem.what
-    assert "taken" in problem.mend
+    assert "taken" in problem.hint
 
 
 def test_a_spool_that_cannot_be_cleared_ends_nothing(tmp_path: Path) -> None:

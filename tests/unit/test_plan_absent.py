@@ -112,18 +112,18 @@ def test_only_narrows_what_is_looked_at() -> None:
 
 def test_only_an_absent_machine_is_refused_with_what_to_type() -> None:
     away = AbsentMachine(
-        known=known("b"), state="absent", reason="it is not joined now", mend="fleet join HEAD"
+        known=known("b"), state="absent", reason="it is not joined now", hint="fleet join HEAD"
     )
     assert narrowed([away], {}) == [away]
     assert narrowed([away], {"machine": "a"}) == []
     for name in ("b", "id-b"):
         with pytest.raises(FleetUnreachable, match="it is not joined now") as caught:
             narrowed([away], {"machine": name})
-        assert caught.value.mend == "fleet join HEAD"
+        assert caught.value.hint == "fleet join HEAD"
 
 
 def test_what_is_said_of_a_machine_names_it_once() -> None:
     busy = AbsentMachine(known=known("b"), state="busy", reason="b is measuring demo since 14:02")
     assert str(busy) == "b is measuring demo since 14:02"
-    away = AbsentMachine(known=known("b"), state="absent", reason="it is off", mend="type this")
+    away = AbsentMachine(known=known("b"), state="absent", reason="it is off", hint="type this")
     assert str(away) == "b: it is off; type this"

@@ -201,7 +201,7 @@ def test_the_machine_that_differs_from_the_others_is_told_to_pull() -> None:
 def test_without_a_majority_all_are_told_to_pull() -> None:
     with pytest.raises(PlanRefused) as refused:
         digests(held("a" * 64, "b" * 64), NAMES, ["gpt-oss:20b"])
-    assert refused.value.mend == (
+    assert refused.value.hint == (
         "on one: ollama pull gpt-oss:20b\n  on two: ollama pull gpt-oss:20b"
     )
 

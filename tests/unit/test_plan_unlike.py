@@ -15,7 +15,7 @@ def words(by: str, *machines: object) -> list[str]:
     return [str(warning) for warning in unlike(by, request(), machines)]  # type: ignore[arg-type]
 
 
-def test_another_engine_version_is_said_with_its_mend() -> None:
+def test_another_engine_version_is_said_with_its_hint() -> None:
     first = machine("alpha", models=[TINY])
     others = [machine(name, models=[TINY], version="0.33.0") for name in ("beta", "gamma")]
     assert words("machine", first, *others) == [

@@ -66,7 +66,7 @@ def of(
         (seen(0.01, 2, ratio=1.3), 20, "2 repeats are too few for 20 comparisons at once, 3 repe"),
     ],
 )
-def test_the_cause_is_the_one_that_a_change_would_mend(
+def test_the_cause_is_the_one_that_a_change_would_hint(
     estimate: Estimate, family: int, words: str
 ) -> None:
     assert of(estimate, family=family).words.startswith(words)

@@ -333,7 +333,7 @@ def test_settings_are_in_force_for_an_engine_of_their_own(engine: WordEngine) ->
     assert result.engine_restarted
 
 
-@pytest.mark.parametrize("problem", [SettingFailed("not set", ""), SettingStuck("stuck", "mend")])
+@pytest.mark.parametrize("problem", [SettingFailed("not set", ""), SettingStuck("stuck", "hint")])
 def test_a_setting_that_fails_is_a_failed_row(
     engine: WordEngine, problem: SettingFailed | SettingStuck
 ) -> None:

@@ -55,7 +55,7 @@ def test_what_cannot_be_read_is_never_guessed(tmp_path: Path, text: str) -> None
     with pytest.raises(SettingStuck) as problem:
         journal.pending()
     assert str(journal.path) in problem.value.what
-    assert "remove the file" in problem.value.mend
+    assert "remove the file" in problem.value.hint
 
 
 def test_a_journal_that_cannot_be_written_allows_no_change(tmp_path: Path) -> None:

@@ -298,7 +298,7 @@ def another_type(path: Path) -> None:
         (spoil(newer), "{0} was written by a newer fleet (form 99"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_named_with_the_mend(folder, store, change, says):
+def test_a_file_that_cannot_be_read_is_named_with_the_hint(folder, store, change, says):
     store.write(result(1))
     store.write(result(2))
     path = change(folder)

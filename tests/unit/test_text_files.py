@@ -21,7 +21,7 @@ def test_text_of_every_system_is_read(tmp_path: Path, encoding: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "what", "mend"),
+    ("content", "what", "hint"),
     [
         (TEXT.encode("utf-16-le"), "is in UTF-16 and does not begin", "iconv -f UTF-16LE -t UTF-8"),
         (TEXT.encode("utf-16-be"), "is in UTF-16 and does not begin", "iconv -f UTF-16BE -t UTF-8"),
@@ -32,7 +32,7 @@ def test_text_of_every_system_is_read(tmp_path: Path, encoding: str) -> None:
     ],
 )
 def test_what_is_no_text_is_told_as_what_it_is(
-    tmp_path: Path, content: bytes, what: str, mend: str
+    tmp_path: Path, content: bytes, what: str, hint: str
 ) -> None:
     file = tmp_path / "f"
     file.write_bytes(content)
@@ -40,7 +40,7 @@ def test_what_is_no_text_is_told_as_what_it_is(
         read_text(file, "a text file", most_bytes=200)
     assert str(file) in problem.value.what
     assert what in problem.value.what
-    assert mend in problem.value.mend
+    assert hint in problem.value.hint
 
 
 def test_a_file_without_end_is_not_read_to_it() -> None:

@@ -74,10 +74,10 @@ def test_an_ollama_on_this_machine_is_measured(text: str) -> None:
 def test_an_ollama_on_another_machine_is_refused(text: str, words: str) -> None:
     with pytest.raises(UserError, match=words) as caught:
         local_address(text, {})
-    assert "leave out engine.host" in caught.value.mend
+    assert "leave out engine.host" in caught.value.hint
     with pytest.raises(UserError, match="OLLAMA_HOST names") as caught:
         local_address(None, {"OLLAMA_HOST": text})
-    assert "to measure this machine: unset OLLAMA_HOST; to measure" in caught.value.mend
+    assert "to measure this machine: unset OLLAMA_HOST; to measure" in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_without_the_extra_it_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "fleet.engines.tiny.writer", None)
-    with pytest.raises(UserError, match=r"pip install 'gguf>=\S+' xllamacpp==\S+$"):
+    with pytest.raises(UserError, match=r"pip install 'gguf>=\S+' 'numpy>=\S+' xllamacpp==\S+$"):
         make("llama", tmp_path)
 
 

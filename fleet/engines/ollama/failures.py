@@ -98,8 +98,8 @@ def failure(status: int, body: bytes | str, doing: str, model: str = "") -> Tria
     """The error to raise; `doing` is what was tried, in words."""
     message = error_text(body) or f"status {status}"
     kind = classify(status, message)
-    mend = f"ollama pull {model}" if kind is ModelMissing and model else MENDS.get(kind, "")
-    return kind(f"{doing}: {message}", mend)
+    hint = f"ollama pull {model}" if kind is ModelMissing and model else MENDS.get(kind, "")
+    return kind(f"{doing}: {message}", hint)
 
 
 def unreachable(base_url: str, problem: object) -> EngineUnreachable:

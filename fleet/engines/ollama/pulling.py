@@ -43,7 +43,7 @@ class Pull:
                     raise TransientError(
                         f"{self._doing}: nothing came for {silence_s:.0f} s", "try again"
                     ) from problem
-                if problem.mend:
+                if problem.hint:
                     raise
                 raise type(problem)(problem.what, NOT_PULLED) from problem
 
