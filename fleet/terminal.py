@@ -9,9 +9,7 @@ from collections.abc import Iterable, Iterator
 
 BETWEEN_COLUMNS = re.compile(r" {2,}")
 BETWEEN_WORDS = re.compile(r" +")
-BETWEEN_QUANTITIES = re.compile(
-    r"(?<![\d>=]) +|(?<=[A-Za-z]\d) +|(?<=[A-Za-z]\d\d\d) +| +(?=\w+=)"
-)
+BETWEEN_QUANTITIES = re.compile(r"(?<![\d>=]) +|(?<=[A-Za-z]\d) +|(?<=[A-Za-z]\d\d\d) +| +(?=\w+=)")
 """Not between a number and its unit; `pp512` is no number, and `num_batch=512` no unit."""
 
 JOINERS = "\u200c\u200d\u00ad"
