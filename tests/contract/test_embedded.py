@@ -209,5 +209,7 @@ def test_without_the_package_nothing_answers(
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", absent)
-    with pytest.raises(EngineUnreachable, match=r"pip install 'gguf>=\S+' xllamacpp==\S+$"):
+    with pytest.raises(
+        EngineUnreachable, match=r"pip install 'gguf>=\S+' 'numpy>=\S+' xllamacpp==\S+$"
+    ):
         engine.facts()
