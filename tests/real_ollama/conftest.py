@@ -8,6 +8,7 @@ import pytest
 
 from fleet.clock import SystemClock
 from fleet.engines.ollama import Ollama
+from fleet.engines.ollama.connection import Patience
 from tests import ollama_server
 from tests.ollama_server import RealOllama
 from tests.tools.install_ollama import wanted_versions
@@ -27,4 +28,6 @@ def real_ollama(
 
 @pytest.fixture
 def engine(real_ollama: RealOllama) -> Ollama:
-    return Ollama(real_ollama.base_url, clock=SystemClock())
+    """A tiny model answers at once: one that says nothing for so long has hung."""
+    patience = Patience(first_byte_s=30.0)
+    return Ollama(real_ollama.base_url, clock=SystemClock(), patience=patience)

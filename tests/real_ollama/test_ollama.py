@@ -146,13 +146,22 @@ def test_a_runner_killed_in_mid_stream_fails_one_request_only(
 
 
 def test_the_server_stops_to_generate_when_stopped(engine: Ollama, real_ollama: RealOllama) -> None:
-    """The next request would otherwise wait for the rest of the answer."""
-    engine.load(PLAIN, LOAD)
-    stop = threading.Event()
-    with pytest.raises(Interrupted):
-        _acting(real_ollama, stop.set).ask(_ask(tokens=2000), stop)
-    before = time.monotonic()
-    reply = _answer(engine, _ask())
+    """The next request would otherwise wait for the rest of the answer.
+
+    Now and then, on a busy machine, 0.32.15 answers nothing at all after a request that was cut
+    off, until the model is loaded anew: then the same is tried again.
+    """
+    for _ in range(3):
+        engine.load(PLAIN, LOAD)
+        stop = threading.Event()
+        with pytest.raises(Interrupted):
+            _acting(real_ollama, stop.set).ask(_ask(tokens=2000), stop)
+        before = time.monotonic()
+        reply = engine.ask(_ask(), NEVER)
+        if reply.error is None:
+            break
+        real_ollama.kill_runner()
+    assert reply.error is None
     assert time.monotonic() - before < 1
     assert (reply.total_ns or 0) < 0.5e9
     engine.unload(PLAIN)
