@@ -71,7 +71,7 @@ def test_30_a_final_record_without_done_is_the_final_one(fleet: Fleet) -> None:
 
 
 def test_30_durations_in_milliseconds_give_no_rate_anywhere(fleet: Fleet) -> None:
-    done = submitted(fleet, "msdur")
+    done = submitted(fleet, "msdur", code=1)
     for row in requests(fleet).values():
         assert "above_ceiling" in row["invalid"]
         rates = [value for name, value in row.items() if name.endswith("_tokens_per_s")]
