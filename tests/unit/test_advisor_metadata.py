@@ -17,9 +17,8 @@ from fleet.advisor.shape import ModelShape
 from fleet.advisor.speed import decode_rate
 from fleet.advisor.weights import Role, role_of
 from fleet.advisor.work import muscle_of
-from fleet.engines.ollama.models import BLOCKS as ENGINE_BLOCKS
 from fleet.errors import UserError
-from fleet.model.tensors import BLOCKS, Tensor
+from fleet.model.tensors import Tensor
 from fleet.units import MIB
 from tests.builders_advisor import dense, dense_tensors, info, show_answer
 
@@ -248,10 +247,6 @@ def test_a_config_json_says_the_same_as_show() -> None:
     shape = from_show("m", show_answer({**model_info(config), "general.parameter_count": 10**9}))
     assert kinds(shape) == {"recurrent": 30, "full": 10}
     assert state_bytes(shape, Setup(context=256)) == pytest.approx(62.8 * MIB, rel=1e-3)
-
-
-def test_block_sizes_are_those_of_the_engine_room() -> None:
-    assert {name: BLOCKS.get(name) for name in ENGINE_BLOCKS} == ENGINE_BLOCKS
 
 
 @pytest.mark.parametrize(

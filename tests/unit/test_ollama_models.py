@@ -51,6 +51,16 @@ def test_a_table_that_is_the_output_matrix_too_is_read_once() -> None:
     assert active_bytes(DENSE[:2], {}) == Q + 4096 * 1000 // 256 * 144
 
 
+def test_names_of_a_checkpoint_tell_no_experts_and_no_tables() -> None:
+    """As a newer Ollama lists the tensors of a model for MLX."""
+    tensors = [
+        tensor("model.embed_tokens.weight", "BF16", 2880, 1000),
+        tensor("model.layers.0.mlp.experts.gate_up_proj.weight", "nvfp4", 2880, 2880, 32),
+        tensor("lm_head.weight", "BF16", 2880, 1000),
+    ]
+    assert active_bytes(tensors, INFO) is None
+
+
 def test_of_experts_those_that_are_used() -> None:
     assert active_bytes(SPARSE, INFO) == Q + OUTPUT + ROUTER + (EXPERTS + BIAS) // 8
 

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from fleet.engines.heard import gaps_us, output_sha256
 from fleet.engines.ollama.client import request_body
-from fleet.engines.ollama.models import BLOCKS, tensors_bytes
+from fleet.engines.ollama.models import tensors_bytes
 from fleet.engines.ollama.stream import Arrivals, read_reply, unix_ns
 from fleet.errors import RequestRefused
 from fleet.model.measure import Ask, Reply
+from fleet.model.tensors import BLOCKS, GGML_TYPES
 
 MS = 1_000_000
 FINAL = {
@@ -283,8 +284,9 @@ def test_no_request_without_an_end() -> None:
 
 def test_block_sizes_are_those_of_ggml() -> None:
     gguf = pytest.importorskip("gguf", reason="needs the extra `embedded`")
-    for name, block in BLOCKS.items():
-        assert gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[name]] == block
+    for number, name in GGML_TYPES.items():
+        assert gguf.GGMLQuantizationType(number).name == name
+        assert gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType(number)] == BLOCKS[name]
 
 
 def test_tensor_bytes_are_exact_or_unknown() -> None:

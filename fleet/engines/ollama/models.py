@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,47 +20,14 @@ from fleet.model.gates import Resident
 from fleet.model.job import Think
 from fleet.model.machine import ModelFacts
 from fleet.model.measure import Placement
-
-BLOCKS: dict[str, tuple[int, int]] = {
-    "F64": (1, 8),
-    "F32": (1, 4),
-    "F16": (1, 2),
-    "BF16": (1, 2),
-    "I8": (1, 1),
-    "I16": (1, 2),
-    "I32": (1, 4),
-    "I64": (1, 8),
-    "Q4_0": (32, 18),
-    "Q4_1": (32, 20),
-    "Q5_0": (32, 22),
-    "Q5_1": (32, 24),
-    "Q8_0": (32, 34),
-    "Q2_K": (256, 84),
-    "Q3_K": (256, 110),
-    "Q4_K": (256, 144),
-    "Q5_K": (256, 176),
-    "Q6_K": (256, 210),
-    "Q8_K": (256, 292),
-    "IQ1_S": (256, 50),
-    "IQ1_M": (256, 56),
-    "IQ2_XXS": (256, 66),
-    "IQ2_XS": (256, 74),
-    "IQ2_S": (256, 82),
-    "IQ3_XXS": (256, 98),
-    "IQ3_S": (256, 110),
-    "IQ4_NL": (32, 18),
-    "IQ4_XS": (256, 136),
-    "TQ1_0": (256, 54),
-    "TQ2_0": (256, 66),
-    "MXFP4": (32, 17),
-    "NVFP4": (64, 36),
-}
-"""Tensor type to (elements, bytes) of one block, as ggml stores it."""
+from fleet.model.tensors import Tensor
 
 SAME_ARCHITECTURE = {"gptoss": "gpt-oss"}
 SAME_QUANTIZATION = {"MXFP4_MOE": "MXFP4"}
 """One thing with two names: Ollama's published files and those made from llama.cpp's."""
 
+NAMES_OF_GGUF = ("blk.", "token_embd", "output")
+"""How names begin in a GGUF file; a model for MLX has the names of its checkpoint."""
 EXPERTS_IN_NAME = "_exps"
 TABLE = "token_embd"
 WORDS = "token_embd.weight"
@@ -100,7 +66,13 @@ def active_bytes(tensors: object, info: Entry) -> int | None:
 
 def read_for_each_token(sizes: Mapping[str, int], used: object, experts: object) -> int | None:
     """Of tensors by name and bytes: experts by the share that is used, and no table of which a
-    token reads one row, unless it serves as the output matrix too. None: experts unknown."""
+    token reads one row, unless it serves as the output matrix too.
+
+    None where the experts are unknown, or the names are not those of a GGUF file: a table or an
+    expert that is not known as such would make the least time too long, and true rates impossible.
+    """
+    if not any(name.startswith(NAMES_OF_GGUF) for name in sizes):
+        return None
     share = _share(whole(used, EXPERTS), whole(experts, EXPERTS))
     tied = "output.weight" not in sizes
     total = 0.0
@@ -130,14 +102,14 @@ def _sizes(tensors: object) -> dict[str, int]:
 
 
 def _size(tensor: Entry) -> int | None:
-    block, shape = BLOCKS.get(text(tensor.get("type")).upper()), tensor.get("shape")
-    if block is None or not isinstance(shape, list):
+    shape = tensor.get("shape")
+    if not isinstance(shape, list):
         return None
     dimensions = [number for each in shape if (number := whole(each, DIMENSION)) is not None]
-    elements, size_bytes = block
     if len(dimensions) < len(shape):
         return None
-    return whole(math.prod(dimensions) // elements * size_bytes, SIZE_BYTES)
+    known = Tensor(text(tensor.get("name")), text(tensor.get("type")), tuple(dimensions))
+    return whole(known.bytes, SIZE_BYTES)
 
 
 def loaded_models(models: object) -> list[LoadedModel]:
