@@ -10,8 +10,11 @@ from fleet.model.account import Account, Share
 SAME = "submit the same again"
 
 
-def closing_lines(account: Account, name: str, *, command: str, nothing: bool) -> Iterator[str]:
-    """No line where nothing is missing. `nothing`: no result of this experiment is stored."""
+def closing_lines(account: Account, status: str, *, command: str, nothing: bool) -> Iterator[str]:
+    """No line where nothing is missing.
+
+    `status`: the command that shows the experiment. `nothing`: no result of it is stored.
+    """
     shares = [share for share in account.shares if share.missing]
     if not shares:
         return
@@ -19,10 +22,7 @@ def closing_lines(account: Account, name: str, *, command: str, nothing: bool) -
         yield f"  {share.machine:<16} {share.trials:>4} {share.state:<9} {share.reason}".rstrip()
     go_on = next_command(shares, command)
     if nothing:
-        yield (
-            "nothing was measured: what failed stands above, and in: "
-            f"fleet status {name}; go on: {go_on}"
-        )
+        yield (f"nothing was measured: what failed stands above, and in: {status}; go on: {go_on}")
         return
     yield (
         f"{account.missing} of {account.total} trials asked for are missing "

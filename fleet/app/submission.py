@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from fleet.app.interrupts import interruptible
+from fleet.app.next_steps import with_store
 from fleet.app.options import Options
 from fleet.errors import FleetError, Interrupted, StoreUnusable
 from fleet.ledger.journal import Ledger
@@ -26,6 +27,7 @@ class Submission:
     """`number` is its id in the ledger."""
 
     def __init__(self, ledger: Ledger, request: Request, options: Options) -> None:
+        self._home = options.home
         """Written to the ledger on return; raises StoreUnusable beside another of its name."""
         self.ledger = ledger
         self.name = request.experiment.name
@@ -93,7 +95,8 @@ class Submission:
         else:
             done, waiting = account.count("done"), account.count("waiting")
             what = f"interrupted: {done} trials are kept, {waiting} are left"
-        return Interrupted(what, f"go on with the same command, or see: fleet status {self.name}")
+        status = with_store(f"fleet status {self.name}", self._home)
+        return Interrupted(what, f"go on with the same command, or see: {status}")
 
     def _close(self, outcome: str, reason: str) -> None:
         self.ledger.cancel_waiting(self.number, reason)

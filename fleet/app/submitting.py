@@ -13,6 +13,7 @@ from fleet.app.contrast import contrast_axis
 from fleet.app.histories import changes_told
 from fleet.app.homes import Home
 from fleet.app.interrupts import sigterm_is_an_interrupt
+from fleet.app.next_steps import with_store
 from fleet.app.options import REGISTERED
 from fleet.app.options import Options as Options
 from fleet.app.preparing import Queues, prepare
@@ -87,16 +88,17 @@ def _answer(planned: Plan, options: Options, talk: Talk) -> bool:
     end = ending(options.home, planned, talk.columns(), command=command)
     talk.answer(end.lines)
     if not end.counts:
-        name = planned.request.experiment.name
-        talk.say(f"no request counts, so there is no figure; why: fleet results {name} --flagged")
+        flagged = f"fleet results {planned.request.experiment.name} --flagged"
+        why = with_store(flagged, options.home)
+        talk.say(f"no request counts, so there is no figure; why: {why}")
     return end.counts
 
 
 def close(account: Account, request: Request, options: Options, talk: Talk) -> None:
     """The last lines: what is missing, why, and what to type."""
     nothing = not measured_at_all(request, options)
-    name = request.experiment.name
-    for line in closing_lines(account, name, command=options.command, nothing=nothing):
+    status = with_store(f"fleet status {request.experiment.name}", options.home)
+    for line in closing_lines(account, status, command=options.command, nothing=nothing):
         talk.say(line)
 
 

@@ -129,6 +129,7 @@ def test_the_models_of_one_trial_do_not_stop_the_next(answers: Fleet) -> None:
 
 
 def test_a_submit_whose_every_request_is_left_out_says_so_last(fleet: Fleet) -> None:
+    """What it says to type finds the results wherever they are kept."""
     fleet.write(experiment_of(["milliseconds"]))
     with wire_ollama({"milliseconds:latest": MODELS["milliseconds:latest"]}) as server:
         done = fleet("submit", "configs/demo.yaml", code=1, env=environment(server))
@@ -136,6 +137,11 @@ def test_a_submit_whose_every_request_is_left_out_says_so_last(fleet: Fleet) -> 
         "no request counts, so there is no figure; why: fleet results demo --flagged"
     )
     assert "above_ceiling" in fleet("results", "demo", "--flagged").out
+    words = ("submit", "configs/demo.yaml", "--store", str(fleet.folder / "other"))
+    with wire_ollama({"milliseconds:latest": MODELS["milliseconds:latest"]}) as server:
+        done = fleet(*words, code=1, env=environment(server))
+    command = done.err.splitlines()[-1].partition("why: fleet ")[2].split()
+    assert "above_ceiling" in fleet(*command).out
 
 
 def test_a_model_that_cannot_be_measured_leaves_out_itself(fleet: Fleet) -> None:

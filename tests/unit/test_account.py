@@ -46,7 +46,7 @@ LOST = Share(machine="b", state="left out", trials=47, reason="it went away")
 
 def lines(of: Account, nothing: bool = False) -> list[str]:
     command = "fleet submit configs/demo.yaml"
-    return list(closing_lines(of, "demo", command=command, nothing=nothing))
+    return list(closing_lines(of, "fleet status demo", command=command, nothing=nothing))
 
 
 def test_the_sum_names_what_there_is() -> None:
