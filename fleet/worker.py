@@ -43,14 +43,14 @@ from fleet.model.event import (
 from fleet.model.machine import EngineFacts, EngineRestart, Machine, ModelFacts, same_model
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt
+from fleet.owner.hours import held, minute_of_day, turn
 from fleet.plan.stopping import cut
 from fleet.ports import Clock, Engine
 from fleet.reservation import Reservation
 from fleet.runner import Place, run_trial
 from fleet.runner.cooling import cooling
-from fleet.runner.course import not_begun
 from fleet.runner.gates import Gatekeeper, LeftBehind, Visit
-from fleet.settings.hours import held, minute_of_day, turn
+from fleet.runner.trial_log import not_begun
 from fleet.spool import node_spool
 from fleet.units import NS_PER_S
 

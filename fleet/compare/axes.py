@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fleet.model.likeness import AXES, FACTS
+from fleet.comparability import AXES, FACTS
 from fleet.names import known
 
 

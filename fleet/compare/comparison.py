@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from fleet.comparability import HARDWARE_AXES
 from fleet.compare.axes import check_fact
 from fleet.compare.designs import Floors, no_floors
 from fleet.compare.footer import (
@@ -33,7 +34,6 @@ from fleet.compare.side_names import check_apart, is_called, of_sides, side_name
 from fleet.compare.variants import Variant, read_failed, read_variants
 from fleet.errors import OutOfMemory
 from fleet.metrics.compared import Metric, check_metric
-from fleet.model.likeness import HARDWARE_AXES
 from fleet.query.open_store import Connection, has, rows
 from fleet.query.views import question
 from fleet.stats.ratios import SAME_WITHIN

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
+from fleet.comparability import HARDWARE_AXES
 from fleet.compare.variants import Variant
 from fleet.errors import UnknownName, UserError
-from fleet.model.likeness import HARDWARE_AXES
 from fleet.names import known, natural
 from fleet.query.periods import check_period, in_period
 

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from typing import Any
 
-from fleet.compare.axes import check_axis
-from fleet.errors import UnknownName
-from fleet.metrics.compared import Metric
-from fleet.model.likeness import (
+from fleet.comparability import (
     AXES,
     ENERGY_FACTS,
     ENERGY_SCOPE,
     ENVIRONMENT_FACTS,
     SETTINGS,
 )
+from fleet.compare.axes import check_axis
+from fleet.errors import UnknownName
+from fleet.metrics.compared import Metric
 from fleet.query.energy import bind_energy
 from fleet.query.filters import where_sql
 from fleet.query.open_store import Connection, Row, rows

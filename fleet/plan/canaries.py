@@ -12,7 +12,7 @@ from fleet.model.experiment import LEAST_FOR_CANARIES, Experiment, Repeats
 from fleet.model.job import Job, Point
 from fleet.model.settings import Settings
 from fleet.model.trial import Trial
-from fleet.plan.unfit import Shape
+from fleet.plan.refusals.unfit import Shape
 
 JOB = Job(
     name="canary",

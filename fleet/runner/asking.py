@@ -12,8 +12,8 @@ from fleet.model.measure import Ask, Reply, RequestRecord
 from fleet.model.settings import Value
 from fleet.model.trial import Trial
 from fleet.ports import Stop
-from fleet.runner.course import Course
-from fleet.runner.place import Place
+from fleet.runner.trial_log import Course
+from fleet.runner.trial_ports import Place
 from fleet.units import NS_PER_S
 
 LOAD_OPTIONS = ("num_ctx", "num_batch", "num_thread", "num_gpu")

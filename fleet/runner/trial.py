@@ -12,12 +12,12 @@ from fleet.model.machine import EngineFacts, ModelFacts
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt, Trial
 from fleet.runner.asking import Asking, load_options
-from fleet.runner.course import Course, Failure
 from fleet.runner.exact import fit_prompt
 from fleet.runner.loaded import is_loaded_as_asked
-from fleet.runner.place import Place
 from fleet.runner.side_by_side import Either, run_side_by_side
 from fleet.runner.streams import Stream
+from fleet.runner.trial_log import Course, Failure
+from fleet.runner.trial_ports import Place
 
 
 def run_trial(attempt: Attempt, place: Place) -> TrialResult:

@@ -15,7 +15,7 @@ from fleet.cli.asking import seconds_until
 from fleet.clock import SystemClock, in_local_zone, utc_offset_s
 from fleet.errors import EngineBusy
 from fleet.model.trial import Attempt
-from fleet.runner.course import Course, not_begun
+from fleet.runner.trial_log import Course, not_begun
 from fleet.spool import from_json, to_json
 from fleet.store.rows import rows_of
 from fleet.units import NS_PER_S

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fleet.clock import SystemClock
 from fleet.model.hours import DAY_MIN, Hours
-from fleet.settings.hours import held, turn
+from fleet.owner.hours import held, turn
 from fleet.units import NS_PER_S
 from tests import builders
 

@@ -15,7 +15,7 @@ from fleet.errors import EngineNotRestarted, Interrupted
 from fleet.model.experiment import CoolDown
 from fleet.model.machine import Fact, FactValue, Fingerprint
 from fleet.runner.cooling import cooling
-from fleet.runner.course import not_begun
+from fleet.runner.trial_log import not_begun
 from tests import builders
 
 

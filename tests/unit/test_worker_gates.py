@@ -22,9 +22,9 @@ from fleet.model.measure import Placement
 from fleet.model.script import MachineScript, ScriptedModel
 from fleet.model.settings import Value
 from fleet.model.trial import Trial
+from fleet.owner.hours import minute_of_day
 from fleet.ports import Clock, Engine
 from fleet.runner.gates import KEPT_S, Gatekeeper, LeftBehind, Visit
-from fleet.settings.hours import minute_of_day
 from fleet.units import NS_PER_S
 from fleet.wiring import WorkerSpec
 from fleet.worker import NodeWorker

@@ -17,7 +17,7 @@ from fleet.model.event import Event, Finished, Held, Started
 from fleet.model.experiment import EmbeddedEngine
 from fleet.model.hours import DAY_MIN, Hours
 from fleet.model.measure import TrialResult
-from fleet.settings.hours import minute_of_day
+from fleet.owner.hours import minute_of_day
 from fleet.units import NS_PER_S
 from fleet.worker import NodeWorker
 from tests import builders

@@ -39,8 +39,8 @@ def plan(
 
     And what cannot run, with the reason. Touches nothing. Exit code 2 where submit would refuse it.
     """
-    from fleet.app import submitting as app
-    from fleet.cli import asking, view
+    from fleet.app import submit as app
+    from fleet.cli import asking
 
     target = asking.head(head)
     home = asking.home(store)
@@ -65,13 +65,13 @@ def plan(
     )
     if target is not None:
         form: Literal["json", "text"] = "json" if json else "text"
-        raise typer.Exit(asking.send(request, chosen, target, plan=form, say=view.say))
+        raise typer.Exit(asking.send(request, chosen, target, plan=form, say=output.say))
     raise typer.Exit(show(app.plan(request, chosen), json=json))
 
 
 def show(planned: Plan, *, json: bool) -> int:
     """Prints the plan; returns the exit code."""
-    from fleet.cli import plan_text
+    from fleet.report import plan_text
 
     if json:
         options.print_json(plan_text.as_data(planned))

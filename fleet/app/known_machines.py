@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fleet.app.histories import last_seen
+from fleet.app.machine_changes import last_seen
 from fleet.app.options import Options
 from fleet.errors import StoreUnusable
 from fleet.folders import results_folder

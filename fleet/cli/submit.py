@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fleet.cli import options
+from fleet.cli import asking, options, output
 
 EPILOG = """\b
     fleet submit gpt-oss:20b
@@ -44,8 +44,8 @@ def submit(
 
     Run it again to finish what is missing; a finished one has nothing to do.
     """
-    from fleet.app import submitting as app
-    from fleet.cli import asking, view
+    from fleet.app import submit as app
+    from fleet.cli.talk import talk as open_talk
 
     target = asking.head(head)
     home = asking.home(store)
@@ -73,9 +73,9 @@ def submit(
         **asking.origin(),
     )
     if target is not None:
-        raise typer.Exit(asking.send(request, chosen, target, detach=detach, say=view.say))
+        raise typer.Exit(asking.send(request, chosen, target, detach=detach, say=output.say))
     asking.refuse_detached(detach)
-    with view.talk(chosen.home) as talk:
+    with open_talk(chosen.home) as talk:
         raise typer.Exit(app.submit(request, chosen, talk))
 
 

@@ -6,11 +6,11 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 
-from fleet.app.homes import Home
-from fleet.app.known import Look, absent_machines, known_machines
+from fleet.app.home import Home
+from fleet.app.known_machines import Look, absent_machines, known_machines
 from fleet.app.options import Options
+from fleet.app.progress import Talk
 from fleet.app.submission import Submission
-from fleet.app.talking import Talk
 from fleet.folders import ledger_file
 from fleet.ledger.journal import Ledger
 from fleet.model.experiment import Request, SimulatedEngine

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from fleet.app.checkups import Check, Findings
+from fleet.doctor.machine import Check, Findings
 from fleet.readers.pmset import parse_custom, parse_power_source
 
 

@@ -1,40 +1,25 @@
-"""Progress: a live table where there is a terminal, a plain line per event elsewhere.
+"""Progress as plain lines: one line for each event.
 
-The view lives in the coordinator's process, never in a process that measures.
+The lines are written by the coordinator's process, never by a process that measures.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleet.cli import output
 from fleet.model.event import Event, Failed, Finished, Held, Lost, Said, Started
-from fleet.model.trial import Trial
-from fleet.units import NS_PER_S, show_span
+from fleet.report.event_text import cell_text, finished_text
+from fleet.units import show_span
 
 if TYPE_CHECKING:
-    from fleet.app.talking import Talk
     from fleet.plan.expand import Plan, Redo
 
 
 say = output.say
-
-
-@contextmanager
-def talk(_home: Path) -> Iterator[Talk]:
-    """The live view on a terminal, plain lines elsewhere."""
-    if not sys.stderr.isatty():
-        yield PlainTalk()
-        return
-    from fleet.cli.live import LiveTalk
-
-    with LiveTalk() as live:
-        yield live
 
 
 @dataclass(slots=True)
@@ -99,7 +84,7 @@ class PlainTalk:
         say(text)
 
     def planned(self, plan: Plan, trials: int, finished: int) -> None:
-        from fleet.cli.plan_text import plan_lines
+        from fleet.report.plan_text import plan_lines
 
         self._names = {each.machine.machine_id: each.machine.name for each in plan.machines}
         for line in plan_lines(plan):
@@ -155,28 +140,3 @@ class PlainTalk:
         if isinstance(event, Failed):
             return f"{name}: {event.what}  {event.hint}".rstrip()
         return f"{name}: lost: {event.what}" if isinstance(event, Lost) else ""
-
-
-def cell_text(trial: Trial) -> str:
-    varied = " ".join(f"{key}={value}" for key, value in varied_settings(trial).items())
-    if trial.role == "canary":
-        return f"canary  {trial.model}"
-    side = f"side {trial.side}" if trial.side else ""
-    parts = (f"block {trial.block + 1}", trial.model, trial.job.name, varied, side)
-    return "  ".join(part for part in parts if part)
-
-
-def varied_settings(trial: Trial) -> dict[str, object]:
-    """The settings that say something here: those off their default."""
-    from fleet.model.settings import Settings
-
-    plain = Settings()
-    return {k: v for k, v in trial.settings.items() if v != getattr(plain, k) and k != "num_thread"}
-
-
-def finished_text(event: Finished) -> str:
-    """How long a trial took and what the views make of it, or why it failed."""
-    result = event.result
-    if result.outcome == "ok":
-        return f"{result.duration_ns / NS_PER_S:.1f} s  {event.speeds}".rstrip()
-    return f"{result.outcome}: {result.reason} {result.detail}".strip()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 @dataclass(slots=True, kw_only=True)
-class Written:
+class TrueRequest:
     """One generation request. Stamps are of the machine's monotonic clock, in ns."""
 
     request: int
@@ -31,13 +31,13 @@ class Written:
     """When each token was written."""
 
 
-def append(path: Path, written: Iterable[Written]) -> None:
+def append(path: Path, written: Iterable[TrueRequest]) -> None:
     with path.open("a", encoding="utf-8") as file:
         file.writelines(json.dumps(asdict(each)) + "\n" for each in written)
 
 
-def read(path: Path) -> Iterator[Written]:
+def read(path: Path) -> Iterator[TrueRequest]:
     """In the order asked."""
     records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     for record in sorted(records, key=lambda record: int(record["arrived_ns"])):
-        yield Written(**record | {"faults": tuple(record["faults"])})
+        yield TrueRequest(**record | {"faults": tuple(record["faults"])})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fleet.app.findings import Check, Findings
+from fleet.doctor.findings import Check, Findings
 from fleet.model.gates import FOREIGN_MEMORY, GATES, GPU_USERS, others_gpu_mb
 from fleet.readers.metal import parse_mlx
 from fleet.units import MIB, show_bytes

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from fleet import config
-from fleet.app.homes import Home
+from fleet.app.home import Home
 from fleet.clock import in_local_zone
 from fleet.store.imported import Imported, ImportedFile, Origin, answer_rows, read_file
 from fleet.store.imported_models import model_names

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleet import folders, wiring
-from fleet.app.homes import Home
+from fleet.app.home import Home
 from fleet.app.interrupts import interruptible
 from fleet.app.selftest_checks import Accuracy, Pair, Raised, accuracies, clean, paired, raised
 from fleet.app.selftest_stages import QUICK, Size, Stage, asleep, log_file, stages, stepped
-from fleet.app.submitting import Options, submit
+from fleet.app.submit import Options, submit
 from fleet.clock import SystemClock
-from fleet.engines.simulated.written import read
+from fleet.engines.simulated.ground_truth import read
 from fleet.errors import FleetError, Interrupted, StoreUnusable
 from fleet.model.event import Event, Failed, Finished, Lost
 from fleet.model.trial import Attempt

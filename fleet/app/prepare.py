@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from fleet.app.progress import Talk
 from fleet.app.submission import Submission
-from fleet.app.talking import Talk
 from fleet.errors import PlanRefused
 from fleet.model.event import Failed, Lost, ModelRefused, Prepared
 from fleet.model.machine import ModelFacts

@@ -20,7 +20,7 @@ Failure = tuple[type[TrialError], str]
 
 
 @dataclass(slots=True)
-class Heard:
+class ReplyBuilder:
     """Of the chunks that carried text, in the order they came."""
 
     stamps: list[int] = field(default_factory=list)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from fleet.model.experiment import Experiment, Request
 from fleet.model.settings import Settings
-from fleet.plan.unfit import Shape
+from fleet.plan.refusals.unfit import Shape
 
 LEAST_BLOCKS = 5
 """From fewer no noise floor is taken."""

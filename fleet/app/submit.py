@@ -7,25 +7,27 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from fleet.app.booking import book, chosen_machines, machine_rows
+from fleet.app.bookings import book, chosen_machines, machine_rows
 from fleet.app.closing_lines import closing_lines
 from fleet.app.contrast import contrast_axis
-from fleet.app.histories import changes_told
-from fleet.app.homes import Home
+from fleet.app.home import Home
 from fleet.app.interrupts import sigterm_is_an_interrupt
+from fleet.app.machine_changes import changes_told
 from fleet.app.next_steps import with_store
 from fleet.app.options import REGISTERED
 from fleet.app.options import Options as Options
-from fleet.app.preparing import Queues, prepare
+from fleet.app.prepare import Queues, prepare
+from fleet.app.progress import Talk
 from fleet.app.submission import Submission
-from fleet.app.taking import borrow_machines, take_machines
-from fleet.app.talking import Talk
+from fleet.app.take_machines import borrow_machines, take_machines
 from fleet.errors import PlanRefused
 from fleet.model.account import Account
 from fleet.model.experiment import Request, SimulatedEngine
 from fleet.model.machine import Machine
 from fleet.plan.absent import AbsentMachine
 from fleet.plan.expand import Plan, expand
+from fleet.plan.refusals.unfit import no_engine
+from fleet.plan.refusals.unlike import unlike
 from fleet.plan.resume import (
     Remaining,
     Within,
@@ -37,8 +39,6 @@ from fleet.plan.resume import (
     without,
 )
 from fleet.plan.stopping import axis
-from fleet.plan.unfit import no_engine
-from fleet.plan.unlike import unlike
 from fleet.ports import Dispatcher
 from fleet.units import show_count, show_span
 from fleet.wiring import WorkerSpec, host_name
@@ -77,8 +77,8 @@ def submit(request: Request, options: Options, talk: Talk) -> int:
 
 def _answer(planned: Plan, options: Options, talk: Talk) -> bool:
     """What it came to; False for noise figures that cannot be trusted, or where nothing counts."""
-    from fleet.app.answering import ending
     from fleet.app.noise import read_report, report_lines
+    from fleet.app.submit_report import ending
 
     if planned.request.role == "noise":
         report = read_report(options.home, planned)

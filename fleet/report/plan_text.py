@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from fleet.cli.view import varied_settings
 from fleet.model.experiment import Experiment
 from fleet.model.gates import Gates
 from fleet.model.trial import Trial
-from fleet.plan.controls import LEAST_BLOCKS
 from fleet.plan.expand import AbsentPlan, MachinePlan, Plan
+from fleet.plan.refusals.controls import LEAST_BLOCKS
+from fleet.report.event_text import varied_settings
 from fleet.units import GIB, show_bytes, show_count, show_span
 
 MOST_LEFT_OUT_SHOWN = 12

@@ -12,15 +12,15 @@ from fleet.clock import SystemClock
 from fleet.commands import SystemCommands
 from fleet.engines.ollama import Ollama, address
 from fleet.engines.ollama.own_server import OwnServers
-from fleet.engines.ollama.owners import Restart, restart_of, restart_owners, right_to
 from fleet.errors import EngineNotRestarted, UserError
 from fleet.fingerprint.run_as import of_these, on_darwin, on_linux, servers
 from fleet.model.hours import Hours
 from fleet.model.machine import EngineRestart
+from fleet.owner import allowed
+from fleet.owner.allowed import RESTART_OLLAMA, Allowed
+from fleet.owner.restart import Restart, restart_of, restart_owners, right_to
 from fleet.ports import Engine, Say
 from fleet.readers.run_as import RunAs
-from fleet.settings import allowed
-from fleet.settings.allowed import RESTART_OLLAMA, Allowed
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 ALLOW = f"fleet join --allow {RESTART_OLLAMA}"

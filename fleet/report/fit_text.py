@@ -9,9 +9,9 @@ from fleet.advisor.amounts import Amount
 from fleet.advisor.fit import Fit, Verdict
 from fleet.advisor.limits import Limit
 from fleet.advisor.machines_kind import Box
+from fleet.advisor.report import Line, Report, raised_limit_mib
 from fleet.advisor.setup import Runner, Setup
 from fleet.advisor.speed import Rate
-from fleet.app.fitting import Line, Report, raised_limit_mib
 from fleet.report.tables import aligned
 from fleet.units import GIB, MIB, show_bytes
 

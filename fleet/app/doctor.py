@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from fleet import config, folders, wiring
-from fleet.app.allowing import WIRED_LIMIT, Ownership, ownership
-from fleet.app.checkups import Check, Findings, OllamaFound, RayFound, checks
-from fleet.app.histories import Seen, last_seen
-from fleet.app.ownership_checks import CHECKS as OWNERS
-from fleet.app.surroundings import CHECKS as AROUND
+from fleet.app.allowing import WIRED_LIMIT, ownership
+from fleet.app.machine_changes import last_seen
 from fleet.clock import SystemClock
 from fleet.commands import SystemCommands
+from fleet.doctor.changes import Seen
+from fleet.doctor.findings import Ownership
+from fleet.doctor.machine import Check, Findings, OllamaFound, RayFound, checks
+from fleet.doctor.owner import CHECKS as OWNERS
+from fleet.doctor.system import CHECKS as AROUND
 from fleet.errors import StoreUnusable, TrialError, UserError
 from fleet.installation import add_extra
 from fleet.model.experiment import OllamaEngine
@@ -220,7 +222,7 @@ def _seen(home: Path, machine_id: str) -> tuple[Seen | None, str]:
 def _ray(state: Path) -> tuple[RayFound, str, str | None]:
     """What of Ray is here; the machine's name, and the name it joined with."""
     from fleet.dispatch.launch import Ports
-    from fleet.dispatch.places import busy_port, host_label
+    from fleet.dispatch.ray_paths import busy_port, host_label
     from fleet.dispatch.records import HEAD, NODE, read_record
     from fleet.dispatch.versions import installed
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from fleet.app.findings import Check, Findings, OllamaFound, RayFound, State
-from fleet.app.gpu_checks import gpu, gpu_users
-from fleet.app.histories import apart, changes
+from fleet.doctor.changes import apart, changes
+from fleet.doctor.findings import Check, Findings, OllamaFound, RayFound, State
+from fleet.doctor.gpu import gpu, gpu_users
 from fleet.model.declared import Disagreement, disagreements, size_in_name
 from fleet.model.experiment import warmest_c
 from fleet.model.gates import OTHER_MODELS, unverified

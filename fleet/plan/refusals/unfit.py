@@ -10,7 +10,7 @@ from fleet.errors import FleetError, FleetUnreachable, UserError
 from fleet.model.job import CONTEXT_STEP, Job, Point
 from fleet.model.machine import Machine
 from fleet.model.settings import Value
-from fleet.plan.limits import limit_asked_bytes
+from fleet.plan.refusals.limits import limit_asked_bytes
 from fleet.plan.selection import Asked
 from fleet.units import show_bytes
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from fleet.app.homes import Home
+from fleet.app.home import Home
 from fleet.app.interrupts import interruptible
 from fleet.clock import in_local_zone
 from fleet.errors import ConfigError, Mistake, UnknownName, UserError, nearest

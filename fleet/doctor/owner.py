@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fleet.app.checkups import Check, Findings
-from fleet.settings.allowed import RESTART_OLLAMA
+from fleet.doctor.machine import Check, Findings
+from fleet.owner.allowed import RESTART_OLLAMA
 
 ALLOW = f"fleet join --allow {RESTART_OLLAMA} --hours 22-07"
 

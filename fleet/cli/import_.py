@@ -14,7 +14,7 @@ from fleet.cli import options, output
 from fleet.units import show_count, show_text
 
 if TYPE_CHECKING:
-    from fleet.app.importing import ImportReport, Stored
+    from fleet.app.import_ import ImportReport, Stored
 
 EPILOG = """\b
     fleet import a.txt --machine studio-96 --date 2025-08-09 --source terminal
@@ -62,7 +62,7 @@ def import_file(
     stored, or named with its line and the reason. The exit code is 1 where a figure that fleet
     knows is not stored.
     """
-    from fleet.app import importing as app
+    from fleet.app import import_ as app
     from fleet.cli import asking
 
     asking.check_name("--experiment", experiment)

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from fleet.app.allowing import Ownership
-from fleet.app.histories import Seen
+from fleet.doctor.changes import Seen
 from fleet.fingerprint.gpu_limit import PRINTED_TO_MB
 from fleet.model.declared import DeclaredFleet
 from fleet.model.gates import Resident, with_resident
-from fleet.model.machine import FactValue, Fingerprint
+from fleet.model.machine import EngineRestart, FactValue, Fingerprint
+from fleet.owner.allowed import Allowed
 
 State = Literal["ok", "cannot tell", "unfit"]
 
@@ -53,6 +53,17 @@ class RayFound:
     busy_port: int | None = None
     ports: str = ""
     """What a firewall must let through."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ownership:
+    """What doctor tells of it: the permission, how Ollama is run, what a restart would type."""
+
+    allowed: Allowed = field(default_factory=Allowed)
+    problem: str = ""
+    """Why the permission cannot be read."""
+    restart: EngineRestart = field(default_factory=EngineRestart)
+    wired_limit: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from fleet.ports import Worker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seat:
+class NodeSlot:
     """One machine of the cluster, as its labels tell: where a worker can be put."""
 
     name: str
@@ -25,7 +25,7 @@ class Seat:
     node_id: str
 
 
-class Seated:
+class WorkerActor:
     """The actor: a worker on its machine. Every call but `begin` is the worker's own."""
 
     def __init__(self, make_worker: Callable[[Any], Worker], spec: object) -> None:
@@ -69,7 +69,7 @@ def without_arrow() -> None:
     sys.modules.setdefault("pyarrow", None)  # type: ignore[arg-type]
 
 
-def seats(nodes: Iterable[Mapping[str, Any]]) -> list[Seat]:
+def slots(nodes: Iterable[Mapping[str, Any]]) -> list[NodeSlot]:
     """The live machines among `ray.nodes()`, each once, by name.
 
     A node that was started anew is there twice for some 13 s: the later one counts. Two
@@ -84,15 +84,17 @@ def seats(nodes: Iterable[Mapping[str, Any]]) -> list[Seat]:
         if earlier["NodeManagerAddress"] != node["NodeManagerAddress"]:
             raise _two_of_one_name(name, earlier, node)
         newest[name] = node
-    return [_seat(name, newest[name]) for name in sorted(newest)]
+    return [_slot(name, newest[name]) for name in sorted(newest)]
 
 
 def _since(node: Mapping[str, Any]) -> int:
     return int(node.get("Labels", {}).get(SINCE_LABEL, 0))
 
 
-def _seat(name: str, node: Mapping[str, Any]) -> Seat:
-    return Seat(name=name, join_name=node["Labels"].get(JOIN_NAME_LABEL), node_id=node["NodeID"])
+def _slot(name: str, node: Mapping[str, Any]) -> NodeSlot:
+    return NodeSlot(
+        name=name, join_name=node["Labels"].get(JOIN_NAME_LABEL), node_id=node["NodeID"]
+    )
 
 
 def _two_of_one_name(name: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> UserError:

@@ -1,6 +1,6 @@
 """What of the machines as found `fleet compare` will refuse, said before anything is measured.
 
-The classes are those of `fleet.model.likeness`, the very table that compare applies; pure.
+The classes are those of `fleet.comparability`, the very table that compare applies; pure.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
-from fleet.model import likeness
+from fleet import comparability as likeness
+from fleet.comparability import ENVIRONMENT_FACTS, Difference, differing
 from fleet.model.experiment import Request
-from fleet.model.likeness import ENVIRONMENT_FACTS, Difference, differing
 from fleet.model.machine import Machine
-from fleet.plan.unfit import PlanWarning
+from fleet.plan.refusals.unfit import PlanWarning
 
 NOT_SET = "not set"
 SHOWN_DIGITS = 12
