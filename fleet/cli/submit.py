@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fleet.cli import asking, options, output
+from fleet.cli import options, output
 
 EPILOG = """\b
     fleet submit gpt-oss:20b
@@ -45,10 +45,10 @@ def submit(
     Run it again to finish what is missing; a finished one has nothing to do.
     """
     from fleet.app import submit as app
+    from fleet.cli import asking
     from fleet.cli.talk import talk as open_talk
 
-    target = asking.head(head)
-    home = asking.home(store)
+    target, home = asking.head(head), asking.home(store)
     request = asking.request(
         what,
         jobs=job or (),
