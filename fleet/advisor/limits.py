@@ -49,7 +49,7 @@ class Limit:
 
 
 def mac_default(ram_gb: int, macos: int) -> Limit:
-    """The limit of a Mac on which nobody set one; modelled for sizes that were not seen."""
+    """Return the limit of a Mac on which nobody set one; modelled for sizes that were not seen."""
     old = macos <= 15
     label = "macOS 15 and earlier" if old else f"macOS {macos}"
     seen = (TO_MACOS_15_MIB if old else MACOS_26_MIB).get(ram_gb) if macos <= 26 else None
@@ -77,7 +77,7 @@ def _shares(ram_gb: int, *, old: bool) -> tuple[float, float]:
 
 
 def highest_wired_mib(ram_gb: float) -> int:
-    """The highest limit that leaves the system its 8 GiB."""
+    """Return the highest limit that leaves the system its 8 GiB."""
     return int(ram_gb * 1024) - KEEP_FREE_MIB
 
 
@@ -89,6 +89,6 @@ def of_card(memory_mib: float, devices: int = 1) -> Limit:
 
 
 def as_set(limit_mib: float) -> Limit:
-    """A limit that somebody set or read."""
+    """Return a limit that somebody set or read."""
     size = limit_mib * MIB
     return Limit(bytes=Amount(size, size, size, Certainty.EXACT), label="as given")

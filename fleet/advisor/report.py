@@ -80,7 +80,10 @@ def report(
     contexts: Sequence[int] = (),
     limits: Sequence[Limit] = (),
 ) -> Report:
-    """The whole answer for one model on one machine; `limits` in place of the machine's own."""
+    """Return the whole answer for one model on one machine.
+
+    `limits` take the place of the machine's own.
+    """
     if shape.format == "safetensors":
         setup = replace(setup, runner=Runner.MLX)
     chosen = contexts or usual_contexts(shape)
@@ -195,7 +198,7 @@ def _partly(shape: ModelShape, box: Box, setup: Setup, parts: Split) -> Rate | N
 
 
 def raised_limit_mib(box: Box) -> int | None:
-    """A limit that owners of such Macs set: 16 GiB are left to the system, 8 of small memories."""
+    """Return the limit that owners set: 16 GiB stay with the system, 8 GiB of small memories."""
     if not box.kind.is_apple:
         return None
     left = 16 if box.memory_gb >= 96 else 8
