@@ -75,8 +75,8 @@ def from_metadata(
 ) -> ModelShape:
     """Return the shape from the keys and the tensors of a model file.
 
-    It raises UserError if they say too little. Without a list of tensors the weights are estimated from the size of the file or from the
-    number of parameters, and say so.
+    It raises UserError if they say too little. Without a list of tensors the weights are estimated
+    from the size of the file or from the number of parameters, and say so.
     """
     keys = Keys(info)
     blocks = keys.needed("block_count")
