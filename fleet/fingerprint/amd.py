@@ -104,7 +104,10 @@ def joined(found: Sequence[AmdGpu], named: Sequence[AmdGpu]) -> list[AmdGpu]:
 
 
 def amd_facts(gpus: Sequence[AmdGpu], memory_kib: int | None) -> list[Fact]:
-    """A processor's own GPU counts only where engines use it; cards beside it always do."""
+    """Return the facts of the GPUs.
+
+    A processor's own GPU counts only where engines use it; cards beside it always count.
+    """
     cards = [gpu for gpu in gpus if not is_integrated(gpu)]
     unified = [gpu for gpu in gpus if device_of(gpu) == STRIX_HALO]
     if cards or not unified:
@@ -176,7 +179,7 @@ def _in_use_mb(gpus: Sequence[AmdGpu]) -> int | None:
 
 
 def _names(gpus: Sequence[AmdGpu]) -> str | None:
-    """A GPU that nothing names goes by its numbers, which people can look up."""
+    """Name the GPUs; one without a name goes by its numbers, which people can look up."""
     names = [gpu.name or f"AMD GPU {device_of(gpu)}" for gpu in gpus]
     if len(names) > 1 and len(set(names)) == 1:
         return f"{len(names)}x {names[0]}"

@@ -94,7 +94,7 @@ class AppleProbe:
         return _gpu_facts("ioreg", gpu or Accelerator(model=None, gpu_cores=None), told.why)
 
     def _profiled_gpu(self) -> list[Fact]:
-        """Takes seconds, so once only, at the first look; trials are looked at again and again."""
+        """Ask system_profiler at the first look alone, since it takes seconds."""
         if self._profiled is None:
             self._profiled = ask(self._commands, *DISPLAYS, deadline_s=PROFILER_DEADLINE_S)
         profile = parse_system_profiler(self._profiled.text)
@@ -185,8 +185,10 @@ def _cores(values: Mapping[str, str], why: str) -> list[Fact]:
 
 
 def _limits(values: Mapping[str, str], why: str) -> list[Fact]:
-    """The limit that is set, and with it in force where Ollama does not tell another; the default
-    behind a 0 only Metal knows."""
+    """Return the limit that is set, which is in force where Ollama reports no other.
+
+    Only Metal knows the default behind a 0.
+    """
     printed = values.get(SETTING)
     setting_mb = whole(printed)
     size_bytes = whole(values.get("hw.memsize"))

@@ -74,7 +74,7 @@ def assembled(found: Iterable[Fact]) -> Fingerprint:
 
 
 def machine_id(platform_id: str, join_name: str | None) -> str:
-    """The same on every look; another join name is another machine."""
+    """Return the machine's id; another join name makes another machine."""
     return content_id("machine", [platform_id, *([join_name] if join_name else [])])
 
 
@@ -94,7 +94,7 @@ def label(fingerprint: Fingerprint) -> str:
 
 
 def twins(machines: Sequence[Machine]) -> UserError | None:
-    """What to say where several nodes have one id: cloned disks, containers, namespaces."""
+    """Return the error for nodes that share one id: cloned disks, containers, namespaces."""
     counts = Counter(machine.machine_id for machine in machines)
     doubled = next((one for one, count in counts.items() if count > 1), None)
     if doubled is None:
@@ -109,7 +109,10 @@ def twins(machines: Sequence[Machine]) -> UserError | None:
 
 
 def _class_id(tag: str, names: frozenset[str], facts: Sequence[Fact]) -> str:
-    """A fact looked for and not to be had (None) hashes differently from one not looked for."""
+    """Hash the facts of one class.
+
+    A fact that a probe could not get (None) hashes differently from one that no probe looks for.
+    """
     content = {fact.name: fact.value for fact in facts if fact.name in names}
     memory_mb = content.get("gpu_memory_mb")
     if isinstance(memory_mb, (int, float)):

@@ -38,7 +38,7 @@ def variants() -> tuple[Variant, ...]:
 def look_up(
     name: str, gpu_cores: int | None = None, memory_gb: int | None = None
 ) -> tuple[Variant | None, str]:
-    """(the one variant that this is, why there is none)."""
+    """Return the one variant that this is, or None with the reason."""
     named = [one for one in variants() if _matches(one.chip, _plain(name))]
     if not named:
         return None, f"{name} is not in the table"

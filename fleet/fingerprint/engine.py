@@ -99,7 +99,7 @@ class EngineProbe:
         return [*facts("Ollama's log", values, "no model loaded yet"), *self._limit(log)]
 
     def _limit(self, log: ServeLog) -> list[Fact]:
-        """What Metal gave Ollama when it started: in force until it starts again.
+        """Return what Metal gave Ollama when it started, in force until it starts again.
 
         The log rounds it; a figure that agrees with the usual default is that default. The exact
         one comes with the first model only, and a limit must not change by loading one.

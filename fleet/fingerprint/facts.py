@@ -57,7 +57,10 @@ def _fact(source: str, name: str, value: FactValue, why: str, absent: str) -> Fa
 
 
 def not_understood(text: str | None) -> str:
-    """The reason where something was printed that makes no sense; empty where nothing was."""
+    """Return the reason where something was printed that makes no sense.
+
+    Empty where nothing was.
+    """
     plain = one_line(text or "", 60)
     return f'not understood: "{plain}"' if plain else ""
 
@@ -101,9 +104,9 @@ def ask_all(
 
 
 def together(asks: Mapping[str, Callable[[], Some]], deadline_s: float) -> dict[str, Some]:
-    """What each gave; one that has not ended by the deadline is left behind, and absent.
+    """Run the calls side by side, and return the result of each that ends by the deadline.
 
-    Threads of their own, not of a pool: a pool waits at the program's end for the one that hangs.
+    Each has a thread of its own: a pool would wait at the program's end for the one that hangs.
     """
     found: dict[str, Some] = {}
     errors: list[BaseException] = []

@@ -153,7 +153,7 @@ def _memory(commands: Commands, drm: str) -> list[Fact]:
 
 
 def _installed_kib(total_kib: int | None, shares_mb: Sequence[int | None]) -> int | None:
-    """What the system has, and what the processor's own GPU was given before it started."""
+    """Add what the system has and what the processor's own GPU was given before it started."""
     known = [share for share in shares_mb if share is not None]
     if total_kib is None or len(known) < len(shares_mb):
         return None

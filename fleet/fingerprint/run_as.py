@@ -54,7 +54,7 @@ def servers(commands: Commands) -> list[Server]:
 
 
 def of_these(servers: Sequence[Server], is_its: IsIts) -> Server | None:
-    """The one that is asked: by its environment, else the only one whose cannot be read."""
+    """Pick the server in question by its environment, else the only one without a readable one."""
     read = [one for one in servers if one.environment is not None and is_its(one.environment)]
     unread = [one for one in servers if one.environment is None]
     if read:
@@ -102,7 +102,10 @@ def on_darwin(commands: Commands, port: int) -> RunAs:
 
 
 def _unit(commands: Commands, server: Server, is_its: IsIts) -> RunAs | None:
-    """The unit whose main process it is; a place in a unit alone may be that of a shell's."""
+    """Return the unit whose main process this is.
+
+    A process that merely lies in a unit may be a shell's.
+    """
     names = list(dict.fromkeys(filter(None, (unit_of(server.cgroup), OLLAMA_UNIT))))
     shown = (*names, f"--property={UNIT_PROPERTIES}")
     told = ask_all(
@@ -122,6 +125,6 @@ def _unit(commands: Commands, server: Server, is_its: IsIts) -> RunAs | None:
 
 
 def _variables(environ: str) -> dict[str, str]:
-    """The listed ones; the others of a process are its user's own."""
+    """Return the variables that fleet lists; the others of a process are its user's own."""
     lines = (line.partition("=") for line in environ.split("\0") if "=" in line)
     return kept((name, value) for name, _, value in lines)

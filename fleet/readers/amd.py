@@ -62,7 +62,7 @@ def parse_rocm_smi(text: str) -> list[AmdGpu]:
 
 
 def parse_amd_smi(text: str) -> list[AmdGpu]:
-    """`static --json`: a bare list, or one under `gpu_data`."""
+    """Parse `amd-smi static --json`: a bare list, or one under `gpu_data`."""
     document = parse_json(text)
     gpus = items(mapping(document).get("gpu_data")) or items(document)
     return [_amd(mapping(gpu)) for gpu in gpus if mapping(gpu).get("asic")]
@@ -92,8 +92,10 @@ def parse_kfd(text: str) -> dict[int, int]:
 
 
 def parse_displays(text: str) -> int | None:
-    """Displays attached, of the same lines; None where no connector is there to ask, or where one
-    does not say and no other has a display."""
+    """Count the attached displays.
+
+    None where there is no connector, or where one does not answer and no other has a display.
+    """
     states = [match[1] for match in map(_CONNECTOR.fullmatch, text.splitlines()) if match]
     attached = states.count("connected")
     known = attached > 0 or (states != [] and set(states) == {"disconnected"})
@@ -134,7 +136,7 @@ def _first_real(told: Mapping[str, str | None], beginnings: tuple[str, ...]) -> 
 
 
 def _rocm_link(told: Mapping[str, str | None]) -> str | None:
-    """The fastest of the links that it lists as levels `0`, `1`, ..."""
+    """Return the fastest of the links that it lists as levels `0`, `1`, ..."""
     levels = [value.split() for key, value in told.items() if key.isdigit() and value]
     links = [(real(w[0]), real(w[1][1:])) for w in levels if len(w) > 1 and w[1][:1] == "x"]
     return _link(*max(links, key=lambda link: link[0] or 0.0)) if links else None
@@ -197,7 +199,7 @@ def _hex(text: str | None) -> str | None:
 
 
 def _amount(value: object) -> float | None:
-    """A number, or one with its unit beside it."""
+    """Return a number, or one with its unit beside it."""
     told = mapping(value).get("value") if isinstance(value, dict) else value
     return number(told) if not isinstance(told, str) else real(told)
 

@@ -37,7 +37,7 @@ def parse_memory_devices(text: str) -> list[MemoryDevice]:
 
 
 def parse_udev_memory(text: str) -> list[MemoryDevice]:
-    """The same from `/run/udev/data/+dmi:id`, where udev keeps sizes in bytes."""
+    """Parse the memory devices of `/run/udev/data/+dmi:id`, where udev keeps sizes in bytes."""
     found: dict[int, dict[str, str]] = {}
     for line in text.splitlines():
         if match := _UDEV.fullmatch(line.strip()):

@@ -30,7 +30,7 @@ _LOGIN = re.compile(r"[^\s/@\[]*:[^\s/@]*@|(?<=//)[^\s/@]*@")
 
 
 def kept(variables: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The listed ones, each without a name and password in an address."""
+    """Keep the listed variables, each without a user name and password in an address."""
     return {name: _LOGIN.sub("", value) for name, value in variables if is_listed(name)}
 
 

@@ -75,7 +75,7 @@ def foreign_percent(before: Look, after: Look, own: Collection[int]) -> float | 
 
 
 def family(processes: Iterable[Process], pids: Collection[int], names: re.Pattern[str]) -> set[int]:
-    """These processes, those with such names, and all their descendants."""
+    """Return these processes, those with such names, and all their descendants."""
     known = list(processes)
     found = {process.pid for process in known if process.pid in pids or names.search(process.name)}
     grown = True

@@ -92,12 +92,12 @@ def parse_os_release(text: str) -> dict[str, str]:
 
 
 def parse_load_1m(text: str) -> float | None:
-    """The first of `0.20 0.18 0.12 1/80 11206`."""
+    """Parse `/proc/loadavg`: the first number of `0.20 0.18 0.12 1/80 11206`."""
     return real(text)
 
 
 def parse_uptime_s(text: str) -> float | None:
-    """The first of `350735.47 234388.90`."""
+    """Parse `/proc/uptime`: the first number of `350735.47 234388.90`, in seconds."""
     return real(text)
 
 

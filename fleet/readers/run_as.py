@@ -62,7 +62,7 @@ class Process:
 
 
 def parse_units(text: str) -> list[Unit]:
-    """Running ones of `systemctl show UNIT ...`, by UNIT_PROPERTIES."""
+    """Parse `systemctl show UNIT ...` with UNIT_PROPERTIES; only running units are returned."""
     units = []
     for block in text.split("\n\n"):
         properties = dict(pairs(block, "="))
@@ -76,7 +76,7 @@ def parse_units(text: str) -> list[Unit]:
 
 
 def process_id(text: str | None) -> int | None:
-    """A number that a process can have; 0 is none."""
+    """Parse a process id; 0 stands for no process."""
     pid = whole(text)
     return None if not pid or PROCESS_ID.problem(pid) else pid
 
@@ -92,7 +92,7 @@ def parse_cgroup(text: str) -> str:
 
 
 def unit_of(cgroup: str) -> str:
-    """The unit that a place in systemd's tree names; empty where it names none."""
+    """Return the unit that a place in systemd's tree names; empty where it names none."""
     last = cgroup.rpartition("/")[2]
     return last if _UNIT.fullmatch(last) else ""
 

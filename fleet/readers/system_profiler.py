@@ -55,7 +55,7 @@ def _gigabytes(told: str | None) -> int | None:
 
 
 def _cores(told: object) -> int | None:
-    """The first number of `proc 16:12:4`; a guest prints it bare."""
+    """Parse the number of cores from `proc 16:12:4`; a guest prints the number alone."""
     found = re.match(r"proc (\d{1,6})\b", told, re.ASCII) if isinstance(told, str) else None
     return int(found[1]) if found else whole(told)
 
@@ -72,7 +72,7 @@ def _displays(told: object) -> int | None:
 
 
 def _first(document: object, part: str, key: str) -> dict[str, object]:
-    """The first item of one part that has the key."""
+    """Return the first item of one part that has the key."""
     items = document.get(part) if isinstance(document, dict) else None
     if not isinstance(items, list):
         return {}

@@ -15,7 +15,7 @@ MIB_PER = {"": 1.0, "b": 2**-20, "kb": 2**-10, "mb": 1.0, "gb": 2.0**10, "tb": 2
 
 
 def whole(text: object) -> int | None:
-    """The integer that `text` is; None where it is anything else, or absurd."""
+    """Return the integer that `text` is; None where it is anything else, or absurd."""
     if isinstance(text, bool) or not isinstance(text, (int, str)):
         return None
     try:
@@ -26,7 +26,7 @@ def whole(text: object) -> int | None:
 
 
 def real(text: str | None) -> float | None:
-    """The number that `text` starts with: `24576 MiB` is 24576; None where there is none."""
+    """Return the number that `text` starts with: `24576 MiB` is 24576; None where there is none."""
     found = _NUMBER.match((text or "").strip())
     if found is None:
         return None
@@ -53,7 +53,7 @@ def mebibytes(text: str | None) -> int | None:
 
 
 def one_space(text: str | None) -> str | None:
-    """Runs of white space and padding NULs as one space; None where nothing is left."""
+    """Replace each run of white space and padding NULs by one space; None if nothing is left."""
     return " ".join((text or "").replace("\0", " ").split()) or None
 
 

@@ -223,7 +223,7 @@ def _cells(line: str, separator: str) -> list[str] | None:
 
 
 def _head_at(lines: Sequence[str]) -> int:
-    """The first line that is neither empty nor a comment; the first of all where none is."""
+    """Return the first line that is neither empty nor a comment, else the first line."""
     above = ("#", "sep=", '"sep=')
     return next(
         (

@@ -21,8 +21,10 @@ DELTA_COLUMNS = {"requests": ("chunk_gaps_us.list.element",), "readings": ("offs
 
 
 def encode_rows(table: str, rows: Sequence[Row]) -> bytes:
-    """One small file; raises KeyError where a row lacks a column, Unstorable where a value does not
-    fit one. Statistics would cost 2.5 kB each."""
+    """Encode rows as one small file, without statistics, which would cost 2.5 kB each.
+
+    It raises KeyError if a row lacks a column, Unstorable if a value does not fit one.
+    """
     return encode(table, _to_arrow(TABLES[table], rows), statistics=False)
 
 
@@ -45,7 +47,7 @@ def encode(table: str, data: pa.Table, *, statistics: bool) -> bytes:
 
 
 def read(path: Path, table: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """The columns asked for, null where an older file lacks one; in the newest schema.
+    """Return the requested columns in the newest schema, null where an older file lacks one.
 
     StoreUnusable where the file is broken, foreign or newer; FileNotFoundError where it is gone.
     """
@@ -66,7 +68,7 @@ def read(path: Path, table: str, columns: Sequence[str] | None = None) -> pa.Tab
 
 
 def check_version(path: Path, schema: pa.Schema) -> None:
-    """Raises StoreUnusable for a file of a newer fleet, or of another program."""
+    """Check the file's schema; raises StoreUnusable for one of a newer fleet or another program."""
     version = (schema.metadata or {}).get(b"schema_version", b"")
     if not version.isdigit() or "attempt_id" not in schema.names:
         raise _broken(path, "not written by fleet")

@@ -32,7 +32,7 @@ _NAME = re.compile(r"gen-(\d{6,})")
 
 
 def current(store: Path) -> Path | None:
-    """The generation that counts; None where the store has none yet.
+    """Return the generation that counts; None where the store has none yet.
 
     Raises StoreUnusable where there are results but nothing says which generation counts.
     """
@@ -77,7 +77,7 @@ def packs(generation: Path, table: str = "trials") -> list[Path]:
 
 
 def has_newest_schema(generation: Path) -> bool:
-    """Raises StoreUnusable where a newer fleet made this generation."""
+    """Raise StoreUnusable where a newer fleet made this generation."""
     for table, schema in TABLES.items():
         path = generation / table / SCHEMA_FILE
         if not path.exists():

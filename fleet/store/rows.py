@@ -87,7 +87,7 @@ def rows_of(result: TrialResult) -> dict[str, list[Row]]:
 
 
 def blank(table: str) -> Row:
-    """A row of which nothing is known."""
+    """Return a row of which nothing is known."""
     return dict.fromkeys(TABLES[table].names)
 
 
@@ -240,7 +240,7 @@ def _request(attempt_id: str, api: str, record: RequestRecord) -> Row:
 
 
 def _gaps(gaps_us: Sequence[int]) -> Row:
-    """Sums over the first and the last third, and quantiles by nearest rank."""
+    """Return sums over the first and the last third, and quantiles by nearest rank."""
     third, ordered = len(gaps_us) // 3, sorted(gaps_us)
 
     def quantile(share: float) -> int | None:
@@ -305,7 +305,7 @@ def _hashes(fingerprint: Fingerprint | None) -> Row:
 
 
 def _after(found: Fingerprint | None) -> Row:
-    """The condition as it was when all was restored."""
+    """Return the condition of the machine when all was restored."""
     if found is None:
         return dict.fromkeys(AFTER)
     condition = {fact.name: _finite(fact.value) for fact in found.facts if fact.name in CONDITION}
@@ -329,7 +329,7 @@ def _facts(fingerprint: Fingerprint | None, names: Iterable[str], schema: pa.Sch
 
 
 def _fitting(value: FactValue, kind: pa.DataType) -> FactValue:
-    """The value in its column's type; a fact that is no number is null in a number column."""
+    """Return the value in its column's type; what is no number is null in a number column."""
     if value is None or kind == pa.string():
         return value if value is None or isinstance(value, str) else str(value)
     if kind == pa.bool_():
