@@ -115,7 +115,7 @@ def _command(before: str, rest: str, at: int) -> Command | None:
 
 
 def _words(rest: str) -> tuple[list[str], int, bool]:
-    """Return the shell's words up to a pipe or redirection, their length, and whether a file is read.
+    """Return the shell's words up to a pipe or redirection, their length, and if a file is read.
 
     A quoted prompt may go over many lines.
     """
