@@ -85,13 +85,13 @@ class AppleProbe:
             *_heat(answers["heat"], answers["coarse heat"]),
         ]
 
-    def _gpu(self, values: Mapping[str, str], told: Answer) -> list[Fact]:
+    def _gpu(self, values: Mapping[str, str], answer: Answer) -> list[Fact]:
         """`ioreg` names GPU and cores in milliseconds; a guest has no core count anywhere."""
-        found = parse_accelerators(told.text)
-        gpu = next((one for one in found if one.gpu_cores), found[0] if found else None)
+        gpus = parse_accelerators(answer.text)
+        gpu = next((each for each in gpus if each.gpu_cores), gpus[0] if gpus else None)
         if (gpu is None or not gpu.gpu_cores) and not _is_guest(values):
             return self._profiled_gpu()
-        return _gpu_facts("ioreg", gpu or Accelerator(model=None, gpu_cores=None), told.why)
+        return _gpu_facts("ioreg", gpu or Accelerator(model=None, gpu_cores=None), answer.why)
 
     def _profiled_gpu(self) -> list[Fact]:
         """Ask system_profiler at the first look alone, since it takes seconds."""

@@ -99,8 +99,8 @@ def ask_all(
         name: partial(ask, commands, *argv, deadline_s=deadline_s)
         for name, argv in questions.items()
     }
-    found = together(asks, deadline_s + 1.0)
-    return {name: found.get(name) or Answer("", late(deadline_s), False) for name in questions}
+    answers = together(asks, deadline_s + 1.0)
+    return {name: answers.get(name) or Answer("", late(deadline_s), False) for name in questions}
 
 
 def together(asks: Mapping[str, Callable[[], Some]], deadline_s: float) -> dict[str, Some]:
@@ -108,12 +108,12 @@ def together(asks: Mapping[str, Callable[[], Some]], deadline_s: float) -> dict[
 
     Each has a thread of its own: a pool would wait at the program's end for the one that hangs.
     """
-    found: dict[str, Some] = {}
+    results: dict[str, Some] = {}
     errors: list[BaseException] = []
 
     def run(name: str, call: Callable[[], Some]) -> None:
         try:
-            found[name] = call()
+            results[name] = call()
         except BaseException as problem:  # noqa: BLE001 (raised by the caller, below)
             errors.append(problem)
 
@@ -125,7 +125,7 @@ def together(asks: Mapping[str, Callable[[], Some]], deadline_s: float) -> dict[
         thread.join(timeout=max(0.0, until - time.monotonic()))
     if errors:
         raise errors[0]
-    return dict(found)
+    return dict(results)
 
 
 def late(deadline_s: float) -> str:

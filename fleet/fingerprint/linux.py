@@ -72,9 +72,9 @@ def _system(commands: Commands, uname: Answer) -> list[Fact]:
     release = parse_os_release(commands.read("/etc/os-release") or "")
     version = " ".join(filter(None, (release.get("ID"), release.get("VERSION_ID"))))
     kernel, _, architecture = uname.text.strip().partition(" ")
-    told = {"kernel": kernel or None, "architecture": architecture or None}
+    values = {"kernel": kernel or None, "architecture": architecture or None}
     return [
-        *facts("uname", {"os": "linux", **told}, uname.why),
+        *facts("uname", {"os": "linux", **values}, uname.why),
         *facts("/etc/os-release", {"os_version": version or None}),
         *facts(
             "/etc/os-release",

@@ -106,8 +106,8 @@ class NvidiaProbe:
 
     def _queried(self, program: str) -> list[Gpu]:
         """Query the GPUs, with fewer fields where an older driver refuses an unknown one."""
-        if found := self._query(program, QUERY):
-            return found
+        if gpus := self._query(program, QUERY):
+            return gpus
         listed = parse_fields(self._run(program, "--help-query-gpu"))
         fewer = [name for name in QUERY if name in listed]
         return self._query(program, fewer) if 0 < len(fewer) < len(QUERY) else []

@@ -76,6 +76,6 @@ def _container(commands: Commands) -> str | None:
     for path, kind in CONTAINER_MARKS.items():
         if commands.read(path) is not None:
             return kind
-    told = one_space(commands.read("/run/systemd/container"))
+    manager = one_space(commands.read("/run/systemd/container"))
     groups = CONTAINER_GROUPS.search(commands.read("/proc/1/cgroup") or "")
-    return told or (groups[0] if groups else None)
+    return manager or (groups[0] if groups else None)

@@ -104,13 +104,13 @@ def is_container(cgroup: str, own_cgroup: str) -> bool:
 
 def parse_services(text: str) -> dict[int, str]:
     """Label by process id, of `launchctl list` (PID, status, label)."""
-    found = {}
+    services = {}
     for line in text.splitlines():
         words = line.split("\t")
         pid = process_id(words[0]) if len(words) == 3 else None
         if pid and _LABEL.fullmatch(words[2]):
-            found[pid] = words[2]
-    return found
+            services[pid] = words[2]
+    return services
 
 
 def parse_listeners(text: str) -> list[int]:

@@ -27,10 +27,10 @@ def whole(text: object) -> int | None:
 
 def real(text: str | None) -> float | None:
     """Return the number that `text` starts with: `24576 MiB` is 24576; None where there is none."""
-    found = _NUMBER.match((text or "").strip())
-    if found is None:
+    match = _NUMBER.match((text or "").strip())
+    if match is None:
         return None
-    value = float(found[0])
+    value = float(match[0])
     return value if abs(value) <= LARGEST else None
 
 
@@ -60,6 +60,6 @@ def one_space(text: str | None) -> str | None:
 def pairs(text: str, separator: str) -> Iterator[tuple[str, str]]:
     """(key, value) of every line that has the separator, both without spaces around them."""
     for line in text.splitlines():
-        key, found, value = line.partition(separator)
-        if found and key.strip():
+        key, separated, value = line.partition(separator)
+        if separated and key.strip():
             yield key.strip(), value.strip()

@@ -73,8 +73,8 @@ def number(value: object) -> float | None:
 
 def as_text(value: object) -> str | None:
     """Return the value as text; another version of a tool may write a bare number."""
-    told = number(value)
-    return text_of(value) if told is None else f"{value}"
+    figure = number(value)
+    return text_of(value) if figure is None else f"{value}"
 
 
 def text_of(value: object) -> str | None:

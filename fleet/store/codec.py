@@ -55,9 +55,9 @@ def read(path: Path, table: str, columns: Sequence[str] | None = None) -> pa.Tab
     wanted = schema.names if columns is None else list(columns)
     try:
         with pa.OSFile(str(path)) as opened, pq.ParquetFile(opened, pre_buffer=False) as file:
-            there = file.schema_arrow
-            check_version(path, there)
-            names = set(there.names)
+            stored = file.schema_arrow
+            check_version(path, stored)
+            names = set(stored.names)
             # threads only cost time where most files hold a single row
             data = file.read([name for name in wanted if name in names], use_threads=False)
         return _conform(data, pa.schema([schema.field(name) for name in wanted]))
@@ -109,10 +109,10 @@ def _storable(value: object) -> object:
 
 
 def _conform(data: pa.Table, schema: pa.Schema) -> pa.Table:
-    there = dict(zip(data.column_names, data.columns, strict=True))
+    present = dict(zip(data.column_names, data.columns, strict=True))
     columns = []
     for field in schema:
-        column = there.get(field.name)
+        column = present.get(field.name)
         if column is None:
             column = pa.nulls(len(data), field.type)
         columns.append(column if column.type == field.type else column.cast(field.type))

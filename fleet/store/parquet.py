@@ -104,8 +104,8 @@ class ParquetStore:
 
     def attempts(self, experiment: str) -> Sequence[PastAttempt]:
         """Every attempt of one experiment, imported ones left out."""
-        found = [history.as_attempt(row) for row in self._rows(experiment)]
-        return sorted(found, key=lambda attempt: (attempt.trial_id, attempt.fence))
+        attempts = [history.as_attempt(row) for row in self._rows(experiment)]
+        return sorted(attempts, key=lambda attempt: (attempt.trial_id, attempt.fence))
 
     def past_seconds(self, experiment: str) -> Mapping[history.Cell, float]:
         """Median seconds of a trial that went well, by `Trial.cell()`."""
@@ -234,4 +234,4 @@ def _submissions(path: Path) -> dict[str, object]:
 
 
 def _renamed(rows: Rows, attempt_id: str) -> Rows:
-    return {t: [{**row, "attempt_id": attempt_id} for row in found] for t, found in rows.items()}
+    return {t: [{**row, "attempt_id": attempt_id} for row in copies] for t, copies in rows.items()}

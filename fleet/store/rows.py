@@ -78,12 +78,12 @@ def rows_of(result: TrialResult) -> dict[str, list[Row]]:
             for record, course in zip(result.requests, courses(result), strict=True)
         ],
         "readings": [_reading(attempt_id, reading) for reading in result.readings],
-        "fingerprints": [_fingerprint(result, found) for found in _known(result.fingerprint)],
+        "fingerprints": [_fingerprint(result, content) for content in _known(result.fingerprint)],
         "answers": list(_answers(attempt_id, result.requests)),
         "trials": [_trial(result)],
     }
     submission = {"submission_id": result.submission_id}
-    return {table: [{**row, **submission} for row in found] for table, found in rows.items()}
+    return {table: [{**row, **submission} for row in content] for table, content in rows.items()}
 
 
 def blank(table: str) -> Row:
@@ -266,18 +266,18 @@ def _reading(attempt_id: str, reading: Reading) -> Row:
     }
 
 
-def _fingerprint(result: TrialResult, found: Fingerprint) -> Row:
+def _fingerprint(result: TrialResult, fingerprint: Fingerprint) -> Row:
     facts: dict[str, object] = {}
-    for fact in found.facts:  # the first of a name counts, as in Fingerprint.get
+    for fact in fingerprint.facts:  # the first of a name counts, as in Fingerprint.get
         entry = {"value": _finite(fact.value), "source": fact.source}
         facts.setdefault(fact.name, entry | ({"absent": True} if fact.absent else {}))
     return {
         "attempt_id": result.attempt_id,
         "machine_id": result.trial.machine_id,
         "machine": result.trial.machine,
-        **_hashes(found),
-        "recipe": found.recipe,
-        **_facts(found, FINGERPRINT_FACTS, FINGERPRINTS),
+        **_hashes(fingerprint),
+        "recipe": fingerprint.recipe,
+        **_facts(fingerprint, FINGERPRINT_FACTS, FINGERPRINTS),
         "facts": canonical_json(facts),
     }
 
@@ -304,17 +304,19 @@ def _hashes(fingerprint: Fingerprint | None) -> Row:
     return {name: getattr(fingerprint, name, None) for name in names}
 
 
-def _after(found: Fingerprint | None) -> Row:
+def _after(fingerprint: Fingerprint | None) -> Row:
     """Return the condition of the machine when all was restored."""
-    if found is None:
+    if fingerprint is None:
         return dict.fromkeys(AFTER)
-    condition = {fact.name: _finite(fact.value) for fact in found.facts if fact.name in CONDITION}
+    condition = {
+        fact.name: _finite(fact.value) for fact in fingerprint.facts if fact.name in CONDITION
+    }
     return {
-        "condition_after_id": found.condition_id,
+        "condition_after_id": fingerprint.condition_id,
         "condition_after": canonical_json(condition),
-        "foreign_cpu_after_percent": _fitting(found.get("foreign_cpu_percent"), pa.float64()),
-        "resident_models_after": _fitting(found.get("resident_models"), pa.string()),
-        "foreign_gpu_memory_after_mb": _fitting(found.get(FOREIGN_MEMORY), pa.int64()),
+        "foreign_cpu_after_percent": _fitting(fingerprint.get("foreign_cpu_percent"), pa.float64()),
+        "resident_models_after": _fitting(fingerprint.get("resident_models"), pa.string()),
+        "foreign_gpu_memory_after_mb": _fitting(fingerprint.get(FOREIGN_MEMORY), pa.int64()),
     }
 
 

@@ -70,10 +70,10 @@ def _meant(part: dict[str, str | None]) -> datetime | None:
     month = part.get("month") or _number_of(part.get("name"))
     day: str | int | None = part.get("day") or 1
     if part.get("one") is not None:
-        one, other = sorted((int(part["one"] or 0), int(part["other"] or 0)))
-        if one != other <= 12:
+        first, other = sorted((int(part["one"] or 0), int(part["other"] or 0)))
+        if first != other <= 12:
             return None
-        month, day = one, other
+        month, day = first, other
     clock = int(part.get("hour") or 0), int(part.get("minute") or 0)
     try:
         return datetime(int(part["year"] or 0), int(month or 0), int(day or 0), *clock)
