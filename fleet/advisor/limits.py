@@ -5,32 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fleet.advisor.amounts import Amount, Certainty, modelled
+from fleet.model.mac_gpu_limit import MACOS_26_MIB, TO_MACOS_15_MIB
 from fleet.units import MIB
-
-TO_MACOS_15_MIB = {
-    16: 10922,
-    24: 16384,
-    32: 21845,
-    64: 49152,
-    96: 73728,
-    128: 98304,
-    192: 147456,
-    256: 212992,
-    512: 475136,
-}
-MACOS_26_MIB = {
-    8: 5461,
-    16: 12124,
-    24: 18186,
-    32: 25559,
-    36: 28753,
-    48: 38338,
-    64: 53084,
-    96: 79626,
-    128: 110100,
-}
-"""Limits that Macs with these many GB were seen to have with `iogpu.wired_limit_mb` 0. They change
-with a release of macOS: a machine that can be asked is always asked."""
 
 KEEP_FREE_MIB = 8192
 """Of every Mac's memory so much stays with the system: with less, Macs have panicked."""

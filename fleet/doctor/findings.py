@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from fleet.doctor.changes import Seen
-from fleet.fingerprint.gpu_limit import PRINTED_TO_MB
 from fleet.model.declared import DeclaredFleet
 from fleet.model.gates import Resident, with_resident
+from fleet.model.mac_gpu_limit import PRINTED_TO_MB
 from fleet.model.machine import EngineRestart, FactValue, Fingerprint
 from fleet.owner.allowed import Allowed
 

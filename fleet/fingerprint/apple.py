@@ -13,8 +13,8 @@ from fleet.fingerprint.facts import (
     not_understood,
     outside_of,
 )
-from fleet.fingerprint.gpu_limit import expected_gpu_limit_mb
 from fleet.fingerprint.macos import ROSETTA_CHIP
+from fleet.model.mac_gpu_limit import expected_gpu_limit_mb
 from fleet.model.machine import Fact
 from fleet.ports import Commands
 from fleet.readers.ioreg import Accelerator, parse_accelerators

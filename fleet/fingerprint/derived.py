@@ -8,8 +8,8 @@ from typing import TypeGuard
 
 from fleet.fingerprint.bandwidth import Variant, look_up
 from fleet.fingerprint.facts import facts
-from fleet.fingerprint.gpu_limit import PRINTED_TO_MB
 from fleet.fingerprint.sizes import MIB_PER_GIB, card_gb
+from fleet.model.mac_gpu_limit import PRINTED_TO_MB
 from fleet.model.machine import GPU_SIZES, Fact, FactValue
 
 SIMULATED = "simulated"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from fleet.errors import TrialError
 from fleet.fingerprint.facts import ask, facts, outside_of
-from fleet.fingerprint.gpu_limit import PRINTED_TO_MB, expected_gpu_limit_mb
 from fleet.fingerprint.run_as import of_these, run_as_fact, servers
+from fleet.model.mac_gpu_limit import PRINTED_TO_MB, expected_gpu_limit_mb
 from fleet.model.machine import EngineFacts, Fact
 from fleet.ports import Commands
 from fleet.readers.environment import changes_speed

@@ -1,13 +1,14 @@
-"""The GPU limit to *expect* of a Mac whose `iogpu.wired_limit_mb` is 0.
+"""The GPU limits to *expect* of a Mac whose `iogpu.wired_limit_mb` is 0, in MiB.
 
-It changed with a release of macOS, so it is a hint for people and plans, never the limit in force.
+They changed with a release of macOS, so they are hints for people and plans, never the limit in force:
+a machine that can be asked is always asked.
 """
 
 from __future__ import annotations
 
 PRINTED_TO_MB = 52
 """Ollama's log rounds a limit to a tenth of a GiB: so far it may be from the exact one."""
-_TO_MACOS_15_MB = {
+TO_MACOS_15_MIB = {
     16: 10922,
     24: 16384,
     32: 21845,
@@ -18,7 +19,7 @@ _TO_MACOS_15_MB = {
     256: 212992,
     512: 475136,
 }
-_MACOS_26_MB = {
+MACOS_26_MIB = {
     8: 5461,
     16: 12124,
     24: 18186,
@@ -37,5 +38,5 @@ def expected_gpu_limit_mb(memory_gb: int | None, macos_version: str | None) -> i
     if memory_gb is None or not major.isascii() or not major.isdigit():
         return None
     if int(major[:4]) <= 15:
-        return _TO_MACOS_15_MB.get(memory_gb)
-    return _MACOS_26_MB.get(memory_gb) if major == "26" else None
+        return TO_MACOS_15_MIB.get(memory_gb)
+    return MACOS_26_MIB.get(memory_gb) if major == "26" else None
