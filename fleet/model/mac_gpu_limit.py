@@ -1,7 +1,7 @@
 """The GPU limits to *expect* of a Mac whose `iogpu.wired_limit_mb` is 0, in MiB.
 
-They changed with a release of macOS, so they are hints for people and plans, never the limit in force:
-a machine that can be asked is always asked.
+They changed with a release of macOS, so they are hints for people and plans, never the limit in
+force: a machine that can be asked is always asked.
 """
 
 from __future__ import annotations
