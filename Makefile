@@ -1,6 +1,7 @@
 # make run    measure something real on this machine, to a verdict
 # make test   every test, the real Ollama's too where it can be built
 # make check  formatting, types, import contracts
+# make docs   the generated pages anew, and all pages as a site in site/
 
 PYTHON ?= $(shell for p in python3.12 python3 python3.13 python3.11 python3.14; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null \
@@ -8,13 +9,14 @@ PYTHON ?= $(shell for p in python3.12 python3 python3.13 python3.11 python3.14; 
 UV_VERSION := 0.13.9
 BIN := .venv/bin
 READY := .venv/ready
+DOCS_READY := .venv/docs-ready
 
-.PHONY: run test check faults performance clean lock ollama
+.PHONY: run test check docs faults performance clean lock ollama
 
 run: $(READY)
 	$(BIN)/fleet submit configs/quickstart.yaml
 
-test: $(READY) ollama
+test: $(READY) $(DOCS_READY) ollama
 	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not faults" $(PYTEST)
 
 faults: $(READY) ollama
@@ -25,6 +27,11 @@ check: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy --strict fleet
 	$(BIN)/lint-imports
+
+docs: $(DOCS_READY)
+	$(BIN)/python -m docs.reference
+	$(BIN)/python -m docs.picture
+	$(BIN)/python -m sphinx --fail-on-warning --fresh-env --quiet docs site
 
 performance: $(READY)
 	for program in tests/performance/[a-z]*.py; do echo "== $$program"; $(BIN)/python $$program || exit 1; done
@@ -41,6 +48,10 @@ $(READY): pyproject.toml uv.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv sync --quiet --active --frozen --inexact --all-extras
 	touch $(READY)
+
+$(DOCS_READY): $(READY)
+	VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv sync --quiet --active --frozen --inexact --all-extras --group docs
+	touch $(DOCS_READY)
 
 # What a machine that joins a fleet installs: fleet/dispatch/node-requirements.txt follows uv.lock.
 lock: $(READY)

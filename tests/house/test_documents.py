@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from fleet.cli.main import build
 from fleet.config.reading import read_job
 
 ROOT = Path(__file__).resolve().parents[2]
-SKIPPED = {".venv", ".git", ".pytest_cache", ".hypothesis", "node_modules"}
+SKIPPED = {".venv", ".git", ".pytest_cache", ".hypothesis", "node_modules", "site"}
 DOCUMENTS = sorted(p for p in ROOT.rglob("*.md") if not SKIPPED & set(p.relative_to(ROOT).parts))
 
 COLUMNS = 80
@@ -80,6 +81,7 @@ def help_of(path: str, command: Any) -> str:
     return str(command.get_help(context))
 
 
+@cache
 def program() -> Any:
     return typer.main.get_command(build())
 
@@ -180,6 +182,9 @@ def test_every_example_of_a_file_is_one(tmp_path: Path) -> None:
 
 def test_every_make_target_named_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
-    text = (ROOT / "README.md").read_text()
-    named = set(re.findall(r"(?:^|`)make ([a-z]+)", text, re.M))
-    assert {"run", "test", "check"} <= named <= targets
+    named = {
+        document: set(re.findall(r"(?:^|`)make ([a-z]+)", document.read_text(), re.M))
+        for document in DOCUMENTS
+    }
+    assert {"run", "test", "check", "docs"} <= named[ROOT / "README.md"]
+    assert {str(path): names - targets for path, names in named.items() if names - targets} == {}
