@@ -19,7 +19,6 @@ from pathlib import Path
 
 from fleet import folders, wiring
 from fleet.clock import SystemClock
-from fleet.dispatch.pipe import serve
 from fleet.errors import (
     EngineBusy,
     EngineNotRestarted,
@@ -44,13 +43,15 @@ from fleet.model.machine import EngineFacts, EngineRestart, Machine, ModelFacts,
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt
 from fleet.owner.hours import held, minute_of_day, turn
+from fleet.pipe import serve
 from fleet.plan.stopping import cut
 from fleet.ports import Clock, Engine
 from fleet.reservation import Reservation
-from fleet.runner import Place, run_trial
 from fleet.runner.cooling import cooling
 from fleet.runner.gates import Gatekeeper, LeftBehind, Visit
+from fleet.runner.trial import run_trial
 from fleet.runner.trial_log import not_begun
+from fleet.runner.trial_ports import Place
 from fleet.spool import node_spool
 from fleet.units import NS_PER_S
 

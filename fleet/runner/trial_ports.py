@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from fleet.model.machine import Fingerprint
 from fleet.model.measure import Reading
 from fleet.model.trial import Attempt, Trial
+from fleet.page_cache import forget_file
 from fleet.ports import Clock, Engine, InForce, Stop
-from fleet.runner.page_cache import forget_file
 
 Sampling = Callable[[Trial, int, list[Reading]], AbstractContextManager[None]]
 """While it is entered the machine is read; readings, counted from the zero, go into the list."""

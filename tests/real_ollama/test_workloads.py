@@ -15,7 +15,8 @@ from fleet.engines.ollama import Ollama
 from fleet.model.job import Job, Point
 from fleet.model.machine import Fingerprint
 from fleet.model.measure import Ask, RequestRecord, TrialResult
-from fleet.runner import Place, run_trial
+from fleet.runner.trial import run_trial
+from fleet.runner.trial_ports import Place
 from tests import builders, ollama_server
 from tests.ollama_server import RealOllama
 

@@ -22,7 +22,8 @@ from fleet.model.measure import Ask, Placement, Reading, Reply, TrialResult
 from fleet.model.settings import Value
 from fleet.model.trial import Attempt, Trial
 from fleet.ports import InForce, Say, Stop
-from fleet.runner import Place, run_trial
+from fleet.runner.trial import run_trial
+from fleet.runner.trial_ports import Place
 from tests import builders
 
 PLACE = Fingerprint(facts=(), hardware_id="h", software_id="s", condition_id="c")

@@ -14,7 +14,8 @@ from fleet.model.machine import EngineFacts, ModelFacts
 from fleet.model.measure import Ask, Reply, RequestRecord, TrialResult
 from fleet.ports import Stop
 from fleet.prompts import NONCE_WORDS, WORDS
-from fleet.runner import Place, run_trial
+from fleet.runner.trial import run_trial
+from fleet.runner.trial_ports import Place
 from tests import builders
 from tests.unit.test_runner import PLACE, SteppedClock, WordEngine
 
