@@ -51,7 +51,7 @@ from fleet.runner.cooling import cooling
 from fleet.runner.gates import Gatekeeper, LeftBehind, Visit
 from fleet.runner.trial import run_trial
 from fleet.runner.trial_log import not_begun
-from fleet.runner.trial_ports import Place
+from fleet.runner.trial_ports import TrialPorts
 from fleet.spool import node_spool
 from fleet.units import NS_PER_S
 
@@ -301,8 +301,8 @@ class NodeWorker:
             waited_ns: int | None = ended.value
             return waited_ns
 
-    def _place(self, visit: Visit) -> Place:
-        return Place(
+    def _place(self, visit: Visit) -> TrialPorts:
+        return TrialPorts(
             visit.engine,
             partial(self._gates.look, visit.owners),
             self._clock,

@@ -14,7 +14,7 @@ from fleet.errors import RequestRefused
 from fleet.model.job import Point
 from fleet.model.trial import Trial
 from fleet.prompts import SAMPLE_WORDS, Body, Fit, Scale
-from fleet.runner.asking import Asking, Question
+from fleet.runner.sending import RequestPlan, RequestSender
 
 Count = Callable[[str], int]
 """Tokens of a prompt."""
@@ -38,15 +38,15 @@ class ExactPrompt:
         return self.before(nonce) + self.body.cut(self.new, after=self.depth.words)
 
 
-def fit_prompt(asking: Asking, point: Point) -> ExactPrompt:
+def fit_prompt(sender: RequestSender, point: Point) -> ExactPrompt:
     """The same excerpt for every model and machine, another for each block."""
-    trial = asking.trial
+    trial = sender.trial
     name = point.name(trial.job.name)
     body = Body(trial.job.text, f"{trial.seed}/{trial.job.name}/{name}/{trial.block}")
-    nonce = asking.nonce(name, "fit")
-    count = _counting(asking, name, nonce)
-    scale = asking.course.scale or _scale(trial, body, nonce, count)
-    asking.course.scale = scale
+    nonce = sender.nonce(name, "fit")
+    count = _counting(sender, name, nonce)
+    scale = sender.log.scale or _scale(trial, body, nonce, count)
+    sender.log.scale = scale
     depth, base = Fit(0), scale.nonce_tokens
     if point.depth_tokens:
         depth = prompts.fit(
@@ -71,9 +71,9 @@ def _scale(trial: Trial, body: Body, nonce: str, count: Count) -> Scale:
     return Scale(alone.nonce_tokens, count(nonce + body.cut(Fit(SAMPLE_WORDS))))
 
 
-def _counting(asking: Asking, name: str, nonce: str) -> Count:
+def _counting(sender: RequestSender, name: str, nonce: str) -> Count:
     def count(text: str) -> int:
-        question = Question(
+        request = RequestPlan(
             point=name,
             prompt=text,
             nonce=nonce,
@@ -82,7 +82,7 @@ def _counting(asking: Asking, name: str, nonce: str) -> Count:
             reuse=True,
             reused_tokens=None,
         )
-        tokens = asking.put(question).prompt_tokens
+        tokens = sender.put(request).prompt_tokens
         if tokens is None:
             raise RequestRefused(
                 "the engine does not count the tokens of a prompt, so none of an exact length "

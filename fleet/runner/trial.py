@@ -11,52 +11,52 @@ from fleet.model.job import Point, Think
 from fleet.model.machine import EngineFacts, ModelFacts
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt, Trial
-from fleet.runner.asking import Asking, load_options
 from fleet.runner.exact import fit_prompt
 from fleet.runner.loaded import is_loaded_as_asked
+from fleet.runner.sending import RequestSender, load_options
 from fleet.runner.side_by_side import Either, run_side_by_side
 from fleet.runner.streams import Stream
-from fleet.runner.trial_log import Course, Failure
-from fleet.runner.trial_ports import Place
+from fleet.runner.trial_log import Failure, TrialLog
+from fleet.runner.trial_ports import TrialPorts
 
 
-def run_trial(attempt: Attempt, place: Place) -> TrialResult:
+def run_trial(attempt: Attempt, ports: TrialPorts) -> TrialResult:
     """Measure one trial; every outcome, failures too, comes back as a result."""
-    course = Course.begun(place.clock)
+    log = TrialLog.begun(ports.clock)
     failure: Failure | None = None
     try:
-        _check(attempt.trial, place, course)
-        with place.applied(attempt, place.engine, place.stop) as course.in_force:
-            inside = replace(place, engine=course.in_force.engine)
-            with place.sampling(attempt.trial, course.zero_ns, course.readings):
-                _load(attempt.trial, inside, course)
-                asking = Asking(attempt.trial, inside, course, _look(attempt))
+        _check(attempt.trial, ports, log)
+        with ports.applied(attempt, ports.engine, ports.stop) as log.in_force:
+            inside = replace(ports, engine=log.in_force.engine)
+            with ports.sampling(attempt.trial, log.zero_ns, log.readings):
+                _load(attempt.trial, inside, log)
+                sender = RequestSender(attempt.trial, inside, log, _look(attempt))
                 for point in _points_in_order(attempt.trial):
-                    _measure(asking, point)
-                    course.check_clocks(place.clock)
+                    _measure(sender, point)
+                    log.check_clocks(ports.clock)
     except (TrialError, Interrupted) as problem:
         failure = problem
-    if course.in_force and not course.in_force.restarted and not course.kept_loaded:
-        failure = _tidy(attempt, place, failure) if failure else _restore(attempt.trial, place)
+    if log.in_force and not log.in_force.restarted and not log.kept_loaded:
+        failure = _tidy(attempt, ports, failure) if failure else _restore(attempt.trial, ports)
     if failure is None:
-        course.fingerprint_after = place.look()
-    return course.result(attempt, failure, place.clock)
+        log.fingerprint_after = ports.look()
+    return log.result(attempt, failure, ports.clock)
 
 
-def _check(trial: Trial, place: Place, course: Course) -> None:
+def _check(trial: Trial, ports: TrialPorts, log: TrialLog) -> None:
     """The machine, the engine and the model are what the plan was made for."""
-    course.fingerprint = place.found or place.look()
-    engine = place.engine.facts()
-    course.engine_version, course.engine_environment = engine.version, engine.environment
-    course.model = place.engine.describe(trial.model)
-    if trial.digest and course.model.digest != trial.digest:
+    log.fingerprint = ports.found or ports.look()
+    engine = ports.engine.facts()
+    log.engine_version, log.engine_environment = engine.version, engine.environment
+    log.model = ports.engine.describe(trial.model)
+    if trial.digest and log.model.digest != trial.digest:
         raise DigestChanged(
-            f"{trial.model} on {trial.machine} is {course.model.digest[:12]}, "
+            f"{trial.model} on {trial.machine} is {log.model.digest[:12]}, "
             f"planned was {trial.digest[:12]}",
             "submit again: the plan is made anew",
         )
     _refuse_streams(trial, engine)
-    course.think = _think(trial, course.model)
+    log.think = _think(trial, log.model)
 
 
 def _refuse_streams(trial: Trial, engine: EngineFacts) -> None:
@@ -76,17 +76,17 @@ def _think(trial: Trial, model: ModelFacts) -> Think | None:
     return model.default_think if trial.job.think is None else trial.job.think
 
 
-def _load(trial: Trial, place: Place, course: Course) -> None:
+def _load(trial: Trial, ports: TrialPorts, log: TrialLog) -> None:
     """A fresh load: nothing of an earlier trial stays in the engine. Only a quick look takes a
     model that is loaded as it is."""
-    course.kept_loaded = is_loaded_as_asked(trial, place.engine)
-    if not course.kept_loaded:
-        place.engine.unload(trial.model)
-        before_ns = place.clock.monotonic_ns()
-        place.engine.load(trial.model, load_options(trial.settings))
-        course.load_ns = place.clock.monotonic_ns() - before_ns
-        course.loaded()
-    course.placement = place.engine.placement(trial.model)
+    log.kept_loaded = is_loaded_as_asked(trial, ports.engine)
+    if not log.kept_loaded:
+        ports.engine.unload(trial.model)
+        before_ns = ports.clock.monotonic_ns()
+        ports.engine.load(trial.model, load_options(trial.settings))
+        log.load_ns = ports.clock.monotonic_ns() - before_ns
+        log.loaded()
+    log.placement = ports.engine.placement(trial.model)
 
 
 def _look(attempt: Attempt) -> str:
@@ -102,33 +102,33 @@ def _points_in_order(trial: Trial) -> list[Point]:
     return points
 
 
-def _measure(asking: Asking, point: Point) -> None:
+def _measure(sender: RequestSender, point: Point) -> None:
     """Warm-ups come one at a time, whatever the point's number of streams."""
-    exact = fit_prompt(asking, point) if point.exact else None
+    exact = fit_prompt(sender, point) if point.exact else None
     failed = threading.Event()
-    stop = Either(asking.place.stop, failed) if point.concurrency > 1 else asking.place.stop
-    streams = [Stream(asking, point, exact, number, stop) for number in range(point.concurrency)]
-    for _ in range(asking.trial.job.warmup):
+    stop = Either(sender.ports.stop, failed) if point.concurrency > 1 else sender.ports.stop
+    streams = [Stream(sender, point, exact, number, stop) for number in range(point.concurrency)]
+    for _ in range(sender.trial.job.warmup):
         streams[0].warm()
     for stream in streams[1:]:
         stream.token_ns = streams[0].token_ns
     if point.concurrency > 1:
-        run_side_by_side(streams, failed, asking.place.clock)
+        run_side_by_side(streams, failed, sender.ports.clock)
     else:
         streams[0].run()
 
 
-def _restore(trial: Trial, place: Place) -> TrialError | None:
+def _restore(trial: Trial, ports: TrialPorts) -> TrialError | None:
     """The model is out of memory again; an engine that cannot do that has failed the trial."""
     try:
-        place.engine.unload(trial.model)
+        ports.engine.unload(trial.model)
     except TrialError as problem:
         return problem
     return None
 
 
-def _tidy(attempt: Attempt, place: Place, failure: Failure) -> Failure:
+def _tidy(attempt: Attempt, ports: TrialPorts, failure: Failure) -> Failure:
     """After a failure the first reason counts, whatever the clearing up says."""
     if failure.exit_code != Interrupted.exit_code:
-        _restore(attempt.trial, place)
+        _restore(attempt.trial, ports)
     return failure

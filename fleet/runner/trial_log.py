@@ -22,7 +22,7 @@ Failure = TrialError | Interrupted
 
 
 @dataclass(slots=True)
-class Course:
+class TrialLog:
     """Several streams may add to it at once."""
 
     zero_ns: int
@@ -52,7 +52,7 @@ class Course:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def begun(cls, clock: Clock) -> Course:
+    def begun(cls, clock: Clock) -> TrialLog:
         zero_ns, unix_ns = clock.monotonic_ns(), clock.unix_ns()
         return cls(zero_ns, unix_ns, clock.suspended_ns(), utc_offset_s(unix_ns))
 

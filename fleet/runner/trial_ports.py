@@ -25,7 +25,7 @@ def _as_found(attempt: Attempt, engine: Engine, stop: Stop) -> AbstractContextMa
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TrialPorts:
     engine: Engine
     look: Callable[[], Fingerprint]
     clock: Clock

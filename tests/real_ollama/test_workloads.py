@@ -16,7 +16,7 @@ from fleet.model.job import Job, Point
 from fleet.model.machine import Fingerprint
 from fleet.model.measure import Ask, RequestRecord, TrialResult
 from fleet.runner.trial import run_trial
-from fleet.runner.trial_ports import Place
+from fleet.runner.trial_ports import TrialPorts
 from tests import builders, ollama_server
 from tests.ollama_server import RealOllama
 
@@ -35,9 +35,9 @@ CHANCE = 2
 
 
 def trial(engine: Ollama, job: Job, model: str = PLAIN, **settings: int) -> TrialResult:
-    place = Place(engine, lambda: FOUND, SystemClock(), threading.Event())
+    ports = TrialPorts(engine, lambda: FOUND, SystemClock(), threading.Event())
     asked = {**SETTINGS, "repeat_penalty": 1.0, **settings}
-    return run_trial(builders.attempt(job=job, model=model, settings=asked), place)
+    return run_trial(builders.attempt(job=job, model=model, settings=asked), ports)
 
 
 def measured(result: TrialResult) -> list[RequestRecord]:

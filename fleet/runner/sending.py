@@ -12,8 +12,8 @@ from fleet.model.measure import Ask, Reply, RequestRecord
 from fleet.model.settings import Value
 from fleet.model.trial import Trial
 from fleet.ports import Stop
-from fleet.runner.trial_log import Course
-from fleet.runner.trial_ports import Place
+from fleet.runner.trial_log import TrialLog
+from fleet.runner.trial_ports import TrialPorts
 from fleet.units import NS_PER_S
 
 LOAD_OPTIONS = ("num_ctx", "num_batch", "num_thread", "num_gpu")
@@ -30,7 +30,7 @@ REQUEST_OPTIONS = ("temperature", "repeat_penalty")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class RequestPlan:
     """What one request asks, and as what it is recorded."""
 
     point: str
@@ -58,12 +58,12 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class RequestSender:
     """What all requests of a trial share."""
 
     trial: Trial
-    place: Place
-    course: Course
+    ports: TrialPorts
+    log: TrialLog
     look: str = ""
     """Of a quick look: what tells it from earlier ones, whose words the model may still hold."""
 
@@ -76,46 +76,46 @@ class Asking:
             trial.seed, trial.model, trial.job.name, point, trial.block, *look, *parts
         )
 
-    def put(self, question: Question, stop: Stop | None = None) -> Reply:
+    def put(self, request: RequestPlan, stop: Stop | None = None) -> Reply:
         """The reply, its stamps on the monotonic clock; raises RequestFailed where it failed."""
-        index = self.course.next_index()
-        ask = build_ask(self.trial, question, self.course.think)
-        question = self._as_known(question)
-        reply = self.place.engine.ask(ask, stop or self.place.stop)
-        record = _record(index, question, self.trial, reply, self.course.zero_ns)
-        self.course.add(replace(record, think=ask.think))
+        index = self.log.next_index()
+        ask = build_ask(self.trial, request, self.log.think)
+        request = self._as_known(request)
+        reply = self.ports.engine.ask(ask, stop or self.ports.stop)
+        record = _record(index, request, self.trial, reply, self.log.zero_ns)
+        self.log.add(replace(record, think=ask.think))
         if reply.error_reason is not None:
             raise RequestFailed(reply.error or reply.error_reason, "", reply.error_reason)
         return reply
 
-    def _as_known(self, question: Question) -> Question:
+    def _as_known(self, request: RequestPlan) -> RequestPlan:
         """A chat begins with what its template says before the nonce, which is as long as the
         template likes, and known to an engine that has answered a chat since it was loaded."""
-        first = self.course.next_is_first()
-        if first or self.trial.job.api == "generate" or question.reused_tokens != 0:
-            return question
-        return replace(question, reused_tokens=None)
+        first = self.log.next_is_first()
+        if first or self.trial.job.api == "generate" or request.reused_tokens != 0:
+            return request
+        return replace(request, reused_tokens=None)
 
 
-def build_ask(trial: Trial, question: Question, think: Think | None) -> Ask:
+def build_ask(trial: Trial, request: RequestPlan, think: Think | None) -> Ask:
     """The nonce stands first: in a raw prompt, or in the system message of a chat."""
     chat = trial.job.api == "chat"
     sent = {name: trial.settings[name] for name in REQUEST_OPTIONS if name in trial.settings}
     return Ask(
         model=trial.model,
         api=trial.job.api,
-        prompt=question.prompt,
-        system=question.nonce.strip() or None if chat else None,
-        history=question.history,
+        prompt=request.prompt,
+        system=request.nonce.strip() or None if chat else None,
+        history=request.history,
         options={
             **load_options(trial.settings),
             **sent,
             "seed": trial.seed,
-            "num_predict": question.output_tokens,
+            "num_predict": request.output_tokens,
         },
         think=think if chat else None,
-        keep_text=trial.job.keep_text or question.keep_text,
-        reuse=question.reuse,
+        keep_text=trial.job.keep_text or request.keep_text,
+        reuse=request.reuse,
     )
 
 
@@ -124,26 +124,26 @@ def load_options(settings: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def _record(
-    index: int, question: Question, trial: Trial, reply: Reply, zero_ns: int
+    index: int, request: RequestPlan, trial: Trial, reply: Reply, zero_ns: int
 ) -> RequestRecord:
     if not trial.job.keep_text:
         reply = replace(reply, text=None, thinking=None)
     return RequestRecord(
         index=index,
-        point=question.point,
-        warmup=question.warmup,
-        prompt_tokens_asked=question.prompt_tokens,
-        depth_tokens=question.depth_tokens,
-        output_tokens_asked=None if trial.job.fixed_prompt else question.output_tokens,
+        point=request.point,
+        warmup=request.warmup,
+        prompt_tokens_asked=request.prompt_tokens,
+        depth_tokens=request.depth_tokens,
+        output_tokens_asked=None if trial.job.fixed_prompt else request.output_tokens,
         most_output_ns=_most_output_ns(trial),
         seed=trial.seed,
-        nonce=question.nonce,
+        nonce=request.nonce,
         reply=_from_zero(reply, zero_ns),
-        concurrency=question.concurrency,
-        stream=question.stream,
-        turn=question.turn,
-        due_ns=None if question.due_ns is None else question.due_ns - zero_ns,
-        reused_tokens=_reused_tokens(question, reply),
+        concurrency=request.concurrency,
+        stream=request.stream,
+        turn=request.turn,
+        due_ns=None if request.due_ns is None else request.due_ns - zero_ns,
+        reused_tokens=_reused_tokens(request, reply),
     )
 
 
@@ -152,13 +152,13 @@ def _most_output_ns(trial: Trial) -> int | None:
     return None if most_s is None else round(most_s * NS_PER_S)
 
 
-def _reused_tokens(question: Question, reply: Reply) -> int | None:
+def _reused_tokens(request: RequestPlan, reply: Reply) -> int | None:
     """Unknown where the prompt took about as long as if all of it had been evaluated anew.
 
     An engine that says what came from its cache is believed; the results then hold that too.
     """
-    before, reused = question.before, question.reused_tokens
-    if reused is None and question.reuse:
+    before, reused = request.before, request.reused_tokens
+    if reused is None and request.reuse:
         return reply.cached_tokens
     if before is None or reused is None or reply.cached_tokens is not None:
         return reused
