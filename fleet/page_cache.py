@@ -1,7 +1,7 @@
-"""Takes a file out of the operating system's memory, so that it is read from the disk again.
+"""Drop a file from the page cache of the operating system, so that it is read from disk again.
 
-Linux lets every user who can read a file say that its pages are not needed (POSIX_FADV_DONTNEED),
-and tells with RWF_NOWAIT whether a page is in memory. macOS has neither without root.
+On Linux every user who can read a file may declare its pages unneeded (POSIX_FADV_DONTNEED), and
+RWF_NOWAIT shows whether a page is in memory. macOS offers neither without root.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import errno
 import os
 
 LOOKS = 8
-"""Places of the file that are looked at; each may bring a little of it back into memory."""
+"""Number of offsets that are checked; each check may bring a little of the file back to memory."""
 
 
 def forget_file(path: str) -> bool:
-    """True only if nothing of the file is in memory any more, as far as can be seen."""
+    """Return True only if none of the checked pages is in memory any more."""
     if not hasattr(os, "posix_fadvise") or not hasattr(os, "RWF_NOWAIT"):
         return False
     try:
@@ -23,10 +23,10 @@ def forget_file(path: str) -> bool:
         return False
     try:
         size_bytes = os.fstat(file).st_size
-        os.fsync(file)  # what is not on the disk yet cannot be left to it
+        os.fsync(file)  # the kernel keeps pages that are not on the disk yet
         os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
-        places = (size_bytes * look // LOOKS for look in range(LOOKS))
-        return size_bytes > 0 and not any(_in_memory(file, place) for place in places)
+        offsets = (size_bytes * look // LOOKS for look in range(LOOKS))
+        return size_bytes > 0 and not any(_in_memory(file, offset) for offset in offsets)
     except OSError:
         return False
     finally:
@@ -34,7 +34,7 @@ def forget_file(path: str) -> bool:
 
 
 def _in_memory(file: int, offset_bytes: int) -> bool:
-    """Raises OSError where the file system cannot tell."""
+    """Raise OSError if the file system cannot tell."""
     try:
         os.preadv(file, [bytearray(1)], offset_bytes, os.RWF_NOWAIT)
     except OSError as problem:

@@ -1,4 +1,4 @@
-"""One request: put whole to the engine, recorded whatever comes of it."""
+"""Send one request to the engine, and record it whatever its outcome."""
 
 from __future__ import annotations
 
@@ -17,70 +17,74 @@ from fleet.runner.trial_ports import TrialPorts
 from fleet.units import NS_PER_S
 
 LOAD_OPTIONS = ("num_ctx", "num_batch", "num_thread", "num_gpu")
-"""Options that make an engine load anew when they change; every request sends them too."""
+"""Options that make an engine reload its model when they change; every request repeats them."""
 
 WHOLE_SHARE = 0.9
-"""A prompt that takes this share of the time for all of it was not reused."""
+"""A prompt that takes this share of the time of a full evaluation was not reused."""
 
 LATE_COST = 4.0
-"""Tokens late in a context cost more than early ones, but hardly so many times as much: what took
-longer was evaluated in part, and a rate of the new tokens alone would be too low."""
+"""Tokens late in a context cost more than early ones, but hardly so many times as much. If the new
+tokens took longer, the engine evaluated old ones too, and their rate would come out too low."""
 
 REQUEST_OPTIONS = ("temperature", "repeat_penalty")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestPlan:
-    """What one request asks, and as what it is recorded."""
+    """The content of one request, and the columns of its record."""
 
     point: str
     prompt: str
     nonce: str
     output_tokens: int
     prompt_tokens: int | None = None
-    """As asked; None where the text decides."""
+    """The length that the job asks for. None: the text decides."""
     depth_tokens: int = 0
     warmup: bool = False
     history: tuple[tuple[str, str], ...] = ()
     reuse: bool = False
-    """It begins with what was sent before, and the engine is to make use of that."""
+    """The prompt begins with one that was sent before, and the engine shall reuse its cache."""
     reused_tokens: int | None = 0
-    """0: it begins with words of its own."""
+    """0: the prompt begins with a nonce of its own. None: unknown."""
     before: Reply | None = None
-    """To the request that sent those tokens, where this one is to prove that they were reused."""
+    """Reply to the request that first sent those tokens, to prove from its time that they were
+    reused."""
     keep_text: bool = False
-    """The text is needed for what is asked next."""
+    """The next request needs the text of the answer."""
     turn: int | None = None
     stream: int = 0
     concurrency: int = 1
     due_ns: int | None = None
-    """On the monotonic clock."""
+    """When the request should have been sent, on the monotonic clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestSender:
-    """What all requests of a trial share."""
+    """Sends and records the requests of one trial."""
 
     trial: Trial
     ports: TrialPorts
     log: TrialLog
     look: str = ""
-    """Of a quick look: what tells it from earlier ones, whose words the model may still hold."""
+    """Tells a quick look from earlier ones, whose prompts may still be in the engine's cache."""
 
     def nonce(self, point: str, *parts: str | int) -> str:
-        """Words that no cache has seen: a model that is loaded anew has seen none, and one that
-        a quick look takes as it is has not seen those of this look."""
+        """Return words that are in no cache.
+
+        The cache of a freshly loaded model is empty; a quick look, which takes a model as it is
+        loaded, adds words of its own.
+        """
         trial = self.trial
         look = (self.look,) if self.look else ()
         return prompts.nonce(
             trial.seed, trial.model, trial.job.name, point, trial.block, *look, *parts
         )
 
-    def put(self, request: RequestPlan, stop: Stop | None = None) -> Reply:
-        """The reply, its stamps on the monotonic clock; raises RequestFailed where it failed."""
+    def send(self, request: RequestPlan, stop: Stop | None = None) -> Reply:
+        """Return the reply, with stamps of the monotonic clock; raise RequestFailed."""
         index = self.log.next_index()
         ask = build_ask(self.trial, request, self.log.think)
-        request = self._as_known(request)
+        request = self._with_known_reuse(request)
         reply = self.ports.engine.ask(ask, stop or self.ports.stop)
         record = _record(index, request, self.trial, reply, self.log.zero_ns)
         self.log.add(replace(record, think=ask.think))
@@ -88,17 +92,20 @@ class RequestSender:
             raise RequestFailed(reply.error or reply.error_reason, "", reply.error_reason)
         return reply
 
-    def _as_known(self, request: RequestPlan) -> RequestPlan:
-        """A chat begins with what its template says before the nonce, which is as long as the
-        template likes, and known to an engine that has answered a chat since it was loaded."""
-        first = self.log.next_is_first()
+    def _with_known_reuse(self, request: RequestPlan) -> RequestPlan:
+        """Mark the reuse as unknown for each chat but the first after a load.
+
+        A chat template may put text of any length before the nonce, and an engine that has
+        answered a chat since the load holds that text in its cache.
+        """
+        first = self.log.take_first()
         if first or self.trial.job.api == "generate" or request.reused_tokens != 0:
             return request
         return replace(request, reused_tokens=None)
 
 
 def build_ask(trial: Trial, request: RequestPlan, think: Think | None) -> Ask:
-    """The nonce stands first: in a raw prompt, or in the system message of a chat."""
+    """Build the engine's request: a raw prompt, or a chat with the nonce as its system message."""
     chat = trial.job.api == "chat"
     sent = {name: trial.settings[name] for name in REQUEST_OPTIONS if name in trial.settings}
     return Ask(
@@ -120,6 +127,7 @@ def build_ask(trial: Trial, request: RequestPlan, think: Think | None) -> Ask:
 
 
 def load_options(settings: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the settings that take effect when the model is loaded."""
     return {name: settings[name] for name in LOAD_OPTIONS if name in settings}
 
 
@@ -153,9 +161,9 @@ def _most_output_ns(trial: Trial) -> int | None:
 
 
 def _reused_tokens(request: RequestPlan, reply: Reply) -> int | None:
-    """Unknown where the prompt took about as long as if all of it had been evaluated anew.
+    """Return the tokens reused, or None if the prompt took as long as a full evaluation.
 
-    An engine that says what came from its cache is believed; the results then hold that too.
+    An engine that reports its cache hits is believed, and the result holds its report as well.
     """
     before, reused = request.before, request.reused_tokens
     if reused is None and request.reuse:
@@ -173,7 +181,7 @@ def _reused_tokens(request: RequestPlan, reply: Reply) -> int | None:
 
 
 def _from_zero(reply: Reply, zero_ns: int) -> Reply:
-    """The same reply with its stamps counted from the trial's zero."""
+    """Return the reply with stamps that count from the trial's zero."""
 
     def offset(stamp_ns: int | None) -> int | None:
         return None if stamp_ns is None else stamp_ns - zero_ns

@@ -158,7 +158,7 @@ def test_a_machine_looked_at_right_before_is_not_looked_at_again(engine: WordEng
     assert run_trial(builders.attempt(), ports).fingerprint is PLACE
     assert len(looks) == 2
     before = replace(PLACE, condition_id="before")
-    result = run_trial(builders.attempt(), replace(ports, found=before))
+    result = run_trial(builders.attempt(), replace(ports, fingerprint=before))
     assert (result.fingerprint, len(looks)) == (before, 3)
 
 

@@ -29,7 +29,7 @@ ATTEMPTS = [builders.attempt(block=block) for block in range(2)]
 def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> builders.SteppedClock:
     monkeypatch.setenv("FLEET_STATE", str(tmp_path / "state"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("fleet.worker.awake", nullcontext)
+    monkeypatch.setattr("fleet.worker.node_worker.awake", nullcontext)
     return builders.SteppedClock()
 
 
@@ -110,7 +110,7 @@ def test_after_another_fleet_s_trial_the_hours_are_asked_again(
     run = made.run(ATTEMPTS[:1])
     waits = next(run)
     assert isinstance(waits, Held)
-    assert waits.why == "waits: another fleet measures on this machine"
+    assert waits.why == "waiting: another fleet is measuring on this machine"
     other.set()
     threading.Timer(0.05, lock.release).start()
     assert isinstance(next(run), Held)

@@ -14,7 +14,6 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 from fleet import folders, wiring
@@ -43,12 +42,12 @@ from fleet.model.machine import EngineFacts, EngineRestart, Machine, ModelFacts,
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt
 from fleet.owner.hours import held, minute_of_day, turn
-from fleet.pipe import serve
+from fleet.page_cache import forget_file
 from fleet.plan.stopping import cut
 from fleet.ports import Clock, Engine
 from fleet.reservation import Reservation
-from fleet.runner.cooling import cooling
-from fleet.runner.gates import Gatekeeper, LeftBehind, Visit
+from fleet.runner.cooling import Cooling
+from fleet.runner.gates import Gatekeeper, LeftoverModel, Visit
 from fleet.runner.trial import run_trial
 from fleet.runner.trial_log import not_begun
 from fleet.runner.trial_ports import TrialPorts
@@ -206,7 +205,7 @@ class NodeWorker:
         lock = MachineLock(self._node.machine_id)
         try:
             if not lock.take():
-                yield self._held(attempt, "waits: another fleet measures on this machine")
+                yield self._held(attempt, "waiting: another fleet is measuring on this machine")
                 lock.wait(self._stop)
                 return False
             result = yield from self._measure(attempt, lock)
@@ -258,15 +257,15 @@ class NodeWorker:
             trial=attempt.trial,
             engine=self._started_engine(),
             own_engine=self._node.settings.needs_own_engine(attempt.trial.settings),
-            wanted=partial(self._wanted, attempt),
-            left_behind=LeftBehind.noted(lock.noted()),
+            is_wanted=partial(self._wanted, attempt),
+            leftover=LeftoverModel.noted(lock.noted()),
         )
 
     def _measured_under_note(
         self, attempt: Attempt, visit: Visit, lock: MachineLock
     ) -> TrialResult:
         """What is cut off here leaves its model in memory, and this note of it."""
-        if not visit.own_engine and not visit.takes_loaded:
+        if not visit.own_engine and not visit.uses_loaded:
             lock.note(f"{self._clock.unix_ns()} {attempt.trial.model}")
         result = run_trial(attempt, self._place(visit))
         if result.outcome == "ok" or (result.outcome == "failed" and not _is_held(visit)):
@@ -284,22 +283,19 @@ class NodeWorker:
             raise EngineNotRestarted("fleet may not restart this engine", "why not: fleet doctor")
         self._engine = visit.engine = self._node.restart(visit.engine)
         visit.engine.facts()
-        visit.found = self._gates.look(visit.owners)
+        visit.fingerprint = self._gates.look(visit.owners)
         return True
 
     def _cooled(self, attempt: Attempt) -> Generator[Event, None, int | None]:
         wanted = attempt.trial.cool_down
         if wanted is None:
             return None
-        waiting = cooling(wanted, self._node.look, self._clock, self._stop)
-        try:
-            while True:
-                yield self._held(attempt, next(waiting))
-        except StopIteration as ended:
-            if self._stop.is_set():
-                raise Interrupted("stopped while the machine cooled down") from None
-            waited_ns: int | None = ended.value
-            return waited_ns
+        cooling = Cooling(wanted, self._node.look, self._clock, self._stop)
+        for why in cooling.wait():
+            yield self._held(attempt, why)
+        if self._stop.is_set():
+            raise Interrupted("stopped while the machine cooled down")
+        return cooling.waited_ns
 
     def _place(self, visit: Visit) -> TrialPorts:
         return TrialPorts(
@@ -308,8 +304,9 @@ class NodeWorker:
             self._clock,
             self._stop,
             applied=self._node.settings.applied,
+            forget_file=forget_file,
             sampling=self._sampler.sampling,
-            found=visit.found,
+            fingerprint=visit.fingerprint,
         )
 
     def _keep(self, result: TrialResult) -> None:
@@ -375,17 +372,3 @@ def free_bytes(folder: Path) -> int | None:
 def without_command_line_of_httpx() -> None:
     """Importing httpx imports rich for a command line of its own; it does without where told so."""
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
-
-
-def main() -> None:
-    """Serve one dispatcher over the file descriptor it passed, until it hangs up."""
-    connection = Connection(int(sys.argv[1]))
-    try:
-        spec = connection.recv()
-    except EOFError:
-        return  # who asked for it has gone already
-    serve(connection, partial(NodeWorker, spec), folders.state_folder() / "faults.log")
-
-
-if __name__ == "__main__":
-    main()
