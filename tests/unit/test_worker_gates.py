@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from fleet import wiring
 from fleet.clock import SystemClock
 from fleet.errors import EngineInUse, EngineUnreachable, GateClosed, Interrupted
 from fleet.model.event import Finished, Held, Started
@@ -501,9 +503,15 @@ def test_a_note_that_says_nothing(note: str) -> None:
     assert LeftoverModel.noted("17 a:b\n") == LeftoverModel(model="a:b", unix_ns=17)
 
 
+MakeWorker = Callable[..., NodeWorker]
+
+
 @pytest.fixture
-def laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NodeWorker]:
-    """A worker on a stepped clock, of a scripted machine that is on its battery for ever."""
+def laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeWorker]:
+    """Make workers of a scripted machine that is on its battery for ever, with a stepped clock.
+
+    The machine differs from its script by the changes that are given.
+    """
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setenv("FLEET_STATE", str(tmp_path / "state"))
     tiny = ScriptedModel(prefill_tokens_per_s=20_000, decode_tokens_per_s=2_000, load_s=0.01)
@@ -516,16 +524,21 @@ def laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NodeWork
     )
     engine = SimulatedEngine(kind="simulated", machines={"laptop": script})
     spec = WorkerSpec(engine=engine, name="laptop", state=str(tmp_path))
-    worker = NodeWorker(spec, clock=builders.SteppedClock())
-    yield worker
-    worker.close()
+    with ExitStack() as workers:
+
+        def make(clock: Clock | None = None, **changes: Any) -> NodeWorker:
+            node = replace(wiring.node(spec, tmp_path), **changes)
+            worker = NodeWorker(spec, clock=clock or builders.SteppedClock(), node=node)
+            return workers.enter_context(closing(worker))
+
+        yield make
 
 
 def test_a_worker_says_for_which_trial_it_is_held_and_begins_it_after_that(
-    laptop: NodeWorker,
+    laptop: MakeWorker,
 ) -> None:
     attempt = builders.attempt(gates=Gates(at_most="3s"))
-    events = list(laptop.run([attempt]))
+    events = list(laptop().run([attempt]))
     kinds = [type(event) for event in events]
     assert kinds == [Held, Held, Started, Finished]
     assert [event.attempt for event in events if isinstance(event, Held)] == [attempt] * 2
@@ -534,23 +547,24 @@ def test_a_worker_says_for_which_trial_it_is_held_and_begins_it_after_that(
     assert events[-1].result.gates_held_ns == 3 * NS_PER_S
 
 
-def test_where_the_hours_end_while_it_is_held_it_waits_for_the_next(laptop: NodeWorker) -> None:
-    clock = laptop._clock
+def test_where_the_hours_end_while_it_is_held_it_waits_for_the_next(laptop: MakeWorker) -> None:
+    clock = builders.SteppedClock()
     now = minute_of_day(clock.unix_ns() / NS_PER_S)
     hours = Hours((now - 60) % DAY_MIN, (now + 1) % DAY_MIN)
-    laptop._node = replace(laptop._node, hours=lambda: hours)
-    events = list(laptop.run([builders.attempt(gates=Gates(at_most="2m"))]))
+    worker = laptop(clock, hours=lambda: hours)
+    events = list(worker.run([builders.attempt(gates=Gates(at_most="2m"))]))
     told = [event.why.split(" ", 2)[0] for event in events if isinstance(event, Held)]
     assert told == [*["waiting"] * 4, "not", "waits"]
     assert [type(event) for event in events[-2:]] == [Started, Finished]
     assert minute_of_day(clock.unix_ns() / NS_PER_S) == (now - 60) % DAY_MIN
 
 
-def test_a_trial_that_is_dropped_while_it_is_held_leaves_nothing(laptop: NodeWorker) -> None:
+def test_a_trial_that_is_dropped_while_it_is_held_leaves_nothing(laptop: MakeWorker) -> None:
     held, needed = (builders.attempt(block=block) for block in (0, 1))
-    events = laptop.run([held, needed])
+    worker = laptop()
+    events = worker.run([held, needed])
     assert isinstance(next(events), Held)
-    laptop.drop([held.trial.trial_id])
+    worker.drop([held.trial.trial_id])
     rest = [event for event in events if not isinstance(event, Held)]
     assert [type(event) for event in rest] == [Started, Finished]
     assert isinstance(rest[0], Started)
@@ -559,7 +573,7 @@ def test_a_trial_that_is_dropped_while_it_is_held_leaves_nothing(laptop: NodeWor
 
 @pytest.mark.parametrize(("settings", "restarts"), [({}, 1), ({"flash_attention": True}, 0)])
 def test_the_owners_engine_stays_beside_an_engine_of_its_own(
-    laptop: NodeWorker, settings: dict[str, Value], restarts: int
+    laptop: MakeWorker, settings: dict[str, Value], restarts: int
 ) -> None:
     again: list[Engine] = []
 
@@ -567,10 +581,10 @@ def test_the_owners_engine_stays_beside_an_engine_of_its_own(
         again.append(engine)
         return engine
 
-    laptop._node = replace(laptop._node, restart=restart)
+    worker = laptop(restart=restart)
     plain = builders.trial()
     changes = {"settings": {**plain.settings, **settings}, "restart_engine": True}
-    [*_, last] = laptop.run([builders.attempt(gates=Gates(policy="record"), **changes)])
+    [*_, last] = worker.run([builders.attempt(gates=Gates(policy="record"), **changes)])
     assert isinstance(last, Finished)
     assert (last.result.outcome, last.result.engine_restarted) == ("ok", True)
     assert len(again) == restarts
