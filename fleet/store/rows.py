@@ -14,9 +14,9 @@ from fleet.model.job import Think
 from fleet.model.machine import CONDITION, FactValue, Fingerprint
 from fleet.model.measure import Placement, Reading, RequestRecord, TrialResult
 from fleet.model.trial import show_settings
-from fleet.store.cache_columns import courses
+from fleet.runner.cache_columns import courses
+from fleet.runner.slowdowns import gpu_slowdowns
 from fleet.store.schema import FINGERPRINTS, TABLES, TRIALS
-from fleet.store.slowdowns import gpu_slowdowns
 
 Row = dict[str, object]
 
