@@ -9,15 +9,12 @@ from fleet import prompts
 from fleet.errors import RequestFailed
 from fleet.model.job import SHORTEST_PROMPT_TOKENS, Think
 from fleet.model.measure import Ask, Reply, RequestRecord
-from fleet.model.settings import Value
+from fleet.model.settings import Value, options_of
 from fleet.model.trial import Trial
 from fleet.ports import Stop
 from fleet.runner.trial_log import Course
 from fleet.runner.trial_ports import Place
 from fleet.units import NS_PER_S
-
-LOAD_OPTIONS = ("num_ctx", "num_batch", "num_thread", "num_gpu")
-"""Options that make an engine load anew when they change; every request sends them too."""
 
 WHOLE_SHARE = 0.9
 """A prompt that takes this share of the time for all of it was not reused."""
@@ -25,8 +22,6 @@ WHOLE_SHARE = 0.9
 LATE_COST = 4.0
 """Tokens late in a context cost more than early ones, but hardly so many times as much: what took
 longer was evaluated in part, and a rate of the new tokens alone would be too low."""
-
-REQUEST_OPTIONS = ("temperature", "repeat_penalty")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +95,6 @@ class Asking:
 def build_ask(trial: Trial, question: Question, think: Think | None) -> Ask:
     """The nonce stands first: in a raw prompt, or in the system message of a chat."""
     chat = trial.job.api == "chat"
-    sent = {name: trial.settings[name] for name in REQUEST_OPTIONS if name in trial.settings}
     return Ask(
         model=trial.model,
         api=trial.job.api,
@@ -109,7 +103,7 @@ def build_ask(trial: Trial, question: Question, think: Think | None) -> Ask:
         history=question.history,
         options={
             **load_options(trial.settings),
-            **sent,
+            **options_of(trial.settings, "request option"),
             "seed": trial.seed,
             "num_predict": question.output_tokens,
         },
@@ -120,7 +114,8 @@ def build_ask(trial: Trial, question: Question, think: Think | None) -> Ask:
 
 
 def load_options(settings: Mapping[str, Value]) -> dict[str, Value]:
-    return {name: settings[name] for name in LOAD_OPTIONS if name in settings}
+    """Return the options with which the engine loads the model; every request sends them too."""
+    return options_of(settings, "load option")
 
 
 def _record(
