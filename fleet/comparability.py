@@ -11,32 +11,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
+
+from fleet.model.settings import Kind, settings_of
 
 Standing = Literal["implied", "listed", "refused"]
 
 SETTINGS: dict[str, str] = {
-    "num_ctx": "num_ctx",
-    "num_batch": "num_batch",
-    "num_thread": "num_thread",
-    "num_gpu": "num_gpu",
-    "temperature": "temperature",
-    "repeat_penalty": "repeat_penalty",
-    "wired_limit_mb": "wired limit",
-    "kv_cache_type": "KV cache types",
-    "flash_attention": "flash attention",
-    "num_parallel": "num_parallel",
-    "cache_ram_mb": "cache_ram_mb",
-    "n_cpu_moe": "n_cpu_moe",
-    "swa_full": "swa_full",
-    "fit_target_mb": "fit_target_mb",
+    **{setting.name: setting.words for kind in get_args(Kind) for setting in settings_of(kind)},
     "think": "thinking",
 }
-"""By the name of a column: what it is called where it differs."""
+"""By column, what the setting is called where it differs; settings of a kind stand together."""
 
 ENVIRONMENT_FACTS = {
-    "kv_cache_type": "OLLAMA_KV_CACHE_TYPE",
-    "flash_attention": "OLLAMA_FLASH_ATTENTION",
+    setting.name: setting.variable
+    for setting in settings_of("environment")
+    if setting.owners_set_it
 }
 """Facts that lie in the engine's environment, by their variable: as asked, else as found."""
 

@@ -9,15 +9,12 @@ from fleet import prompts
 from fleet.errors import RequestFailed
 from fleet.model.job import SHORTEST_PROMPT_TOKENS, Think
 from fleet.model.measure import Ask, Reply, RequestRecord
-from fleet.model.settings import Value
+from fleet.model.settings import Value, options_of
 from fleet.model.trial import Trial
 from fleet.ports import Stop
 from fleet.runner.trial_log import TrialLog
 from fleet.runner.trial_ports import TrialPorts
 from fleet.units import NS_PER_S
-
-LOAD_OPTIONS = ("num_ctx", "num_batch", "num_thread", "num_gpu")
-"""Options that make an engine reload its model when they change; every request repeats them."""
 
 WHOLE_SHARE = 0.9
 """A prompt that takes this share of the time of a full evaluation was not reused."""
@@ -25,8 +22,6 @@ WHOLE_SHARE = 0.9
 LATE_COST = 4.0
 """Tokens late in a context cost more than early ones, but hardly so many times as much. If the new
 tokens took longer, the engine evaluated old ones too, and their rate would come out too low."""
-
-REQUEST_OPTIONS = ("temperature", "repeat_penalty")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +102,6 @@ class RequestSender:
 def build_ask(trial: Trial, request: RequestPlan, think: Think | None) -> Ask:
     """Build the engine's request: a raw prompt, or a chat with the nonce as its system message."""
     chat = trial.job.api == "chat"
-    sent = {name: trial.settings[name] for name in REQUEST_OPTIONS if name in trial.settings}
     return Ask(
         model=trial.model,
         api=trial.job.api,
@@ -116,7 +110,7 @@ def build_ask(trial: Trial, request: RequestPlan, think: Think | None) -> Ask:
         history=request.history,
         options={
             **load_options(trial.settings),
-            **sent,
+            **options_of(trial.settings, "request option"),
             "seed": trial.seed,
             "num_predict": request.output_tokens,
         },
@@ -127,8 +121,8 @@ def build_ask(trial: Trial, request: RequestPlan, think: Think | None) -> Ask:
 
 
 def load_options(settings: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the settings that take effect when the model is loaded."""
-    return {name: settings[name] for name in LOAD_OPTIONS if name in settings}
+    """Return the options with which the engine loads the model; every request sends them too."""
+    return options_of(settings, "load option")
 
 
 def _record(
