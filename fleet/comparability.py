@@ -8,12 +8,14 @@ to the machines as found; `fleet compare --classes` prints it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, get_args
 
 from fleet.model.settings import Kind, settings_of
+
+from fleet.names import known
 
 Standing = Literal["implied", "listed", "refused"]
 
@@ -101,6 +103,21 @@ WORK_AXES = frozenset({"model", "digest", "job", "point", "settings", *SETTINGS}
 """Always compared within each machine."""
 
 AXES = HARDWARE_AXES | CONDITION_AXES | WORK_AXES
+
+
+def check_axis(name: str, columns: Iterable[str] = ()) -> str:
+    """Return the name of an axis. Raises UnknownName.
+
+    `columns`: what else can be compared by, beside the axes that the table knows.
+    """
+    axes = AXES.union(columns)
+    return known(name, axes, "axis to compare by", "fleet compare --by machine --classes")
+
+
+def check_fact(name: str) -> str:
+    """Return the name of a fact that may be allowed to differ. Raises UnknownName."""
+    return known(name, FACTS, "fact to allow a difference of", "fleet compare --classes")
+
 
 _MACHINE = frozenset(
     {
