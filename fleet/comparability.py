@@ -14,7 +14,6 @@ from functools import lru_cache
 from typing import Literal, get_args
 
 from fleet.model.settings import Kind, settings_of
-
 from fleet.names import known
 
 Standing = Literal["implied", "listed", "refused"]
