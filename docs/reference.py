@@ -25,6 +25,7 @@ from fleet.cli.output import CLOSED_PIPE_CODE
 from fleet.query.open_store import open_store, rows
 from fleet.store.schema import TABLES
 from tests.builders_compare import GoldenStore
+from tests.house import settings_page
 
 FOLDER = Path(__file__).parent
 FLEET = FOLDER.parent / "fleet"
@@ -81,6 +82,7 @@ def pages() -> dict[str, str]:
         "comparability.md": _printed("compare", "--classes", "--format", "markdown"),
         "reference/commands.md": _page("Commands", _commands()),
         "reference/configuration.md": _page("Configuration files", _configuration()),
+        "reference/settings.md": settings_page.page(),
         "reference/exit-codes.md": _page("Exit codes", _exit_codes()),
         "reference/environment.md": _page("Environment variables", _environment()),
         "reference/views.md": _page("Views", _views()),

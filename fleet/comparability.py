@@ -8,35 +8,26 @@ to the machines as found; `fleet compare --classes` prints it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
+
+from fleet.model.settings import Kind, settings_of
+from fleet.names import known
 
 Standing = Literal["implied", "listed", "refused"]
 
 SETTINGS: dict[str, str] = {
-    "num_ctx": "num_ctx",
-    "num_batch": "num_batch",
-    "num_thread": "num_thread",
-    "num_gpu": "num_gpu",
-    "temperature": "temperature",
-    "repeat_penalty": "repeat_penalty",
-    "wired_limit_mb": "wired limit",
-    "kv_cache_type": "KV cache types",
-    "flash_attention": "flash attention",
-    "num_parallel": "num_parallel",
-    "cache_ram_mb": "cache_ram_mb",
-    "n_cpu_moe": "n_cpu_moe",
-    "swa_full": "swa_full",
-    "fit_target_mb": "fit_target_mb",
+    **{setting.name: setting.words for kind in get_args(Kind) for setting in settings_of(kind)},
     "think": "thinking",
 }
-"""By the name of a column: what it is called where it differs."""
+"""By column, what the setting is called where it differs; settings of a kind stand together."""
 
 ENVIRONMENT_FACTS = {
-    "kv_cache_type": "OLLAMA_KV_CACHE_TYPE",
-    "flash_attention": "OLLAMA_FLASH_ATTENTION",
+    setting.name: setting.variable
+    for setting in settings_of("environment")
+    if setting.owners_set_it
 }
 """Facts that lie in the engine's environment, by their variable: as asked, else as found."""
 
@@ -111,6 +102,21 @@ WORK_AXES = frozenset({"model", "digest", "job", "point", "settings", *SETTINGS}
 """Always compared within each machine."""
 
 AXES = HARDWARE_AXES | CONDITION_AXES | WORK_AXES
+
+
+def check_axis(name: str, columns: Iterable[str] = ()) -> str:
+    """Return the name of an axis. Raises UnknownName.
+
+    `columns`: what else can be compared by, beside the axes that the table knows.
+    """
+    axes = AXES.union(columns)
+    return known(name, axes, "axis to compare by", "fleet compare --by machine --classes")
+
+
+def check_fact(name: str) -> str:
+    """Return the name of a fact that may be allowed to differ. Raises UnknownName."""
+    return known(name, FACTS, "fact to allow a difference of", "fleet compare --classes")
+
 
 _MACHINE = frozenset(
     {

@@ -11,11 +11,10 @@ from fleet.doctor.findings import Ownership
 from fleet.errors import UserError, nearest
 from fleet.exclusive import MachineLock
 from fleet.model.hours import Hours
-from fleet.model.machine import EngineRestart
+from fleet.model.machine import WIRED_LIMIT, EngineRestart
 from fleet.owner.allowed import RESTART_OLLAMA, Allowed, read, remove, write
 from fleet.ports import Say
 
-WIRED_LIMIT = "wired-limit"
 KINDS = (RESTART_OLLAMA, WIRED_LIMIT)
 
 

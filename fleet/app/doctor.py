@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet import config, folders, wiring
-from fleet.app.allowing import WIRED_LIMIT, ownership
+from fleet.app.allowing import ownership
 from fleet.app.machine_changes import last_seen
 from fleet.clock import SystemClock
 from fleet.commands import SystemCommands
@@ -28,7 +28,7 @@ from fleet.doctor.system import CHECKS as AROUND
 from fleet.errors import StoreUnusable, TrialError, UserError
 from fleet.installation import add_extra
 from fleet.model.experiment import OllamaEngine
-from fleet.model.machine import Fingerprint
+from fleet.model.machine import WIRED_LIMIT, Fingerprint
 from fleet.ports import Engine
 
 MLX = """

@@ -153,7 +153,7 @@ class Measuring:
             outcome="failed",
             reason=problem.reason,
             detail=f"{problem.what}; the result is kept in {path}",
-            transient=False,
+            transient=problem.transient,
         )
 
     def _keep(self, result: TrialResult) -> None:

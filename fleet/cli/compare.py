@@ -143,7 +143,7 @@ def _print(found: Comparison, form: Format) -> None:
 
 
 def _print_classes(by: str, form: Format) -> None:
-    from fleet.compare.axes import check_axis
+    from fleet.comparability import check_axis
     from fleet.report import comparison_text as text
 
     axis = check_axis(by)

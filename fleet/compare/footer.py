@@ -12,9 +12,9 @@ from fleet.compare.explanations import LEGEND
 from fleet.compare.left_out import LeftOut
 from fleet.compare.matchups import tells_energy
 from fleet.compare.result import Group, Line, SpeaksOf
-from fleet.compare.variants import Variant
 from fleet.errors import UserError
 from fleet.names import natural
+from fleet.query.variants import Variant
 
 MOST_REASONS = 6
 """Shown where nothing could be compared; `fleet results` shows every cell."""

@@ -16,8 +16,8 @@ from fleet.compare.energy_scopes import by_scope, common_scope
 from fleet.compare.left_out import LeftOut
 from fleet.compare.matching import Cell, cells, match, only
 from fleet.compare.sides import Side
-from fleet.compare.variants import Variant
 from fleet.names import natural
+from fleet.query.variants import Variant
 
 
 @dataclass(frozen=True, kw_only=True)

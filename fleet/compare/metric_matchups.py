@@ -12,8 +12,8 @@ from fleet.compare.differences import Differences, differences
 from fleet.compare.matchups import Matchup
 from fleet.compare.result import Line
 from fleet.compare.sides import Side
-from fleet.compare.variants import TOO_SHORT
 from fleet.metrics.compared import Metric
+from fleet.query.variants import TOO_SHORT
 from fleet.units import show_count
 
 QUICK = "quick"

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from fleet.comparability import HARDWARE_AXES
-from fleet.compare.variants import Variant
 from fleet.errors import UnknownName, UserError
 from fleet.names import known, natural
 from fleet.query.periods import check_period, in_period
+from fleet.query.variants import Variant
 
 NOT_KNOWN = "not known"
 LEAST_ID_LETTERS = 6

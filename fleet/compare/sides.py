@@ -8,8 +8,8 @@ from functools import cached_property
 from statistics import median
 
 from fleet import comparability as likeness
-from fleet.compare.variants import THROTTLED, Block, Variant
 from fleet.metrics.compared import Metric
+from fleet.query.variants import THROTTLED, Block, Variant
 
 STATE = ("engine", "engine_version", "engine_environment", *likeness.ENVIRONMENT_FACTS)
 STATE += ("digest", "job_content", "gpu_limit_mb")

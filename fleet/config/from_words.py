@@ -26,7 +26,6 @@ from fleet.model.settings import Settings, Value
 
 USUAL_JOBS = ("quickstart", "chat")
 """Prefill and decode under the names that llama-bench gave them, and an everyday question."""
-USUAL_CONTEXT_TOKENS = 8192
 LONGEST_NAME = 60
 
 Given = Mapping[str, Value | list[Value]]
@@ -53,7 +52,7 @@ def request_from_words(
             jobs=tuple(jobs),
             machines=_machines(machines),
             engine=_engine(engine_kind),
-            settings=Settings.model_validate({"num_ctx": USUAL_CONTEXT_TOKENS, **settings}),
+            settings=Settings.model_validate(settings),
             repeats=repeats or Repeats(),
             canary="off",  # a first number in minutes
         ),

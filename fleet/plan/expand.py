@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fleet.errors import PlanRefused
 from fleet.model.experiment import Experiment, Repeats, Request
 from fleet.model.machine import Machine
-from fleet.model.settings import Settings, Value
+from fleet.model.settings import SETTINGS, Value
 from fleet.model.trial import Role, Trial, show_settings, trial_id
 from fleet.plan import canaries
 from fleet.plan.absent import AbsentMachine
@@ -44,7 +44,6 @@ from fleet.plan.refusals.unfit import (
 from fleet.plan.selection import Asked, asked, narrow
 from fleet.units import show_bytes
 
-DEFAULT_SETTINGS = {name: field.default for name, field in Settings.model_fields.items()}
 MOST_BLOCKS = 1000
 
 
@@ -259,7 +258,7 @@ def _trial(
 
 def _beside_defaults(settings: Mapping[str, Value]) -> dict[str, Value]:
     """A setting that a later version adds must not make new ids of old questions."""
-    return {name: value for name, value in settings.items() if value != DEFAULT_SETTINGS[name]}
+    return {name: value for name, value in settings.items() if value != SETTINGS[name].default}
 
 
 def _estimate_s(schedule: _Schedule, machine: Machine, shape: Shape) -> float:

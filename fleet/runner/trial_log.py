@@ -1,4 +1,4 @@
-"""What a trial has gathered so far; a failure keeps all of it."""
+"""What a trial has recorded so far. A failure keeps all of it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ Failure = TrialError | Interrupted
 
 
 @dataclass(slots=True)
-class Course:
-    """Several streams may add to it at once."""
+class TrialLog:
+    """The record of one trial. Several streams may add to it at once."""
 
     zero_ns: int
     zero_unix_ns: int
@@ -37,67 +37,68 @@ class Course:
     placement: Placement | None = None
     load_ns: int | None = None
     kept_loaded: bool = False
-    """The model was in memory before, and stays there afterwards."""
+    """The model was in memory before the trial, and stays there afterwards."""
     in_force: InForce | None = None
     think: Think | None = None
-    """What is sent with each chat of this trial."""
+    """The value that each chat of this trial sends."""
     scale: Scale | None = None
-    """What this model's vocabulary makes of the words of the job's text."""
+    """How many tokens this model's vocabulary makes of the words of the job's text."""
     readings: list[Reading] = field(default_factory=list)
     clock_step_ns: int = 0
-    """Of the wall clock against the steady ones, as far as it was from its beginning at worst."""
+    """The largest deviation of the wall clock from the steady clocks so far."""
     _fresh: bool = False
     _requests: list[RequestRecord] = field(default_factory=list)
     _indexes: Iterator[int] = field(default_factory=itertools.count)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
-    def begun(cls, clock: Clock) -> Course:
+    def begun(cls, clock: Clock) -> TrialLog:
+        """Return a log whose zero is now."""
         zero_ns, unix_ns = clock.monotonic_ns(), clock.unix_ns()
         return cls(zero_ns, unix_ns, clock.suspended_ns(), utc_offset_s(unix_ns))
 
     def check_clocks(self, clock: Clock) -> None:
-        """Steps that are taken back before the end are seen only meanwhile."""
+        """Compare the clocks now: a step that is taken back later is seen only meanwhile."""
         steady_ns = clock.monotonic_ns() - self.zero_ns + clock.suspended_ns() - self.slept_ns
         step_ns = clock.unix_ns() - self.zero_unix_ns - steady_ns
         self.clock_step_ns = max(self.clock_step_ns, step_ns, key=abs)
 
     def next_index(self) -> int:
-        """In the order in which requests are sent."""
+        """Return the next index; indexes count requests in the order of sending."""
         with self._lock:
             return next(self._indexes)
 
-    def loaded(self) -> None:
-        """Or unloaded: the next request finds nothing in any cache."""
+    def forget_cache(self) -> None:
+        """Note a load or an unload: the next request finds nothing in the engine's cache."""
         with self._lock:
             self._fresh = True
 
-    def next_is_first(self) -> bool:
-        """Nothing was asked since the load; the one who is told so asks."""
+    def take_first(self) -> bool:
+        """Return True once after each load: for the request that is sent first."""
         with self._lock:
             fresh, self._fresh = self._fresh, False
             return fresh
 
     def add(self, record: RequestRecord) -> None:
+        """Add the record of a request."""
         with self._lock:
             self._requests.append(record)
 
     def requests(self) -> tuple[RequestRecord, ...]:
+        """Return the requests in the order of sending."""
         with self._lock:
             return tuple(sorted(self._requests, key=lambda record: record.index))
 
     def result(self, attempt: Attempt, failure: Failure | None, clock: Clock) -> TrialResult:
-        model, cancelled = self.model, isinstance(failure, Interrupted)
+        """Return the trial's result, with everything recorded up to the failure."""
+        model = self.model
         self.check_clocks(clock)
         return TrialResult(
             attempt_id=attempt.attempt_id,
             submission_id=attempt.submission_id,
             fence=attempt.fence,
             trial=attempt.trial,
-            outcome="ok" if failure is None else "cancelled" if cancelled else "failed",
-            reason=failure.reason if isinstance(failure, TrialError) else "",
-            detail="" if failure is None else failure.what,
-            transient=isinstance(failure, TrialError) and failure.transient,
+            **outcome_columns(failure),
             zero_ns=self.zero_ns,
             zero_unix_ns=self.zero_unix_ns,
             utc_offset_s=self.utc_offset_s,
@@ -121,6 +122,18 @@ class Course:
         )
 
 
+def outcome_columns(failure: Failure | None) -> dict[str, Any]:
+    """Return how an attempt ended, as fields of its result."""
+    if failure is None:
+        return {"outcome": "ok", "reason": "", "detail": "", "transient": False}
+    return {
+        "outcome": failure.outcome,
+        "reason": failure.reason,
+        "detail": failure.what,
+        "transient": failure.transient,
+    }
+
+
 def _applied(in_force: InForce | None) -> dict[str, Any]:
     if in_force is None:
         return {}
@@ -132,21 +145,18 @@ def _applied(in_force: InForce | None) -> dict[str, Any]:
     }
 
 
-def not_begun(attempt: Attempt, problem: Failure, clock: Clock) -> TrialResult:
-    """The result of an attempt that ended before its trial could begin."""
-    failed, unix_ns = isinstance(problem, TrialError), clock.unix_ns()
+def not_begun(attempt: Attempt, failure: Failure, clock: Clock) -> TrialResult:
+    """Return the result of an attempt that ended before its trial began."""
+    log = TrialLog.begun(clock)
     return TrialResult(
         attempt_id=attempt.attempt_id,
         submission_id=attempt.submission_id,
         fence=attempt.fence,
         trial=attempt.trial,
-        outcome="failed" if failed else "cancelled",
-        reason=problem.reason if isinstance(problem, TrialError) else "",
-        detail=problem.what,
-        transient=isinstance(problem, TrialError) and problem.transient,
-        zero_ns=clock.monotonic_ns(),
-        zero_unix_ns=unix_ns,
-        utc_offset_s=utc_offset_s(unix_ns),
+        **outcome_columns(failure),
+        zero_ns=log.zero_ns,
+        zero_unix_ns=log.zero_unix_ns,
+        utc_offset_s=log.utc_offset_s,
         duration_ns=0,
         fleet_version=__version__,
     )

@@ -1,4 +1,4 @@
-"""Where a trial runs: its effects, all of them."""
+"""The effects of a trial: everything that it reads from its machine or changes there."""
 
 from __future__ import annotations
 
@@ -9,31 +9,36 @@ from dataclasses import dataclass
 from fleet.model.machine import Fingerprint
 from fleet.model.measure import Reading
 from fleet.model.trial import Attempt, Trial
-from fleet.ports import Clock, Engine, InForce, Stop
-from fleet.runner.page_cache import forget_file
+from fleet.ports import Clock, Engine, ForgetFile, InForce, Stop
 
 Sampling = Callable[[Trial, int, list[Reading]], AbstractContextManager[None]]
-"""While it is entered the machine is read; readings, counted from the zero, go into the list."""
+"""Readings of the machine, with offsets from the trial's zero, are added to the list inside."""
 
 
 def no_sampling(trial: Trial, zero_ns: int, into: list[Reading]) -> AbstractContextManager[None]:
+    """Read nothing."""
     return nullcontext()
 
 
-def _as_found(attempt: Attempt, engine: Engine, stop: Stop) -> AbstractContextManager[InForce]:
+def _apply_nothing(attempt: Attempt, engine: Engine, stop: Stop) -> AbstractContextManager[InForce]:
     return nullcontext(InForce(engine=engine))
 
 
+def _forget_nothing(path: str) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
-class Place:
+class TrialPorts:
+    """One side for each effect of a trial."""
+
     engine: Engine
     look: Callable[[], Fingerprint]
     clock: Clock
     stop: Stop
-    forget_file: Callable[[str], bool] = forget_file
-    """Takes a file out of the memory of the operating system; whether that was done."""
-    applied: Callable[[Attempt, Engine, Stop], AbstractContextManager[InForce]] = _as_found
-    """Settings of the system and of the engine's environment: in force inside, put back after."""
+    forget_file: ForgetFile = _forget_nothing
+    applied: Callable[[Attempt, Engine, Stop], AbstractContextManager[InForce]] = _apply_nothing
+    """Settings of the system and of the engine's environment are in force inside."""
     sampling: Sampling = no_sampling
-    found: Fingerprint | None = None
-    """The machine as it was looked at right before; None: it is looked at."""
+    fingerprint: Fingerprint | None = None
+    """The machine at a look right before the trial. None: the trial looks itself."""

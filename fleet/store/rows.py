@@ -13,10 +13,11 @@ from fleet.model.gates import FOREIGN_MEMORY, others_gpu_mb
 from fleet.model.job import Think
 from fleet.model.machine import CONDITION, FactValue, Fingerprint
 from fleet.model.measure import Placement, Reading, RequestRecord, TrialResult
+from fleet.model.settings import SETTINGS
 from fleet.model.trial import show_settings
-from fleet.store.cache_columns import courses
+from fleet.runner.cache_columns import courses
+from fleet.runner.slowdowns import gpu_slowdowns
 from fleet.store.schema import FINGERPRINTS, TABLES, TRIALS
-from fleet.store.slowdowns import gpu_slowdowns
 
 Row = dict[str, object]
 
@@ -51,22 +52,6 @@ AFTER = (
     *("foreign_cpu_after_percent", "resident_models_after", "foreign_gpu_memory_after_mb"),
 )
 FINGERPRINT_FACTS = (*TRIAL_FACTS, "model", "cpu_cores", "wired_limit_mb")
-TRIAL_SETTINGS = (
-    "num_ctx",
-    "num_batch",
-    "num_thread",
-    "num_gpu",
-    "temperature",
-    "repeat_penalty",
-    "wired_limit_mb",
-    "flash_attention",
-    "kv_cache_type",
-    "num_parallel",
-    "cache_ram_mb",
-    "n_cpu_moe",
-    "swa_full",
-    "fit_target_mb",
-)
 
 
 def rows_of(result: TrialResult) -> dict[str, list[Row]]:
@@ -113,7 +98,7 @@ def _trial(result: TrialResult) -> Row:
 def _asked(result: TrialResult) -> Row:
     trial = result.trial
     settings = {
-        name: _fitting(trial.settings.get(name), TRIALS.field(name).type) for name in TRIAL_SETTINGS
+        name: _fitting(trial.settings.get(name), TRIALS.field(name).type) for name in SETTINGS
     }
     return {
         "attempt_id": result.attempt_id,

@@ -16,8 +16,8 @@ from fleet.compare.left_out import counted
 from fleet.compare.matching import Cell, match, only
 from fleet.compare.matchups import Matched, Matchup, matchups
 from fleet.compare.sides import STATE, Side
-from fleet.compare.variants import Variant
 from fleet.errors import FleetError
+from fleet.query.variants import Variant
 
 NOTHING: frozenset[str] = frozenset()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fleet.model.experiment import Experiment, Request
-from fleet.model.settings import Settings
+from fleet.model.settings import SETTINGS
 from fleet.plan.refusals.unfit import Shape
 
 LEAST_BLOCKS = 5
@@ -33,6 +33,6 @@ def _is_baseline(experiment: Experiment, shape: Shape) -> bool:
     """By the name given; where none is, the first in the order written is the baseline."""
     axes = experiment.settings.axes()
     axis = experiment.compare_by or (axes[0] if axes else "")
-    if axis not in Settings.model_fields or experiment.baseline is None:
+    if axis not in SETTINGS or experiment.baseline is None:
         return False
     return str(shape.settings.get(axis)).casefold() == experiment.baseline.casefold()

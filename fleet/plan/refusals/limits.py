@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from fleet.model.machine import Machine
-from fleet.model.settings import ENGINE_ENVIRONMENT, ENGINE_VARIABLES, WIRED_LIMIT, Value
+from fleet.model.machine import ENGINE_ENVIRONMENT, WIRED_LIMIT, Machine
+from fleet.model.settings import Value, settings_of
 from fleet.units import GIB, MIB
 
 KEEP_FREE_MB = 8192
@@ -116,10 +116,11 @@ def refused_settings(
     if limits:
         for machine in machines:
             yield from _refused_limits(machine, limits, below_default)
-    variables = [n for n in ENGINE_VARIABLES if any(n in c for c in combinations)]
-    for machine in machines if variables else ():
+    variables = (setting.name for setting in settings_of("environment"))
+    first = next((name for name in variables if any(name in c for c in combinations)), None)
+    for machine in machines if first else ():
         if why := machine.settable.get(ENGINE_ENVIRONMENT, NOT_THERE):
-            yield f"settings.{variables[0]} cannot be set on {machine.name}: {why}"
+            yield f"settings.{first} cannot be set on {machine.name}: {why}"
 
 
 def _asked_limits(combinations: Sequence[Mapping[str, Value]]) -> list[Value]:

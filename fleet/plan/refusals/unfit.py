@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fleet.errors import FleetError, FleetUnreachable, UserError
-from fleet.model.job import CONTEXT_STEP, Job, Point
+from fleet.model.job import Job, Point
 from fleet.model.machine import Machine
-from fleet.model.settings import Value
+from fleet.model.settings import CONTEXT_STEP, Value
 from fleet.plan.refusals.limits import limit_asked_bytes
 from fleet.plan.selection import Asked
 from fleet.units import show_bytes

@@ -21,8 +21,7 @@ MENDS = {
     "digest": "the machines need one digest: pull the model anew where it is the older one",
     "engine": "use one kind of engine",
     "engine_version": "bring the engine to one version everywhere",
-    "kv_cache_type": "set OLLAMA_KV_CACHE_TYPE alike everywhere",
-    "flash_attention": "set OLLAMA_FLASH_ATTENTION alike everywhere",
+    **{fact: f"set {name} alike everywhere" for fact, name in ENVIRONMENT_FACTS.items()},
 }
 
 

@@ -14,8 +14,8 @@ from fleet.comparability import (
     ENERGY_SCOPE,
     ENVIRONMENT_FACTS,
     SETTINGS,
+    check_axis,
 )
-from fleet.compare.axes import check_axis
 from fleet.errors import UnknownName
 from fleet.metrics.compared import Metric
 from fleet.query.energy import bind_energy

@@ -8,7 +8,7 @@ from typing import Any
 from fleet.model.job import Job
 from fleet.model.machine import Fact, Fingerprint
 from fleet.model.measure import RequestRecord, TrialResult
-from fleet.store.cache_columns import courses
+from fleet.runner.cache_columns import courses
 from tests import builders
 
 
