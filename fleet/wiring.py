@@ -18,7 +18,8 @@ from fleet.folders import cache_folder, home_folder, permission_file, settings_f
 if TYPE_CHECKING:  # who only wants a folder does not wait for the nouns and their validators
     from fleet.commands import SystemCommands
     from fleet.engines.simulated.host import SimulatedHost
-    from fleet.model.experiment import EmbeddedEngine, OllamaEngine, SimulatedEngine, Telemetry
+    from fleet.model import experiment
+    from fleet.model.experiment import OllamaEngine, SimulatedEngine, Telemetry
     from fleet.model.hours import Hours
     from fleet.model.machine import EngineFacts, EngineRestart, Fingerprint
     from fleet.model.script import MachineScript
@@ -37,7 +38,7 @@ if TYPE_CHECKING:  # who only wants a folder does not wait for the nouns and the
     from fleet.settings.simulated import ScriptedLimit
     from fleet.telemetry.sampler import Sampler
 
-    EngineSpec = OllamaEngine | EmbeddedEngine | SimulatedEngine
+    EngineSpec = experiment.Engine
 
 OWN_HOME = ""
 """As `WorkerSpec.state`: the home of the user on the node itself."""

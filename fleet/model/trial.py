@@ -7,13 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fleet.identity import content_id
-from fleet.model.experiment import (
-    CoolDown,
-    EmbeddedEngine,
-    OllamaEngine,
-    SimulatedEngine,
-    Telemetry,
-)
+from fleet.model.experiment import CoolDown, Engine, Telemetry
 from fleet.model.gates import Gates
 from fleet.model.job import Job
 from fleet.model.settings import Value
@@ -37,7 +31,7 @@ class Trial:
     digest: str
     """The model's digest that every machine of the plan agreed on; empty: not known before."""
     job: Job
-    engine: OllamaEngine | EmbeddedEngine | SimulatedEngine
+    engine: Engine
     settings: Mapping[str, Value]
     block: int
     position: int

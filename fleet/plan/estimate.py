@@ -9,11 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from fleet.model.experiment import EmbeddedEngine, Experiment, OllamaEngine, SimulatedEngine
+from fleet.model.experiment import EmbeddedEngine, Engine, Experiment, SimulatedEngine
 from fleet.model.job import Job, Point
 from fleet.model.machine import Machine
-
-Engine = OllamaEngine | EmbeddedEngine | SimulatedEngine
 
 APPLE_BYTES_PER_S = {"Ultra": 800e9, "Max": 400e9, "Pro": 200e9}
 OTHER_APPLE_BYTES_PER_S = 100e9
