@@ -37,16 +37,16 @@ READ_BYTES = 2**16
 MJ = "_millijoules"
 
 
-def apple_probes(asked: Telemetry, clock: Clock) -> list[TelemetryProbe]:
-    interval_ms = max(round(asked.power_s * 1000), LEAST_INTERVAL_MS)
-    probes: list[TelemetryProbe] = [Zeus(), Macmon(interval_ms, clock)]
-    return [*probes, Powermetrics(interval_ms, clock)] if asked.powermetrics else probes
+def apple_probes(
+    wanted: Telemetry, clock: Clock, load_zeus: Callable[[], Any]
+) -> list[TelemetryProbe]:
+    """Return the probes of an Apple chip.
 
-
-def import_zeus() -> Any:
-    import zeus_apple_silicon
-
-    return zeus_apple_silicon
+    `load_zeus` imports the module zeus_apple_silicon, or raises ImportError.
+    """
+    interval_ms = max(round(wanted.power_s * 1000), LEAST_INTERVAL_MS)
+    probes: list[TelemetryProbe] = [Zeus(load_zeus), Macmon(interval_ms, clock)]
+    return [*probes, Powermetrics(interval_ms, clock)] if wanted.powermetrics else probes
 
 
 class Zeus:
@@ -55,7 +55,7 @@ class Zeus:
     name = "zeus"
     pace: Literal["power", "state", "stream"] = "power"
 
-    def __init__(self, load: Callable[[], Any] = import_zeus) -> None:
+    def __init__(self, load: Callable[[], Any]) -> None:
         self._load = load
         self._monitor: Any = None
 

@@ -17,15 +17,12 @@ NOT_TOLD = frozenset({3, 4, 13})
 """Codes for not supported, no permission, function not found: a value is missing, not a GPU."""
 
 
-def nvidia_probes(load: Callable[[], Any] | None = None) -> list[TelemetryProbe]:
-    """Two probes, since power is read more often than the rest. `load` gives the module pynvml."""
-    return [NvidiaPower(load or import_pynvml), NvidiaState(load or import_pynvml)]
+def nvidia_probes(load: Callable[[], Any]) -> list[TelemetryProbe]:
+    """Return two probes, since power is read more often than the rest.
 
-
-def import_pynvml() -> Any:
-    import pynvml
-
-    return pynvml
+    `load` imports the module pynvml, or raises ImportError.
+    """
+    return [NvidiaPower(load), NvidiaState(load)]
 
 
 class _Gpus:
