@@ -450,7 +450,7 @@ def test_a_chip_without_a_counter_of_its_cpu_has_no_energy() -> None:
     assert probe.available()
     found = {sample.metric: sample for sample in probe.read()}
     assert found["chip_package_energy_joules"].value is None
-    assert found["ram_energy_joules"].source == "zeus-apple-silicon does not tell"
+    assert found["ram_energy_joules"].source == "zeus-apple-silicon does not report it"
 
 
 def test_without_the_library_apples_counters_are_not_there() -> None:
