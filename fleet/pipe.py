@@ -20,8 +20,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from fleet.dispatch_ports import Worker
 from fleet.errors import Fault, FleetError
-from fleet.ports import Worker
 
 AT_ONCE = frozenset({"drop", "acknowledge", "stop"})
 STREAMS = frozenset({"prepare", "run"})

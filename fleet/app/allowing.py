@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fleet import wiring
 from fleet.doctor.findings import Ownership
 from fleet.errors import UserError, nearest
 from fleet.exclusive import MachineLock
@@ -14,6 +13,8 @@ from fleet.model.hours import Hours
 from fleet.model.machine import WIRED_LIMIT, EngineRestart
 from fleet.owner.allowed import RESTART_OLLAMA, Allowed, read, remove, write
 from fleet.ports import Say
+from fleet.settings.wired_limit import HELPER
+from fleet.wiring.real import ollama_address, permission_here, settings_here
 
 KINDS = (RESTART_OLLAMA, WIRED_LIMIT)
 
@@ -32,14 +33,14 @@ def allow(
 
         say("fleet may set this Mac's GPU wired limit while it measures; as root it runs, once:")
         permission.allow(say)
-        say(f"allowed; the only file that runs as root: {wiring.helper_file()}")
+        say(f"allowed; the only file that runs as root: {HELPER}")
 
 
 def disallow(say: Say) -> list[str]:
     """What is no longer so, in words; what a trial has changed is put back before."""
     from fleet.owner.ownership import permitted
 
-    file = wiring.permission_here()
+    file = permission_here()
     before, problem = permitted(file)
     told = []
     if remove(file):
@@ -56,7 +57,7 @@ def ownership() -> Ownership:
     from fleet.owner import permission
     from fleet.owner.ownership import permitted
 
-    allowed, problem = permitted(wiring.permission_here())
+    allowed, problem = permitted(permission_here())
     return Ownership(
         allowed=allowed,
         problem=problem,
@@ -84,7 +85,7 @@ def _hours(text: str) -> Hours:
 
 def _keep(restart: bool, hours: Hours | None, say: Say) -> None:
     """Beside what was allowed before; a damaged file is written anew."""
-    file = wiring.permission_here()
+    file = permission_here()
     try:
         before = read(file)
     except UserError:
@@ -106,10 +107,10 @@ def _restart_words() -> EngineRestart:
     from fleet.model.experiment import OllamaEngine
     from fleet.owner.ownership import OwnersOllama
 
-    url, wrong_address = wiring.ollama_address(OllamaEngine(kind="ollama"))
+    url, wrong_address = ollama_address(OllamaEngine(kind="ollama"))
     if wrong_address is not None:
         return EngineRestart(refusal=wrong_address.what)
-    return OwnersOllama(url, SystemCommands(), wiring.permission_here()).restart_words()
+    return OwnersOllama(url, SystemCommands(), permission_here()).restart_words()
 
 
 def _disallow_wired_limit(say: Say) -> bool:
@@ -118,7 +119,7 @@ def _disallow_wired_limit(say: Say) -> bool:
 
     if not permission.is_allowed():
         return False
-    machine_id, settings = wiring.settings_here()
+    machine_id, settings = settings_here()
     lock = MachineLock(machine_id)
     try:
         if not lock.take():

@@ -19,6 +19,7 @@ from fleet.app.options import REGISTERED, Options
 from fleet.app.progress import Talk
 from fleet.config.shipped import shipped_folder
 from fleet.dispatch.cluster import (
+    RayOptions,
     join,
     leave,
     require_joinable,
@@ -31,9 +32,10 @@ from fleet.dispatch.members import Member, members
 from fleet.dispatch.ray_paths import job_log
 from fleet.dispatch.tunnel import fetch_token, tunnel
 from fleet.dispatch.wheel import build_wheel
+from fleet.dispatch_ports import Dispatcher
 from fleet.errors import FleetError, FleetUnreachable, Interrupted, UserError
 from fleet.model.experiment import Request
-from fleet.ports import Dispatcher, Say, Stop
+from fleet.ports import Say, Stop
 from fleet.worker import NodeWorker
 
 if TYPE_CHECKING:
@@ -228,8 +230,8 @@ def ray_dispatcher(engine: wiring.EngineSpec, experiment: str, address: str) -> 
 def serve_head(own_ip: str | None, say: Say, stop: Stop) -> None:
     """Be the head until told to stop; says what to paste on a new machine."""
     wheel = build_wheel({"configs": shipped_folder("configs"), "jobs": shipped_folder("jobs")})
-    extra = _coordinators_world()
-    with start_head(folders.state_folder(), own_ip=own_ip, extra=extra, wheel=wheel) as started:
+    options = RayOptions(own_ip=own_ip, extra=_coordinators_world())
+    with start_head(folders.state_folder(), options=options, wheel=wheel) as started:
         say(f"the head is up at {started.address}\n")
         say("\n".join(for_new_machines(started.record)))
         say("\nthe head stays in the foreground until Ctrl-C or `fleet leave`")
@@ -260,7 +262,7 @@ def serve_node(
     """Be a node until told to stop."""
     state = folders.state_folder()
     say("joining; this takes some seconds ...")
-    with join(address, state, name=name, token=token, own_ip=own_ip) as node:
+    with join(address, state, name=name, token=token, options=RayOptions(own_ip=own_ip)) as node:
         say(f"{node.record.name} has joined the head at {node.address}")
         say("it stays in the foreground until Ctrl-C or `fleet leave`")
         node.watch(stop)

@@ -30,6 +30,7 @@ from fleet.installation import add_extra
 from fleet.model.experiment import OllamaEngine
 from fleet.model.machine import WIRED_LIMIT, Fingerprint
 from fleet.ports import Engine
+from fleet.wiring import real
 
 MLX = """
 import mlx.core as mx, sys
@@ -181,7 +182,7 @@ def _ollama() -> OllamaFound:
 
     folder = _model_folder()
     free = shutil.disk_usage(folder).free if folder else None
-    url, wrong_address = wiring.ollama_address(OllamaEngine(kind="ollama"))
+    url, wrong_address = real.ollama_address(OllamaEngine(kind="ollama"))
     ollama = OllamaFound(
         address=url, wrong_address=bool(wrong_address), folder=folder, free_bytes=free
     )

@@ -10,6 +10,7 @@ from dataclasses import replace
 from fleet.app.home import Home
 from fleet.app.progress import Talk
 from fleet.app.submit_report import Widths, with_speeds
+from fleet.dispatch_ports import Dispatcher
 from fleet.errors import Unstorable
 from fleet.ledger.journal import Ledger
 from fleet.ledger.rows import MachineRow
@@ -19,7 +20,6 @@ from fleet.model.trial import Attempt, Trial
 from fleet.plan import canaries
 from fleet.plan.expand import Cell, Plan
 from fleet.plan.stopping import contrasts, stopped
-from fleet.ports import Dispatcher
 from fleet.spool import node_spool
 from fleet.units import show_count
 

@@ -20,6 +20,7 @@ from fleet.app.prepare import Queues, prepare
 from fleet.app.progress import Talk
 from fleet.app.submission import Submission
 from fleet.app.take_machines import borrow_machines, take_machines
+from fleet.dispatch_ports import Dispatcher
 from fleet.errors import PlanRefused
 from fleet.model.account import Account
 from fleet.model.experiment import Request, SimulatedEngine
@@ -39,7 +40,6 @@ from fleet.plan.resume import (
     without,
 )
 from fleet.plan.stopping import axis
-from fleet.ports import Dispatcher
 from fleet.units import show_count, show_span
 from fleet.wiring import WorkerSpec, host_name
 

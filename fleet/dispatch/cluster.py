@@ -1,4 +1,4 @@
-"""A head and its nodes as processes of this machine: start, watch, note, stop."""
+"""A head and its nodes as processes of this machine: start, watch, record, stop."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from fleet.dispatch import launch
@@ -31,41 +32,41 @@ from fleet.errors import UserError
 NODE_UP_S = 60.0
 LEAVE_S = 15.0
 BESIDE_HEAD = 200
-"""A head that measures too is a second Ray node on its machine: its ports stand so much higher."""
+"""A head that measures too runs a second Ray node, whose ports are higher by this much."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RayOptions:
+    """What a caller may choose about a Ray node of this machine."""
+
+    own_ip: str | None = None
+    """None: the address on the way to the head."""
+    ports: launch.Ports | None = None
+    """None: the usual ports."""
+    extra: Mapping[str, str] | None = None
+    """Environment for the jobs and workers of the node."""
 
 
 def start_head(
-    state: Path,
-    *,
-    own_ip: str | None = None,
-    ports: launch.Ports | None = None,
-    extra: Mapping[str, str] | None = None,
-    wheel: Wheel | None = None,
+    state: Path, *, options: RayOptions | None = None, wheel: Wheel | None = None
 ) -> Head:
-    """Start Ray's head on this machine; up on return, its Jobs interface some seconds later.
+    """Start Ray's head on this machine; its Jobs interface follows some seconds later.
 
-    `extra`: environment that the coordinator's jobs shall see; `wheel`: what new machines install.
-    Raises FleetUnreachable where it does not come up, UserError where one runs already or the
-    token is not private.
+    `wheel`: what new machines install. Raises FleetUnreachable if it does not come up, UserError
+    if a head already runs here or the token is not private.
     """
-    path, ports = state / HEAD, ports or launch.Ports()
+    path, options = state / HEAD, options or RayOptions()
+    ports = options.ports or launch.Ports()
     _end_earlier(path, _head_already)
     token = read_token(make_token(state))
     require_free(ports)
-    ip = own_ip or own_address()
+    ip = options.own_ip or own_address()
     versions = VersionsServer(ip, ports.versions, installed(), token)
-    variables = launch.head_environment(token_file(state), ports, sys.platform)
-    process: RayProcess | None = None
     try:
-        install = "" if wheel is None else _offered(wheel, versions, ip, ports, token)
-        folder = fresh_folder(state, "h")
-        argv = launch.head_command(ray_program("head"), ip, folder, ports)
-        process = _start(argv, variables | dict(extra or {}), folder)
-        process.wait_until_up(HEAD_UP_S)
+        install = "" if wheel is None else _offer(wheel, versions, ip, ports, token)
+        process = _start_head_process(state, ip, ports, options.extra)
     except BaseException:
         versions.close()
-        if process is not None:
-            process.stop()
         raise
     record = Record(
         address=f"{ip}:{ports.gcs}",
@@ -81,8 +82,24 @@ def start_head(
     return Head(record, path, process, versions)
 
 
-def _offered(wheel: Wheel, server: VersionsServer, ip: str, ports: launch.Ports, token: str) -> str:
-    """The line to paste on a new machine, once what it fetches is served."""
+def _start_head_process(
+    state: Path, ip: str, ports: launch.Ports, extra: Mapping[str, str] | None
+) -> RayProcess:
+    """Start Ray, and end it again if it does not come up or the user interrupts."""
+    node = launch.RayNode(own_ip=ip, folder=fresh_folder(state, "h"), ports=ports)
+    variables = launch.head_environment(token_file(state), ports, sys.platform)
+    argv = launch.head_command(ray_program("head"), node)
+    process = _start(argv, variables | dict(extra or {}), node.folder)
+    try:
+        process.wait_until_up(HEAD_UP_S)
+    except BaseException:
+        process.stop()
+        raise
+    return process
+
+
+def _offer(wheel: Wheel, server: VersionsServer, ip: str, ports: launch.Ports, token: str) -> str:
+    """Serve what a new machine fetches; return the line to paste there."""
     shown = address_to_type(f"{ip}:{ports.gcs}")
     installer = make_installer(wheel, ip=ip, port=ports.versions, join=shown, token=token)
     server.offer(installer.line, installer.files)
@@ -95,34 +112,31 @@ def join(
     *,
     name: str | None = None,
     token: str | None = None,
-    own_ip: str | None = None,
-    ports: launch.Ports | None = None,
-    extra: Mapping[str, str] | None = None,
-    deadline_s: float = 20.0,
+    options: RayOptions | None = None,
 ) -> Running:
     """Make this machine a node of the head at `head` (`host`, or `host:port`).
 
-    `name`: only where one was asked for, since it becomes part of the machine's identity.
-    `token`: as read from standard input; None: the one kept from before. Versions and token are
+    `name`: only if the user chose one, since it becomes part of the machine's identity.
+    `token`: as read from standard input. None: the one kept from before. Versions and token are
     checked with the head before Ray starts. Raises FleetUnreachable and UserError.
     """
-    path = state / NODE
+    options = options or RayOptions()
     labels = launch.node_labels(name or host_label(), name, int(time.time()))
     host, port = split_address(head)
     ip = resolved(host)
     secret = token.strip() if token is not None else read_token(token_file(state))
-    answer = ask_head(ip, port - 1, secret, deadline_s)
-    if problem := check_versions(installed(), answer.versions, _anew(answer.install, head)):
+    answer = ask_head(ip, port - 1, secret)
+    hint = _install_first(answer.install, head)
+    if problem := check_versions(installed(), answer.versions, hint):
         raise problem
-    _end_earlier(path, _joined_already)
-    if ports is None:
-        ports = launch.Ports().shifted(BESIDE_HEAD if running_head(state) else 0)
+    _end_earlier(state / NODE, _joined_already)
+    beside_head = BESIDE_HEAD if running_head(state) else 0
+    ports = options.ports or launch.Ports().shifted(beside_head)
     require_free(ports)
     save_token(state, secret)
-    own = own_ip or own_address(ip)
-    process = start_node(
-        f"{ip}:{port}", own, fresh_folder(state, "n"), token_file(state), ports, labels, extra
-    )
+    own = options.own_ip or own_address(ip)
+    node = launch.RayNode(own_ip=own, folder=fresh_folder(state, "n"), ports=ports)
+    process = start_node(f"{ip}:{port}", node, token_file(state), labels, options.extra)
     process.wait_until_up(NODE_UP_S)
     record = Record(
         address=f"{ip}:{port}",
@@ -133,17 +147,17 @@ def join(
         command=mark(os.getpid()),
         ray=(process.mark,),
     )
-    write_record(path, record)
-    return Running(record, path, process)
+    write_record(state / NODE, record)
+    return Running(record, state / NODE, process)
 
 
 def leave(state: Path, grace_s: float = GRACE_S) -> bool:
-    """End what `fleet head` or `fleet join` runs on this machine; False where nothing does.
+    """End what `fleet head` or `fleet join` runs on this machine; return False if nothing runs.
 
-    The command itself is asked (SIGTERM), so that it ends its Ray and tells its user; where it is
-    gone or does not answer, the Ray processes it recorded are ended here.
+    The command itself gets a SIGTERM, so that it ends its Ray and tells its user. If it is gone or
+    does not react, this ends the Ray processes that it recorded.
     """
-    found = False
+    ended = False
     for path in (state / NODE, state / HEAD):
         record = read_record(path)
         if record is None:
@@ -153,17 +167,17 @@ def leave(state: Path, grace_s: float = GRACE_S) -> bool:
             wait(lambda record=record: not record.command.alive(), LEAVE_S)  # type: ignore[misc]
         end_recorded(record, grace_s)
         path.unlink(missing_ok=True)
-        found = True
-    return found
+        ended = True
+    return ended
 
 
 def running_head(state: Path) -> Record | None:
-    """The head that runs on this machine from this state folder, if one does."""
+    """Return the head that runs on this machine from this state folder, if there is one."""
     return _running(state / HEAD)
 
 
 def running_node(state: Path) -> Record | None:
-    """What this machine has joined, if it has."""
+    """Return what this machine has joined, if anything."""
     return _running(state / NODE)
 
 
@@ -173,7 +187,7 @@ def _running(path: Path) -> Record | None:
 
 
 def address_to_type(head: str) -> str:
-    """The head's address as `fleet join` wants it, without a port that is the usual one."""
+    """Return the head's address for `fleet join`, without the usual port."""
     host, port = split_address(head)
     return host if port == launch.Ports().gcs else head
 
@@ -181,7 +195,7 @@ def address_to_type(head: str) -> str:
 def require_joinable(
     head: str, state: Path, name: str | None = None, deadline_s: float = 20.0
 ) -> None:
-    """Raises what would keep this machine out, as far as it is known before the token is."""
+    """Raise what would keep this machine out, as far as that is known before the token is."""
     if name is not None:
         launch.checked_name(name)
     if record := running_node(state):
@@ -201,7 +215,7 @@ def _joined_already(record: Record) -> UserError:
     return UserError(f"{what} (process {record.command.pid})", "fleet leave    ends that")
 
 
-def _anew(install: str, head: str) -> str:
+def _install_first(install: str, head: str) -> str:
     if not install:
         return "install here what runs there: the first line that fleet head prints"
     return f"paste this, then join again with ~/.fleet/bin/fleet join {head}\n  {install}"
@@ -209,16 +223,15 @@ def _anew(install: str, head: str) -> str:
 
 def start_node(
     head: str,
-    own_ip: str,
-    folder: Path,
+    node: launch.RayNode,
     token: Path,
-    ports: launch.Ports,
     labels: Mapping[str, str],
     extra: Mapping[str, str] | None,
 ) -> RayProcess:
+    """Start a Ray node that joins the head; it is not up yet on return."""
     variables = launch.worker_environment(token, sys.platform, os.cpu_count() or 1)
-    argv = launch.join_command(ray_program("node"), head, own_ip, folder, ports, labels)
-    return _start(argv, variables | dict(extra or {}), folder)
+    argv = launch.join_command(ray_program("node"), node, head, labels)
+    return _start(argv, variables | dict(extra or {}), node.folder)
 
 
 def _start(argv: list[str], variables: Mapping[str, str], folder: Path) -> RayProcess:
@@ -227,7 +240,7 @@ def _start(argv: list[str], variables: Mapping[str, str], folder: Path) -> RayPr
 
 
 def _end_earlier(path: Path, refusal: Callable[[Record], UserError]) -> None:
-    """Refuse beside a living one; end what a killed one left behind."""
+    """Refuse if a process of this record is alive; end what a killed one left behind."""
     record = read_record(path)
     if record is None:
         return

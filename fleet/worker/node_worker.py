@@ -26,7 +26,7 @@ from fleet.worker.preparation import Preparation
 
 
 class NodeWorker:
-    """The real side of ports.Worker; one per machine.
+    """The real side of dispatch_ports.Worker; one per machine.
 
     `node`: the parts of the machine, where they are not those that `spec` names.
     """

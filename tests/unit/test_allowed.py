@@ -16,6 +16,7 @@ from fleet.model.experiment import EmbeddedEngine
 from fleet.model.hours import Hours
 from fleet.owner.allowed import Allowed, read, remove, write
 from fleet.owner.ownership import may, permitted
+from fleet.wiring import real
 from fleet.worker import NodeWorker
 
 NIGHT = Hours.read("22-07")
@@ -27,7 +28,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FLEET_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("FLEET_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
-    return wiring.permission_here()
+    return real.permission_here()
 
 
 def test_what_is_written_is_read_and_taken_back(tmp_path: Path) -> None:

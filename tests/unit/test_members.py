@@ -123,7 +123,7 @@ def test_an_answer_that_is_not_rays_is_one_message(
     body: bytes, state: StateInterface, jobs: Jobs
 ) -> None:
     state.body = body
-    with pytest.raises(FleetUnreachable, match="/api/v0/actors is not Ray's"):
+    with pytest.raises(FleetUnreachable, match="the answer to /api/v0/actors is not Ray's"):
         members(jobs)
 
 

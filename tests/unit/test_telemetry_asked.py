@@ -62,9 +62,13 @@ def test_trials_carry_it_and_are_the_same_trials_without_it() -> None:
 
 def test_no_library_of_a_maker_is_imported_before_it_is_looked_for() -> None:
     code = (
-        "import sys, fleet.worker\n"
+        "import sys\n"
+        "from fleet.worker.node_worker import without_command_line_of_httpx\n"
+        "without_command_line_of_httpx()\n"
         "from fleet.telemetry import amd, apple, host, nvidia, replay, sampler, simulated\n"
-        "nvidia.nvidia_probes()\n"
+        "from fleet.model.experiment import Telemetry\n"
+        "from fleet.wiring import real, simulated\n"
+        "real.telemetry_probes(Telemetry())\n"
         "print(sorted({'pynvml', 'zeus_apple_silicon', 'duckdb', 'pyarrow', 'typer', 'rich'}"
         " & set(sys.modules)))"
     )

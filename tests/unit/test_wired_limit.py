@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet import folders, wiring
+from fleet import folders
 from fleet.app import allowing
 from fleet.commands import SystemCommands
 from fleet.errors import SettingFailed, SettingStuck, UserError
@@ -16,6 +16,7 @@ from fleet.owner import permission
 from fleet.settings import wired_limit
 from fleet.settings.journal import Entry, Journal
 from fleet.settings.wired_limit import SHIPPED, WiredLimit, boot_unix_s
+from fleet.wiring import real
 from tests.fake_bin import FakeMac
 
 
@@ -218,7 +219,7 @@ def test_the_owner_allows_it_and_takes_it_back(fresh: FakeMac) -> None:
 def test_what_a_trial_changed_is_put_back_before_the_helper_goes(fresh: FakeMac) -> None:
     allowing.allow(["wired-limit"], print, "darwin")
     fresh.set_limit(81_920)
-    machine_id, _ = wiring.settings_here()
+    machine_id, _ = real.settings_here()
     entry = Entry(
         setting=wired_limit.KEY, before=0, wanted=81_920, attempt_id="a", written_unix_ns=2 * 10**18
     )
