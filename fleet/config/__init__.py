@@ -37,7 +37,7 @@ def from_models(
 
     Raises UnknownName, UserError, and ConfigError for mistakes in a job's file.
     """
-    from fleet.config.from_words import request_from_words
+    from fleet.config.from_models import request_from_words
     from fleet.config.overrides import given_settings
 
     return request_from_words(

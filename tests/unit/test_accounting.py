@@ -27,7 +27,8 @@ from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt, Trial
 from fleet.plan.absent import AbsentMachine, KnownMachine
 from fleet.plan.expand import Plan, expand
-from fleet.plan.resume import Within, remaining, within
+from fleet.plan.resume import remaining
+from fleet.plan.time_budget import Within, within
 from fleet.ports import PastAttempt
 from tests import builders
 from tests.builders_plan import machine, model, past, request

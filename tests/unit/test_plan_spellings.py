@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.model.machine import full_model_name, same_model
+from fleet.plan.digests import without
 from fleet.plan.expand import expand
-from fleet.plan.resume import without
 from fleet.plan.spellings import as_before
 from tests.builders_plan import machine, model, request
 
