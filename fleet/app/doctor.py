@@ -15,11 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fleet import config, folders, wiring
+from fleet import folders, wiring
 from fleet.app.allowing import ownership
 from fleet.app.machine_changes import last_seen
 from fleet.clock import SystemClock
 from fleet.commands import SystemCommands
+from fleet.config.declared import declared_fleet
 from fleet.doctor.changes import Seen
 from fleet.doctor.findings import Ownership
 from fleet.doctor.machine import Check, Findings, OllamaFound, RayFound, checks
@@ -92,7 +93,7 @@ def diagnose(home: Path, fleet_file: str | None) -> Diagnosis:
     from fleet.fingerprint.assemble import label
     from fleet.fingerprint.facts import together
 
-    declared = config.declared_fleet(fleet_file)
+    declared = declared_fleet(fleet_file)
     ray, name, join_name = _ray(folders.state_folder())
     spec = wiring.WorkerSpec(
         engine=OllamaEngine(kind="ollama"), name=name, join_name=join_name, state=str(home)

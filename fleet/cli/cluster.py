@@ -158,11 +158,11 @@ def practice(
     ] = 4,
 ) -> None:
     """Run a fleet of simulated machines here."""
-    from fleet import config
     from fleet.app import cluster
     from fleet.cli.output import say
+    from fleet.config.shipped_parts import practice_machines
 
-    names = config.practice_machines(machines)
+    names = practice_machines(machines)
     with until_told() as stop:
         cluster.serve_practice(names, say, stop)
 

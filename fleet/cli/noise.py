@@ -92,9 +92,10 @@ def noise(
 def _experiment(word: str | None) -> Request | None:
     if word is None:
         return None
-    from fleet import config
+    from fleet.config.reading import load_request
+    from fleet.config.shipped import find_experiment
 
-    return config.load(config.find_experiment(word) or Path(word))
+    return load_request(find_experiment(word) or Path(word))
 
 
 def add(app: typer.Typer) -> None:

@@ -71,10 +71,9 @@ def expand(
     options: PlanOptions = NO_OPTIONS,
     absent: Sequence[AbsentMachine] = (),
 ) -> Plan:
-    """Return the trials of the selected machines in blocks; what cannot run is in the plan too.
+    """Return the trials of the selected machines in blocks, and what cannot run.
 
-    `absent` are machines that the experiment means and that are not there. Raises PlanRefused or
-    UnknownName where the words of the experiment contradict each other.
+    Raises PlanRefused or UnknownName if the words of the experiment contradict each other.
     """
     selection = narrow(selection_of(request, machines), options.only)
     schedule = _Schedule(
@@ -84,17 +83,16 @@ def expand(
         sizes=known_sizes(selection.models, machines),
         past_seconds=options.past_seconds,
     )
-    ready = [machine for machine in selection.machines if machine.engine is not None]
     exclusions = exclusions_of(selection, schedule.sizes, skip_unfit=options.skip_unfit)
-    plans = [_machine_plan(schedule, each, exclusions.shapes_on(each)) for each in ready]
-    plans = [plan for plan in plans if plan.trials]
+    every = (_machine_plan(schedule, each, exclusions.shapes_on(each)) for each in selection.ready)
+    plans = [plan for plan in every if plan.trials]
     away = [_absent_plan(schedule, machine, exclusions.fitting.shapes) for machine in absent]
     counting = Counting(selection, request.role, schedule.repeats.most)
     axis = axis_of(request, [plan.machine for plan in plans])
     return Plan(
         request=request,
         repeats=schedule.repeats,
-        session=schedule.session,
+        session=options.session,
         machines=tuple(plans),
         axis=axis,
         contrasts=contrasts_of(request, axis, plans),
@@ -102,21 +100,20 @@ def expand(
         left_trials=(*counting.left(exclusions), *counting.left_absent(exclusions, away)),
         trials_asked=counting.trials_asked(plans, away),
         left_out=exclusions.left_out,
-        warnings=(*exclusions.warnings, *_full_disks(plans), *_limit_warnings(selection, ready)),
-        refusals=(*_refusals(request.experiment, selection, ready), *_nothing_left(plans)),
-        limits=tuple(limit_changes(selection.combinations, ready)),
-        restarts=tuple(restarts(request.experiment, ready)),
+        warnings=(*exclusions.warnings, *_full_disks(plans), *_limit_warnings(selection)),
+        refusals=(*_refusals(request.experiment, selection), *_nothing_left(plans)),
+        limits=tuple(limit_changes(selection.combinations, selection.ready)),
+        restarts=tuple(restarts(request.experiment, selection.ready)),
     )
 
 
-def _limit_warnings(selection: Selection, ready: Sequence[Machine]) -> Iterator[PlanWarning]:
-    for name, conflict in limit_conflicts(selection.combinations, ready):
+def _limit_warnings(selection: Selection) -> Iterator[PlanWarning]:
+    for name, conflict in limit_conflicts(selection.combinations, selection.ready):
         yield PlanWarning(machine=name, model="", what=conflict)
 
 
-def _refusals(
-    experiment: Experiment, selection: Selection, ready: Sequence[Machine]
-) -> Iterator[str]:
+def _refusals(experiment: Experiment, selection: Selection) -> Iterator[str]:
+    ready = selection.ready
     yield from refused_settings(selection.combinations, ready, experiment.below_default)
     yield from refused_restarts(experiment, ready)
     yield from refused_gates(experiment, ready)

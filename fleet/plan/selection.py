@@ -30,6 +30,11 @@ class Selection:
     jobs: tuple[Job, ...]
     combinations: tuple[dict[str, Value], ...]
 
+    @property
+    def ready(self) -> list[Machine]:
+        """The machines whose engine answers."""
+        return [machine for machine in self.machines if machine.engine is not None]
+
 
 def select(
     selector: Literal["all"] | Sequence[str] | Selector,

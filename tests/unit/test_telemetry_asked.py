@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet import config
+from fleet.config.reading import load_request
 from fleet.errors import ConfigError
 from fleet.model.experiment import Telemetry
 from fleet.plan.expand import expand
@@ -25,7 +25,7 @@ jobs: [chat]
 def asked(tmp_path: Path, line: str) -> object:
     path = tmp_path / "demo.yaml"
     path.write_text(TEXT + line)
-    return config.load(path).experiment.telemetry
+    return load_request(path).experiment.telemetry
 
 
 def test_it_is_on_unless_turned_off(tmp_path: Path) -> None:

@@ -121,12 +121,11 @@ def exclusions_of(
     selection: Selection, sizes: Mapping[str, int], *, skip_unfit: bool = False
 ) -> Exclusions:
     """Return what the selection leaves out; `sizes`: bytes of each model that any machine has."""
-    ready = [machine for machine in selection.machines if machine.engine is not None]
-    spills = spilling(ready, sizes, selection.combinations)
+    spills = spilling(selection.ready, sizes, selection.combinations)
     return Exclusions(
         selection=selection,
         fitting=fitting_shapes(selection),
-        unmeasurable=unmeasurable_models(ready, selection.models),
+        unmeasurable=unmeasurable_models(selection.ready, selection.models),
         skipped=spills if skip_unfit else {},
         warnings=() if skip_unfit else tuple(spills.values()),
     )
@@ -171,7 +170,7 @@ def _too_long(job: Job, point: Point, context: int) -> LeftOut | None:
 
 def _one_at_a_time(selection: Selection, job: Job, point: Point) -> LeftOut | None:
     """Refuse streams where the engine has none; all machines have the same kind of engine."""
-    engines = [machine.engine for machine in selection.machines if machine.engine is not None]
+    engines = [machine.engine for machine in selection.ready if machine.engine is not None]
     if point.concurrency == 1 or not engines or any(engine.concurrent for engine in engines):
         return None
     clause = f"{engines[0].kind} answers one request at a time, not {point.concurrency} streams"
