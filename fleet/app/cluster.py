@@ -19,7 +19,6 @@ from fleet.app.options import REGISTERED, Options
 from fleet.app.progress import Talk
 from fleet.config.shipped import shipped_folder
 from fleet.dispatch.cluster import (
-    RayOptions,
     join,
     leave,
     require_joinable,
@@ -230,8 +229,8 @@ def ray_dispatcher(engine: wiring.EngineSpec, experiment: str, address: str) -> 
 def serve_head(own_ip: str | None, say: Say, stop: Stop) -> None:
     """Be the head until told to stop; says what to paste on a new machine."""
     wheel = build_wheel({"configs": shipped_folder("configs"), "jobs": shipped_folder("jobs")})
-    options = RayOptions(own_ip=own_ip, extra=_coordinators_world())
-    with start_head(folders.state_folder(), options=options, wheel=wheel) as started:
+    extra = _coordinators_world()
+    with start_head(folders.state_folder(), own_ip=own_ip, extra=extra, wheel=wheel) as started:
         say(f"the head is up at {started.address}\n")
         say("\n".join(for_new_machines(started.record)))
         say("\nthe head stays in the foreground until Ctrl-C or `fleet leave`")
@@ -262,7 +261,7 @@ def serve_node(
     """Be a node until told to stop."""
     state = folders.state_folder()
     say("joining; this takes some seconds ...")
-    with join(address, state, name=name, token=token, options=RayOptions(own_ip=own_ip)) as node:
+    with join(address, state, name=name, token=token, own_ip=own_ip) as node:
         say(f"{node.record.name} has joined the head at {node.address}")
         say("it stays in the foreground until Ctrl-C or `fleet leave`")
         node.watch(stop)

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from fleet.dispatch import launch
@@ -25,7 +25,14 @@ from fleet.dispatch.ray_paths import (
 )
 from fleet.dispatch.records import HEAD, NODE, Record, end_recorded, read_record, write_record
 from fleet.dispatch.running import HEAD_UP_S, Head, Running, wait
-from fleet.dispatch.versions import VersionsServer, answers, ask_head, check_versions, installed
+from fleet.dispatch.versions import (
+    Versions,
+    VersionsServer,
+    answers,
+    ask_head,
+    check_versions,
+    installed,
+)
 from fleet.dispatch.wheel import Wheel
 from fleet.errors import UserError
 
@@ -35,51 +42,48 @@ BESIDE_HEAD = 200
 """A head that measures too runs a second Ray node, whose ports are higher by this much."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RayOptions:
-    """What a caller may choose about a Ray node of this machine."""
-
-    own_ip: str | None = None
-    """None: the address on the way to the head."""
-    ports: launch.Ports | None = None
-    """None: the usual ports."""
-    extra: Mapping[str, str] | None = None
-    """Environment for the jobs and workers of the node."""
-
-
 def start_head(
-    state: Path, *, options: RayOptions | None = None, wheel: Wheel | None = None
+    state: Path,
+    *,
+    own_ip: str | None = None,
+    ports: launch.Ports | None = None,
+    extra: Mapping[str, str] | None = None,
+    wheel: Wheel | None = None,
 ) -> Head:
     """Start Ray's head on this machine; its Jobs interface follows some seconds later.
 
-    `wheel`: what new machines install. Raises FleetUnreachable if it does not come up, UserError
-    if a head already runs here or the token is not private.
+    `extra`: environment for the coordinator's jobs. `wheel`: what new machines install. Raises
+    FleetUnreachable if it does not come up, UserError if a head already runs here or the token is
+    not private.
     """
-    path, options = state / HEAD, options or RayOptions()
-    ports = options.ports or launch.Ports()
+    path, ports = state / HEAD, ports or launch.Ports()
     _end_earlier(path, _head_already)
     token = read_token(make_token(state))
     require_free(ports)
-    ip = options.own_ip or own_address()
+    ip = own_ip or own_address()
     versions = VersionsServer(ip, ports.versions, installed(), token)
     try:
         install = "" if wheel is None else _offer(wheel, versions, ip, ports, token)
-        process = _start_head_process(state, ip, ports, options.extra)
+        process = _start_head_process(state, ip, ports, extra)
     except BaseException:
         versions.close()
         raise
-    record = Record(
-        address=f"{ip}:{ports.gcs}",
-        dashboard_port=ports.dashboard,
-        versions=installed(),
-        own_ip=ip,
+    record = _record(f"{ip}:{ports.gcs}", ip, installed(), process)
+    record = replace(record, dashboard_port=ports.dashboard, install=install)
+    write_record(path, record)
+    return Head(record, path, process, versions)
+
+
+def _record(address: str, own_ip: str, versions: Versions, process: RayProcess) -> Record:
+    return Record(
+        address=address,
+        dashboard_port=0,
+        versions=versions,
+        own_ip=own_ip,
         name="",
-        install=install,
         command=mark(os.getpid()),
         ray=(process.mark,),
     )
-    write_record(path, record)
-    return Head(record, path, process, versions)
 
 
 def _start_head_process(
@@ -106,13 +110,16 @@ def _offer(wheel: Wheel, server: VersionsServer, ip: str, ports: launch.Ports, t
     return installer.line
 
 
+# parameters: what a user may choose at `fleet join`, and what a practice fleet and tests choose
 def join(
     head: str,
     state: Path,
     *,
     name: str | None = None,
     token: str | None = None,
-    options: RayOptions | None = None,
+    own_ip: str | None = None,
+    ports: launch.Ports | None = None,
+    extra: Mapping[str, str] | None = None,
 ) -> Running:
     """Make this machine a node of the head at `head` (`host`, or `host:port`).
 
@@ -120,7 +127,6 @@ def join(
     `token`: as read from standard input. None: the one kept from before. Versions and token are
     checked with the head before Ray starts. Raises FleetUnreachable and UserError.
     """
-    options = options or RayOptions()
     labels = launch.node_labels(name or host_label(), name, int(time.time()))
     host, port = split_address(head)
     ip = resolved(host)
@@ -130,23 +136,15 @@ def join(
     if problem := check_versions(installed(), answer.versions, hint):
         raise problem
     _end_earlier(state / NODE, _joined_already)
-    beside_head = BESIDE_HEAD if running_head(state) else 0
-    ports = options.ports or launch.Ports().shifted(beside_head)
+    ports = ports or launch.Ports().shifted(BESIDE_HEAD if running_head(state) else 0)
     require_free(ports)
     save_token(state, secret)
-    own = options.own_ip or own_address(ip)
-    node = launch.RayNode(own_ip=own, folder=fresh_folder(state, "n"), ports=ports)
-    process = start_node(f"{ip}:{port}", node, token_file(state), labels, options.extra)
+    own_ip = own_ip or own_address(ip)
+    node = launch.RayNode(own_ip=own_ip, folder=fresh_folder(state, "n"), ports=ports)
+    process = start_node(f"{ip}:{port}", node, token_file(state), labels, extra)
     process.wait_until_up(NODE_UP_S)
-    record = Record(
-        address=f"{ip}:{port}",
-        dashboard_port=0,
-        versions=answer.versions,
-        own_ip=own,
-        name=labels[launch.NAME_LABEL],
-        command=mark(os.getpid()),
-        ray=(process.mark,),
-    )
+    record = _record(f"{ip}:{port}", own_ip, answer.versions, process)
+    record = replace(record, name=labels[launch.NAME_LABEL])
     write_record(state / NODE, record)
     return Running(record, state / NODE, process)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fleet.dispatch import launch
 from fleet.dispatch.access import token_file
-from fleet.dispatch.cluster import NODE_UP_S, RayOptions, start_head, start_node
+from fleet.dispatch.cluster import NODE_UP_S, start_head, start_node
 from fleet.dispatch.processes import RayProcess, end_sessions
 from fleet.dispatch.ray_paths import (
     busy_port,
@@ -165,17 +165,18 @@ def practice_cluster(
     """
     if len(set(machines)) < len(machines):
         raise UserError("two practice machines have the same name", "give each its own name")
-    with _own_ports(len(machines) + 1) as ports:
-        options = RayOptions(own_ip=own_address(), ports=ports[0], extra=extra)
-        with start_head(state, options=options) as head:
-            practice = Practice(head, state, extra)
-            nodes = [PracticeNode(name, at, ports[at + 1]) for at, name in enumerate(machines)]
-            try:
-                practice.bring_up(nodes, say)
-                head.wait_for_jobs()
-                yield practice
-            finally:
-                practice.end()
+    with (
+        _own_ports(len(machines) + 1) as ports,
+        start_head(state, own_ip=own_address(), ports=ports[0], extra=extra) as head,
+    ):
+        practice = Practice(head, state, extra)
+        nodes = [PracticeNode(name, at, ports[at + 1]) for at, name in enumerate(machines)]
+        try:
+            practice.bring_up(nodes, say)
+            head.wait_for_jobs()
+            yield practice
+        finally:
+            practice.end()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import select
 import shutil
 import subprocess
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal, TypeVar
 
@@ -108,10 +108,9 @@ class _Stream:
         return shutil.which(self._argv()[0]) is not None
 
     def read(self) -> Sequence[Sample]:
-        """Wait a moment for the next sample.
+        """Wait a moment for the next sample, dated at the middle of its interval.
 
-        Its time is the middle of the interval that the program averages over. Raises EOFError if
-        the program has ended, TimeoutError if it prints nothing.
+        Raises EOFError if the program has ended, TimeoutError if it prints nothing.
         """
         process = self._started()
         assert process.stdout is not None
@@ -200,10 +199,12 @@ class Macmon(_Stream):
         *lines, rest = text.split("\n")
         parsed = [sample for line in lines if (sample := parse_macmon(line)) is not None]
         samples = [
-            s for at_ns, each in self._timed(parsed, middle_ns) for s in _macmon_power(each, at_ns)
+            s
+            for at_ns, each in self._timed(parsed, middle_ns)
+            for s in _macmon(each, MACMON_POWER, at_ns)
         ]
         if parsed and self._is_state_due():
-            samples += _macmon_state(parsed[-1])
+            samples += _macmon(parsed[-1], MACMON_STATE)
         return samples, rest
 
 
@@ -271,15 +272,13 @@ MACMON_STATE = {
 """The field of a sample that each metric comes from."""
 
 
-def _macmon_power(sample: MacmonSample, at_ns: int) -> Iterable[Sample]:
-    return [_of(sample, metric, field, at_ns) for metric, field in MACMON_POWER.items()]
+def _macmon(
+    sample: MacmonSample, fields: Mapping[str, str], at_ns: int | None = None
+) -> Iterable[Sample]:
+    return [_of(sample, metric, field, at_ns) for metric, field in fields.items()]
 
 
-def _macmon_state(sample: MacmonSample) -> Iterable[Sample]:
-    return [_of(sample, metric, field) for metric, field in MACMON_STATE.items()]
-
-
-def _of(sample: MacmonSample, metric: str, field: str, at_ns: int | None = None) -> Sample:
+def _of(sample: MacmonSample, metric: str, field: str, at_ns: int | None) -> Sample:
     value = getattr(sample, field)
     if isinstance(value, tuple):
         value = max(value, default=None)
@@ -291,10 +290,9 @@ def _of(sample: MacmonSample, metric: str, field: str, at_ns: int | None = None)
 def _sample(
     metric: str, value: float | None, source: str, at_ns: int | None = None, outside: str = ""
 ) -> Sample:
-    why = f"{source}: {outside}" if outside else f"{source} does not report it"
-    return Sample(
-        metric=metric, value=value, source=source if value is not None else why, at_ns=at_ns
-    )
+    if value is None:
+        source = f"{source}: {outside}" if outside else f"{source} does not report it"
+    return Sample(metric=metric, value=value, source=source, at_ns=at_ns)
 
 
 def _thousandth(milli: float | None) -> float | None:

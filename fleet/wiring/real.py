@@ -6,9 +6,10 @@ import os
 import sys
 import time
 from collections.abc import Callable, Collection, Sequence
-from functools import cache
+from functools import cache, partial
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fleet.clock import SystemClock
 from fleet.commands import Remembering, SystemCommands
@@ -77,23 +78,10 @@ def real_node(spec: WorkerSpec, state: Path) -> Node:
 def telemetry_probes(wanted: Telemetry) -> Sequence[TelemetryProbe]:
     """Return the probes of this system; each looks for its source at the first trial."""
     if sys.platform == "darwin":
-        apple_probes = apple.apple_probes(wanted, SystemClock(), _import_zeus)
-        return [host.MacHost(SystemCommands()), *apple_probes]
-    nvidia_probes = nvidia.nvidia_probes(import_pynvml)
-    return [host.LinuxHost(), host.Rapl(), *nvidia_probes, *amd.amd_probes()]
-
-
-def import_pynvml() -> Any:
-    """Import NVIDIA's library, which is in an extra; raise ImportError."""
-    import pynvml
-
-    return pynvml
-
-
-def _import_zeus() -> Any:
-    import zeus_apple_silicon
-
-    return zeus_apple_silicon
+        zeus = partial(import_module, "zeus_apple_silicon")
+        return [host.MacHost(SystemCommands()), *apple.apple_probes(wanted, SystemClock(), zeus)]
+    nvml = partial(import_module, "pynvml")
+    return [host.LinuxHost(), host.Rapl(), *nvidia.nvidia_probes(nvml), *amd.amd_probes()]
 
 
 def trial_settings(

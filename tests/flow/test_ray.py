@@ -29,7 +29,7 @@ from fleet.app.cluster import PYTHON  # noqa: E402
 from fleet.dispatch import pool  # noqa: E402
 from fleet.dispatch.access import read_token, save_token, token_file  # noqa: E402
 from fleet.dispatch.actors import RayDispatcher  # noqa: E402
-from fleet.dispatch.cluster import RayOptions, Running, join, running_head  # noqa: E402
+from fleet.dispatch.cluster import Running, join, running_head  # noqa: E402
 from fleet.dispatch.driver import connect  # noqa: E402
 from fleet.dispatch.jobs import Jobs  # noqa: E402
 from fleet.dispatch.launch import Ports  # noqa: E402
@@ -265,7 +265,7 @@ def test_the_join_name_reaches_the_seat_and_a_dead_node_is_lost(
         third,
         name="c",
         token=token,
-        options=RayOptions(ports=own_ports()),
+        ports=own_ports(),
     ) as node:
         dispatcher = dispatching(("c",), c={"trial_s": 60.0})
         assert [machine.name for machine in dispatcher.machines()] == ["c"]
@@ -502,8 +502,7 @@ def test_a_node_that_dies_while_it_measures_is_missed_until_it_is_back(
 
     def joined(folder: str) -> Running:
         own, ports = tmp_path / folder, own_ports()
-        options = RayOptions(ports=ports, extra=world(state))
-        return join(head.address, own, name="c", token=token, options=options)
+        return join(head.address, own, name="c", token=token, ports=ports, extra=world(state))
 
     file = fleet.asked("demo", "ac", 6)
     with joined("once") as node:

@@ -438,7 +438,7 @@ def test_a_port_that_ray_needs_and_another_has_is_named(tmp_path: Path) -> None:
         taken = other.getsockname()[1]
         ports = replace(launch.Ports().shifted(14_000), gcs=taken)
         with pytest.raises(UserError, match=f"port {taken} of this machine is in use"):
-            cluster.start_head(tmp_path, options=cluster.RayOptions(ports=ports))
+            cluster.start_head(tmp_path, ports=ports)
 
 
 def test_two_heads_of_one_state_are_refused(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_a_fault_of_fleet_is_one_line_and_its_traceback_in_a_file(
         kind, problem = call(connection, "look")
     assert (kind, type(problem)) == ("raised", Fault)
     assert problem.what == f"fleet itself is at fault: {words}"
-    assert problem.hint == f"where it happened stands in {file}"
+    assert problem.hint == f"the details are in {file}"
     assert "Traceback" in file.read_text()
 
 

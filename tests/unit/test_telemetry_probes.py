@@ -23,7 +23,6 @@ from fleet.telemetry.apple import Macmon, Powermetrics, Zeus, apple_probes
 from fleet.telemetry.host import LinuxHost, MacHost, Rapl
 from fleet.telemetry.replay import Replay, samples
 from fleet.telemetry.simulated import ScriptedPower
-from fleet.wiring.real import import_pynvml
 
 CAPTURES = Path(__file__).resolve().parents[3] / "shared" / "captures"
 NEEDS_CAPTURES = pytest.mark.skipif(not CAPTURES.is_dir(), reason="no recorded captures here")
@@ -270,7 +269,7 @@ def test_the_real_library_says_no_where_there_is_no_driver() -> None:
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
-        assert not any(probe.available() for probe in nvidia.nvidia_probes(import_pynvml))
+        assert not any(probe.available() for probe in nvidia.nvidia_probes(lambda: pynvml))
     else:
         pytest.skip("there is an NVIDIA driver here")
 
