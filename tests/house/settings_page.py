@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Print docs/reference/settings.md: every setting, as fleet/model/settings.py defines it.
+"""Print the page of settings: each setting of an experiment, as fleet/model/settings.py defines it.
 
 python tests/house/settings_page.py > docs/reference/settings.md
 """
