@@ -32,7 +32,7 @@ class Replay:
     name = "replay"
 
     def __init__(self, samples: Sequence[Sample], clock: Clock) -> None:
-        """The cadence is that of power if the samples include power."""
+        """Take the cadence of power if the samples include power."""
         tells_power = any(sample.metric.endswith(POWER) for sample in samples)
         self.pace: Literal["power", "state", "stream"] = "power" if tells_power else "state"
         self._samples = samples
