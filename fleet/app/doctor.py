@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from fleet import config, folders, wiring
-from fleet.app.allowing import WIRED_LIMIT, ownership
 from fleet.app.machine_changes import last_seen
+from fleet.app.ownership import WIRED_LIMIT, ownership
 from fleet.clock import SystemClock
 from fleet.commands import SystemCommands
 from fleet.doctor.changes import Seen
