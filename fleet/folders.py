@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from platformdirs import PlatformDirs
@@ -19,6 +20,10 @@ def home_folder(store: str | None) -> Path:
 def results_folder(home: Path) -> Path:
     """Return the folder of the Parquet files and `views.sql`."""
     return home / "results"
+
+
+def results_folders(homes: Sequence[Path]) -> list[Path]:
+    return [results_folder(home) for home in homes]
 
 
 def ledger_file(home: Path) -> Path:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from fleet import folders, wiring
-from fleet.app.allowing import ownership
 from fleet.app.machine_changes import last_seen
+from fleet.app.ownership import ownership
 from fleet.clock import SystemClock
 from fleet.commands import SystemCommands
 from fleet.config.declared import declared_fleet

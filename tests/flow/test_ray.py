@@ -25,7 +25,7 @@ ray = pytest.importorskip("ray", reason="Ray is not installed")
 
 from ray.util import list_named_actors  # noqa: E402
 
-from fleet.app.cluster import PYTHON  # noqa: E402
+from fleet.app.target import PYTHON  # noqa: E402
 from fleet.dispatch import pool  # noqa: E402
 from fleet.dispatch.access import read_token, save_token, token_file  # noqa: E402
 from fleet.dispatch.actors import RayDispatcher  # noqa: E402

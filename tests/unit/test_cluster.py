@@ -19,7 +19,7 @@ from unittest import mock
 import httpx
 import pytest
 
-from fleet.app.joining import for_new_machines, join_lines
+from fleet.app.head import join_lines
 from fleet.dispatch import cluster, launch, versions
 from fleet.dispatch import ray_paths as places
 from fleet.dispatch.access import make_token, read_token, save_token
@@ -36,6 +36,7 @@ from fleet.dispatch.versions import (
     check_versions,
 )
 from fleet.errors import FleetUnreachable, UserError
+from fleet.report.join_text import for_new_machines
 
 TOKEN = Path("/state/token")
 MINE = Versions(python="3.12.4", ray="2.60.0", fleet="0.1.0", code="c0de")

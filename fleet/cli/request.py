@@ -21,8 +21,8 @@ from fleet.model.machine import FactValue
 from fleet.model.noun import LONGEST_NAME, Name, label_mistake
 
 if TYPE_CHECKING:
-    from fleet.app.cluster import Target
     from fleet.app.options import Options
+    from fleet.app.target import Target
 
 ONLY = ("machine", "model", "job")
 
@@ -137,19 +137,19 @@ def send(
     plan: Literal["", "text", "json"] = "",
     say: Callable[[str], None],
 ) -> int:
-    """As `cluster.send`; the exit code."""
-    from fleet.app import cluster
+    """As `target.send`; the exit code."""
+    from fleet.app import target as app
 
-    return cluster.send(request, options, target, detach=detach, plan=plan, say=say)
+    return app.send(request, options, target, detach=detach, plan=plan, say=say)
 
 
 def head(destination: str | None) -> Target | None:
-    """As `cluster.head`, which is slow to import where there is no sign of a head."""
+    """As `target.head`, which is slow to import where there is no sign of a head."""
     if not destination and not folders.head_record().exists():
         return None
-    from fleet.app import cluster
+    from fleet.app import target as app
 
-    return cluster.head(destination)
+    return app.head(destination)
 
 
 def check_name(option: str, name: str) -> None:
