@@ -1,4 +1,4 @@
-"""The system's clocks, in one place so that tests can step their own; and its time zone."""
+"""The system's clocks, in one place so that tests can use stepped ones, and its time zone."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from fleet.units import NS_PER_S
 
 
 class SystemClock:
+    """The clocks of this system."""
+
     def unix_ns(self) -> int:
+        """Return the wall clock."""
         return time.time_ns()
 
     def monotonic_ns(self) -> int:
+        """Return the clock of all stamps."""
         return time.monotonic_ns()
 
     def suspended_ns(self) -> int:
-        """Linux and macOS each have a clock that runs on in sleep, and one that does not."""
+        """Return the difference of two clocks, of which one runs on while the machine sleeps."""
         if hasattr(time, "CLOCK_BOOTTIME"):
             awake, always = time.CLOCK_MONOTONIC, time.CLOCK_BOOTTIME
         elif hasattr(time, "CLOCK_UPTIME_RAW"):
@@ -27,13 +31,14 @@ class SystemClock:
         return time.clock_gettime_ns(always) - time.clock_gettime_ns(awake)
 
     def sleep(self, seconds: float, stop: Stop) -> None:
+        """Sleep, or return early when `stop` is set."""
         stop.wait(seconds)
 
 
 def utc_offset_s(unix_ns: int) -> int | None:
-    """How far this machine's local time is ahead of UTC at that moment.
+    """Return how far this machine's local time is ahead of UTC at that moment.
 
-    None where its time zone has no answer for such a moment.
+    None: its time zone has no answer for such a moment.
     """
     try:
         return time.localtime(unix_ns // NS_PER_S).tm_gmtoff
@@ -42,9 +47,9 @@ def utc_offset_s(unix_ns: int) -> int | None:
 
 
 def in_local_zone(written: datetime) -> datetime:
-    """Return the moment that a person wrote: in this machine's time zone where the text names none.
+    """Return the moment that a person wrote, in this machine's time zone unless the text has one.
 
-    A time that a clock skips in spring becomes the moment so long after the skip.
+    A time that the clock skips in spring becomes the moment that long after the skip.
     """
     if written.tzinfo is not None:
         return written

@@ -1,4 +1,4 @@
-"""Commands of the system, run with a deadline; recorded outputs take its place in tests."""
+"""Run commands of the system with a deadline; tests use recorded outputs instead."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from pathlib import Path
 from fleet.ports import Commands, Output
 
 STEADY = frozenset({"uname", "sw_vers", "lscpu", "dmidecode"})
-"""What these print stays the same while a system runs."""
+"""Commands whose output stays the same while a system runs."""
 
 
 class SystemCommands:
+    """The commands of this system."""
+
     def run(self, argv: Sequence[str], deadline_s: float = 5.0) -> Output:
+        """Run a command in the C locale, without input."""
         try:
             done = subprocess.run(
                 argv,
@@ -32,6 +35,7 @@ class SystemCommands:
         )
 
     def read(self, path: str) -> str | None:
+        """Return the text of a file, or None if it cannot be read."""
         try:
             return Path(path).read_text(errors="replace")
         except OSError:
@@ -39,23 +43,25 @@ class SystemCommands:
 
 
 class Remembering:
-    """Asks what stays the same once, since a machine is looked at before and after each trial.
+    """Runs each command with a steady output once, since every trial looks at its machine twice.
 
-    What did not come in time is asked again.
+    A command that ran past its deadline is run again.
     """
 
     def __init__(self, commands: Commands) -> None:
         self._commands = commands
-        self._told: dict[tuple[str, ...], Output] = {}
+        self._outputs: dict[tuple[str, ...], Output] = {}
 
     def run(self, argv: Sequence[str], deadline_s: float = 5.0) -> Output:
-        known = self._told.get(tuple(argv))
+        """Return the remembered output, or run the command."""
+        known = self._outputs.get(tuple(argv))
         if known is not None:
             return known
         output = self._commands.run(argv, deadline_s)
         if argv[0] in STEADY and not output.late:
-            self._told[tuple(argv)] = output
+            self._outputs[tuple(argv)] = output
         return output
 
     def read(self, path: str) -> str | None:
+        """Return the text of a file as it is now."""
         return self._commands.read(path)

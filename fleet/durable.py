@@ -1,5 +1,7 @@
-"""Files that are whole or not there, and locks that end with their holder. Nothing else of fleet
-writes a file that must last, or locks one."""
+"""Write files that are complete or absent, and lock files until the holder ends.
+
+No other module of fleet writes a file that must last, or locks one.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +20,9 @@ FOR_ALL_USERS = 0o666
 
 
 def write_new(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Write a file that is not there yet; it is on the disk when this returns.
+    """Write a file that does not exist yet; it is on disk on return.
 
-    Nothing is left where it fails. Raises OSError.
+    A failure leaves nothing behind. Raises OSError.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     descriptor = os.open(path, flags, mode)
@@ -37,9 +39,9 @@ def write_new(path: Path, content: bytes, mode: int = 0o644) -> None:
 
 
 def replace(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Put a file in the place of another: readers see the old one or the new one, never a part.
+    """Replace a file: readers see the old one or the new one, never a part of it.
 
-    Name and content are on the disk when this returns. Raises OSError.
+    Name and content are on disk on return. Raises OSError.
     """
     draft = _draft(path)
     write_new(draft, content, mode)
@@ -47,7 +49,7 @@ def replace(path: Path, content: bytes, mode: int = 0o644) -> None:
 
 
 def replace_by(path: Path, draft: Path) -> None:
-    """The same with a file that a library has written beside it."""
+    """Replace a file by one that a library has written beside it."""
     descriptor = os.open(draft, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -57,7 +59,7 @@ def replace_by(path: Path, draft: Path) -> None:
 
 
 def create(path: Path, content: bytes, mode: int = 0o600) -> bool:
-    """Make a file whole, or leave the one that another process has just made: then False."""
+    """Create a complete file; return False if another process has created it first."""
     draft = _draft(path)
     write_new(draft, content, mode)
     try:
@@ -71,7 +73,7 @@ def create(path: Path, content: bytes, mode: int = 0o600) -> bool:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder as durable as the files they name."""
+    """Make the names in a folder as durable as the files."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -80,7 +82,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _draft(path: Path) -> Path:
-    """Its ending is that of no file that anybody reads."""
+    """Return a name beside the file, with a suffix that nobody reads."""
     return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
 
 
@@ -94,14 +96,14 @@ def _take_its_place(draft: Path, path: Path) -> None:
 
 
 class FileLock:
-    """A lock on a file, which the kernel frees when its holder dies."""
+    """A lock on a file; the kernel frees it when its holder dies."""
 
     def __init__(self, path: Path, mode: int = 0o644) -> None:
-        """Raises UserError for a file that is a link or has a second name; OSError."""
+        """Open the file; raise UserError if it is a link or has a second name; raise OSError."""
         self._handle = _opened(path, mode)
 
     def take(self) -> bool:
-        """Whether it is held now; does not wait."""
+        """Take the lock without waiting; return whether it is held now."""
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -109,7 +111,7 @@ class FileLock:
         return True
 
     def wait(self, stop: Stop | None = None) -> bool:
-        """True once it is held; False where `stop` came first."""
+        """Wait for the lock; return False if `stop` came first."""
         if stop is None:
             fcntl.flock(self._handle, fcntl.LOCK_EX)
             return True
@@ -120,26 +122,31 @@ class FileLock:
         return False
 
     def note(self, text: str) -> None:
-        """Stays where it is when its holder dies; whoever holds the lock next can read it."""
+        """Write a note for the next holder, which stays when this holder dies."""
         os.ftruncate(self._handle, 0)
         os.pwrite(self._handle, text.encode(), 0)
 
     def noted(self) -> str:
+        """Return the note of the last holder."""
         return os.pread(self._handle, LONGEST_NOTE_BYTES, 0).decode(errors="replace")
 
     def release(self) -> None:
+        """Free the lock."""
         os.close(self._handle)
 
 
 def _opened(path: Path, mode: int) -> int:
-    """Linux lets nobody create a file of another user's in a folder for all, only open it."""
+    """Open the file without O_CREAT first.
+
+    In a folder for all users, Linux refuses O_CREAT on a file that another user owns.
+    """
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         handle = os.open(path, flags)
     except FileNotFoundError:
         try:
             handle = os.open(path, flags | os.O_CREAT | os.O_EXCL, mode)
-            os.fchmod(handle, mode)  # whatever the umask says
+            os.fchmod(handle, mode)  # the umask must not restrict it
         except FileExistsError:
             handle = os.open(path, flags)
     except OSError as problem:
@@ -149,9 +156,9 @@ def _opened(path: Path, mode: int) -> int:
     seen = os.fstat(handle)
     if not stat.S_ISREG(seen.st_mode) or seen.st_nlink > 1:
         os.close(handle)
-        raise _no_lock(path, "it is no file of its own")
+        raise _no_lock(path, "it is not a regular file with a single name")
     return handle
 
 
 def _no_lock(path: Path, why: str) -> UserError:
-    return UserError(f"{path}: no lock of fleet, {why}", f"remove it: rm {path}")
+    return UserError(f"{path}: this file cannot be a lock: {why}", f"remove it: rm {path}")

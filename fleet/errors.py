@@ -1,36 +1,36 @@
 """Every exception of fleet.
 
     FleetError                    exit 1   what happened, and what to type next
-    |-- UserError                 exit 2   the user's file or words
-    |   |-- ConfigError                    all mistakes of the files, each with its place
-    |   |-- UnknownName                    a name nobody has, with the nearest one
-    |   |-- PlanRefused                    the plan holds something that cannot be run
+    |-- UserError                 exit 2   a mistake in the user's file or command
+    |   |-- ConfigError                    all mistakes in the files, each with its position
+    |   |-- UnknownName                    an unknown name, with the nearest known one
+    |   |-- PlanRefused                    the plan contains something that cannot run
     |   `-- StoreUnusable                  the results folder cannot be read or written
     |-- FleetUnreachable          exit 3   the head, or every machine, does not answer
-    |-- Fault                     exit 1   fleet itself is wrong; what happened is in a file
+    |-- Fault                     exit 1   a defect of fleet itself; a file has the traceback
     |-- Unstorable                exit 1   a result that the store's files cannot hold
-    |-- Interrupted               exit 130 the user stopped it; what was finished is kept
-    |-- InternalError             exit 1   numbers of fleet's own that do not add up
-    `-- TrialError                         one trial went wrong; becomes a row, never a number
-        |-- RequestFailed                  carries the reason of the reply that failed
-        |-- TransientError                 the same trial may go well next time
+    |-- Interrupted               exit 130 the user stopped the work; finished results are kept
+    |-- InternalError             exit 1   fleet's own counts do not add up
+    `-- TrialError                         one trial failed; it becomes a row, never a number
+        |-- RequestFailed                  has the reason of the reply that failed
+        |-- TransientError                 the same trial may succeed next time
         |   |-- EngineUnreachable
         |   |-- EngineBusy
-        |   |-- EngineNotRestarted         the command ran, and the old process still answers
+        |   |-- EngineNotRestarted         the command ran, but the old process still answers
         |   |-- StreamBroken               the answer ended without its final record
-        |   |-- CounterImpossible          the engine counted what no engine can count
+        |   |-- CounterImpossible          the engine reported an impossible count
         |   |-- WorkerLost                 the process or the machine went away
         |   |-- GateClosed                 the machine was not in a state to be measured
-        |   |-- EngineInUse                somebody works with another model there
-        |   |-- SettingFailed              a setting could not be had, or not proven
+        |   |-- EngineInUse                somebody is using another model of the engine
+        |   |-- SettingFailed              a setting could not be applied or verified
         |   `-- SettingStuck               a setting could not be put back
-        `-- TerminalError                  asking again gives the same answer
+        `-- TerminalError                  another try would give the same result
             |-- ModelMissing
             |-- RequestRefused
             |-- OutOfMemory
             `-- DigestChanged              not the model that the plan was made for
 
-All take plain positional arguments and keep them in `args`, so each survives pickling.
+All take plain positional arguments and keep them in `args`, so that they survive pickling.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from typing import Literal
 
 
 def nearest(word: str, names: Iterable[str]) -> str | None:
-    """The one name that `word` is a slip of the fingers from, or the only one it is part of."""
+    """Return the name that `word` is a typing error of, or the only name that contains it."""
     by_low = {name.lower(): name for name in names}
     close = difflib.get_close_matches(word.lower(), by_low, n=1, cutoff=0.7)
     if close:
@@ -52,7 +52,7 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
 
 
 class FleetError(Exception):
-    """What happened and where (`what`), and what to type next (`hint`, may be empty)."""
+    """Says what happened and where (`what`), and what to type next (`hint`, may be empty)."""
 
     exit_code = 1
 
@@ -71,7 +71,7 @@ class UserError(FleetError):
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One thing wrong in one file; line and column count from 1."""
+    """One mistake in one file; lines and columns count from 1."""
 
     file: str
     line: int
@@ -85,7 +85,7 @@ class Mistake:
 
 
 class ConfigError(UserError):
-    """All mistakes of the user's files at once, in the order of the lines."""
+    """All mistakes in the user's files, in the order of their lines."""
 
     def __init__(self, mistakes: tuple[Mistake, ...]) -> None:
         super().__init__("\n".join(map(str, mistakes)))
@@ -106,20 +106,20 @@ class StoreUnusable(UserError):
 
 
 def check_store_path(path: str) -> None:
-    """Raises StoreUnusable for a folder that DuckDB could never look into.
+    """Raise StoreUnusable for a folder that DuckDB could never read.
 
-    Its patterns of file names know no way to write a backslash, and its text is UTF-8.
+    DuckDB's file name patterns cannot express a backslash, and its text is UTF-8.
     """
     shown = path.encode("utf-8", "backslashreplace").decode()
     if "\\" in path:
         raise StoreUnusable(
-            f"results cannot lie in {shown}: no query can look into a folder with a backslash",
-            "choose another folder with --store, or rename the one that has it",
+            f"results cannot lie in {shown}: no query can read a folder with a backslash",
+            "choose another folder with --store, or rename the one with the backslash",
         )
     if not path.isascii() and shown != path:
         raise StoreUnusable(
             f"results cannot lie in {shown}: the name is not UTF-8",
-            "choose another folder with --store, or rename the one that has it",
+            "choose another folder with --store, or rename this one",
         )
 
 
@@ -133,7 +133,7 @@ class Fault(FleetError):
 
 class Unstorable(FleetError):
     reason = "unstorable"
-    """The word of a trial whose result was set aside for this."""
+    """The reason in the row of a trial whose result was set aside."""
     transient = False
 
 
@@ -162,7 +162,7 @@ class TrialError(FleetError):
 
 
 class RequestFailed(TrialError):
-    """A reply that stands for a failure; `reason` is one of the words of the classes below."""
+    """A reply that reports a failure; `reason` is one of those of the classes below."""
 
     def __init__(self, what: str, hint: str, reason: str) -> None:
         super().__init__(what, hint)

@@ -1,4 +1,4 @@
-"""While a machine is measured: nobody else measures on it, and it does not fall asleep."""
+"""Keep others from measuring on a machine that is being measured, and keep it awake."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pathlib import Path
 from fleet.durable import FOR_ALL_USERS, FileLock
 
 SHARED = {"darwin": (Path("/Users/Shared"),), "linux": (Path("/run/lock"), Path("/var/tmp"))}
-"""Folders of the machine that all its users may write to, whatever their TMPDIR is."""
+"""Folders that all users of a machine may write to, whatever their TMPDIR is."""
 
 
 class MachineLock(FileLock):
     """A lock of the machine itself, for all its users.
 
-    One of two: the lock held for one trial, and, with `whole_experiment`, the one that an
-    experiment holds from its first look to its end.
+    There are two: one for a single trial and, with `whole_experiment`, one that an experiment
+    holds from its first look to its end.
     """
 
     def __init__(self, machine_id: str, *, whole_experiment: bool = False) -> None:
@@ -30,7 +30,7 @@ class MachineLock(FileLock):
 
 
 def lock_folder() -> Path:
-    """FLEET_LOCKS, else one that all users of the machine share, else the temporary one."""
+    """Return FLEET_LOCKS, else a folder that all users share, else the temporary one."""
     named = os.environ.get("FLEET_LOCKS")
     if named:
         Path(named).mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def _awake_command() -> list[str] | None:
 
 @contextmanager
 def awake() -> Iterator[None]:
-    """A sleep assertion for as long as trials wait; a system without one goes on without."""
+    """Hold a sleep assertion inside the block, on systems that have one."""
     command = _awake_command()
     if command is None:
         yield

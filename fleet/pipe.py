@@ -1,11 +1,11 @@
-"""A worker behind a pipe: the same calls as messages, for a worker process on this machine.
+"""Serve a worker behind a pipe: its calls as messages, for a worker process on this machine.
 
-Parent to child: (call, arguments). Child to parent: ("event", Event), then ("done", value) or
-("raised", FleetError). `look`, `prepare` and `run` are done one after the other by the child's
-main thread, which measures; `drop`, `acknowledge` and `stop` by its reading thread, at once.
+The parent sends (call, arguments). The child sends ("event", Event), then ("done", value) or
+("raised", FleetError). The child's main thread, which measures, handles `look`, `prepare` and `run`
+one after the other; its reading thread handles `drop`, `acknowledge` and `stop` at once.
 
-Whatever a worker raises goes to the parent as one message. This is the one place where any
-exception is caught: behind it there is nobody but the user, who is not to read a traceback.
+Whatever a worker raises goes to the parent as one message. This is the only place that catches any
+exception: beyond it is nobody but the user, who should not have to read a traceback.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from fleet.dispatch_ports import Worker
 from fleet.errors import Fault, FleetError
-from fleet.ports import Worker
 
 AT_ONCE = frozenset({"drop", "acknowledge", "stop"})
 STREAMS = frozenset({"prepare", "run"})
@@ -30,10 +30,10 @@ Message = tuple[str, Any]
 
 
 def serve(connection: Connection, make: Callable[[], Worker], faults: Path) -> None:
-    """Answer until the other end hangs up; a dispatcher that died stops the trial as well.
+    """Answer until the other end hangs up; a dispatcher that dies stops the trial as well.
 
-    A worker that cannot be made answers each call with the reason. `faults`: a file to which the
-    traceback of a fault of fleet itself is added.
+    If the worker cannot be made, each call is answered with the reason. `faults`: a file for the
+    tracebacks of fleet's own faults.
     """
     calls: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
     worker, problem = _make_worker(make, faults)
@@ -71,7 +71,7 @@ def _read(
         if name not in AT_ONCE:
             calls.put((name, arguments))
         elif worker is not None:
-            with suppress(OSError):  # a spooled result that cannot be removed is sent once more
+            with suppress(OSError):  # a spooled result that cannot be removed is sent again
                 getattr(worker, name)(*arguments)
     if worker is not None:
         worker.stop()
@@ -95,7 +95,7 @@ def _answer(connection: Connection, worker: Worker, call: Message, faults: Path)
 
 
 def _as_message(problem: Exception, faults: Path) -> FleetError:
-    """The FleetError that was raised; anything else as a fault, with its traceback in the file."""
+    """Return the FleetError itself; report anything else as a fault, with a traceback on file."""
     if isinstance(problem, FleetError):
         return problem
     what = " ".join(f"{type(problem).__name__}: {problem}".split())
@@ -106,4 +106,4 @@ def _as_message(problem: Exception, faults: Path) -> FleetError:
             print(time.strftime("%Y-%m-%dT%H:%M:%S%z"), *lines, sep="\n", file=file)
     except OSError as unwritable:
         return Fault(f"fleet itself is at fault: {what}", f"{faults}: {unwritable.strerror}")
-    return Fault(f"fleet itself is at fault: {what}", f"where it happened stands in {faults}")
+    return Fault(f"fleet itself is at fault: {what}", f"the details are in {faults}")

@@ -1,4 +1,4 @@
-"""A machine held for a whole experiment."""
+"""Reserve a machine for a whole experiment."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Reservation:
         self._lock: MachineLock | None = None
 
     def take(self, experiment: str) -> str:
-        """Empty once it is held, else who has the machine.
+        """Take the machine and return an empty text, or say who has it.
 
-        Its note tells those who come later who that is, and since when.
+        The note in the lock tells later experiments who holds the machine, and since when.
         """
         if self._lock is not None:
             return ""
@@ -35,6 +35,7 @@ class Reservation:
         return holder_words(self._name, holder, since)
 
     def release(self) -> None:
+        """Give the machine back, if it is held."""
         if self._lock is not None:
             self._lock.note("")
             self._lock.release()

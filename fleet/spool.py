@@ -1,4 +1,4 @@
-"""Results on the node until the coordinator has stored them: one file each, durable."""
+"""Keep results on the node until the coordinator has stored them: one durable file each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fleet.model.measure import TrialResult
 from fleet.ports import Say
 
 SET_ASIDE = "set-aside"
-"""Folder below a spool: results that the store cannot hold, each with the reason beside it."""
+"""A folder in the spool for results that the store cannot hold, each with its reason."""
 
 
 @cache
@@ -23,11 +23,12 @@ def _codec() -> TypeAdapter[TrialResult]:
 
 
 def to_json(result: TrialResult) -> bytes:
+    """Return the result as JSON."""
     return _codec().dump_json(result)
 
 
 def from_json(text: bytes) -> TrialResult:
-    """Raises ValueError where the text is no result of this version's form."""
+    """Read a result; raise ValueError if the text is not a result of this version."""
     try:
         return _codec().validate_json(text)
     except ValidationError as problem:
@@ -35,30 +36,34 @@ def from_json(text: bytes) -> TrialResult:
 
 
 class Spool:
-    """Files named by attempt id under one folder of the node."""
+    """Files in one folder of the node, named by attempt id."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def put(self, result: TrialResult) -> None:
-        """Durable on return."""
+        """Write a result durably."""
         _write(self._path(result.attempt_id), to_json(result))
 
     def waiting(self, say: Say) -> Iterator[TrialResult]:
-        """Oldest first; a file that cannot be read is put aside as `.bad`, never deleted, and
-        `say` hears of it."""
+        """Yield the results, oldest first.
+
+        A file that cannot be read is renamed to `.bad`, never deleted, and reported to `say`.
+        """
         files = sorted(self.folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
         for path in files:
             try:
                 yield from_json(path.read_bytes())
             except ValueError as problem:
-                aside = path.rename(path.with_suffix(".bad"))
+                bad = path.rename(path.with_suffix(".bad"))
                 why = str(problem).partition("\n")[0]
-                say(f"a spooled result cannot be read and is put aside as {aside}: {why}")
+                say(f"a spooled result cannot be read; it is kept as {bad}: {why}")
 
     def set_aside(self, result: TrialResult, why: str) -> Path:
-        """Takes a result out of the way for good; its file, which has the reason in a .txt beside
-        it. Durable on return; raises StoreUnusable where it cannot be kept."""
+        """Set a result aside for good; return its file, beside which a .txt holds the reason.
+
+        Both are durable on return. Raises StoreUnusable if they cannot be written.
+        """
         folder, attempt_id = self.folder / SET_ASIDE, result.attempt_id
         try:
             number = len(list(folder.glob(f"{attempt_id}*.json")))
@@ -73,6 +78,7 @@ class Spool:
         return path
 
     def forget(self, attempt_id: str) -> None:
+        """Remove the file of a stored result."""
         self._path(attempt_id).unlink(missing_ok=True)
 
     def _path(self, attempt_id: str) -> Path:
@@ -80,7 +86,7 @@ class Spool:
 
 
 def node_spool(home: Path, machine_id: str) -> Spool:
-    """The spool of one machine below a home."""
+    """Return the spool of one machine below a home."""
     return Spool(home / "spool" / machine_id)
 
 
@@ -90,7 +96,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _whole_text(result: TrialResult) -> bytes:
-    """JSON, or what can be read of it by a person, where a text in it has no form as JSON."""
+    """Return JSON or, if a text in the result has no form in JSON, something for people to read."""
     try:
         return to_json(result)
     except ValueError:

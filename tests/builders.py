@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fleet.model.experiment import EmbeddedEngine, Experiment, Request
@@ -85,10 +85,9 @@ def trial(
         "model": model,
         "block": block,
     }
-    identity = trial_id(**plain, job=asked, engine_kind=engine.kind, settings=given)
     made: dict[str, Any] = {
         **plain,
-        "trial_id": identity,
+        "trial_id": "",
         "machine": machine,
         "digest": "",
         "job": asked,
@@ -98,7 +97,8 @@ def trial(
         "seed": 1,
         "estimate_s": 1.0,
     }
-    return Trial(**{**made, **changes})
+    built = Trial(**{**made, **changes})
+    return built if built.trial_id else replace(built, trial_id=trial_id(built))
 
 
 def attempt(fence: int = 0, **changes: Any) -> Attempt:

@@ -27,7 +27,7 @@ class Spec:
 
 
 class FakeWorker:
-    """One side of ports.Worker that waits instead of measuring."""
+    """One side of dispatch_ports.Worker that waits instead of measuring."""
 
     def __init__(self, spec: Spec) -> None:
         if spec.breaks == "begin":

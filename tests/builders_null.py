@@ -20,9 +20,8 @@ from fleet.metrics.compared import METRICS
 from fleet.model.experiment import Repeats
 from fleet.model.trial import Trial
 from fleet.plan.expand import expand
-from fleet.plan.stopping import Contrast as Pair
-from fleet.plan.stopping import contrasts as declared
-from fleet.plan.stopping import stopped
+from fleet.plan.plans import PlannedContrast as Pair
+from fleet.plan.stopping import Progress, stopped
 from fleet.query.variants import Variant
 from tests import builders_plan
 
@@ -156,7 +155,7 @@ def until_known(session: Session) -> Iterator[tuple[bool, int]]:
         builders_plan.request(settings={"num_batch": [128, 512]}, repeats=REPEATS),
         [builders_plan.machine(models=[builders_plan.model("tiny")])],
     )
-    [pair], every = declared(plan), tuple(plan.trials())
+    [pair], every = plan.contrasts, tuple(plan.trials())
     for a, b in zip(session.a, session.b, strict=True):
         for done in range(REPEATS.least, REPEATS.most + 1):
             found = contrast(
@@ -174,9 +173,8 @@ def _goes_on(pair: Pair, every: Sequence[Trial], done: int, width: float) -> boo
     unwanted = stopped(
         waiting,
         [pair],
-        widths={pair.cells: width},
-        done_blocks=dict.fromkeys(pair.cells, done),
-        repeats=REPEATS,
+        REPEATS,
+        Progress(widths={pair.cells: width}, done_blocks=dict.fromkeys(pair.cells, done)),
     )
     return len(unwanted) < len(waiting)
 

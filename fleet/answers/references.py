@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from fleet.answers.nouns import Reference
 from fleet.config.document import failure, read_text
-from fleet.config.reading import find_job, job_folders, read_job
-from fleet.config.shipped import did_you_mean
+from fleet.config.reading import read_job
+from fleet.config.shipped import did_you_mean, find_job, job_folders
 from fleet.errors import ConfigError, Mistake, UserError
 from fleet.model.checks import KINDS, Check
 from fleet.units import go_duration_ns

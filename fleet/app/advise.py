@@ -84,7 +84,8 @@ class StoreMachine:
 
 def machine_of_store(homes: Sequence[Path], name: str) -> StoreMachine:
     """The machine with this name as it was last seen; UnknownName where the store has none."""
-    from fleet.app.reading import read_machines, read_results
+    from fleet.app.machines import read_machines
+    from fleet.app.results import read_results
 
     rows = read_machines(homes)
     row = next((entry for entry in rows if entry.get("machine") == name), None)

@@ -13,8 +13,8 @@ from fleet.model.trial import Attempt
 from fleet.plan.absent import AbsentMachine
 from fleet.plan.entries import entries
 from fleet.plan.expand import LeftOut, Plan
-from fleet.plan.resume import Within
 from fleet.plan.selection import select
+from fleet.plan.time_budget import Within
 from fleet.ports import PastAttempt
 
 FREE = "fleet submit waits for those that are busy; fleet machines tells of the others"

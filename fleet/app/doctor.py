@@ -15,11 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fleet import config, folders, wiring
-from fleet.app.allowing import ownership
+from fleet import folders, wiring
 from fleet.app.machine_changes import last_seen
+from fleet.app.ownership import ownership
 from fleet.clock import SystemClock
 from fleet.commands import SystemCommands
+from fleet.config.declared import declared_fleet
 from fleet.doctor.changes import Seen
 from fleet.doctor.findings import Ownership
 from fleet.doctor.machine import Check, Findings, OllamaFound, RayFound, checks
@@ -30,6 +31,7 @@ from fleet.installation import add_extra
 from fleet.model.experiment import OllamaEngine
 from fleet.model.machine import WIRED_LIMIT, Fingerprint
 from fleet.ports import Engine
+from fleet.wiring import real
 
 MLX = """
 import mlx.core as mx, sys
@@ -91,7 +93,7 @@ def diagnose(home: Path, fleet_file: str | None) -> Diagnosis:
     from fleet.fingerprint.assemble import label
     from fleet.fingerprint.facts import together
 
-    declared = config.declared_fleet(fleet_file)
+    declared = declared_fleet(fleet_file)
     ray, name, join_name = _ray(folders.state_folder())
     spec = wiring.WorkerSpec(
         engine=OllamaEngine(kind="ollama"), name=name, join_name=join_name, state=str(home)
@@ -181,7 +183,7 @@ def _ollama() -> OllamaFound:
 
     folder = _model_folder()
     free = shutil.disk_usage(folder).free if folder else None
-    url, wrong_address = wiring.ollama_address(OllamaEngine(kind="ollama"))
+    url, wrong_address = real.ollama_address(OllamaEngine(kind="ollama"))
     ollama = OllamaFound(
         address=url, wrong_address=bool(wrong_address), folder=folder, free_bytes=free
     )

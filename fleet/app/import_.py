@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from fleet import config
 from fleet.app.home import Home
 from fleet.clock import in_local_zone
+from fleet.config.shipped_parts import shipped_prompts
 from fleet.store.imported import Imported, ImportedFile, Origin, answer_rows, read_file
 from fleet.store.imported_models import model_names
 from fleet.store.transcripts import UNKNOWN
@@ -70,7 +70,7 @@ def import_transcripts(home: Path, request: ImportRequest) -> ImportReport:
         experiment=request.experiment,
         models=model_names(request.models),
     )
-    file = read_file(request.file, origin, config.shipped_prompts())
+    file = read_file(request.file, origin, shipped_prompts())
     store = Home(home).store
     stored = []
     for trial in file.trials:

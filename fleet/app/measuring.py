@@ -10,6 +10,7 @@ from dataclasses import replace
 from fleet.app.home import Home
 from fleet.app.progress import Talk
 from fleet.app.submit_report import Widths, with_speeds
+from fleet.dispatch_ports import Dispatcher
 from fleet.errors import Unstorable
 from fleet.ledger.journal import Ledger
 from fleet.ledger.rows import MachineRow
@@ -18,8 +19,7 @@ from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt, Trial
 from fleet.plan import canaries
 from fleet.plan.expand import Cell, Plan
-from fleet.plan.stopping import contrasts, stopped
-from fleet.ports import Dispatcher
+from fleet.plan.stopping import Progress, stopped
 from fleet.spool import node_spool
 from fleet.units import show_count
 
@@ -50,7 +50,6 @@ class Measuring:
         self._submission = submission
         self._talk = talk
         self._waiting = {a.trial.trial_id: a for queue in queues.values() for a in queue}
-        self._contrasts = contrasts(plan)
         self._widths = Widths(home.folder, plan)
         self._blocks: Counter[Cell] = self._blocks_before()
         self._lost: set[Cell] = set()
@@ -222,12 +221,14 @@ class Measuring:
             return []
         ids = stopped(
             [a.trial for a in candidates],
-            self._contrasts,
-            widths=self._widths.read(self._contrasts),
-            done_blocks=self._blocks,
-            repeats=self._plan.repeats,
-            lost=self._lost,
-            begun=self._begun,
+            self._plan.contrasts,
+            self._plan.repeats,
+            Progress(
+                widths=self._widths.read(self._plan.contrasts),
+                done_blocks=self._blocks,
+                lost=self._lost,
+                begun=self._begun,
+            ),
         )
         unwanted = [self._waiting.pop(trial_id) for trial_id in ids]
         birds = [a.trial for a in self._waiting.values() if a.trial.role == "canary"]

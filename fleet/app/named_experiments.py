@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from fleet import config
+from fleet.config.reading import load_request
+from fleet.config.shipped import find_experiment, is_shipped, job_names
 from fleet.errors import UserError
 from fleet.folders import ledger_file
 from fleet.ledger.journal import Ledger
@@ -66,8 +67,8 @@ def refuse_experiment(word: str, home: Path) -> None:
 
 
 def _shipped_request(word: str) -> Request | None:
-    path = config.find_experiment(word) if config.is_shipped(word) else None
-    return None if path is None else config.load(path)
+    path = find_experiment(word) if is_shipped(word) else None
+    return None if path is None else load_request(path)
 
 
 def _shipped(word: str) -> Request | None:
@@ -84,5 +85,5 @@ def _shipped(word: str) -> Request | None:
 
 
 def _refuse_job(word: str) -> None:
-    if word in config.job_names():
+    if word in job_names():
         raise UserError(f"{word} is a job, not a model", f"fleet submit gpt-oss:20b --job {word}")

@@ -7,10 +7,11 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from fleet import config
 from fleet.app.interrupts import interruptible
 from fleet.compare.noise import METRICS, NoiseRun
 from fleet.compare.noise import noise_runs as stored_runs
+from fleet.config.from_models import ModelWords, from_models
+from fleet.config.overrides import narrowed
 from fleet.errors import UserError
 from fleet.folders import results_folder
 from fleet.model.experiment import Repeats, Request
@@ -93,15 +94,16 @@ def request_of(
             f"trials",
             f"fleet noise {named} --repeats {LEAST_BLOCKS}, better 20",
         )
-    words = config.from_models(
-        [named],
+    words = ModelWords(
+        models=[named],
         jobs=jobs or (JOB,),
         machines=machines,
         engine=engine,
         repeats=repeats,
         settings=settings,
     )
-    experiment = words.experiment
+    request = from_models(words)
+    experiment = request.experiment
     if experiment.settings.axes():
         several = experiment.settings.axes()[0]
         raise UserError(
@@ -125,12 +127,12 @@ def request_of(
     even = experiment.model_copy(
         update={"name": name, "repeats": Repeats(least=repeats, most=repeats), "canary": "off"}
     )
-    return Request(experiment=even, jobs=words.jobs, role="noise")
+    return Request(experiment=even, jobs=request.jobs, role="noise")
 
 
 def _first_settings(base: Request, given: Sequence[str]) -> Settings:
     """The first combination of an experiment's settings, of those with the values given."""
-    plain = config.narrowed(base, given).experiment.settings
+    plain = narrowed(base, given).experiment.settings
     return Settings.model_validate(plain.combinations()[0])
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 from fleet.app.progress import Talk
 from fleet.app.submission import Submission
+from fleet.dispatch_ports import Dispatcher
 from fleet.errors import PlanRefused
 from fleet.model.event import Failed, Lost, ModelRefused, Prepared
 from fleet.model.machine import ModelFacts
 from fleet.model.trial import Attempt
 from fleet.plan.expand import Plan
-from fleet.ports import Dispatcher
 
 Queues = Mapping[str, tuple[Attempt, ...]]
 Refusal = Failed | Lost | ModelRefused

@@ -8,8 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from fleet.app.bookings import book, chosen_machines, machine_rows
-from fleet.app.closing_lines import closing_lines
-from fleet.app.contrast import contrast_axis
+from fleet.app.dispatchers import open_dispatcher
 from fleet.app.home import Home
 from fleet.app.interrupts import sigterm_is_an_interrupt
 from fleet.app.machine_changes import changes_told
@@ -20,28 +19,21 @@ from fleet.app.prepare import Queues, prepare
 from fleet.app.progress import Talk
 from fleet.app.submission import Submission
 from fleet.app.take_machines import borrow_machines, take_machines
+from fleet.comparability import check_axis
+from fleet.dispatch_ports import Dispatcher
 from fleet.errors import PlanRefused
 from fleet.model.account import Account
-from fleet.model.experiment import Request, SimulatedEngine
+from fleet.model.experiment import Request
 from fleet.model.machine import Machine
 from fleet.plan.absent import AbsentMachine
-from fleet.plan.expand import Plan, expand
+from fleet.plan.digests import digests, with_digests, without
+from fleet.plan.expand import Plan, PlanOptions, expand
 from fleet.plan.refusals.unfit import no_engine
 from fleet.plan.refusals.unlike import unlike
-from fleet.plan.resume import (
-    Remaining,
-    Within,
-    digests,
-    of_submission,
-    remaining,
-    with_digests,
-    within,
-    without,
-)
-from fleet.plan.stopping import axis
-from fleet.ports import Dispatcher
+from fleet.plan.resume import Remaining, of_submission, remaining
+from fleet.plan.time_budget import Within, within
+from fleet.report.closing_text import closing_lines
 from fleet.units import show_count, show_span
-from fleet.wiring import WorkerSpec, host_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,31 +151,18 @@ def make_plan(
     planned = expand(
         request,
         chosen,
-        past_seconds=home.past_seconds(request),
-        session=home.session(request, again=options.again),
-        only=options.only,
-        repeats=options.repeats,
-        skip_unfit=options.skip_unfit,
-        absent=absent,
+        PlanOptions(
+            past_seconds=home.past_seconds(request),
+            session=home.session(request, again=options.again),
+            only=options.only,
+            repeats=options.repeats,
+            skip_unfit=options.skip_unfit,
+        ),
+        absent,
     )
-    there = [machine.machine for machine in planned.machines]
-    warnings = unlike(axis(request, there), request, there)
+    machines = [planned_machine.machine for planned_machine in planned.machines]
+    warnings = unlike(planned.axis, request, machines)
     return replace(planned, warnings=(*planned.warnings, *warnings))
-
-
-def open_dispatcher(request: Request, options: Options) -> Dispatcher:
-    """Ray where this is the head of a fleet, else one worker process per machine here."""
-    experiment = request.experiment
-    engine = experiment.engine
-    if options.ray_address is not None:
-        from fleet.app.cluster import ray_dispatcher
-
-        return ray_dispatcher(engine, experiment.name, options.ray_address)
-    from fleet.dispatch.local import LocalDispatcher
-
-    names = list(engine.machines) if isinstance(engine, SimulatedEngine) else [host_name()]
-    specs = {name: WorkerSpec(engine=engine, name=name, state=str(options.home)) for name in names}
-    return LocalDispatcher(specs, experiment.name)
 
 
 def _without_unwanted_redo(
@@ -202,7 +181,8 @@ def _without_unwanted_redo(
 
 def _refuse(planned: Plan) -> None:
     """What may be planned but not measured ends here."""
-    contrast_axis(planned)
+    if planned.axis:
+        check_axis(planned.axis)
     if planned.refusals:
         raise PlanRefused("\n".join(planned.refusals), "")
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fleet.app.contrast import contrast_axis
 from fleet.app.interrupts import interruptible
 from fleet.app.next_steps import Measured, next_lines, step_lines, with_store
 from fleet.compare.comparison import compare
@@ -19,8 +18,7 @@ from fleet.errors import StoreUnusable, UserError
 from fleet.folders import results_folder
 from fleet.model.event import Finished
 from fleet.model.experiment import is_quick
-from fleet.plan.expand import Cell, Plan
-from fleet.plan.stopping import Contrast, contrasts
+from fleet.plan.plans import Cell, Plan, PlannedContrast
 from fleet.query.open_store import WITH_READINGS, generations, open_store
 from fleet.query.results import RESULT_VIEWS, ResultRow, results
 from fleet.query.trial_speeds import trial_words
@@ -43,18 +41,17 @@ class Widths:
     def __init__(self, home: Path, plan: Plan) -> None:
         self._folder = results_folder(home)
         self._plan = plan
-        self._by = contrast_axis(plan)
         self._opened: tuple[list[Path], Connection] | None = None
 
     @interruptible()
-    def read(self, wanted: Sequence[Contrast]) -> dict[frozenset[Cell], float]:
+    def read(self, wanted: Sequence[PlannedContrast]) -> dict[frozenset[Cell], float]:
         """The widest ratio of each contrast so far, and the width of each cell that stands alone.
 
         One that is not known at all is left out.
         """
         name, session = self._plan.request.experiment.name, self._plan.session
         con = self._store()
-        known = widths(con, name, session, self._by, _baseline(self._plan), noise_floors)
+        known = widths(con, name, session, self._plan.axis, self._plan.baseline, noise_floors)
         found = {cells: width for cells, width in known.items() if len(cells) == 1}
         for contrast in wanted:
             pairs = [w for cells, w in known.items() if len(cells) > 1 and cells <= contrast.cells]
@@ -114,12 +111,11 @@ def ending(home: Path, plan: Plan, width: int | None = None, *, command: str = "
             steps = _after_a_quick_look(command, cells)
             steps.append(with_store(f"fleet results {name}", home))
             return Ending([*lines, "", QUICK, "", *step_lines(steps)], counts)
-        by = contrast_axis(plan)
-        compared, judged = _compared(con, plan, by, width) if by else ([], False)
+        compared, judged = _compared(con, plan, width) if plan.axis else ([], False)
         compared += _not_yet_known(con, plan)
     measured = Measured(
         experiment=name,
-        by=by if judged else "",
+        by=plan.axis if judged else "",
         baseline=plan.request.experiment.baseline,
         trial=cells[-1].id if cells else None,
         energy=any(cell.joules_per_token for cell in cells),
@@ -139,15 +135,15 @@ def _after_a_quick_look(command: str, cells: Sequence[ResultRow]) -> list[str]:
     return [measured]
 
 
-def _compared(con: Connection, plan: Plan, by: str, width: int | None) -> tuple[list[str], bool]:
+def _compared(con: Connection, plan: Plan, width: int | None) -> tuple[list[str], bool]:
     """The comparison in words, and whether there was something to compare."""
     try:
         found = compare(
             con,
-            by=by,
+            by=plan.axis,
             experiment=plan.request.experiment.name,
             where=f"session={plan.session}",
-            baseline=_baseline(plan),
+            baseline=plan.baseline,
             floors=noise_floors,
         )
     except UserError as problem:
@@ -160,8 +156,8 @@ def _not_yet_known(con: Connection, plan: Plan) -> list[str]:
     repeats = plan.repeats
     if plan.request.role != "measure" or repeats.least == repeats.most:
         return []
-    name, by = plan.request.experiment.name, contrast_axis(plan)
-    found = precisions(con, name, plan.session, by, _baseline(plan), noise_floors)
+    name = plan.request.experiment.name
+    found = precisions(con, name, plan.session, plan.axis, plan.baseline, noise_floors)
     lines = precision_lines(wanted_precisions(found, plan), repeats.half_width_percent / 100)
     return ["", *lines] if lines else []
 
@@ -169,7 +165,7 @@ def _not_yet_known(con: Connection, plan: Plan) -> list[str]:
 def wanted_precisions(found: Sequence[Precision], plan: Plan) -> list[Precision]:
     """Of each contrast of the plan, and of each cell in none; infinite where no value tells it."""
     wanted, compared = list[Precision](), set[Cell]()
-    for contrast in contrasts(plan):
+    for contrast in plan.contrasts:
         compared |= contrast.cells
         pairs = [each for each in found if len(each.cells) > 1 and each.cells <= contrast.cells]
         sides = contrast.sides[0][0], contrast.sides[1][0]
@@ -196,10 +192,3 @@ def _not_known(cells: frozenset[Cell], plan: Plan, sides: tuple[str, ...] = ()) 
         job=jobs[0] if len(jobs) == 1 else "",
         settings=" ".join(part for part in settings[0].split() if part in shared),
     )
-
-
-def _baseline(plan: Plan) -> str | None:
-    """The one the experiment names, else the first side in its order."""
-    named = plan.request.experiment.baseline
-    declared = contrasts(plan)
-    return named or (declared[0].sides[0][0] if declared else None)

@@ -11,12 +11,12 @@ from fleet.app.known_machines import Look, absent_machines, known_machines
 from fleet.app.options import Options
 from fleet.app.progress import Talk
 from fleet.app.submission import Submission
+from fleet.dispatch_ports import Dispatcher
 from fleet.folders import ledger_file
 from fleet.ledger.journal import Ledger
 from fleet.model.experiment import Request, SimulatedEngine
 from fleet.model.machine import Machine
 from fleet.plan.absent import AbsentMachine, KnownMachine, narrowed, wanted_names
-from fleet.ports import Dispatcher
 
 POLL_S = 1.0
 LEFT = "it left the fleet before it was look at"

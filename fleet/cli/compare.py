@@ -108,7 +108,7 @@ def compare(
     json: options.Json = False,
 ) -> None:
     """Compare sides: faster, slower, same, or not; of energy: less or more."""
-    from fleet.app import reading as app
+    from fleet.app import compare as app
 
     form = Format.JSON if json else format
     if classes:

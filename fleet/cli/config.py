@@ -28,18 +28,18 @@ def schema(
     ] = None,
 ) -> None:
     """Print the JSON Schema of experiment files, of job files, or of what machines should be."""
-    from fleet import config
+    from fleet.config.schemas import json_schema, write_schemas
     from fleet.errors import UserError
 
     if write is not None:
-        for path in config.write_schemas(write):
+        for path in write_schemas(write):
             print(path)
         return
     if kind not in KINDS:
         raise UserError(
             f"there is no schema {kind!r}", "fleet config schema experiment    or: job, fleet"
         )
-    options.print_json(config.schema(KINDS[kind]))
+    options.print_json(json_schema(KINDS[kind]))
 
 
 def add(app: typer.Typer) -> None:

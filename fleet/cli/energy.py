@@ -85,10 +85,10 @@ def import_meter(
     line that cannot be read is refused with the number of each such line.
     """
     from fleet.app import energy as app
-    from fleet.cli import asking
+    from fleet.cli import request as typed
 
     request = app.MeterRequest(file=file, machine=machine, shift_s=shift, zone=zone)
-    report = app.import_meter(asking.home(store), request)
+    report = app.import_meter(typed.home(store), request)
     if json:
         options.print_json(dataclasses.asdict(report))
         return

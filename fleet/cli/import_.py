@@ -63,10 +63,10 @@ def import_file(
     knows is not stored.
     """
     from fleet.app import import_ as app
-    from fleet.cli import asking
+    from fleet.cli import request as typed
 
-    asking.check_name("--experiment", experiment)
-    asking.check_label("--machine", machine)
+    typed.check_name("--experiment", experiment)
+    typed.check_label("--machine", machine)
     request = app.ImportRequest(
         file=file,
         machine=machine,
@@ -76,7 +76,7 @@ def import_file(
         experiment=experiment,
         keep_text=keep_text,
     )
-    home = asking.home(store)
+    home = typed.home(store)
     report = app.import_transcripts(home, request)
     if json:
         options.print_json(report_data(report))

@@ -11,23 +11,30 @@ from fleet import __version__
 from fleet.cli import (
     advise,
     answers,
-    cluster,
+    cancel,
+    compare,
+    config,
+    coordinate,
     doctor,
     energy,
     fit,
+    head,
+    import_,
+    join,
+    leave,
+    machines,
     metrics,
     noise,
     output,
-    reading,
+    plan,
+    practice,
+    results,
     selftest,
-    watching,
+    show,
+    sql,
+    status,
+    submit,
 )
-from fleet.cli import compare as comparing
-from fleet.cli import config as configuration
-from fleet.cli import import_ as importing
-from fleet.cli import plan as planning
-from fleet.cli import sql as querying
-from fleet.cli import submit as submitting
 from fleet.errors import FleetError
 
 HELP = """Measure local language models on several machines and compare them honestly.
@@ -67,26 +74,33 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(options_of_all)
-    for room in (
-        submitting,
-        planning,
+    for command in (
+        submit,
+        plan,
         fit,
         advise,
-        reading,
-        comparing,
+        results,
+        show,
+        machines,
+        compare,
         noise,
         answers,
-        querying,
-        watching,
-        importing,
+        sql,
+        status,
+        cancel,
+        import_,
         energy,
         metrics,
-        configuration,
-        cluster,
+        config,
+        head,
+        join,
+        leave,
+        practice,
+        coordinate,
         doctor,
         selftest,
     ):
-        room.add(app)
+        command.add(app)
     return app
 
 

@@ -57,10 +57,10 @@ def noise(
     from fleet.app import noise as app
     from fleet.app import submit as submitting
     from fleet.app.named_experiments import refuse_experiment
-    from fleet.cli import asking
+    from fleet.cli import request as typed
     from fleet.cli.talk import talk as open_talk
 
-    home = asking.home(store)
+    home = typed.home(store)
     if model is not None:
         refuse_experiment(model, home)
     request = app.request_of(
@@ -72,13 +72,13 @@ def noise(
         repeats=repeats,
         settings=setting or (),
     )
-    request = asking.with_gates(request, gates, residents_are_mine=mine)
-    chosen = submitting.Options(home=home, again=again, yes=yes, **asking.origin())
+    request = typed.with_gates(request, gates, residents_are_mine=mine)
+    chosen = submitting.Options(home=home, again=again, yes=yes, **typed.origin())
 
-    target = asking.head(head)
+    target = typed.head(head)
     if target is not None:
-        raise typer.Exit(asking.send(request, chosen, target, detach=detach, say=output.say))
-    asking.refuse_detached(detach)
+        raise typer.Exit(typed.send(request, chosen, target, detach=detach, say=output.say))
+    typed.refuse_detached(detach)
     with open_talk(chosen.home) as talk:
         if not json:
             raise typer.Exit(submitting.submit(request, chosen, talk))
@@ -92,9 +92,10 @@ def noise(
 def _experiment(word: str | None) -> Request | None:
     if word is None:
         return None
-    from fleet import config
+    from fleet.config.reading import load_request
+    from fleet.config.shipped import find_experiment
 
-    return config.load(config.find_experiment(word) or Path(word))
+    return load_request(find_experiment(word) or Path(word))
 
 
 def add(app: typer.Typer) -> None:

@@ -85,6 +85,10 @@ Detach = Annotated[
     bool, typer.Option("--detach", help="With a head: return at once; the head goes on.")
 ]
 
+OwnIp = Annotated[
+    str | None, typer.Option("--ip", help="This machine's address, where it has several.")
+]
+
 
 def folders(stores: list[str] | None) -> list[Path]:
     """The homes to read: those named, else the one of this user.

@@ -40,11 +40,11 @@ def plan(
     And what cannot run, with the reason. Touches nothing. Exit code 2 where submit would refuse it.
     """
     from fleet.app import submit as app
-    from fleet.cli import asking
+    from fleet.cli import request as typed
 
-    target = asking.head(head)
-    home = asking.home(store)
-    request = asking.request(
+    target = typed.head(head)
+    home = typed.home(store)
+    request = typed.request(
         what,
         jobs=job or (),
         machines=machines or (),
@@ -53,19 +53,19 @@ def plan(
         practice=practice,
         settings=setting or (),
         quick=quick,
-        home=asking.home_with_names(target, home),
+        home=typed.home_with_names(target, home),
     )
-    request = asking.with_gates(request, gates)
+    request = typed.with_gates(request, gates)
     chosen = app.Options(
         home=home,
-        only=asking.only(only),
+        only=typed.only(only),
         repeats=repeats,
         skip_unfit=skip_unfit,
-        **asking.origin(),
+        **typed.origin(),
     )
     if target is not None:
         form: Literal["json", "text"] = "json" if json else "text"
-        raise typer.Exit(asking.send(request, chosen, target, plan=form, say=output.say))
+        raise typer.Exit(typed.send(request, chosen, target, plan=form, say=output.say))
     raise typer.Exit(show(app.plan(request, chosen), json=json))
 
 

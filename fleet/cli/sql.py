@@ -36,7 +36,7 @@ def sql(
 
     Nothing can be written and no other file be read.
     """
-    from fleet.app import reading as app
+    from fleet.app import sql as app
 
     columns, rows = app.read_sql(options.folders(store), query, timeout)
     if json:

@@ -45,11 +45,11 @@ def submit(
     Run it again to finish what is missing; a finished one has nothing to do.
     """
     from fleet.app import submit as app
-    from fleet.cli import asking
+    from fleet.cli import request as typed
     from fleet.cli.talk import talk as open_talk
 
-    target, home = asking.head(head), asking.home(store)
-    request = asking.request(
+    target, home = typed.head(head), typed.home(store)
+    request = typed.request(
         what,
         jobs=job or (),
         machines=machines or (),
@@ -58,23 +58,23 @@ def submit(
         practice=practice,
         settings=setting or (),
         quick=quick,
-        home=asking.home_with_names(target, home),
+        home=typed.home_with_names(target, home),
     )
-    request = asking.with_gates(request, gates, residents_are_mine=mine)
+    request = typed.with_gates(request, gates, residents_are_mine=mine)
     chosen = app.Options(
         home=home,
-        only=asking.only(only),
+        only=typed.only(only),
         repeats=repeats,
-        seconds=asking.seconds(budget=budget, max_hours=max_hours, until=until),
+        seconds=typed.seconds(budget=budget, max_hours=max_hours, until=until),
         again=again or quick,
         missing_only=missing_only,
         yes=yes,
         skip_unfit=skip_unfit,
-        **asking.origin(),
+        **typed.origin(),
     )
     if target is not None:
-        raise typer.Exit(asking.send(request, chosen, target, detach=detach, say=output.say))
-    asking.refuse_detached(detach)
+        raise typer.Exit(typed.send(request, chosen, target, detach=detach, say=output.say))
+    typed.refuse_detached(detach)
     with open_talk(chosen.home) as talk:
         raise typer.Exit(app.submit(request, chosen, talk))
 

@@ -1,4 +1,4 @@
-"""`configs/fleet.yaml`: what the machines should be, or every mistake in the file."""
+"""Reads `configs/fleet.yaml`: what the machines should be."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ from fleet.model.declared import DeclaredFleet
 USUAL = Path("configs/fleet.yaml")
 
 
-def find_declared(named: str | None) -> Path | None:
-    """The file named, else the usual one where it is there."""
-    if named:
-        return Path(named)
-    return USUAL if USUAL.is_file() else None
+def declared_fleet(named: str | None) -> tuple[Path, DeclaredFleet] | None:
+    """Return the named file, else the usual one if it exists, and the machines that it declares.
+
+    Raises ConfigError with every mistake of the file.
+    """
+    path = Path(named) if named else USUAL
+    return (path, load_declared(path)) if named or path.is_file() else None
 
 
 def load_declared(path: Path) -> DeclaredFleet:
-    """Raises ConfigError with every mistake."""
+    """Return the machines that a file declares; raises ConfigError with every mistake."""
     document = read_document(path, str(path))
     try:
-        found = DeclaredFleet.model_validate_json(json.dumps(document.content), strict=True)
+        fleet = DeclaredFleet.model_validate_json(json.dumps(document.content), strict=True)
     except ValidationError as problem:
         raise ConfigError((*document.mistakes, *explain(problem, document, "fleet"))) from None
     if document.mistakes:
         raise ConfigError(document.mistakes)
-    return found
+    return fleet

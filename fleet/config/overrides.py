@@ -1,4 +1,4 @@
-"""What a command line changes of an experiment: `--set`, `--quick`."""
+"""What a command line changes in an experiment: `--set`, `--quick`."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _SCALAR = re.compile(r"[A-Za-z0-9._+-]+")
 
 
 class _Given(Noun):
-    """As in an experiment's file, so that its messages and its schema can be used."""
+    """Settings as in the file of an experiment, so that its messages and its schema are used."""
 
     settings: Settings
 
 
 def given_settings(words: Sequence[str]) -> dict[str, Value | list[Value]]:
-    """`num_ctx=8192`, `num_batch=512,2048` as settings; a list is an axis.
+    """Read words such as `num_ctx=8192` and `num_batch=512,2048` as settings; a list is an axis.
 
     Raises UserError with every mistake of all words.
     """
@@ -40,7 +40,7 @@ def given_settings(words: Sequence[str]) -> dict[str, Value | list[Value]]:
         given = _Given.model_validate_json(json.dumps(document.content), strict=True)
         values = {name: getattr(given.settings, name) for name in texts}
     except ValidationError as problem:
-        mistakes += _told(problem, document)
+        mistakes += _mistakes_of(problem, document)
     except ConfigError as problem:
         mistakes += [f"--set: {each.what}" for each in problem.mistakes]
     if mistakes:
@@ -48,12 +48,14 @@ def given_settings(words: Sequence[str]) -> dict[str, Value | list[Value]]:
     return values
 
 
-def narrowed(request: Request, given: Mapping[str, Value | list[Value]]) -> Request:
-    """Only those trials of a written experiment that have these values.
+def narrowed(request: Request, words: Sequence[str]) -> Request:
+    """Return a written experiment with only those trials that have these settings.
 
-    Its file says what it measures, so nothing is measured under its name that it does not ask for.
-    Raises UserError.
+    Its file says what it measures, so nothing else is measured under its name. Raises UserError.
     """
+    given = given_settings(words)
+    if not given:
+        return request
     experiment = request.experiment
     wrong = [
         f"--set {name}={_written(value)}: {experiment.name} {_measures(experiment, name)}"
@@ -73,9 +75,9 @@ def narrowed(request: Request, given: Mapping[str, Value | list[Value]]) -> Requ
 
 
 def quick_look(request: Request) -> Request:
-    """The same cells for a first glance: one block, nothing waited for, answers cut.
+    """Return the same cells for a first glance: one block, no waiting, answers cut short.
 
-    It has a name of its own, so that it is no part of the experiment itself.
+    The quick look has a name of its own, so that it is no part of the experiment.
     """
     experiment = request.experiment
     changes = {
@@ -97,6 +99,7 @@ def quick_look(request: Request) -> Request:
 
 
 def quick_name(experiment: Experiment) -> str:
+    """Return the name of the quick look at an experiment."""
     return f"{experiment.name}-quick"
 
 
@@ -112,7 +115,7 @@ def _quick(job: Job) -> Job:
 
 
 def _split(words: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
-    """Text of the values by name, and what is wrong with the words themselves."""
+    """Return the text of the values by name, and the mistakes in the words themselves."""
     texts: dict[str, list[str]] = {}
     mistakes = []
     for word in words:
@@ -125,7 +128,7 @@ def _split(words: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
             mistakes.append(f"--set {name}: unknown setting{hint}")
         elif name in texts:
             mistakes.append(
-                f"--set {name}: stands there twice: write "
+                f"--set {name}: is given twice: write "
                 f"{name}={','.join([*texts[name], *values])} to measure each"
             )
         else:
@@ -142,7 +145,7 @@ def _as_list(values: Sequence[str]) -> str:
     return values[0] if len(values) == 1 else f"[{', '.join(values)}]"
 
 
-def _told(problem: ValidationError, document: Document) -> Iterator[str]:
+def _mistakes_of(problem: ValidationError, document: Document) -> Iterator[str]:
     for mistake in explain(problem, document, "experiment"):
         name = mistake.field.removeprefix("settings.")
         yield f"--set {name}: {mistake.what}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,14 @@ from fleet.config.document import (
 from fleet.config.explain import explain
 from fleet.config.prompts_file import JSON_LINES, with_prompts
 from fleet.config.schemas import Kind
-from fleet.config.shipped import did_you_mean, names_in, shipped_folder
+from fleet.config.shipped import (
+    did_you_mean,
+    find_job,
+    job_folders,
+    job_hint,
+    names_in,
+    shipped_folder,
+)
 from fleet.errors import ConfigError, Mistake, nearest
 from fleet.model.experiment import Experiment, Request
 from fleet.model.job import Job
@@ -50,23 +56,6 @@ def load_request(path: Path) -> Request:
     if every or read.noun is None:
         raise ConfigError(_in_order(every))
     return Request(experiment=read.noun, jobs=tuple(jobs))
-
-
-def job_folders(*first: Path) -> list[Path]:
-    return list(dict.fromkeys([*first, Path.cwd() / "jobs", shipped_folder("jobs")]))
-
-
-def find_job(name: str, folders: Sequence[Path]) -> Path | None:
-    """A name is no path: it cannot lead out of the folders."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        return None
-    paths = (folder / f"{name}.yaml" for folder in folders)
-    return next((path for path in paths if os.path.exists(path)), None)
-
-
-def job_hint(name: str, folders: Sequence[Path]) -> str:
-    known = sorted({known for folder in folders for known in names_in(folder)})
-    return did_you_mean(Path(name).stem, known)
 
 
 def read_job(path: Path) -> Reading[Job]:

@@ -1,1 +1,1 @@
-"""Carries trials to machines and events back; the only room that imports Ray."""
+"""Carry trials to machines and events back; the only room that imports Ray."""

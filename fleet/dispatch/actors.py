@@ -1,8 +1,8 @@
-"""Workers on the machines of a Ray cluster: one actor per machine and experiment.
+"""Run workers on the machines of a Ray cluster: one actor per machine and experiment.
 
 An actor holds its machine's slot for its whole life, so two experiments never measure on one
-machine at once. Ray never retries: a machine that went away is told as Lost, and what it had
-measured lies in its spool until it comes back.
+machine at once. Ray never retries: a machine that went away is reported as Lost, and its results
+stay in its spool until it comes back.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from fleet.dispatch.driver import connect, in_words
 from fleet.dispatch.nodes import NodeSlot
 from fleet.dispatch.pool import ActorPool
 from fleet.dispatch.ray_log import RayLog
+from fleet.dispatch_ports import Worker
 from fleet.errors import FleetError, UserError
 from fleet.model.event import Event, Failed, Lost
 from fleet.model.machine import Machine
 from fleet.model.trial import Attempt
-from fleet.ports import Worker
 
 POLL_S = 0.25
 CANCEL_S = 1.5
@@ -33,13 +33,14 @@ LOCK_FILE = "slots.lock"
 
 
 class RayDispatcher:
-    """One side of ports.Dispatcher.
+    """The Dispatcher of a Ray cluster.
 
-    `make_worker` is called on each machine with the spec that `spec_of` made here for its slot;
-    both it and the specs are pickled. `log`: a file for Ray's own words. Connects at once; raises
-    FleetUnreachable, and UserError for a wrong token.
+    `make_worker` runs on each machine with the spec that `spec_of` made here for its slot; both
+    the function and the specs are pickled. `log`: a file for Ray's own messages. Connects at once;
+    raises FleetUnreachable, and UserError for a wrong token.
     """
 
+    # parameters: what to run on the nodes, where to connect, and the name to connect under
     def __init__(
         self,
         make_worker: Callable[[Any], Worker],
@@ -72,9 +73,9 @@ class RayDispatcher:
         return self._pool.borrow(names, self._lock)
 
     def machines(self) -> Sequence[Machine]:
-        """Raises UserError where two of them have one id."""
+        """Look at the taken machines; raise UserError if two of them have one id."""
         machines = self._pool.look()
-        self._machines = _each_once(machines)
+        self._machines = _names_by_id(machines)
         return list(machines.values())
 
     def keep(self, machine_ids: Collection[str]) -> None:
@@ -96,7 +97,7 @@ class RayDispatcher:
             actor.acknowledge.remote(attempt_id)
 
     def cancel(self) -> None:
-        """May be called from a signal handler: a thread of its own speaks to Ray."""
+        """Stop all workers from a second thread, since a signal handler may call this."""
         self._cancelled_at = time.monotonic()
         threading.Thread(target=self._stop_all, daemon=True).start()
 
@@ -120,34 +121,34 @@ class RayDispatcher:
         yield from self._merged(waiting)
 
     def _merged(self, waiting: dict[Any, tuple[str, Any]]) -> Iterator[Event]:
-        """Events of all machines as they come.
+        """Yield the events of all machines as they arrive.
 
-        Waited for is, per machine, its stream, or the item that the stream announced and that
-        has not arrived yet: a large item of a machine that dies must not hold up the others.
-        The keys' order gives each its turn.
+        For each machine this waits for its stream, or for the item that the stream has announced:
+        a large item of a dying machine must not delay the other machines. The order of the keys
+        gives each machine its turn.
         """
         while waiting:
             ready, _ = ray.wait(list(waiting), timeout=POLL_S)
             if self._cancelled_for() > CANCEL_S:
                 yield from self._abandon(waiting)
                 return
-            for one in ready:
-                machine_id, stream = waiting.pop(one)
+            for ref in ready:
+                machine_id, stream = waiting.pop(ref)
                 if stream is None:
-                    self._announced(one, machine_id, waiting)
+                    self._await_item(ref, machine_id, waiting)
                     continue
-                event = self._arrived(one, machine_id)
+                event = self._event_of(ref, machine_id)
                 yield event
                 if not isinstance(event, Lost):
                     waiting[stream] = machine_id, None
 
-    def _announced(self, stream: Any, machine_id: str, waiting: dict[Any, Any]) -> None:
+    def _await_item(self, stream: Any, machine_id: str, waiting: dict[Any, Any]) -> None:
         try:
             waiting[next(stream)] = machine_id, stream
         except StopIteration:
             return
 
-    def _arrived(self, item: Any, machine_id: str) -> Event:
+    def _event_of(self, item: Any, machine_id: str) -> Event:
         try:
             event: Event = ray.get(item)
         except RayTaskError as problem:
@@ -163,7 +164,7 @@ class RayDispatcher:
         return event
 
     def _lost(self, machine_id: str, problem: RayError) -> Lost:
-        """One line; the file that it names has the rest."""
+        """Report the loss in one line that names the file with Ray's own messages."""
         self._log.note(f"{self._machines.get(machine_id, machine_id)}: {problem}")
         what = f"{in_words(problem)} (details: {self._log.path})"
         return Lost(machine_id=machine_id, what=what)
@@ -172,7 +173,7 @@ class RayDispatcher:
         for machine_id, _ in waiting.values():
             if (name := self._machines.pop(machine_id, "")) in self._pool.actors:
                 self._pool.release([name])
-            yield Lost(machine_id=machine_id, what="it did not stop in time and was ended")
+            yield Lost(machine_id=machine_id, what="it did not stop in time, and fleet ended it")
 
     def _stop_all(self) -> None:
         for actor in list(self._pool.actors.values()):
@@ -182,12 +183,12 @@ class RayDispatcher:
         return 0.0 if self._cancelled_at is None else time.monotonic() - self._cancelled_at
 
 
-def _each_once(found: Mapping[str, Machine]) -> dict[str, str]:
-    """Machine id to name; raises UserError where two nodes have one id."""
+def _names_by_id(machines: Mapping[str, Machine]) -> dict[str, str]:
+    """Return machine ids and names; raise UserError if two nodes have one id."""
     names: dict[str, str] = {}
-    for name, machine in found.items():
+    for name, machine in machines.items():
         if other := names.get(machine.machine_id):
-            what = f"{other} and {name} give the same machine id (a cloned disk, a container?)"
+            what = f"{other} and {name} have the same machine id (a cloned disk, a container?)"
             hint = f"on one of them: fleet leave; fleet join HEAD --name {name}-2"
             raise UserError(what, hint)
         names[machine.machine_id] = name

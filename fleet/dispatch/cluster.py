@@ -1,4 +1,4 @@
-"""A head and its nodes as processes of this machine: start, watch, note, stop."""
+"""A head and its nodes as processes of this machine: start, watch, record, stop."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from fleet.dispatch import launch
@@ -24,14 +25,21 @@ from fleet.dispatch.ray_paths import (
 )
 from fleet.dispatch.records import HEAD, NODE, Record, end_recorded, read_record, write_record
 from fleet.dispatch.running import HEAD_UP_S, Head, Running, wait
-from fleet.dispatch.versions import VersionsServer, answers, ask_head, check_versions, installed
+from fleet.dispatch.versions import (
+    Versions,
+    VersionsServer,
+    answers,
+    ask_head,
+    check_versions,
+    installed,
+)
 from fleet.dispatch.wheel import Wheel
 from fleet.errors import UserError
 
 NODE_UP_S = 60.0
 LEAVE_S = 15.0
 BESIDE_HEAD = 200
-"""A head that measures too is a second Ray node on its machine: its ports stand so much higher."""
+"""A head that measures too runs a second Ray node, whose ports are higher by this much."""
 
 
 def start_head(
@@ -42,11 +50,11 @@ def start_head(
     extra: Mapping[str, str] | None = None,
     wheel: Wheel | None = None,
 ) -> Head:
-    """Start Ray's head on this machine; up on return, its Jobs interface some seconds later.
+    """Start Ray's head on this machine; its Jobs interface follows some seconds later.
 
-    `extra`: environment that the coordinator's jobs shall see; `wheel`: what new machines install.
-    Raises FleetUnreachable where it does not come up, UserError where one runs already or the
-    token is not private.
+    `extra`: environment for the coordinator's jobs. `wheel`: what new machines install. Raises
+    FleetUnreachable if it does not come up, UserError if a head already runs here or the token is
+    not private.
     """
     path, ports = state / HEAD, ports or launch.Ports()
     _end_earlier(path, _head_already)
@@ -54,41 +62,55 @@ def start_head(
     require_free(ports)
     ip = own_ip or own_address()
     versions = VersionsServer(ip, ports.versions, installed(), token)
-    variables = launch.head_environment(token_file(state), ports, sys.platform)
-    process: RayProcess | None = None
     try:
-        install = "" if wheel is None else _offered(wheel, versions, ip, ports, token)
-        folder = fresh_folder(state, "h")
-        argv = launch.head_command(ray_program("head"), ip, folder, ports)
-        process = _start(argv, variables | dict(extra or {}), folder)
-        process.wait_until_up(HEAD_UP_S)
+        install = "" if wheel is None else _offer(wheel, versions, ip, ports, token)
+        process = _start_head_process(state, ip, ports, extra)
     except BaseException:
         versions.close()
-        if process is not None:
-            process.stop()
         raise
-    record = Record(
-        address=f"{ip}:{ports.gcs}",
-        dashboard_port=ports.dashboard,
-        versions=installed(),
-        own_ip=ip,
-        name="",
-        install=install,
-        command=mark(os.getpid()),
-        ray=(process.mark,),
-    )
+    record = _record(f"{ip}:{ports.gcs}", ip, installed(), process)
+    record = replace(record, dashboard_port=ports.dashboard, install=install)
     write_record(path, record)
     return Head(record, path, process, versions)
 
 
-def _offered(wheel: Wheel, server: VersionsServer, ip: str, ports: launch.Ports, token: str) -> str:
-    """The line to paste on a new machine, once what it fetches is served."""
+def _record(address: str, own_ip: str, versions: Versions, process: RayProcess) -> Record:
+    return Record(
+        address=address,
+        dashboard_port=0,
+        versions=versions,
+        own_ip=own_ip,
+        name="",
+        command=mark(os.getpid()),
+        ray=(process.mark,),
+    )
+
+
+def _start_head_process(
+    state: Path, ip: str, ports: launch.Ports, extra: Mapping[str, str] | None
+) -> RayProcess:
+    """Start Ray, and end it again if it does not come up or the user interrupts."""
+    node = launch.RayNode(own_ip=ip, folder=fresh_folder(state, "h"), ports=ports)
+    variables = launch.head_environment(token_file(state), ports, sys.platform)
+    argv = launch.head_command(ray_program("head"), node)
+    process = _start(argv, variables | dict(extra or {}), node.folder)
+    try:
+        process.wait_until_up(HEAD_UP_S)
+    except BaseException:
+        process.stop()
+        raise
+    return process
+
+
+def _offer(wheel: Wheel, server: VersionsServer, ip: str, ports: launch.Ports, token: str) -> str:
+    """Serve what a new machine fetches; return the line to paste there."""
     shown = address_to_type(f"{ip}:{ports.gcs}")
     installer = make_installer(wheel, ip=ip, port=ports.versions, join=shown, token=token)
     server.offer(installer.line, installer.files)
     return installer.line
 
 
+# parameters: what a user may choose at `fleet join`, and what a practice fleet and tests choose
 def join(
     head: str,
     state: Path,
@@ -98,52 +120,42 @@ def join(
     own_ip: str | None = None,
     ports: launch.Ports | None = None,
     extra: Mapping[str, str] | None = None,
-    deadline_s: float = 20.0,
 ) -> Running:
     """Make this machine a node of the head at `head` (`host`, or `host:port`).
 
-    `name`: only where one was asked for, since it becomes part of the machine's identity.
-    `token`: as read from standard input; None: the one kept from before. Versions and token are
+    `name`: only if the user chose one, since it becomes part of the machine's identity.
+    `token`: as read from standard input. None: the one kept from before. Versions and token are
     checked with the head before Ray starts. Raises FleetUnreachable and UserError.
     """
-    path = state / NODE
     labels = launch.node_labels(name or host_label(), name, int(time.time()))
     host, port = split_address(head)
     ip = resolved(host)
     secret = token.strip() if token is not None else read_token(token_file(state))
-    answer = ask_head(ip, port - 1, secret, deadline_s)
-    if problem := check_versions(installed(), answer.versions, _anew(answer.install, head)):
+    answer = ask_head(ip, port - 1, secret)
+    hint = _install_first(answer.install, head)
+    if problem := check_versions(installed(), answer.versions, hint):
         raise problem
-    _end_earlier(path, _joined_already)
-    if ports is None:
-        ports = launch.Ports().shifted(BESIDE_HEAD if running_head(state) else 0)
+    _end_earlier(state / NODE, _joined_already)
+    ports = ports or launch.Ports().shifted(BESIDE_HEAD if running_head(state) else 0)
     require_free(ports)
     save_token(state, secret)
-    own = own_ip or own_address(ip)
-    process = start_node(
-        f"{ip}:{port}", own, fresh_folder(state, "n"), token_file(state), ports, labels, extra
-    )
+    own_ip = own_ip or own_address(ip)
+    node = launch.RayNode(own_ip=own_ip, folder=fresh_folder(state, "n"), ports=ports)
+    process = start_node(f"{ip}:{port}", node, token_file(state), labels, extra)
     process.wait_until_up(NODE_UP_S)
-    record = Record(
-        address=f"{ip}:{port}",
-        dashboard_port=0,
-        versions=answer.versions,
-        own_ip=own,
-        name=labels[launch.NAME_LABEL],
-        command=mark(os.getpid()),
-        ray=(process.mark,),
-    )
-    write_record(path, record)
-    return Running(record, path, process)
+    record = _record(f"{ip}:{port}", own_ip, answer.versions, process)
+    record = replace(record, name=labels[launch.NAME_LABEL])
+    write_record(state / NODE, record)
+    return Running(record, state / NODE, process)
 
 
 def leave(state: Path, grace_s: float = GRACE_S) -> bool:
-    """End what `fleet head` or `fleet join` runs on this machine; False where nothing does.
+    """End what `fleet head` or `fleet join` runs on this machine; return False if nothing runs.
 
-    The command itself is asked (SIGTERM), so that it ends its Ray and tells its user; where it is
-    gone or does not answer, the Ray processes it recorded are ended here.
+    The command itself gets a SIGTERM, so that it ends its Ray and tells its user. If it is gone or
+    does not react, this ends the Ray processes that it recorded.
     """
-    found = False
+    ended = False
     for path in (state / NODE, state / HEAD):
         record = read_record(path)
         if record is None:
@@ -153,17 +165,17 @@ def leave(state: Path, grace_s: float = GRACE_S) -> bool:
             wait(lambda record=record: not record.command.alive(), LEAVE_S)  # type: ignore[misc]
         end_recorded(record, grace_s)
         path.unlink(missing_ok=True)
-        found = True
-    return found
+        ended = True
+    return ended
 
 
 def running_head(state: Path) -> Record | None:
-    """The head that runs on this machine from this state folder, if one does."""
+    """Return the head that runs on this machine from this state folder, if there is one."""
     return _running(state / HEAD)
 
 
 def running_node(state: Path) -> Record | None:
-    """What this machine has joined, if it has."""
+    """Return what this machine has joined, if anything."""
     return _running(state / NODE)
 
 
@@ -173,7 +185,7 @@ def _running(path: Path) -> Record | None:
 
 
 def address_to_type(head: str) -> str:
-    """The head's address as `fleet join` wants it, without a port that is the usual one."""
+    """Return the head's address for `fleet join`, without the usual port."""
     host, port = split_address(head)
     return host if port == launch.Ports().gcs else head
 
@@ -181,7 +193,7 @@ def address_to_type(head: str) -> str:
 def require_joinable(
     head: str, state: Path, name: str | None = None, deadline_s: float = 20.0
 ) -> None:
-    """Raises what would keep this machine out, as far as it is known before the token is."""
+    """Raise what would keep this machine out, as far as that is known before the token is."""
     if name is not None:
         launch.checked_name(name)
     if record := running_node(state):
@@ -201,7 +213,7 @@ def _joined_already(record: Record) -> UserError:
     return UserError(f"{what} (process {record.command.pid})", "fleet leave    ends that")
 
 
-def _anew(install: str, head: str) -> str:
+def _install_first(install: str, head: str) -> str:
     if not install:
         return "install here what runs there: the first line that fleet head prints"
     return f"paste this, then join again with ~/.fleet/bin/fleet join {head}\n  {install}"
@@ -209,16 +221,15 @@ def _anew(install: str, head: str) -> str:
 
 def start_node(
     head: str,
-    own_ip: str,
-    folder: Path,
+    node: launch.RayNode,
     token: Path,
-    ports: launch.Ports,
     labels: Mapping[str, str],
     extra: Mapping[str, str] | None,
 ) -> RayProcess:
+    """Start a Ray node that joins the head; it is not up yet on return."""
     variables = launch.worker_environment(token, sys.platform, os.cpu_count() or 1)
-    argv = launch.join_command(ray_program("node"), head, own_ip, folder, ports, labels)
-    return _start(argv, variables | dict(extra or {}), folder)
+    argv = launch.join_command(ray_program("node"), node, head, labels)
+    return _start(argv, variables | dict(extra or {}), node.folder)
 
 
 def _start(argv: list[str], variables: Mapping[str, str], folder: Path) -> RayProcess:
@@ -227,7 +238,7 @@ def _start(argv: list[str], variables: Mapping[str, str], folder: Path) -> RayPr
 
 
 def _end_earlier(path: Path, refusal: Callable[[Record], UserError]) -> None:
-    """Refuse beside a living one; end what a killed one left behind."""
+    """Refuse if a process of this record is alive; end what a killed one left behind."""
     record = read_record(path)
     if record is None:
         return

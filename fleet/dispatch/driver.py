@@ -1,4 +1,4 @@
-"""This process as a driver of a Ray cluster, and Ray's failures in our words."""
+"""Make this process a driver of a Ray cluster, and explain Ray's failures in fleet's words."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from ray.exceptions import (
     RayTaskError,
 )
 
-from fleet.dispatch.access import TOKEN_MEND, read_token
+from fleet.dispatch.access import TOKEN_HINT, read_token
 from fleet.dispatch.launch import driver_environment
 from fleet.dispatch.ray_paths import split_address
 from fleet.dispatch.versions import ask_head, check_versions, installed
 from fleet.errors import FleetError, FleetUnreachable, UserError
 
 CONNECT_S = 5.0
-RESTART = "fleet was changed here since the head was started: fleet leave; fleet head"
+RESTART = "fleet has changed here since the head started: fleet leave; fleet head"
 
 
 def connect(address: str, token_file: Path, deadline_s: float = CONNECT_S) -> None:
-    """Make this process a driver of the cluster; it must run on a machine with a Ray node.
+    """Make this process a driver of the cluster; its machine must run a Ray node.
 
-    Head, token and versions are checked first: Ray itself takes 20 s and says less. Raises
-    FleetUnreachable and UserError. Sets Ray's variables in this process.
+    This checks head, token and versions first: Ray itself takes 20 s and explains less. It sets
+    Ray's variables in this process. Raises FleetUnreachable and UserError.
     """
     host, port = split_address(address)
     answer = ask_head(host, port - 1, read_token(token_file), deadline_s)
@@ -49,13 +49,13 @@ def connect(address: str, token_file: Path, deadline_s: float = CONNECT_S) -> No
 
 
 def _read_environment_again() -> None:
-    """Ray read its variables when it was imported, and the token when it was first used."""
+    """Let Ray read its variables and the token again: it read them when it was imported."""
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
 
 
 def in_words(problem: RayError) -> str:
-    """One line on what went wrong at a machine, without the words of Ray's insides."""
+    """Say in one line what went wrong at a machine, without terms of Ray's internals."""
     if isinstance(problem, RayTaskError):
         cause = problem.cause
         text = str(cause) if isinstance(cause, FleetError) else f"{type(cause).__name__}: {cause}"
@@ -68,7 +68,7 @@ def in_words(problem: RayError) -> str:
 
 
 def _sentence(text: str) -> str:
-    """What stands last in Ray's many lines is the cause."""
+    """Return the last of Ray's many lines, which names the cause."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:200] if lines else "no reason given"
 
@@ -76,7 +76,7 @@ def _sentence(text: str) -> str:
 def _refused(address: str, problem: Exception) -> FleetError:
     text = str(problem)
     if "uthenticat" in f"{type(problem).__name__} {text}":
-        return UserError(f"{address}: the head refuses this token", TOKEN_MEND)
+        return UserError(f"{address}: the head refuses this token", TOKEN_HINT)
     if "Version mismatch" in text:
         return UserError(f"{address}: {' '.join(text.split())[:300]}", "fleet join HEAD")
     what = f"{address}: cannot join the cluster ({_sentence(text)})"

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs fleet on this machine as its head runs it: the same code, the same Python, and the
+# Install fleet on this machine as its head runs it: the same code, the same Python, and the
 # packages of the head's lock file from the usual package index, each checked by its SHA-256.
-# Everything goes into ~/.fleet; outside of it, ~/.local/bin/fleet is made if that name is free.
+# Everything goes into ~/.fleet; the only link outside is ~/.local/bin/fleet, if that name is free.
 set -eu
 
 head=@HEAD@
@@ -21,7 +21,7 @@ fail() { say "$@"; exit 1; }
 
 fetch() {  # NAME SHA256
     curl -fsS --noproxy '*' --connect-timeout 10 -o "$work/$1" "$head/$1" ||
-        fail "the head does not send $1" "  does it still run? there: fleet head"
+        fail "the head does not send $1" "  check that it still runs; on the head: fleet head"
     sum=$(sha256sum "$work/$1" 2>/dev/null || shasum -a 256 "$work/$1")
     [ "${sum%% *}" = "$2" ] || fail "$1 is not what the head made; nothing was installed"
 }
@@ -29,8 +29,8 @@ fetch() {  # NAME SHA256
 has_wheels_of_ray() {
     case "$(uname -s)-$(uname -m)" in
     Linux-x86_64 | Linux-aarch64 | Darwin-arm64) ;;
-    *) fail "Ray is not made for $(uname -s) on $(uname -m), so this machine cannot join" \
-        "  it can still measure by itself, and two stores can be read together (README)" ;;
+    *) fail "Ray has no package for $(uname -s) on $(uname -m), so this machine cannot join" \
+        "  it can measure by itself, and fleet can read two stores together (README)" ;;
     esac
 }
 
@@ -62,7 +62,7 @@ find_python() {  # MODULE...
 
 without_python() {
     [ -z "$(find_python)" ] || fail \
-        "Python $python is here, but cannot make an environment of its own; on Debian and Ubuntu:" \
+        "Python $python is here, but cannot make a virtual environment; on Debian and Ubuntu:" \
         "  sudo apt install python$python-venv" "then paste the same line again"
     fail "the head runs Python $python, and this machine has neither that nor uv, which fetches it:" \
         "  curl -LsSf https://astral.sh/uv/install.sh | sh" "then paste the same line again"

@@ -1,14 +1,14 @@
-"""What a new machine gets from its head: a line that installs fleet, and the files for it.
+"""What a head gives to a new machine: a line that installs fleet, and the files for it.
 
-What holds, and what does not:
+The properties of this scheme:
 
 * The printed line carries the SHA-256 of the script, and the script those of the wheel and of the
-  lock file, so nothing runs on a new machine but what this head made, though it comes over plain
-  HTTP. The lock file carries the hash of each package from the index.
-* The three files stand under a path that follows from the token. Who has not been given the line
-  cannot guess it; the path does not give the token away, and opens nothing but these files.
-* A wheel holds the program's code and the shipped files, no configuration, token or result.
-* Files are served from memory by exact name: no path of a request ever reaches the disk.
+  lock file. So a new machine runs only what this head made, although it comes over plain HTTP.
+  The lock file carries the hash of each package from the index.
+* The path of the three files is derived from the token. Nobody without the line can guess it; the
+  path does not reveal the token, and opens nothing but these files.
+* The wheel holds the program's code and the shipped files, but no configuration, token or result.
+* The head serves files from memory by exact name: no path of a request ever reaches the disk.
 """
 
 from __future__ import annotations
@@ -29,19 +29,22 @@ LINE = (
     "(sha256sum $f||shasum -a 256 $f)2>/dev/null|grep -q ^$1&&exec sh $f;"
     "echo nothing was installed;exit 1' {url} {sha256}"
 )
-"""For any shell of a Mac or a Linux machine: fetch the script, check it, become it."""
+"""For any shell on macOS or Linux: fetch the script, check it, and run it in place of the shell."""
 
 
 @dataclass(frozen=True, slots=True)
 class Installer:
-    """The line to paste on a new machine, and the served files by their path."""
+    """The line to paste on a new machine, and the files to serve, by path."""
 
     line: str
     files: Mapping[str, bytes]
 
 
 def make_installer(wheel: Wheel, *, ip: str, port: int, join: str, token: str) -> Installer:
-    """`ip`, `port`: where the files will be served; `join`: the address for `fleet join`."""
+    """Make the installer of this wheel.
+
+    `ip`, `port`: where the files will be served. `join`: the address for `fleet join`.
+    """
     folder = f"/{_folder(token)}"
     lock = _packaged("node-requirements.txt").encode()
     values = {

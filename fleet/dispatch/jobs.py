@@ -1,7 +1,7 @@
-"""The head's Jobs interface from anywhere: no Ray here, plain HTTP through an SSH tunnel.
+"""Speak to the head's Jobs interface from anywhere: plain HTTP through an SSH tunnel, no Ray.
 
-The coordinator runs on the head as a Ray job, so closing the laptop changes nothing. Calls are
-those of Ray's Jobs REST interface, with the fleet's token as a bearer.
+The coordinator runs on the head as a Ray job, so closing the laptop changes nothing. The calls are
+those of Ray's Jobs REST interface, with the fleet's token as the bearer token.
 """
 
 from __future__ import annotations
@@ -13,25 +13,28 @@ from typing import Any, Literal, Self, get_args
 
 import httpx
 
-from fleet.dispatch.access import TOKEN_MEND
+from fleet.dispatch.access import TOKEN_HINT
 from fleet.errors import FleetUnreachable, UserError
 from fleet.ports import Stop
 
 REQUEST_S = 15.0
 POLL_S = 1.0
 RETRY_S = 30.0
-"""A follower rides over an outage of this length; the job does not notice any."""
-HEAD_MEND = "fleet status on the head tells more; is the head up, and this ssh line right?"
+"""A follower survives an outage of this length; the job does not notice one."""
+HEAD_HINT = "check that the head is up and the ssh address is right; on the head: fleet status"
 
 LISTED = "10000"
-"""Most rows of the state interface in one answer; Ray allows no more."""
+"""Rows of the state interface in one answer; Ray allows no more."""
 
 State = Literal["PENDING", "RUNNING", "STOPPED", "SUCCEEDED", "FAILED"]
 ENDED = frozenset({"STOPPED", "SUCCEEDED", "FAILED"})
 
 
 class Jobs:
-    """`base_url` as `http://127.0.0.1:8265`; every error is FleetUnreachable or UserError."""
+    """A client of the Jobs interface at `base_url`, for example `http://127.0.0.1:8265`.
+
+    Every error is FleetUnreachable or UserError.
+    """
 
     def __init__(self, base_url: str, token: str) -> None:
         self._url = base_url.rstrip("/")
@@ -51,7 +54,7 @@ class Jobs:
         environment: Mapping[str, str] | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> str:
-        """Start a shell line on the head; raises UserError where the id was used before."""
+        """Start a shell line on the head; raise UserError if the id was used before."""
         body: dict[str, Any] = {"entrypoint": entrypoint, "submission_id": submission_id}
         if environment:
             body["runtime_env"] = {"env_vars": dict(environment)}
@@ -60,30 +63,31 @@ class Jobs:
         return str(self._call("POST", "", json=body)["submission_id"])
 
     def state(self, submission_id: str) -> State:
-        told = self._call("GET", submission_id).get("status")
+        """Return the state of a job."""
+        status = self._call("GET", submission_id).get("status")
         for known in get_args(State):
-            if told == known:
+            if status == known:
                 return known  # type: ignore[no-any-return]
-        raise FleetUnreachable(f"{self._url}: unknown job state {told!r}", HEAD_MEND)
+        raise FleetUnreachable(f"{self._url}: unknown job state {status!r}", HEAD_HINT)
 
     def exit_code(self, submission_id: str) -> int | None:
-        """Of a job that ended by itself; None where Ray does not tell."""
+        """Return the exit code of a job that ended by itself, or None if Ray does not give it."""
         code = self._call("GET", submission_id).get("driver_exit_code")
         return code if isinstance(code, int) else None
 
     def message(self, submission_id: str) -> str:
-        """Ray's word on how the job ended."""
+        """Return Ray's message on how the job ended."""
         return str(self._call("GET", submission_id).get("message") or "")
 
     def log(self, submission_id: str) -> str:
-        """Everything the job has printed so far."""
+        """Return everything that the job has printed so far."""
         return str(self._call("GET", f"{submission_id}/logs").get("logs") or "")
 
     def follow(self, submission_id: str, stop: Stop) -> Iterator[str]:
-        """Whole lines the job prints, as they come, until it ends or `stop` is set.
+        """Yield whole lines as the job prints them, until it ends or `stop` is set.
 
-        Ray's own lines on the job stand among them, at no certain place. Rides over an
-        outage of up to 30 s; raises FleetUnreachable after it.
+        Ray's own lines on the job appear among them. An outage of up to 30 s is ridden out; a
+        longer one raises FleetUnreachable.
         """
         seen = 0
         failing_since: float | None = None
@@ -105,7 +109,7 @@ class Jobs:
                 return
 
     def cluster_state(self, kind: Literal["nodes", "actors"]) -> list[dict[str, Any]]:
-        """Every node or actor that Ray's state interface lists, ended ones too."""
+        """Return every node or actor that Ray's state interface lists, also those that ended."""
         path = f"/api/v0/{kind}"
         detail = "true" if kind == "nodes" else "false"  # of actors: their whole environment
         params = {"detail": detail, "limit": LISTED}
@@ -114,13 +118,14 @@ class Jobs:
             rows = reply["data"]["result"]["result"]
             return [row for row in rows if isinstance(row, dict)]
         except (KeyError, TypeError):
-            raise self._not_rays(path) from None
+            raise self._not_ray(path) from None
 
     def stop(self, submission_id: str) -> None:
-        """Ask the job to end (SIGTERM, SIGKILL 3 s later); one that ended is no error."""
+        """Ask the job to end (SIGTERM, and SIGKILL 3 s later), also if it has ended already."""
         self._call("POST", f"{submission_id}/stop")
 
     def close(self) -> None:
+        """Close the connection."""
         self._client.close()
 
     def __enter__(self) -> Self:
@@ -143,24 +148,26 @@ class Jobs:
         except httpx.TransportError as problem:
             why = str(problem) or type(problem).__name__
             what = f"{self._url}: the head's Jobs interface does not answer ({why})"
-            raise FleetUnreachable(what, HEAD_MEND) from None
+            raise FleetUnreachable(what, HEAD_HINT) from None
         if reply.status_code in (401, 403):
-            raise UserError(f"{self._url}: the head refuses this token", TOKEN_MEND)
+            raise UserError(f"{self._url}: the head refuses this token", TOKEN_HINT)
         if reply.status_code >= 400:
             raise self._complaint(reply, path)
         try:
-            told = reply.json()
+            content = reply.json()
         except ValueError:
-            raise self._not_rays(path.removeprefix(self._url)) from None
-        return told if isinstance(told, dict) else {}
+            raise self._not_ray(path.removeprefix(self._url)) from None
+        return content if isinstance(content, dict) else {}
 
-    def _not_rays(self, path: str) -> FleetUnreachable:
-        return FleetUnreachable(f"{self._url}: what it says of {path} is not Ray's", HEAD_MEND)
+    def _not_ray(self, path: str) -> FleetUnreachable:
+        return FleetUnreachable(f"{self._url}: the answer to {path} is not Ray's", HEAD_HINT)
 
     def _complaint(self, reply: httpx.Response, path: str) -> UserError | FleetUnreachable:
         text = " ".join(reply.text.split()[-40:])
         if reply.status_code == 404:
-            return UserError(f"{self._url}: no job {path.split('/')[0]!r} there", "fleet status")
+            return UserError(
+                f"{self._url}: the head has no job {path.split('/')[0]!r}", "fleet status"
+            )
         if "already" in reply.text:
-            return UserError("a job of this id was submitted before", "fleet status")
-        return FleetUnreachable(f"{self._url}: HTTP {reply.status_code}: {text}", HEAD_MEND)
+            return UserError("a job with this id was submitted before", "fleet status")
+        return FleetUnreachable(f"{self._url}: HTTP {reply.status_code}: {text}", HEAD_HINT)

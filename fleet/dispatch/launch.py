@@ -1,19 +1,21 @@
-"""What a Ray process is started with: its variables, its ports, its command line. Pure.
+"""The environment, ports and command line of a Ray process. Pure.
 
-Why each variable stands here:
+The reasons for each variable:
 
-* RAY_AUTH_MODE=token in every process: without it a head with no token file is wide open, and
-  joiners, drivers and clients never switch themselves.
-* The token travels by RAY_AUTH_TOKEN_PATH, never by argv, and inherited RAY_* variables are left
-  behind, since RAY_AUTH_TOKEN or RAY_ADDRESS from a shell would win over these.
-* Health check and keepalive: a partition of 60 s loses nothing, a dead machine is known at 129 s.
-* Workers: Ray would put them at nice 15 (a 2 ms timer then misses by 18 ms at p99), give them one
-  OpenMP thread, and kill them when the engine beside them fills the memory. The rest of them
-  keeps an idle node near 0.6 % of one core.
-* The setup hook, Ray's own name for a function that each worker process calls first: see
-  slots.without_arrow.
-* RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER on a Mac, in every process: without it a head or a driver there
-  silently uses 127.0.0.1. Written from Ray's source and documentation; not run on real hardware.
+* RAY_AUTH_MODE=token is set in every process: without it a head with no token file is wide open,
+  and joiners, drivers and clients do not switch to tokens by themselves.
+* The token travels by RAY_AUTH_TOKEN_PATH, never by argv. Inherited RAY_* variables are removed,
+  since RAY_AUTH_TOKEN or RAY_ADDRESS from a shell would take precedence.
+* The health check and the keepalive lose nothing in a partition of 60 s, and report a dead machine
+  after 129 s.
+* Ray would run workers at nice 15 (a 2 ms timer then misses by 18 ms at p99), with one OpenMP
+  thread, and kill them when the engine beside them fills the memory. The other variables of the
+  workers keep an idle node near 0.6 % of one core.
+* The setup hook (Ray's term) is a function that each worker process calls first: see
+  nodes.without_arrow.
+* RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER is set in every process on a Mac: without it a head or a driver
+  silently uses 127.0.0.1. This follows Ray's source and documentation; it has not been run on real
+  hardware.
 """
 
 from __future__ import annotations
@@ -29,9 +31,9 @@ from fleet.errors import UserError
 NAME_LABEL = "bench/node"
 JOIN_NAME_LABEL = "bench/join-name"
 SINCE_LABEL = "bench/since"
-"""Unix seconds of the start: of two nodes of one machine, the later one lives."""
+"""Unix seconds of the start. If a machine has two nodes, the later one is alive."""
 SLOT = "bench_slot"
-"""Resource of which each machine has one: one experiment at a time."""
+"""A Ray resource of which each machine has one, so that it serves one experiment at a time."""
 
 HEAD_STORE_BYTES = 500_000_000
 NODE_STORE_BYTES = 200_000_000
@@ -40,11 +42,11 @@ _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Every port of one Ray node, so that a firewall can be told, and several fit one machine."""
+    """Every port of one Ray node: known to firewalls, and movable for several nodes per machine."""
 
     gcs: int = 6379
     versions: int = 6378
-    """Always the GCS port less one: a joiner is told one address only."""
+    """Always the GCS port minus one: a joining machine is given one address only."""
     dashboard: int = 8265
     node_manager: int = 6380
     object_manager: int = 6381
@@ -59,25 +61,25 @@ class Ports:
     last_worker: int = 20099
 
     def shifted(self, by: int) -> Ports:
-        """The same ports, each moved by this much (100 or more keeps worker ports apart)."""
+        """Return the same ports, each moved by this much (100 or more keeps worker ports apart)."""
         moved = {name: getattr(self, name) + by for name in self.__dataclass_fields__}
         return Ports(**moved)
 
     def shown(self) -> str:
-        """For a firewall: `6378 to 6388 and 20000 to 20099`."""
+        """Return the ports for a firewall: `6378 to 6388 and 20000 to 20099`."""
         return (
             f"{self.versions} to {self.dashboard_metrics} and "
             f"{self.first_worker} to {self.last_worker}"
         )
 
     def single(self) -> tuple[int, ...]:
-        """Every port but the range of the workers."""
+        """Return every port except the range of the workers."""
         names = set(self.__dataclass_fields__) - {"first_worker", "last_worker"}
         return tuple(getattr(self, name) for name in sorted(names))
 
 
 def driver_environment(token_file: Path, system: str) -> dict[str, str]:
-    """For every process that speaks Ray, on every machine; `system` as in `sys.platform`."""
+    """Return the variables of every process that speaks Ray; `system` as in `sys.platform`."""
     variables = {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token_file),
@@ -93,6 +95,7 @@ def driver_environment(token_file: Path, system: str) -> dict[str, str]:
 
 
 def head_environment(token_file: Path, ports: Ports, system: str) -> dict[str, str]:
+    """Return the variables of a head."""
     return driver_environment(token_file, system) | {
         "AUTOSCALER_METRIC_PORT": str(ports.head_metrics),
         "DASHBOARD_METRIC_PORT": str(ports.dashboard_metrics),
@@ -100,7 +103,10 @@ def head_environment(token_file: Path, ports: Ports, system: str) -> dict[str, s
 
 
 def worker_environment(token_file: Path, system: str, threads: int) -> dict[str, str]:
-    """`threads`: OpenMP threads of the measuring process, as it would have them without Ray."""
+    """Return the variables of a node.
+
+    `threads`: the OpenMP threads that the measuring process would have without Ray.
+    """
     return driver_environment(token_file, system) | {
         "RAY_worker_niceness": "0",
         "RAY_worker_oom_score_adjustment": "0",
@@ -115,14 +121,27 @@ def worker_environment(token_file: Path, system: str, threads: int) -> dict[str,
 
 
 def without_ray(inherited: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a shell, less what would speak to Ray behind our back."""
+    """Return the environment of a shell without Ray's own variables."""
     return {name: value for name, value in inherited.items() if not name.startswith("RAY_")}
 
 
-def head_command(ray: str, own_ip: str, folder: Path, ports: Ports) -> list[str]:
-    """`ray` is the path of Ray's program; the dashboard listens on loopback only."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RayNode:
+    """Where a Ray node runs on this machine."""
+
+    own_ip: str
+    folder: Path
+    ports: Ports
+
+
+def head_command(ray: str, node: RayNode) -> list[str]:
+    """Return the command of a head, whose dashboard listens on loopback only.
+
+    `ray` is the path of Ray's program.
+    """
+    ports = node.ports
     return [
-        *_start(ray, own_ip, folder, ports, HEAD_STORE_BYTES),
+        *_start(ray, node, HEAD_STORE_BYTES),
         "--head",
         f"--port={ports.gcs}",
         "--num-cpus=0",
@@ -132,11 +151,10 @@ def head_command(ray: str, own_ip: str, folder: Path, ports: Ports) -> list[str]
     ]
 
 
-def join_command(
-    ray: str, head: str, own_ip: str, folder: Path, ports: Ports, labels: Mapping[str, str]
-) -> list[str]:
+def join_command(ray: str, node: RayNode, head: str, labels: Mapping[str, str]) -> list[str]:
+    """Return the command of a node that joins the head at this address."""
     return [
-        *_start(ray, own_ip, folder, ports, NODE_STORE_BYTES),
+        *_start(ray, node, NODE_STORE_BYTES),
         f"--address={head}",
         "--num-cpus=1",
         f"--resources={json.dumps({SLOT: 1})}",
@@ -145,7 +163,7 @@ def join_command(
 
 
 def node_labels(name: str, join_name: str | None, since_s: int) -> dict[str, str]:
-    """Labels by which a dispatcher finds a machine; the join name only where one was given."""
+    """Return the labels by which a dispatcher finds a machine; a join name is optional."""
     labels = {NAME_LABEL: checked_name(name), SINCE_LABEL: str(since_s)}
     if join_name is not None:
         labels[JOIN_NAME_LABEL] = checked_name(join_name)
@@ -153,14 +171,15 @@ def node_labels(name: str, join_name: str | None, since_s: int) -> dict[str, str
 
 
 def checked_name(name: str) -> str:
-    """The name, if Ray takes it as a label; raises UserError."""
+    """Return the name if Ray accepts it as a label; raise UserError."""
     if _LABEL.fullmatch(name):
         return name
-    what = f"{name!r} cannot name a machine: 1 to 63 of A-Z a-z 0-9 _ . -, a letter or digit at"
-    raise UserError(f"{what} both ends", "fleet join HEAD --name studio-96")
+    what = f"{name!r} cannot name a machine: use 1 to 63 of A-Z a-z 0-9 _ . -, with a letter or"
+    raise UserError(f"{what} digit at both ends", "fleet join HEAD --name studio-96")
 
 
-def _start(ray: str, own_ip: str, folder: Path, ports: Ports, store_bytes: int) -> list[str]:
+def _start(ray: str, node: RayNode, store_bytes: int) -> list[str]:
+    ports = node.ports
     return [
         ray,
         "start",
@@ -169,8 +188,8 @@ def _start(ray: str, own_ip: str, folder: Path, ports: Ports, store_bytes: int) 
         "--include-log-monitor=false",
         "--log-style=record",
         "--log-color=false",
-        f"--node-ip-address={own_ip}",
-        f"--temp-dir={folder}",
+        f"--node-ip-address={node.own_ip}",
+        f"--temp-dir={node.folder}",
         "--num-gpus=0",
         f"--object-store-memory={store_bytes}",
         f"--node-manager-port={ports.node_manager}",

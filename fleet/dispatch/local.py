@@ -1,4 +1,4 @@
-"""Workers on this machine: one process each, no Ray."""
+"""Run workers on this machine: one process each, no Ray."""
 
 from __future__ import annotations
 
@@ -24,28 +24,29 @@ CLOSE_S = 2.0
 
 
 class WorkerProcess:
-    """One worker process; what it says goes into the inbox it was made with."""
+    """One worker process, whose messages go into the inbox."""
 
     def __init__(self, name: str, spec: object, inbox: queue.SimpleQueue[tuple[str, Any]]) -> None:
         self.name = name
         self._inbox = inbox
-        self._connection, theirs = Pipe()
+        self._connection, childs = Pipe()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "fleet.worker", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
+            [sys.executable, "-m", "fleet.worker", str(childs.fileno())],
+            pass_fds=[childs.fileno()],
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C reaches the dispatcher alone, which then says stop
         )
-        theirs.close()
+        childs.close()
         self._connection.send(spec)
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
     def call(self, name: str, *arguments: object) -> None:
+        """Send a call; the answer comes into the inbox."""
         try:
             self._connection.send((name, arguments))
         except (BrokenPipeError, OSError):
-            return  # the listening thread tells of the loss
+            return  # the listening thread reports the loss
 
     def _listen(self) -> None:
         try:
@@ -62,15 +63,15 @@ class WorkerProcess:
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
     def hang_up(self) -> None:
-        """The worker ends by itself then. Closing alone would not reach it: a thread reads here."""
+        """Hang up, so that the worker ends: closing is not enough while a thread reads."""
         with (
             suppress(OSError),  # it has ended already
             socket.socket(fileno=os.dup(self._connection.fileno())) as both_ways,
         ):
             both_ways.shutdown(socket.SHUT_RDWR)
 
-    def ended(self) -> None:
-        """Waits for it; one that does not end is killed."""
+    def wait(self) -> None:
+        """Wait for the worker to end, and kill it if it does not."""
         try:
             self._process.wait(CLOSE_S)
         except subprocess.TimeoutExpired:
@@ -81,7 +82,7 @@ class WorkerProcess:
 
 
 class LocalDispatcher:
-    """One side of ports.Dispatcher. `specs` maps each machine's name to what makes its worker."""
+    """The Dispatcher of this machine. `specs`: machine name to the parameters of its worker."""
 
     def __init__(self, specs: Mapping[str, object], experiment: str = "") -> None:
         self._inbox: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
@@ -92,8 +93,6 @@ class LocalDispatcher:
         self._names: dict[str, str] = {}
         self._lost: dict[str, str] = {}
         """Workers that ended by themselves, and how."""
-        self._raised: dict[str, object] = {}
-        """What a worker's last failed call raised."""
         self._cancelled_at: float | None = None
         self._taken: Sequence[str] = tuple(self._workers)
         self.absent: dict[str, str] = {}
@@ -112,12 +111,12 @@ class LocalDispatcher:
         return busy
 
     def borrow(self, names: Collection[str]) -> Mapping[str, str]:
-        """A look disturbs nobody here: whoever has the machine keeps it."""
+        """Take all of them: a look disturbs nobody here, and whoever has a machine keeps it."""
         self._taken = [name for name in self._workers if name in names]
         return {}
 
     def machines(self) -> Sequence[Machine]:
-        """Raises FleetUnreachable or UserError where none of them answers."""
+        """Look at the taken machines; raise FleetUnreachable or UserError if none answers."""
         machines, silent = self._call_all(self._taken, "look")
         if silent and not machines:
             raise _no_machine(*next(iter(silent.items())))
@@ -150,12 +149,12 @@ class LocalDispatcher:
         for worker in self._workers.values():
             worker.hang_up()
         for worker in self._workers.values():
-            worker.ended()
+            worker.wait()
 
     def _call_all(
         self, names: Iterable[str], call: str, *arguments: object
     ) -> tuple[dict[str, Any], dict[str, object]]:
-        """Workers are asked at once: what each answered by name, and why others did not."""
+        """Call all workers at once; return the answers by name, and why others did not answer."""
         silent: dict[str, object] = {name: self._lost[name] for name in names if name in self._lost}
         living = [name for name in names if name not in self._lost]
         for name in living:
@@ -184,7 +183,7 @@ class LocalDispatcher:
                 yield Lost(machine_id=ids[name], what="; ".join(_lines(value)))
 
     def _answers(self, waiting: set[str]) -> Iterator[tuple[str, tuple[str, Any]]]:
-        """Messages until every worker waited for is done, lost, or cancelled for too long."""
+        """Yield messages until every one of these workers is done, lost, or late to stop."""
         while waiting:
             try:
                 name, message = self._inbox.get(timeout=0.2)
@@ -195,7 +194,7 @@ class LocalDispatcher:
             if message[0] == "lost":
                 self._lost[name] = message[1]
             if name not in waiting:
-                continue  # it had answered before, and ended since
+                continue  # it had answered earlier, and has ended since
             yield name, message
             if message[0] != "event":
                 waiting.discard(name)
@@ -205,7 +204,7 @@ class LocalDispatcher:
 
 
 def _no_machine(name: str, problem: object) -> FleetError:
-    """What the user's words did is told as that; all else as a machine that is not reached."""
+    """Report a mistake of the user as that, everything else as a machine out of reach."""
     if isinstance(problem, UserError):
         return UserError(f"{name}: {problem.what}", problem.hint)
     if isinstance(problem, FleetError):

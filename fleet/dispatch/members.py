@@ -1,4 +1,4 @@
-"""Which machines are joined to a head now, as its dashboard tells; no Ray in this process."""
+"""List the machines that a head's dashboard shows; no Ray in this process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fleet.dispatch.launch import NAME_LABEL
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """One machine of a fleet: joined now, or gone since this head was started."""
+    """One machine of a fleet: joined now, or gone since this head started."""
 
     name: str
     address: str
@@ -20,11 +20,11 @@ class Member:
     joined_unix_s: int
     gone_unix_s: int | None
     experiment: str | None
-    """What measures on it now; None where nothing does."""
+    """The experiment that measures on it now, if any."""
 
 
 def members(jobs: Jobs) -> list[Member]:
-    """Joined machines first, by name. Raises FleetUnreachable and UserError."""
+    """Return the machines by name, joined ones first; raise FleetUnreachable and UserError."""
     experiments = _experiments(jobs.cluster_state("actors"))
     newest: dict[str, Member] = {}
     for node in sorted(jobs.cluster_state("nodes"), key=_order):
@@ -34,7 +34,7 @@ def members(jobs: Jobs) -> list[Member]:
 
 
 def _order(node: Mapping[str, Any]) -> tuple[bool, int]:
-    """A machine that left and joined again has several nodes: a living one counts, or the last."""
+    """Sort last the node that counts for its machine: the living one, or else the newest."""
     return node.get("state") == "ALIVE", int(node.get("start_time_ms") or 0)
 
 
@@ -51,7 +51,7 @@ def _member(name: str, node: Mapping[str, Any], experiments: Mapping[str, str]) 
 
 
 def _experiments(actors: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Node id to experiment: a dispatcher calls its actors `EXPERIMENT@MACHINE`."""
+    """Return node ids and experiments: a dispatcher names its actors `EXPERIMENT@MACHINE`."""
     living = (actor for actor in actors if actor.get("state") == "ALIVE")
     named = ((str(each.get("node_id")), str(each.get("name") or "")) for each in living)
     return {node: name.rpartition("@")[0] for node, name in named if "@" in name}

@@ -1,4 +1,4 @@
-"""Where a worker can be put in a Ray cluster, and the actor that is put there."""
+"""The slots for workers in a Ray cluster, and the actor that fills one."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from fleet.dispatch.launch import JOIN_NAME_LABEL, NAME_LABEL, SINCE_LABEL
+from fleet.dispatch_ports import Worker
 from fleet.errors import UserError
 from fleet.model.event import Event
 from fleet.model.machine import Machine
 from fleet.model.trial import Attempt
-from fleet.ports import Worker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSlot:
-    """One machine of the cluster, as its labels tell: where a worker can be put."""
+    """One machine of the cluster that can run a worker, by its labels."""
 
     name: str
     join_name: str | None
@@ -26,14 +26,14 @@ class NodeSlot:
 
 
 class WorkerActor:
-    """The actor: a worker on its machine. Every call but `begin` is the worker's own."""
+    """The Ray actor of a worker. Every call but `begin` is the worker's own."""
 
     def __init__(self, make_worker: Callable[[Any], Worker], spec: object) -> None:
         self._make = make_worker
         self._spec = spec
 
     def begin(self) -> None:
-        """Makes the worker: here a failure comes back as itself, from `__init__` as a death."""
+        """Make the worker: a failure here comes back as itself, one in `__init__` as a death."""
         self._worker = self._make(self._spec)
 
     def look(self) -> Machine:
@@ -62,18 +62,18 @@ class WorkerActor:
 
 
 def without_arrow() -> None:
-    """For a worker process before its first actor: Ray would import Arrow where it is installed.
+    """Keep Ray from importing Arrow into a worker process, before its first actor.
 
-    That costs each start some 0.3 s, and the measuring process 20 MB, for tables it never sends.
+    The import would cost each start 0.3 s and 20 MB, for tables that a worker never sends.
     """
     sys.modules.setdefault("pyarrow", None)  # type: ignore[arg-type]
 
 
 def slots(nodes: Iterable[Mapping[str, Any]]) -> list[NodeSlot]:
-    """The live machines among `ray.nodes()`, each once, by name.
+    """Return the live machines among `ray.nodes()`, each once, by name.
 
-    A node that was started anew is there twice for some 13 s: the later one counts. Two
-    machines of one name, at two addresses, raise UserError.
+    A node that was restarted is listed twice for some 13 s: the later entry counts. Raises
+    UserError for two machines with one name.
     """
     newest: dict[str, Mapping[str, Any]] = {}
     for node in sorted(nodes, key=_since):
@@ -97,7 +97,7 @@ def _slot(name: str, node: Mapping[str, Any]) -> NodeSlot:
     )
 
 
-def _two_of_one_name(name: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> UserError:
-    addresses = f"{one['NodeManagerAddress']} and {other['NodeManagerAddress']}"
+def _two_of_one_name(name: str, first: Mapping[str, Any], other: Mapping[str, Any]) -> UserError:
+    addresses = f"{first['NodeManagerAddress']} and {other['NodeManagerAddress']}"
     what = f"two machines are called {name}: {addresses}"
     return UserError(what, f"on one of them: fleet leave; fleet join HEAD --name {name}-2")

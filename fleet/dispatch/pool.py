@@ -1,8 +1,8 @@
-"""The actors of one experiment, one on each machine that it has; who else has one, it waits for.
+"""The actors of one experiment, one on each of its machines.
 
-A slot is one Ray resource of each machine. Nothing is left pending in Ray, which cannot tell a
-busy machine from one that is gone: an actor is started only where no other experiment's is, and
-one coordinator at a time looks and starts.
+A slot is a Ray resource of which each machine has one. No actor is ever left pending in Ray, which
+cannot tell a busy machine from one that is gone: an actor starts only where no other experiment
+has one, and one coordinator at a time looks and starts.
 """
 
 from __future__ import annotations
@@ -23,25 +23,28 @@ from fleet.dispatch.holders import holder_words
 from fleet.dispatch.launch import SLOT
 from fleet.dispatch.nodes import NodeSlot, WorkerActor, slots
 from fleet.dispatch.ray_log import RayLog
+from fleet.dispatch_ports import Worker
 from fleet.durable import FileLock
 from fleet.model.machine import Machine
-from fleet.ports import Worker
 
-SEAT_S = 20.0
-"""For an actor to start where the slot is free."""
+START_S = 20.0
+"""Time for an actor to start in a free slot."""
 LOOK_S = 60.0
-ASKED_TIMES = 2
-"""A machine that is late is asked once more before it is given up."""
+TRIES = 2
+"""A machine that does not answer in time gets one more try."""
 THREADS = 4
-"""Of an actor: one for `run`, the others for what is said to it meanwhile."""
-NO_SEAT = "its worker did not start in time, twice"
-NO_LOOK = "it did not tell in time what it is, twice"
+"""Threads of an actor: one for `run`, the others for calls meanwhile."""
+NO_START = "its worker did not start in time, twice"
+NO_LOOK = "it did not answer in time, twice"
 SINCE = "since-"
-"""Begins the namespace of an actor; the Unix time in milliseconds follows."""
+"""Prefix of an actor's namespace; the Unix time in milliseconds follows."""
 
 
 class ActorPool:
-    """`make_worker` and the specs that `spec_of` makes are pickled and sent to the machines."""
+    """The actors of one experiment.
+
+    `make_worker`, and the specs that `spec_of` makes, are pickled and sent to the machines.
+    """
 
     def __init__(
         self,
@@ -56,19 +59,20 @@ class ActorPool:
         self._experiment = experiment
         self._log = log
         self._own: set[tuple[str, str]] = set()
-        """Namespace and name of every actor that was started here."""
+        """Namespace and name of every actor that this pool has started."""
         self._reserved: set[str] = set()
         self.actors: dict[str, Any] = {}
         self.absent: dict[str, str] = {}
 
     def slots(self) -> dict[str, NodeSlot]:
+        """Return the slots of the fleet, by machine."""
         list_nodes: Callable[[], list[dict[str, Any]]] = ray.nodes
         return {slot.name: slot for slot in slots(list_nodes())}
 
     def take(
         self, names: Collection[str], promised: Mapping[str, str], lock: Path
     ) -> Mapping[str, str]:
-        """As Dispatcher.take: while it waits for a slot, it holds none itself."""
+        """Take machines as Dispatcher.take does; a pool that waits for a slot holds none."""
         fresh = self._fresh(names)
         with _one_at_a_time(lock):
             others = self._holders() | dict(promised)
@@ -80,6 +84,7 @@ class ActorPool:
         return self._reserve()
 
     def borrow(self, names: Collection[str], lock: Path) -> Mapping[str, str]:
+        """Take the machines that are free, for one look; return who has the others."""
         self.absent.clear()
         fresh = self._fresh(names)
         with _one_at_a_time(lock):
@@ -88,10 +93,10 @@ class ActorPool:
         return {name: others[name] for name in fresh if name in others}
 
     def look(self) -> dict[str, Machine]:
-        """What each machine is; one that does not tell in time is given back, and is absent."""
+        """Return what each machine is; give up a machine that does not answer in time."""
         calls = {name: [actor.look.remote()] for name, actor in self.actors.items()}
         machines, late = self._first_answers(calls, LOOK_S)
-        for _ in range(ASKED_TIMES - 1):
+        for _ in range(TRIES - 1):
             again = {name: [*calls[name], self.actors[name].look.remote()] for name in late}
             more, late = self._first_answers(again, LOOK_S)
             machines |= more
@@ -99,12 +104,13 @@ class ActorPool:
         return {name: machines[name] for name in sorted(machines)}
 
     def release(self, names: Iterable[str]) -> None:
-        """Their slots are free at once; whatever ran there ends."""
+        """Free the slots of these machines at once; whatever ran there ends."""
         for name in names:
             ray.kill(self.actors.pop(name))
             self._reserved.discard(name)
 
     def close(self, within_s: float) -> None:
+        """Let the workers close within this time, and free their slots."""
         calls = [actor.close.remote() for actor in self.actors.values()]
         if calls:
             ray.wait(calls, num_returns=len(calls), timeout=within_s)
@@ -117,12 +123,12 @@ class ActorPool:
 
     def _begin(self, fresh: Mapping[str, NodeSlot]) -> None:
         late = tuple(fresh)
-        for _ in range(ASKED_TIMES):
+        for _ in range(TRIES):
             self.actors |= {name: self._started(fresh[name]) for name in late}
             calls = {name: [self.actors[name].begin.remote()] for name in late}
-            _, late = self._first_answers(calls, SEAT_S)
+            _, late = self._first_answers(calls, START_S)
             self.release(late)
-        self.absent |= dict.fromkeys(late, NO_SEAT)
+        self.absent |= dict.fromkeys(late, NO_START)
 
     def _started(self, slot: NodeSlot) -> Any:
         name, namespace = f"{self._experiment}@{slot.name}", f"{SINCE}{time.time_ns() // 10**6}"
@@ -141,16 +147,16 @@ class ActorPool:
         return actor.options(**options).remote(self._make_worker, self._spec_of(slot))
 
     def _reserve(self) -> dict[str, str]:
-        """The machine's own lock too, which somebody without Ray may hold."""
+        """Take the machines' own locks too, which a fleet without Ray may hold."""
         names = self.actors.keys() - self._reserved
         calls = {name: [self.actors[name].reserve.remote(self._experiment)] for name in names}
-        answers, late = self._first_answers(calls, SEAT_S)
-        self._leave_out(dict.fromkeys(late, NO_SEAT))
+        answers, late = self._first_answers(calls, START_S)
+        self._leave_out(dict.fromkeys(late, NO_START))
         self._reserved |= {name for name, words in answers.items() if not words}
         return {name: words for name, words in answers.items() if words}
 
     def _holders(self) -> dict[str, str]:
-        """Machine to words, of every actor of another experiment."""
+        """Return the machines that other experiments have, and who has them."""
         holders: dict[str, str] = {}
         for actor in list_named_actors(all_namespaces=True):
             experiment, _, machine = actor["name"].rpartition("@")
@@ -163,7 +169,7 @@ class ActorPool:
     def _first_answers(
         self, calls: Mapping[str, list[Any]], within_s: float
     ) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """By name the first answer of each, and who gave none in time; errors are left out."""
+        """Return the first answer of each machine, and the machines that gave none in time."""
         answers: dict[str, Any] = {}
         until, waiting = time.monotonic() + within_s, dict(calls)
         while waiting and (left_s := until - time.monotonic()) > 0:
@@ -185,7 +191,7 @@ class ActorPool:
 
 @contextmanager
 def _one_at_a_time(lock: Path) -> Iterator[None]:
-    """Among the coordinators of this head; the kernel frees the lock when its holder dies."""
+    """Let one coordinator of this head in at a time; the lock ends with its holder."""
     held = FileLock(lock, mode=0o600)
     try:
         held.wait()

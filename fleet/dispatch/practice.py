@@ -1,4 +1,4 @@
-"""A whole fleet on this machine, to learn and to test with: a head, and a Ray node per name."""
+"""A whole fleet on this machine for practice and tests: a head, and a Ray node per name."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ STRIDE = 100
 FIRST_SHIFT = 1000
 LAST_SHIFT = 12000
 TRIES = 3
-"""Of each machine: Ray gives a start 30 s, which a busy machine does not keep."""
+"""Starts per machine: Ray gives each 30 s, which a busy machine does not keep."""
 
 
 class PracticeNode:
-    """One practice machine; it is started anew where it does not come up in time."""
+    """One practice machine, which is started again if it does not come up in time."""
 
     def __init__(self, name: str, number: int, ports: launch.Ports) -> None:
         self.name = name
         self.role = f"p{number}"
         self.processes: list[RayProcess] = []
-        """That of the last start; one that does not come up has been ended."""
+        """The process of the last start; a process that does not come up has been ended."""
         self.failure = ""
-        """Why the last start did not come up; empty: it did, or is still to tell."""
+        """Why the last start did not come up. Empty: it came up, or is still starting."""
         self._label = launch.node_labels(name, None, int(time.time()))
         self._ports = ports
 
@@ -52,12 +52,13 @@ class PracticeNode:
         return not self.failure and all(process.running() for process in self.processes)
 
     def start(self, head: Head, state: Path, extra: Mapping[str, str] | None) -> None:
-        folder, token = fresh_folder(state, self.role), token_file(state)
-        ip = head.record.own_ip
-        process = start_node(head.address, ip, folder, token, self._ports, self._label, extra)
-        self.processes = [process]
+        """Start the node; it is not up yet on return."""
+        folder, ip = fresh_folder(state, self.role), head.record.own_ip
+        node = launch.RayNode(own_ip=ip, folder=folder, ports=self._ports)
+        self.processes = [start_node(head.address, node, token_file(state), self._label, extra)]
 
     def comes_up(self) -> bool:
+        """Wait for the node; return False if it does not come up in time."""
         try:
             self.processes[0].wait_until_up(NODE_UP_S)
         except FleetUnreachable as problem:
@@ -89,7 +90,7 @@ class Practice:
         return [node.name for node in self.nodes if not node.failure]
 
     def start(self, node: PracticeNode) -> None:
-        """Its process stands in the head's record, so that `leave` ends it."""
+        """Start a node, and list its process in the head's record, so that `leave` ends it."""
         if node not in self.nodes:
             self.nodes.append(node)
         node.start(self.head, self._state, self._extra)
@@ -99,25 +100,43 @@ class Practice:
         )
 
     def settle(self, node: PracticeNode, say: Say) -> None:
-        """Wait for it; one that does not come up is tried again, then left out by name."""
+        """Wait for a node; if it does not come up, try again, and at last leave it out by name."""
         for _ in range(TRIES - 1):
             if node.comes_up():
                 return
-            say(f"{node.name} did not come up, and is tried again: {node.failure}")
+            say(f"{node.name} did not come up; trying again: {node.failure}")
             self.start(node)
         if not node.comes_up():
             say(f"{node.name} is left out: {node.failure}")
 
+    def bring_up(self, nodes: Sequence[PracticeNode], say: Say) -> None:
+        """Start all nodes, a few at once; raise FleetUnreachable if none comes up.
+
+        Ray gives each start 30 s, which a crowd of them does not keep on few cores.
+        """
+        at_once = max(2, os.cpu_count() or 1)
+        for number, node in enumerate(nodes):
+            if number >= at_once:
+                self.settle(nodes[number - at_once], say)
+            self.start(node)
+        for node in nodes[-at_once:]:
+            self.settle(node, say)
+        if nodes and not self.joined:
+            reasons = "; ".join(f"{node.name}: {node.failure}" for node in nodes)
+            what = f"no practice machine came up: {reasons}"
+            raise FleetUnreachable(what, "fleet practice --machines 1")
+
     def watch(self, stop: Stop, say: Say) -> None:
-        """Until `stop` is set; a machine that ends is named once. Raises where the head ends."""
+        """Watch until `stop` is set; name a node that ends once, and raise if the head ends."""
         living = [node for node in self.nodes if not node.failure]
         while not stop.wait(WATCH_S):
             self.head.check()
             for node in [node for node in living if not node.up]:
                 living.remove(node)
-                say(f"{node.name} ended, and is not joined any more: fleet leave; fleet practice")
+                say(f"{node.name} ended and is no longer joined: fleet leave; fleet practice")
 
     def end(self) -> None:
+        """End all nodes, and remove their folders."""
         processes = [process for node in self.nodes for process in node.processes]
         end_sessions([process.mark.pid for process in processes])
         for process in processes:
@@ -127,7 +146,7 @@ class Practice:
 
 
 def say_nothing(_: str) -> None:
-    """For callers that look at `Practice.joined` instead."""
+    """Say nothing: for callers that look at `Practice.joined` instead."""
 
 
 @contextmanager
@@ -138,14 +157,12 @@ def practice_cluster(
     extra: Mapping[str, str] | None = None,
     say: Say = say_nothing,
 ) -> Iterator[Practice]:
-    """Everything that comes up is up inside the block, and gone after it.
+    """Run a practice fleet inside the block.
 
-    The nodes' process ids stand in the head's record too, so that `leave` or the next start
-    ends them if this process is killed. `extra`: environment of head and nodes. Only a few nodes
-    start at once: Ray gives each 30 s, which a crowd of them does not keep on few cores. Raises
-    FleetUnreachable where no node comes up.
+    The head's record lists the nodes' processes too, so that `leave` or the next start ends them
+    if this process is killed. `extra`: environment of head and nodes. Raises FleetUnreachable if
+    no node comes up.
     """
-    at_once = max(2, os.cpu_count() or 1)
     if len(set(machines)) < len(machines):
         raise UserError("two practice machines have the same name", "give each its own name")
     with (
@@ -155,16 +172,7 @@ def practice_cluster(
         practice = Practice(head, state, extra)
         nodes = [PracticeNode(name, at, ports[at + 1]) for at, name in enumerate(machines)]
         try:
-            for number, node in enumerate(nodes):
-                if number >= at_once:
-                    practice.settle(nodes[number - at_once], say)
-                practice.start(node)
-            for node in nodes[-at_once:]:
-                practice.settle(node, say)
-            if nodes and not practice.joined:
-                reasons = "; ".join(f"{node.name}: {node.failure}" for node in nodes)
-                what = f"no practice machine came up: {reasons}"
-                raise FleetUnreachable(what, "fleet practice --machines 1")
+            practice.bring_up(nodes, say)
             head.wait_for_jobs()
             yield practice
         finally:
@@ -173,25 +181,27 @@ def practice_cluster(
 
 @contextmanager
 def _own_ports(count: int) -> Iterator[list[launch.Ports]]:
-    """So many sets of ports, a stride apart, that nothing listens on now.
+    """Yield this many sets of free ports, a stride apart.
 
-    Each set is locked while the block lasts: Ray binds its ports seconds later, and another
-    practice fleet may be looking for some at this moment.
+    Each set stays locked inside the block: Ray binds its ports seconds later, and another practice
+    fleet may be looking for ports at this moment.
     """
-    found: list[launch.Ports] = []
+    free: list[launch.Ports] = []
     with ExitStack() as held:
         for shift in range(FIRST_SHIFT, LAST_SHIFT, STRIDE):
             ports = launch.Ports().shifted(shift)
             if busy_port(ports) is None and _locked(shift, held):
-                found.append(ports)
-            if len(found) == count:
-                yield found
+                free.append(ports)
+            if len(free) == count:
+                yield free
                 return
-    raise FleetUnreachable(f"no free ports for {count} Ray nodes on this machine", "fewer machines")
+    raise FleetUnreachable(
+        f"no free ports for {count} Ray nodes on this machine", "fleet practice --machines 1"
+    )
 
 
 def _locked(shift: int, held: ExitStack) -> bool:
-    """The kernel frees the lock when its holder dies."""
+    """Lock a set of ports; the kernel frees the lock when its holder dies."""
     lock = FileLock(folder_root() / f"ports-{shift}.lock")
     if not lock.take():
         lock.release()

@@ -1,9 +1,9 @@
-"""Ray's processes on this machine: started in a session of their own, ended by that session.
+"""Start Ray's processes in a session of their own, and end them by that session.
 
-`ray stop` ends every Ray on a machine and is never used. Everything that `ray start --block`
-starts, measuring processes too, stays in the session of its leader, so "what we started" is "what
-is in the session whose leader we recorded", and the leader's start time tells it from a stranger
-that got the same process id later.
+fleet never uses `ray stop`, which ends every Ray on a machine. Everything that `ray start --block`
+starts, also the measuring processes, stays in the session of its leader. So fleet ends the session
+of the leader that it recorded; the leader's start time tells it from an unrelated process that
+later got the same id.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fleet.dispatch.access import TOKEN_MEND
+from fleet.dispatch.access import TOKEN_HINT
 from fleet.errors import FleetError, FleetUnreachable, UserError
 
 POLL_S = 0.1
@@ -27,21 +27,23 @@ UP = "Ray runtime started."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessMark:
-    """A process that was seen: its id, and when it started as the system tells it."""
+    """A process that was seen: its id, and when it started in the system's own form."""
 
     pid: int
     started: str
 
     def alive(self) -> bool:
+        """Return whether this very process still runs."""
         return started_at(self.pid) == self.started
 
 
 def mark(pid: int) -> ProcessMark:
+    """Return the mark of a running process."""
     return ProcessMark(pid=pid, started=started_at(pid) or "")
 
 
 def started_at(pid: int) -> str | None:
-    """When this process started, in a form of the system's own; None if it runs no more."""
+    """Return when this process started, in the system's own form; None if it has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return None if fields[0] == "Z" else fields[19]
@@ -49,20 +51,20 @@ def started_at(pid: int) -> str | None:
         pass
     if Path("/proc/self/stat").exists():
         return None
-    told = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True)
-    return told.stdout.strip() or None
+    ps = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True)
+    return ps.stdout.strip() or None
 
 
 def in_session(leader: int) -> list[int]:
-    """Every living process of the session, its leader too."""
-    told = subprocess.run(["ps", "-A", "-o", "pid=,stat="], capture_output=True, text=True)
-    rows = (line.split(None, 1) for line in told.stdout.splitlines())
+    """Return every living process of the session, with its leader."""
+    ps = subprocess.run(["ps", "-A", "-o", "pid=,stat="], capture_output=True, text=True)
+    rows = (line.split(None, 1) for line in ps.stdout.splitlines())
     living = (int(pid) for pid, state in rows if not state.startswith("Z"))
     return [pid for pid in living if _session_of(pid) == leader]
 
 
 def end_sessions(leaders: Sequence[int], grace_s: float = GRACE_S) -> None:
-    """Ask each leader to end its processes, then end what is left of their sessions."""
+    """Ask each leader to end its processes, then kill what is left of their sessions."""
     for leader in leaders:
         _signal(leader, signal.SIGTERM)
     for pid in _left_after(leaders, grace_s):
@@ -80,7 +82,7 @@ def _left_after(leaders: Sequence[int], seconds: float) -> list[int]:
 
 
 class RayProcess:
-    """One `ray start --block` and all it starts."""
+    """One `ray start --block` and all processes that it starts."""
 
     def __init__(self, argv: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
         self._log = log
@@ -98,7 +100,7 @@ class RayProcess:
         self._raylet: int | None = None
 
     def wait_until_up(self, deadline_s: float) -> None:
-        """Raises FleetUnreachable, or UserError for a wrong token; nothing is left running then."""
+        """Wait; if Ray does not come up, end it and raise FleetUnreachable or UserError."""
         until = time.monotonic() + deadline_s
         while UP not in self.log_text():
             ended = self._process.poll() is not None
@@ -109,37 +111,39 @@ class RayProcess:
         self._raylet = self._find_raylet()
 
     def running(self) -> bool:
-        """False as well when only the raylet is gone: `ray start` waits on for ever then."""
+        """Return whether Ray runs: without its raylet, `ray start` would wait for ever."""
         return self._process.poll() is None and (
             self._raylet is None or started_at(self._raylet) is not None
         )
 
     def stop(self, grace_s: float = GRACE_S) -> None:
+        """End the whole session."""
         end_sessions([self.mark.pid], grace_s)
         self._process.wait()
 
     def reap(self) -> None:
-        """Take the exit code of a leader that `end_sessions` ended."""
+        """Take the exit code of a leader that `end_sessions` has ended."""
         self._process.wait()
 
     def log_text(self) -> str:
+        """Return what Ray has printed."""
         try:
             return self._log.read_text(errors="replace")
         except OSError:
             return ""
 
     def _find_raylet(self) -> int | None:
-        told = subprocess.run(["ps", "-A", "-o", "pid=,comm="], capture_output=True, text=True)
-        rows = (line.split(None, 1) for line in told.stdout.splitlines())
+        ps = subprocess.run(["ps", "-A", "-o", "pid=,comm="], capture_output=True, text=True)
+        rows = (line.split(None, 1) for line in ps.stdout.splitlines())
         raylets = {int(pid) for pid, command in rows if command.rpartition("/")[2] == "raylet"}
         return next((pid for pid in raylets if _session_of(pid) == self.mark.pid), None)
 
     def _why_not(self, how: str) -> FleetError:
         text = self.log_text()
         if "uthenticat" in text:
-            return UserError("the head refuses this machine's token", TOKEN_MEND)
-        last = text.strip().rpartition("\n")[2] or "it said nothing"
-        return FleetUnreachable(f"Ray {how}: {last[:300]}", f"its own words: {self._log}")
+            return UserError("the head refuses this machine's token", TOKEN_HINT)
+        last = text.strip().rpartition("\n")[2] or "it printed nothing"
+        return FleetUnreachable(f"Ray {how}: {last[:300]}", f"Ray's own messages: {self._log}")
 
 
 def _session_of(pid: int) -> int | None:

@@ -1,4 +1,4 @@
-"""Ray's own words: they go to a file that fleet names, never to the screen."""
+"""Send Ray's own messages to a file, never to the screen."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from ray._private import worker
 
 
 class RayLog:
-    """A text file that only grows. What cannot be written is dropped: a log stops no work."""
+    """A text file that only grows; a message that cannot be written is dropped."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def note(self, text: str) -> None:
+        """Append a message with its time."""
         moment = time.strftime("%Y-%m-%d %H:%M:%S")
         with suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -25,7 +26,7 @@ class RayLog:
                 file.write(f"{moment}  {text.rstrip()}\n")
 
     def take_prints(self) -> None:
-        """A driver's thread prints what raylets and the GCS report; Ray has no setting for it."""
+        """Take over what a driver's thread prints of raylets and GCS; Ray has no setting for it."""
         worker.print_to_stdstream = self._print
 
     def _print(self, data: Mapping[str, Any], ignore_prefix: bool) -> None:

@@ -1,4 +1,4 @@
-"""Where Ray's things are on this machine: addresses, its program, its folders."""
+"""Ray's addresses, program and folders on this machine."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from fleet import installation
 from fleet.dispatch.launch import Ports
 from fleet.errors import FleetUnreachable, UserError
 
-OF_THE_DASHBOARD = "aiohttp_cors"
+DASHBOARD_PACKAGE = "aiohttp_cors"
 """A package that only `ray[default]` brings."""
 LONGEST_FOLDER = 40
-"""Ray's sockets lie some 60 characters deeper; a Mac allows 104."""
+"""Ray's sockets have paths some 60 characters longer; a Mac allows 104."""
 
 
 def split_address(text: str) -> tuple[str, int]:
-    """(host, GCS port) of `host` or `host:port`; raises UserError."""
+    """Return (host, GCS port) of `host` or `host:port`; raise UserError."""
     host, colon, port = text.rpartition(":") if ":" in text else (text, "", "")
     if not host or (colon and not port.isdigit()):
-        raise UserError(f"{text!r} is no address of a head", "fleet join 192.168.1.10")
+        raise UserError(f"{text!r} is not the address of a head", "fleet join 192.168.1.10")
     return host, int(port) if port else Ports().gcs
 
 
 def own_address(towards: str = "192.0.2.1") -> str:
-    """The address of this machine on the way to another; sends nothing.
+    """Return the address of this machine on the way to another, without sending anything.
 
-    A network without a way out has none: then what the host's own name stands for.
+    In a network without a route this is the address of the host's own name.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect((towards, 9))
             return str(probe.getsockname()[0])
         except OSError:
-            return _own_name_stands_for()
+            return _address_of_own_name()
 
 
-def _own_name_stands_for() -> str:
+def _address_of_own_name() -> str:
     try:
         return socket.gethostbyname(socket.gethostname())
     except OSError:
@@ -50,14 +50,14 @@ def _own_name_stands_for() -> str:
 
 
 def host_label() -> str:
-    """This host's short name, in letters that Ray takes for a label."""
+    """Return this host's short name, in letters that Ray accepts for a label."""
     short = socket.gethostname().split(".")[0][:63]
     kept = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in short)
     return kept.strip("-") or "machine"
 
 
 def ray_program(extra: Literal["head", "node"]) -> str:
-    """Ray's program beside this Python; raises UserError where Ray is not installed.
+    """Return Ray's program beside this Python; raise UserError if Ray is not installed.
 
     `extra`: the part of fleet that brings it.
     """
@@ -65,15 +65,15 @@ def ray_program(extra: Literal["head", "node"]) -> str:
     what = ""
     if not path.exists():
         what = f"several machines need Ray, which is not installed beside {sys.executable}"
-    elif extra == "head" and importlib.util.find_spec(OF_THE_DASHBOARD) is None:
-        what = "a head needs Ray's dashboard, and here is Ray without it, as for a joined machine"
+    elif extra == "head" and importlib.util.find_spec(DASHBOARD_PACKAGE) is None:
+        what = "a head needs Ray's dashboard, and the Ray installed here is without it"
     if what:
         raise UserError(what, installation.add_extra(extra))
     return str(path)
 
 
 def fresh_folder(state: Path, role: str) -> Path:
-    """An empty private folder for Ray's sessions, of a path short enough for its sockets."""
+    """Return an empty private folder for Ray, with a path short enough for its sockets."""
     folder = folder_of(state, role)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700, parents=True)
@@ -81,16 +81,17 @@ def fresh_folder(state: Path, role: str) -> Path:
 
 
 def folder_of(state: Path, role: str) -> Path:
+    """Return the folder of one Ray node of this state folder."""
     return folder_root() / f"{role}-{hashlib.sha256(str(state).encode()).hexdigest()[:6]}"
 
 
 def job_log(state: Path, job: str) -> Path:
-    """Where the head's Ray keeps what a job prints."""
+    """Return the file with what a job of this head prints."""
     return folder_of(state, "h") / "session_latest" / "logs" / f"job-driver-{job}.log"
 
 
 def folder_root() -> Path:
-    """Below the home on a Mac, which empties /tmp of what lay untouched for three days."""
+    """Return the root of Ray's folders: below the home on a Mac, which cleans /tmp after days."""
     home = Path.home() / ".fleet-ray"
     short = sys.platform == "darwin" and len(str(home)) <= LONGEST_FOLDER
     root = home if short else Path(f"/tmp/fleet-ray-{os.getuid()}")
@@ -102,6 +103,7 @@ def folder_root() -> Path:
 
 
 def resolved(host: str) -> str:
+    """Return the IP address of a host; raise FleetUnreachable."""
     try:
         return socket.gethostbyname(host)
     except OSError as problem:
@@ -109,22 +111,23 @@ def resolved(host: str) -> str:
         raise FleetUnreachable(f"{host}: {problem.strerror}", hint) from None
     except UnicodeError:
         hint = "give its IP address: fleet join 192.168.1.10"
-        raise FleetUnreachable(f"{host} is no name of a host", hint) from None
+        raise FleetUnreachable(f"{host} is not a host name", hint) from None
 
 
 def require_free(ports: Ports) -> None:
-    """Raises UserError: Ray itself would give up only after half a minute, and not say why."""
+    """Raise UserError for a busy port: Ray itself gives up after half a minute without a reason."""
     if (port := busy_port(ports)) is not None:
         what = f"port {port} of this machine is in use, and Ray needs it"
         raise UserError(what, f"see who has it: {who_has(port)}")
 
 
 def who_has(port: int) -> str:
-    """The command that names the process at a port."""
+    """Return the command that names the process at a port."""
     return f"lsof -i :{port}" if sys.platform == "darwin" else f"ss -ltnp 'sport = :{port}'"
 
 
 def busy_port(ports: Ports) -> int | None:
+    """Return a port that something listens on, if any."""
     wanted = (*ports.single(), ports.first_worker, ports.last_worker)
     return next((port for port in wanted if not _free(port)), None)
 

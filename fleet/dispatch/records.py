@@ -1,4 +1,4 @@
-"""What a head or a joined node notes on disk, so that other commands find it and can end it."""
+"""The record on disk by which other commands find a head or a joined node, and end it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Record:
     """One running head, or one joined node, of this state folder."""
 
     address: str
-    """The head's `ip:port`, as Ray's drivers and joiners want it."""
+    """The head's `ip:port`, for Ray's drivers and joining machines."""
     dashboard_port: int
-    """On the head's loopback: Ray's Jobs REST interface; 0 for a node."""
+    """Port of Ray's Jobs REST interface on the head's loopback. 0: a node."""
     versions: Versions
     own_ip: str
     name: str
@@ -29,36 +29,38 @@ class Record:
     command: ProcessMark
     """The fleet command that watches over Ray."""
     ray: tuple[ProcessMark, ...]
-    """Leaders of the sessions in which Ray runs."""
+    """The leaders of the sessions in which Ray runs."""
     install: str = ""
-    """Of a head: the line that installs on a new machine what the head runs."""
+    """The line that installs on a new machine what the head runs. Empty: a node."""
 
     def alive(self) -> bool:
+        """Return whether the command and its Ray still run."""
         return self.command.alive() and any(leader.alive() for leader in self.ray)
 
 
 def write_record(path: Path, record: Record) -> None:
+    """Write the record durably."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     durable.replace(path, json.dumps(asdict(record), indent=1).encode())
 
 
 def read_record(path: Path) -> Record | None:
-    """None where there is none; an unreadable one counts as none."""
+    """Return the record, or None if there is none that can be read."""
     try:
-        told = json.loads(path.read_text())
-        told["versions"] = Versions(**told["versions"])
-        told["command"] = ProcessMark(**told["command"])
-        told["ray"] = tuple(ProcessMark(**leader) for leader in told["ray"])
-        return Record(**told)
+        fields = json.loads(path.read_text())
+        fields["versions"] = Versions(**fields["versions"])
+        fields["command"] = ProcessMark(**fields["command"])
+        fields["ray"] = tuple(ProcessMark(**leader) for leader in fields["ray"])
+        return Record(**fields)
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
 def end_recorded(record: Record, grace_s: float = GRACE_S) -> None:
-    """End the Ray processes of a record whose own command is gone or is this one."""
-    end_sessions([leader.pid for leader in record.ray if _ours(leader)], grace_s)
+    """End the Ray processes of a record whose command has ended or is this process."""
+    end_sessions([leader.pid for leader in record.ray if _is_ours(leader)], grace_s)
 
 
-def _ours(leader: ProcessMark) -> bool:
-    """A dead leader's number stays taken while its session lives, so it is no stranger's."""
+def _is_ours(leader: ProcessMark) -> bool:
+    """Return whether the session is ours: a dead leader's id stays taken while it lives."""
     return started_at(leader.pid) in (None, leader.started)

@@ -1,4 +1,4 @@
-"""A head or node that was started here, for as long as its command watches over it."""
+"""A head or node that this command has started and watches over."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WATCH_S = 2.0
 
 
 class Running:
-    """A started head or node: ends with the block it is used in, with its record."""
+    """A started head or node; it ends with its `with` block, together with its record."""
 
     def __init__(self, record: Record, path: Path, process: RayProcess) -> None:
         self.record = record
@@ -34,17 +34,18 @@ class Running:
         return self.record.address
 
     def watch(self, stop: Stop) -> None:
-        """Until `stop` is set; raises FleetUnreachable when Ray ends by itself."""
+        """Watch until `stop` is set; raise FleetUnreachable if Ray ends by itself."""
         while not stop.wait(WATCH_S):
             self.check()
 
     def check(self) -> None:
-        """Raises FleetUnreachable where Ray has ended by itself."""
+        """Raise FleetUnreachable if Ray has ended by itself."""
         if not self._process.running():
             last = self._process.log_text().strip().rpartition("\n")[2]
-            raise FleetUnreachable(f"Ray ended on this machine: {last[:300]}", self._again())
+            raise FleetUnreachable(f"Ray ended on this machine: {last[:300]}", self._start_hint())
 
     def stop(self) -> None:
+        """End Ray, and remove the record."""
         self._process.stop()
         self._path.unlink(missing_ok=True)
 
@@ -56,12 +57,12 @@ class Running:
     ) -> None:
         self.stop()
 
-    def _again(self) -> str:
+    def _start_hint(self) -> str:
         return f"fleet join {self.address}" if self.record.name else "fleet head"
 
 
 class Head(Running):
-    """The head: Ray without work of its own, and the versions endpoint beside it."""
+    """The head: a Ray node that runs no work, and the versions endpoint beside it."""
 
     def __init__(
         self, record: Record, path: Path, process: RayProcess, versions: VersionsServer
@@ -70,13 +71,14 @@ class Head(Running):
         self._versions = versions
 
     def wait_for_jobs(self) -> None:
-        """Until the Jobs interface answers; raises FleetUnreachable."""
+        """Wait until the Jobs interface answers; raise FleetUnreachable."""
         port, token = self.record.dashboard_port, read_token(self._path.with_name("token"))
         if not wait(lambda: _jobs_answer(port, token), HEAD_UP_S):
             what = f"127.0.0.1:{port}: Ray's dashboard does not answer"
-            raise FleetUnreachable(what, "fleet leave    then start it again")
+            raise FleetUnreachable(what, "fleet leave; fleet head")
 
     def stop(self) -> None:
+        """End the endpoint and Ray, and remove the record."""
         self._versions.close()
         super().stop()
 
@@ -92,6 +94,7 @@ def _jobs_answer(port: int, token: str) -> bool:
 
 
 def wait(condition: Callable[[], bool], deadline_s: float) -> bool:
+    """Wait for the condition; return False if the deadline comes first."""
     until = time.monotonic() + deadline_s
     while not condition():
         if time.monotonic() > until:

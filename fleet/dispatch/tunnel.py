@@ -1,4 +1,4 @@
-"""The way from a laptop to the head: an SSH tunnel, and the fleet's token."""
+"""Reach the head from a laptop: an SSH tunnel, and the fleet's token."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ TOKEN_FILE = "FLEET_TOKEN_FILE"
 
 @contextmanager
 def tunnel(destination: str, remote_port: int) -> Iterator[int]:
-    """Local port that leads to the head's loopback while the block lasts.
+    """Yield a local port that leads to the head's loopback inside the block.
 
-    `destination` as ssh wants it. Raises FleetUnreachable with ssh's own words.
+    `destination`: in ssh's form. Raises FleetUnreachable with ssh's own message.
     """
     local = _free_port()
     forward = f"127.0.0.1:{local}:127.0.0.1:{remote_port}"
@@ -46,9 +46,9 @@ def tunnel(destination: str, remote_port: int) -> Iterator[int]:
 
 
 def fetch_token(destination: str | None, config: Path, environment: Mapping[str, str]) -> str:
-    """FLEET_TOKEN_FILE, else `<config>/token`, else asked of the head over ssh.
+    """Return the token: from FLEET_TOKEN_FILE, else from `<config>/token`, else over ssh.
 
-    Raises UserError where none of them gives it, FleetUnreachable where ssh does not get there.
+    Raises UserError if none of them has it, FleetUnreachable if ssh does not reach the head.
     """
     if named := environment.get(TOKEN_FILE):
         return read_token(Path(named))
@@ -56,18 +56,18 @@ def fetch_token(destination: str | None, config: Path, environment: Mapping[str,
         return read_token(config / "token")
     argv = [_ssh(), "-o", "BatchMode=yes", "--", destination, "fleet head --show-token"]
     try:
-        told = subprocess.run(
+        ssh = subprocess.run(
             argv, capture_output=True, text=True, timeout=TOKEN_S, stdin=subprocess.DEVNULL
         )
     except subprocess.TimeoutExpired:
         raise _unreachable(destination, f"no answer in {TOKEN_S:.0f} s") from None
-    token = told.stdout.strip()
-    if told.returncode == 0 and token:
+    token = ssh.stdout.strip()
+    if ssh.returncode == 0 and token:
         return token
-    if told.returncode == 255:
-        raise _unreachable(destination, told.stderr)
-    what = f"{destination} did not tell the fleet's token: {_last_line(told.stderr)}"
-    raise UserError(what, f"put it into a private file and name that: {TOKEN_FILE}=PATH")
+    if ssh.returncode == 255:
+        raise _unreachable(destination, ssh.stderr)
+    what = f"{destination} did not give the fleet's token: {_last_line(ssh.stderr)}"
+    raise UserError(what, f"put it into a private file and set {TOKEN_FILE}=PATH")
 
 
 def _wait_until_open(process: subprocess.Popen[bytes], port: int, destination: str) -> None:
@@ -106,9 +106,9 @@ def _rest(stream: IO[bytes] | None) -> str:
 
 
 def _last_line(text: str) -> str:
-    return text.strip().rpartition("\n")[2][:300] or "it said nothing"
+    return text.strip().rpartition("\n")[2][:300] or "it printed nothing"
 
 
 def _unreachable(destination: str, why: str) -> FleetUnreachable:
-    what = f"{destination}: ssh does not get there ({_last_line(why)})"
-    return FleetUnreachable(what, f"try it by hand: ssh {destination} true")
+    what = f"{destination}: ssh does not reach it ({_last_line(why)})"
+    return FleetUnreachable(what, f"try by hand: ssh {destination} true")

@@ -1,10 +1,10 @@
-"""Who fits whom: versions told and checked before Ray starts.
+"""Exchange and check versions before Ray starts.
 
-Ray refuses another Python or Ray only after 20 s and in its own words, so `fleet head` answers
-`GET /versions` on the port below the GCS with its versions, which are no secret. A joiner adds a
-nonce; the answer then carries HMAC(token, nonce and content), so that a wrong token is known at
-once as well, without the token ever crossing the wire, and so that what the answer proposes to
-type can be believed. The same server gives new machines the files of `installer`.
+Ray refuses another Python or Ray only after 20 s and in terms of its own. So `fleet head` answers
+`GET /versions` on the port below the GCS with its versions, which are no secret. A joining machine
+adds a nonce, and the answer then carries HMAC(token, nonce and content). This reveals a wrong
+token at once, without the token ever crossing the wire, and proves the command that the answer
+suggests. The same server gives new machines the files of `installer`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 import fleet
-from fleet.dispatch.access import TOKEN_MEND
+from fleet.dispatch.access import TOKEN_HINT
 from fleet.dispatch.launch import Ports
 from fleet.dispatch.wheel import code_digest
 from fleet.errors import FleetUnreachable, UserError
@@ -37,9 +37,9 @@ REQUEST_S = 5.0
 
 
 MOST_REQUESTS = 32
-"""Served at once; a further connection is closed, so that no flood of them fills the head."""
+"""Requests served at once; further connections are closed, so that a flood is harmless."""
 LONGEST_ANSWER = 65_536
-"""Bytes of an answer that a joiner reads."""
+"""Bytes that a joining machine reads of an answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,26 +48,28 @@ class Versions:
     ray: str
     fleet: str
     code: str = ""
-    """Hash of the package's files: a clone keeps its version from commit to commit."""
+    """Hash of the package's files, since a clone keeps its version from commit to commit."""
 
     def python_minor(self) -> str:
+        """Return the minor version: `3.12`."""
         return ".".join(self.python.split(".")[:2])
 
     def show(self) -> str:
+        """Return the versions in words."""
         return f"Python {self.python}, Ray {self.ray or 'missing'}, fleet {self.fleet}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadAnswer:
-    """What a head said of itself, proved to be said by who has the token."""
+    """A head's description of itself, proved by its token."""
 
     versions: Versions
     install: str
-    """The line that installs what the head runs; empty where it serves none."""
+    """The line that installs what the head runs. Empty: it serves none."""
 
 
 def installed() -> Versions:
-    """Versions of this process; `ray` empty where it is not installed."""
+    """Return the versions of this process; `ray` is empty if it is not installed."""
     try:
         ray = metadata.version("ray")
     except metadata.PackageNotFoundError:
@@ -77,22 +79,22 @@ def installed() -> Versions:
     )
 
 
-def check_versions(mine: Versions, heads: Versions, hint: str) -> UserError | None:
-    """What keeps this machine out of the fleet, with what to type; None if it fits."""
+def check_versions(own: Versions, heads: Versions, hint: str) -> UserError | None:
+    """Return why this machine does not fit the head, with this hint; None if it fits."""
     pairs = (
-        ("Python", mine.python_minor(), heads.python_minor()),
-        ("Ray", mine.ray or "none", heads.ray),
-        ("fleet", mine.fleet, heads.fleet),
-        ("code of fleet", mine.code, heads.code),
+        ("Python", own.python_minor(), heads.python_minor()),
+        ("Ray", own.ray or "none", heads.ray),
+        ("fleet", own.fleet, heads.fleet),
+        ("code of fleet", own.code, heads.code),
     )
-    unlike = [f"{what} {own} here, {other} there" for what, own, other in pairs if own != other]
+    unlike = [f"{what} {here} here, {there} there" for what, here, there in pairs if here != there]
     if not unlike:
         return None
     return UserError(f"this machine does not fit the head: {'; '.join(unlike)}", hint)
 
 
 class _Server(ThreadingHTTPServer):
-    """Bounded in its threads; each request has REQUEST_S for every read and write."""
+    """A server with a bounded number of threads; each read and write may take REQUEST_S."""
 
     daemon_threads = True
     request_queue_size = 2 * MOST_REQUESTS
@@ -114,13 +116,13 @@ class _Server(ThreadingHTTPServer):
             self._free.release()
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that went away is its own matter."""
+        """Ignore a client that went away."""
 
 
 class VersionsServer:
-    """Answers `GET /versions`, and each path that was offered, in a thread until closed.
+    """Answers `GET /versions`, and each offered path, in a thread until closed.
 
-    Raises FleetUnreachable where it cannot listen.
+    Raises FleetUnreachable if it cannot listen.
     """
 
     def __init__(self, own_ip: str, port: int, versions: Versions, token: str) -> None:
@@ -150,51 +152,54 @@ class VersionsServer:
                 self.wfile.write(body or b"")
 
             def log_message(self, *_: object) -> None:
-                """Nothing: standard error belongs to the user."""
+                """Log nothing: standard error belongs to the user."""
 
         try:
             self._server = _Server((own_ip, port), Handler)
         except OSError as problem:
             what = f"{own_ip}:{port}: cannot listen there ({problem.strerror})"
-            raise FleetUnreachable(what, "another fleet head? fleet leave ends it") from None
+            raise FleetUnreachable(what, "if another fleet head runs here: fleet leave") from None
         serve = threading.Thread(target=self._server.serve_forever, args=(0.2,), daemon=True)
         serve.start()
 
     @property
     def port(self) -> int:
+        """The port that the server listens on."""
         return int(self._server.server_address[1])
 
     def offer(self, install: str, files: Mapping[str, bytes]) -> None:
-        """Serve what a new machine needs; `install` is the line that fetches it."""
+        """Serve the files of a new machine; `install` is the line that fetches them."""
         self._install, self._files = install, files
 
     def close(self) -> None:
+        """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
 
 
 def proof(token: str, nonce: str, content: Mapping[str, str]) -> str:
+    """Return the HMAC of an answer."""
     text = json.dumps([nonce, sorted(content.items())])
     return hmac.new(token.encode(), f"fleet-head-v2 {text}".encode(), hashlib.sha256).hexdigest()
 
 
 def ask_head(ip: str, port: int, token: str, deadline_s: float = 20.0) -> HeadAnswer:
-    """What the head runs. Raises FleetUnreachable, and UserError where the tokens differ."""
+    """Return what the head runs; raise FleetUnreachable, or UserError if the tokens differ."""
     nonce = secrets.token_hex(16)
     content = _fetch(f"{ip}:{port}", nonce, deadline_s)
-    told = {name: value for name, value in content.items() if isinstance(value, str)}
-    seal = told.pop("proof", "")
-    if not {"python", "ray", "fleet"} <= set(told):
+    fields = {name: value for name, value in content.items() if isinstance(value, str)}
+    seal = fields.pop("proof", "")
+    if not {"python", "ray", "fleet"} <= set(fields):
         raise _not_a_head(f"{ip}:{port}", "something else answers there")
-    if not hmac.compare_digest(seal.encode(), proof(token, nonce, told).encode()):
-        raise UserError(f"the head at {ip} has another token", TOKEN_MEND)
+    if not hmac.compare_digest(seal.encode(), proof(token, nonce, fields).encode()):
+        raise UserError(f"the head at {ip} has another token", TOKEN_HINT)
     names = ("python", "ray", "fleet", "code")
-    versions = Versions(**{name: told.get(name, "") for name in names})
-    return HeadAnswer(versions=versions, install=told.get("install", ""))
+    versions = Versions(**{name: fields.get(name, "") for name in names})
+    return HeadAnswer(versions=versions, install=fields.get("install", ""))
 
 
 def answers(ip: str, port: int, deadline_s: float) -> None:
-    """Raises FleetUnreachable where no head answers: before anybody looks for a token."""
+    """Raise FleetUnreachable if no head answers, before the user looks for a token."""
     _fetch(f"{ip}:{port}", "", deadline_s)
 
 
@@ -220,4 +225,4 @@ def _fetch(head: str, nonce: str, deadline_s: float) -> dict[str, object]:
 
 def _not_a_head(where: str, why: str) -> FleetUnreachable:
     hint = f"on the head: fleet head    its firewall must let in TCP ports {Ports().shown()}"
-    return FleetUnreachable(f"{where}: no head of a fleet answers ({why})", hint)
+    return FleetUnreachable(f"{where}: no fleet head answers ({why})", hint)

@@ -1,9 +1,9 @@
-"""A wheel of the running code, written without a build backend.
+"""Make a wheel of the running code, without a build backend.
 
-A head gives new machines exactly what it runs itself, from a clone (editable or not), a wheel or a
-Git address alike, and without a network. So the wheel is made of the package's own files, the
-shipped configs and jobs, and what the installer noted about the distribution. The same files give
-the same bytes, so that the hash of a line that was printed yesterday still holds today.
+A head gives new machines exactly the code that it runs itself, whether that came from a clone, a
+wheel or a Git address, and without a network. So the wheel contains the package's own files, the
+shipped configs and jobs, and the installer's metadata. The same files give the same bytes, so that
+the hash in a line printed yesterday still holds today.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from fleet import installation
 
 SHIPPED = "fleet/shipped/"
 MADE_AT = (2020, 2, 2, 0, 0, 0)
-"""Modification time of every file in the wheel: a fixed one, for equal bytes."""
+"""Modification time of every file in the wheel, fixed so that the bytes are equal."""
 WHEEL = """\
 Wheel-Version: 1.0
 Generator: fleet
@@ -41,14 +41,14 @@ GIT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """A wheel file: its name, as installers read it, and its bytes."""
+    """A wheel file: the name that installers read, and the bytes."""
 
     name: str
     content: bytes
 
 
 def build_wheel(shipped: Mapping[str, Path]) -> Wheel:
-    """`shipped`: folders by name (`configs`, `jobs`), needed where they stand in a checkout."""
+    """Make the wheel. `shipped`: the folders `configs` and `jobs`, which a checkout has outside."""
     files = {**_package_files(), **_shipped_files(shipped)}
     content = {name: path.read_bytes() for name, path in files.items()}
     modes = {name: path.stat().st_mode for name, path in files.items()}
@@ -56,7 +56,7 @@ def build_wheel(shipped: Mapping[str, Path]) -> Wheel:
 
 
 def wheel_of(content: Mapping[str, bytes], modes: Mapping[str, int]) -> Wheel:
-    """The archive of these files and their RECORD; a file without a mode is a plain one."""
+    """Return the archive of these files with their RECORD; files without a mode are plain."""
     record = f"{_info()}/RECORD"
     lines = [f"{name},sha256={_digest(data)},{len(data)}" for name, data in sorted(content.items())]
     everything = {**content, record: "\n".join([*lines, f"{record},,", ""]).encode()}
@@ -71,9 +71,9 @@ def wheel_of(content: Mapping[str, bytes], modes: Mapping[str, int]) -> Wheel:
 
 
 def code_digest() -> str:
-    """One short hash of the package's files: two machines of a fleet run the same code.
+    """Return a short hash of the package's files, equal on all machines of a fleet.
 
-    The shipped configs and jobs are left out: they are read where an experiment is submitted.
+    It leaves out the shipped configs and jobs, which only the submitting machine reads.
     """
     digest = hashlib.sha256()
     for name, path in sorted(_package_files().items()):
@@ -94,7 +94,7 @@ def _package_files() -> dict[str, Path]:
 
 
 def _shipped_files(folders: Mapping[str, Path]) -> dict[str, Path]:
-    """Empty for an installed package, which holds them already."""
+    """Return the shipped files of a checkout; an installed package holds them already."""
     package = Path(fleet.__file__).parent
     return {
         f"{SHIPPED}{kind}/{path.name}": path
@@ -105,7 +105,7 @@ def _shipped_files(folders: Mapping[str, Path]) -> dict[str, Path]:
 
 
 def _known_to_git(folder: Path) -> list[Path]:
-    """The files of a folder, less those that only this checkout has: they are the user's own."""
+    """Return the files of a folder that Git tracks: others are the user's own."""
     argv = ["git", "-C", str(folder), "ls-files", "-z"]
     try:
         listing = subprocess.run(argv, capture_output=True, text=True, timeout=GIT_S)
@@ -117,7 +117,7 @@ def _known_to_git(folder: Path) -> list[Path]:
 
 
 def _notes() -> dict[str, bytes]:
-    """The `.dist-info` files: as the installer has them, of the version of the running code."""
+    """Return the `.dist-info` files of the installer, with the version of the running code."""
     installed = installation.distribution()
     texts = {"WHEEL": WHEEL, "entry_points.txt": ENTRY_POINTS, "METADATA": _metadata(installed)}
     for path in (installed.files if installed else None) or ():
@@ -139,7 +139,7 @@ def _info() -> str:
 
 
 def _is_note(name: str) -> bool:
-    """Notes stand last in the archive, as the format advises."""
+    """Return whether a file belongs to the metadata, which comes last in the archive."""
     return name.startswith(_info())
 
 

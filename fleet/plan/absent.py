@@ -20,7 +20,7 @@ from fleet.model.machine import (
     Machine,
     Proofs,
 )
-from fleet.plan.selection import did_you_mean, matches, no_such, nobody_named
+from fleet.plan.selection import did_you_mean, matches, no_such, unknown_machines
 
 _MACHINE_ID = re.compile(r"machine-[0-9a-f]+")
 NO_PROOFS = Proofs(exact_counts=False, server_clock=False, cache_off=False, placement=False)
@@ -148,7 +148,7 @@ def _refuse_unknown(names: Sequence[str], known: Sequence[KnownMachine]) -> None
     if unknown:
         names_known = sorted({each.name for each in known})
         with_hints = [f"{name}{did_you_mean(name, names_known)}" for name in unknown]
-        raise nobody_named(with_hints, names_known)
+        raise unknown_machines(with_hints, names_known)
 
 
 def not_there(

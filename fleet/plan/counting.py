@@ -1,84 +1,90 @@
-"""How many trials an experiment asks for, and how many of them no plan holds; pure.
+"""How many trials an experiment requests, and how many of them no plan holds; pure.
 
-The law: asked = planned + left out as whole cells, for every experiment and every set of machines.
+For every experiment and every set of machines: requested = planned + left out as whole cells.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from fleet.model.machine import Machine
 from fleet.plan.plans import AbsentPlan, LeftTrials, MachinePlan
-from fleet.plan.refusals.unfit import Fitting, LeftOut, PlanWarning, Spill, silent_machine, spill_of
-from fleet.plan.selection import Asked
+from fleet.plan.refusals.unfit import Exclusions, Fitting, silent_machine, spill_of
+from fleet.plan.selection import Selection
 
 
 @dataclass(frozen=True, slots=True)
 class Counting:
-    """`blocks`: the cap of repeats."""
+    """Counts the trials of a selection."""
 
-    wanted: Asked
+    selection: Selection
     role: Literal["measure", "noise"]
     blocks: int
+    """The cap of repeats."""
 
     @property
     def per_cell(self) -> int:
-        """Trials of one cell: one in each block, in an A/A run two."""
+        """Trials of one cell: one in each block, or two in an A/A run."""
         return self.blocks * (2 if self.role == "noise" else 1)
 
     @property
     def per_machine(self) -> int:
-        cells = len(self.wanted.models) * len(self.wanted.jobs) * len(self.wanted.combinations)
+        """Trials of all cells on one machine."""
+        cells = (
+            len(self.selection.models) * len(self.selection.jobs) * len(self.selection.combinations)
+        )
         return cells * self.per_cell
 
     def trials_asked(self, plans: Iterable[MachinePlan], away: Sequence[AbsentPlan]) -> int:
-        """Counted from the words of the experiment; only its controls follow from the plan."""
-        machines = len(self.wanted.machines) + sum(each.machine.known.expected for each in away)
+        """Count from the words of the experiment; only its controls follow from the plan."""
+        machines = len(self.selection.machines) + sum(each.machine.known.expected for each in away)
         planned = [plan.trials for plan in plans] + [absent.trials for absent in away]
         noise = sum(trial.role == "noise" for trials in planned for trial in trials)
         controls = noise if self.role == "measure" else 0
         return machines * self.per_machine + controls
 
-    def left(
-        self,
-        fitting: Fitting,
-        skipped: Mapping[Spill, PlanWarning],
-        unmeasurable: Mapping[tuple[str, str], LeftOut],
-    ) -> Iterator[LeftTrials]:
-        """Of the machines that are there."""
-        for machine in self.wanted.machines:
+    def left(self, exclusions: Exclusions) -> Iterator[LeftTrials]:
+        """Yield the trials left out on the machines that are there."""
+        for machine in self.selection.machines:
             if machine.engine is None:
                 clause = silent_machine(machine).clause
                 yield LeftTrials(machine=machine.name, reason=clause, trials=self.per_machine)
-                continue
-            yield from self._dropped(machine.name, fitting)
-            models = Counter(shape.model for shape in fitting.shapes)
-            refused = {
-                model: left
-                for (key, model), left in unmeasurable.items()
-                if key == machine.machine_id
-            }
-            for model, left in refused.items():
-                if trials := models[model] * self.per_cell:
-                    reason = str(replace(left, machine=""))
-                    yield LeftTrials(machine=machine.name, reason=reason, trials=trials)
-            spilled = Counter(
-                spill_of(machine, shape) for shape in fitting.shapes if shape.model not in refused
-            )
-            for spill, warning in skipped.items():
-                if trials := spilled[spill] * self.per_cell:
-                    yield LeftTrials(
-                        machine=machine.name, reason=str(warning), trials=trials, by_choice=True
-                    )
+            else:
+                yield from self._dropped(machine.name, exclusions.fitting)
+                yield from self._unmeasurable(machine, exclusions)
+                yield from self._skipped(machine, exclusions)
 
-    def left_absent(self, fitting: Fitting, away: Sequence[AbsentPlan]) -> Iterator[LeftTrials]:
-        """A machine that was never looked at has no trials of its own, only their number."""
+    def _unmeasurable(self, machine: Machine, exclusions: Exclusions) -> Iterator[LeftTrials]:
+        models = Counter(shape.model for shape in exclusions.fitting.shapes)
+        for (machine_id, model), left in exclusions.unmeasurable.items():
+            trials = models[model] * self.per_cell
+            if machine_id == machine.machine_id and trials:
+                reason = str(replace(left, machine=""))
+                yield LeftTrials(machine=machine.name, reason=reason, trials=trials)
+
+    def _skipped(self, machine: Machine, exclusions: Exclusions) -> Iterator[LeftTrials]:
+        spilled = Counter(
+            spill_of(machine, shape)
+            for shape in exclusions.fitting.shapes
+            if (machine.machine_id, shape.model) not in exclusions.unmeasurable
+        )
+        for spill, warning in exclusions.skipped.items():
+            if trials := spilled[spill] * self.per_cell:
+                yield LeftTrials(
+                    machine=machine.name, reason=str(warning), trials=trials, by_choice=True
+                )
+
+    def left_absent(
+        self, exclusions: Exclusions, away: Sequence[AbsentPlan]
+    ) -> Iterator[LeftTrials]:
+        """Yield those left out on absent machines; one never seen has only a number of trials."""
         for absent in (each.machine for each in away if each.machine.known.expected):
-            yield from self._dropped(absent.name, fitting)
+            yield from self._dropped(absent.name, exclusions.fitting)
             if absent.known.machine_id is None:
-                trials = len(fitting.shapes) * self.per_cell
+                trials = len(exclusions.fitting.shapes) * self.per_cell
                 yield LeftTrials(machine=absent.name, reason=absent.reason, trials=trials)
 
     def _dropped(self, machine: str, fitting: Fitting) -> Iterator[LeftTrials]:

@@ -1,6 +1,6 @@
-"""(experiment, jobs, machines) -> trials in blocks: pure, seeded, with a time estimate.
+"""Expands an experiment and its machines into trials in blocks, with a time estimate; pure.
 
-The same input gives the same plan. Ids come from what is asked alone, so a plan made again
+The same input gives the same plan. Ids follow from what is asked alone, so that a plan made again
 later, or with another order of machines, names the same trials.
 """
 
@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fleet.errors import PlanRefused
 from fleet.model.experiment import Experiment, Repeats, Request
 from fleet.model.machine import Machine
-from fleet.model.settings import SETTINGS, Value
 from fleet.model.trial import Role, Trial, show_settings, trial_id
 from fleet.plan import canaries
 from fleet.plan.absent import AbsentMachine
+from fleet.plan.contrasts import axis_of, contrasts_of
 from fleet.plan.counting import Counting
 from fleet.plan.estimate import idle_s, prior_s, rest_s
+from fleet.plan.plans import NO_OPTIONS
 from fleet.plan.plans import AbsentPlan as AbsentPlan
 from fleet.plan.plans import Cell as Cell
 from fleet.plan.plans import MachinePlan as MachinePlan
 from fleet.plan.plans import Plan as Plan
+from fleet.plan.plans import PlanOptions as PlanOptions
 from fleet.plan.plans import Pull as Pull
 from fleet.plan.plans import Redo as Redo
 from fleet.plan.refusals import controls
@@ -33,15 +35,10 @@ from fleet.plan.refusals.unfit import LeftOut as LeftOut
 from fleet.plan.refusals.unfit import (
     PlanWarning,
     Shape,
-    fitting_shapes,
+    exclusions_of,
     known_sizes,
-    silent_machine,
-    skipped_for,
-    spill_of,
-    spilling,
-    unmeasurable_models,
 )
-from fleet.plan.selection import Asked, asked, narrow
+from fleet.plan.selection import Selection, narrow, selection_of
 from fleet.units import show_bytes
 
 MOST_BLOCKS = 1000
@@ -71,88 +68,69 @@ class _Schedule:
 def expand(
     request: Request,
     machines: Sequence[Machine],
-    *,
-    past_seconds: Mapping[Cell, float] = {},
-    session: int = 0,
-    only: Mapping[str, str] = {},
-    repeats: int | None = None,
-    skip_unfit: bool = False,
+    options: PlanOptions = NO_OPTIONS,
     absent: Sequence[AbsentMachine] = (),
 ) -> Plan:
-    """Trials of the selected machines, in blocks.
+    """Return the trials of the selected machines in blocks, and what cannot run.
 
-    `past_seconds` holds what a trial of a cell took before; `absent` are machines that are meant
-    and not there. Raises PlanRefused or UnknownName where the words contradict each other; what
-    merely cannot run is in the plan.
+    Raises PlanRefused or UnknownName if the words of the experiment contradict each other.
     """
-    wanted = narrow(asked(request, machines), only)
+    selection = narrow(selection_of(request, machines), options.only)
     schedule = _Schedule(
         request=request,
-        repeats=_repeats(request.experiment, repeats),
-        session=session,
-        sizes=known_sizes(wanted.models, machines),
-        past_seconds=past_seconds,
+        repeats=_repeats(request.experiment, options.repeats),
+        session=options.session,
+        sizes=known_sizes(selection.models, machines),
+        past_seconds=options.past_seconds,
     )
-    ready = [machine for machine in wanted.machines if machine.engine is not None]
-    silent = [silent_machine(machine) for machine in wanted.machines if machine.engine is None]
-    fitting = fitting_shapes(wanted)
-    spills = spilling(ready, schedule.sizes, wanted.combinations)
-    skipped, warned = (spills, {}) if skip_unfit else ({}, spills)
-    unmeasurable = unmeasurable_models(ready, wanted.models)
-
-    def fits(machine: Machine, shape: Shape) -> bool:
-        key = machine.machine_id, shape.model
-        return key not in unmeasurable and spill_of(machine, shape) not in skipped
-
-    plans = [_machine_plan(schedule, m, [s for s in fitting.shapes if fits(m, s)]) for m in ready]
-    plans = [plan for plan in plans if plan.trials]
-    away = [_absent_plan(schedule, machine, fitting.shapes) for machine in absent]
-    counting = Counting(wanted, request.role, schedule.repeats.most)
+    exclusions = exclusions_of(selection, schedule.sizes, skip_unfit=options.skip_unfit)
+    every = (_machine_plan(schedule, each, exclusions.shapes_on(each)) for each in selection.ready)
+    plans = [plan for plan in every if plan.trials]
+    away = [_absent_plan(schedule, machine, exclusions.fitting.shapes) for machine in absent]
+    counting = Counting(selection, request.role, schedule.repeats.most)
+    axis = axis_of(request, [plan.machine for plan in plans])
     return Plan(
         request=request,
         repeats=schedule.repeats,
-        session=session,
+        session=options.session,
         machines=tuple(plans),
+        axis=axis,
+        contrasts=contrasts_of(request, axis, plans),
         absent=tuple(away),
-        left_trials=(
-            *counting.left(fitting, skipped, unmeasurable),
-            *counting.left_absent(fitting, away),
-        ),
+        left_trials=(*counting.left(exclusions), *counting.left_absent(exclusions, away)),
         trials_asked=counting.trials_asked(plans, away),
-        left_out=(
-            *(*silent, *unmeasurable.values(), *fitting.left_out),
-            *map(skipped_for, skipped.values()),
-        ),
-        warnings=(*warned.values(), *_full_disks(plans), *_limits_not_in_effect(wanted, ready)),
-        refusals=(*_refusals(request.experiment, wanted, ready), *_nothing_left(plans)),
-        limits=tuple(limit_changes(wanted.combinations, ready)),
-        restarts=tuple(restarts(request.experiment, ready)),
+        left_out=exclusions.left_out,
+        warnings=(*exclusions.warnings, *_full_disks(plans), *_limit_warnings(selection)),
+        refusals=(*_refusals(request.experiment, selection), *_nothing_left(plans)),
+        limits=tuple(limit_changes(selection.combinations, selection.ready)),
+        restarts=tuple(restarts(request.experiment, selection.ready)),
     )
 
 
-def _limits_not_in_effect(wanted: Asked, ready: Sequence[Machine]) -> Iterator[PlanWarning]:
-    for name, conflict in limit_conflicts(wanted.combinations, ready):
+def _limit_warnings(selection: Selection) -> Iterator[PlanWarning]:
+    for name, conflict in limit_conflicts(selection.combinations, selection.ready):
         yield PlanWarning(machine=name, model="", what=conflict)
 
 
-def _refusals(experiment: Experiment, wanted: Asked, ready: Sequence[Machine]) -> Iterator[str]:
-    yield from refused_settings(wanted.combinations, ready, experiment.below_default)
+def _refusals(experiment: Experiment, selection: Selection) -> Iterator[str]:
+    ready = selection.ready
+    yield from refused_settings(selection.combinations, ready, experiment.below_default)
     yield from refused_restarts(experiment, ready)
     yield from refused_gates(experiment, ready)
 
 
 def _repeats(experiment: Experiment, given: int | None) -> Repeats:
-    asked_for = experiment.repeats if given is None else given
-    if isinstance(asked_for, Repeats):
-        if asked_for.least > asked_for.most:
+    wanted = experiment.repeats if given is None else given
+    if isinstance(wanted, Repeats):
+        if wanted.least > wanted.most:
             raise PlanRefused(
-                f"repeats: least is {asked_for.least} and most is {asked_for.most}",
-                f"give both, least first: {{least: {asked_for.most}, most: {asked_for.most}}}",
+                f"repeats: least is {wanted.least} and most is {wanted.most}",
+                f"give both, least first: {{least: {wanted.most}, most: {wanted.most}}}",
             )
-        return asked_for
-    if not 1 <= asked_for <= MOST_BLOCKS:
-        raise PlanRefused(f"repeats: {asked_for} is not between 1 and {MOST_BLOCKS}")
-    return Repeats(least=asked_for, most=asked_for)
+        return wanted
+    if not 1 <= wanted <= MOST_BLOCKS:
+        raise PlanRefused(f"repeats: {wanted} is not between 1 and {MOST_BLOCKS}")
+    return Repeats(least=wanted, most=wanted)
 
 
 def _machine_plan(schedule: _Schedule, machine: Machine, shapes: Sequence[Shape]) -> MachinePlan:
@@ -163,15 +141,15 @@ def _machine_plan(schedule: _Schedule, machine: Machine, shapes: Sequence[Shape]
         _trial(schedule, machine, step, position, estimates[id(step.shape)])
         for position, step in enumerate(steps)
     )
-    absent = dict.fromkeys(s.model for s in shapes if machine.model(s.model) is None)
-    pulls = tuple(Pull(model=model, size_bytes=schedule.sizes.get(model)) for model in absent)
+    missing = dict.fromkeys(s.model for s in shapes if machine.model(s.model) is None)
+    pulls = tuple(Pull(model=model, size_bytes=schedule.sizes.get(model)) for model in missing)
     return MachinePlan(machine=machine, trials=trials, pulls=pulls)
 
 
 def _absent_plan(
     schedule: _Schedule, machine: AbsentMachine, shapes: Sequence[Shape]
 ) -> AbsentPlan:
-    """Its trials have the ids that they would have if it were there."""
+    """Plan the trials with the ids that they would have if the machine were there."""
     stand_in = machine.as_last_seen(schedule.request.experiment.engine.kind)
     if stand_in is None or not machine.known.expected:
         return AbsentPlan(machine=machine)
@@ -180,7 +158,7 @@ def _absent_plan(
 
 
 def _steps(schedule: _Schedule, machine: Machine, shapes: Sequence[Shape]) -> Iterator[_Step]:
-    """Every cell once in each block, or in an A/A run twice; canaries around the blocks.
+    """Yield every cell once in each block, or in an A/A run twice, with canaries around the blocks.
 
     A control adds an A/A pair of each baseline cell.
     """
@@ -194,7 +172,7 @@ def _steps(schedule: _Schedule, machine: Machine, shapes: Sequence[Shape]) -> It
 
 
 def _has_canaries(schedule: _Schedule) -> bool:
-    """An A/A run is a control by itself."""
+    """Tell whether canaries are measured; an A/A run shows a drift by itself."""
     return schedule.request.role == "measure" and canaries.wanted(
         schedule.request.experiment, schedule.repeats
     )
@@ -220,19 +198,8 @@ def _trial(
     schedule: _Schedule, machine: Machine, step: _Step, position: int, estimate_s: float
 ) -> Trial:
     experiment, shape = schedule.request.experiment, step.shape
-    return Trial(
-        trial_id=trial_id(
-            experiment=experiment.name,
-            machine_id=machine.machine_id,
-            model=shape.model,
-            job=shape.job,
-            engine_kind=experiment.engine.kind,
-            settings=_beside_defaults(shape.settings),
-            block=step.block,
-            session=schedule.session,
-            role=step.role,
-            side=step.side,
-        ),
+    trial = Trial(
+        trial_id="",
         experiment=experiment.name,
         machine_id=machine.machine_id,
         machine=machine.name,
@@ -254,11 +221,7 @@ def _trial(
         restart_engine=experiment.restart_engine,
         gates=experiment.gate_rule(),
     )
-
-
-def _beside_defaults(settings: Mapping[str, Value]) -> dict[str, Value]:
-    """A setting that a later version adds must not make new ids of old questions."""
-    return {name: value for name, value in settings.items() if value != SETTINGS[name].default}
+    return replace(trial, trial_id=trial_id(trial))
 
 
 def _estimate_s(schedule: _Schedule, machine: Machine, shape: Shape) -> float:
@@ -276,11 +239,8 @@ def _estimate_s(schedule: _Schedule, machine: Machine, shape: Shape) -> float:
 def _full_disks(plans: Sequence[MachinePlan]) -> Iterator[PlanWarning]:
     for plan in plans:
         if plan.fits_disk is False:
-            needed, free = (
-                show_bytes(plan.disk_bytes),
-                show_bytes(plan.machine.free_disk_bytes or 0),
-            )
-            words = f"{needed} to pull, {free} of disk free"
+            free = show_bytes(plan.machine.free_disk_bytes or 0)
+            words = f"{show_bytes(plan.disk_bytes)} to pull, {free} of disk free"
             yield PlanWarning(machine=plan.machine.name, model="", what=words)
 
 

@@ -1,136 +1,71 @@
-"""What of a plan is still to be measured: resume is this one subtraction; pure."""
+"""Which trials of a plan are still to be measured: the plan minus what is finished; pure."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 
-from fleet.errors import PlanRefused
 from fleet.identity import canonical_json
-from fleet.model.machine import EngineFacts, FactValue, Machine, ModelFacts, same_model
+from fleet.model.machine import EngineFacts, FactValue, Machine
 from fleet.model.trial import Attempt, Trial
 from fleet.plan import canaries
-from fleet.plan.expand import MachinePlan, Plan, Redo
+from fleet.plan.digests import bare_digest, short_digest
+from fleet.plan.plans import MachinePlan, Plan, Redo
 from fleet.ports import PastAttempt
-from fleet.units import show_span
 
 ENGINE_NAMES = {"ollama": "Ollama", "embedded": "llama.cpp", "simulated": "simulated engine"}
-SHOWN_DIGITS = 12
+
+Past = Mapping[str, Sequence[PastAttempt]]
+"""Earlier attempts by trial id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remaining:
-    """Machines with nothing left are not among `attempts`."""
+    """What of a plan is still to be measured."""
 
     attempts: Mapping[str, tuple[Attempt, ...]]
+    """By machine id; a machine with nothing left is not among them."""
     finished: int
-    """Canaries do not count."""
+    """The number of finished trials, without canaries."""
     redo: tuple[Redo, ...]
     """Among the attempts, unless `missing_only` counted them as finished."""
 
     def changes(self) -> Mapping[str, int]:
-        """How many trials each change would redo, for the question to the user."""
+        """Count the trials that each change would measure again."""
         return Counter(redo.words for redo in self.redo)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeftBlocks:
-    """Blocks of one machine that the time does not hold."""
+def remaining(plan: Plan, past: Iterable[PastAttempt], *, missing_only: bool = False) -> Remaining:
+    """Return the plan minus what is finished.
 
-    machine_id: str
-    machine: str
-    blocks: tuple[int, ...]
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Within:
-    kept: Mapping[str, tuple[Attempt, ...]]
-    left_out: tuple[LeftBlocks, ...]
-
-
-def digests(
-    models: Mapping[str, Sequence[ModelFacts]], names: Mapping[str, str], wanted: Sequence[str]
-) -> dict[str, str]:
-    """Model -> the digest on which all machines agree; a model that nobody has is left out.
-
-    `models` and `names` are by machine id. Raises PlanRefused with the line to type.
+    A trial is finished if an attempt ended well or failed for good, on the same model, engine,
+    hardware and GPU limit as now. A digest that the plan does not know is taken from the machine;
+    if the machine has no such model, any digest will do. Canaries are no work: only those around
+    the blocks that are left are measured.
     """
-    held = {model: _held(models, model) for model in wanted}
-    unequal = [model for model in wanted if len(set(map(_bare, held[model].values()))) > 1]
-    if unequal:
-        raise PlanRefused(
-            "\n".join(_unequal(model, held[model], names) for model in unequal),
-            "\n  ".join(line for m in unequal for line in _hints(m, held[m], names)),
-        )
-    return {model: next(iter(held[model].values())) for model in wanted if held[model]}
-
-
-def with_digests(plan: Plan, digests: Mapping[str, str]) -> Plan:
-    """The same trials, each told which model it must find."""
-    machines = tuple(
-        replace(
-            machine,
-            trials=tuple(replace(t, digest=digests.get(t.model, "")) for t in machine.trials),
-        )
-        for machine in plan.machines
-    )
-    return replace(plan, machines=machines)
-
-
-def without(plan: Plan, models: Collection[tuple[str, str]]) -> Plan:
-    """The plan less the trials of some models, each given as (machine id, model)."""
-    machines = (
-        replace(
-            each,
-            trials=tuple(t for t in each.trials if (t.machine_id, t.model) not in models),
+    earlier: dict[str, list[PastAttempt]] = defaultdict(list)
+    for attempt in past:
+        earlier[attempt.trial_id].append(attempt)
+    redo = {each.machine.machine_id: _redo(each, earlier) for each in plan.machines}
+    left = {
+        each.machine.machine_id: _left_on(
+            each, earlier, {r.trial.trial_id for r in redo[each.machine.machine_id]}, missing_only
         )
         for each in plan.machines
+    }
+    work = sum(len(_work(each)) for each in plan.machines)
+    open_work = sum(a.trial.role != "canary" for queue in left.values() for a in queue)
+    return Remaining(
+        attempts={machine_id: queue for machine_id, queue in left.items() if queue},
+        finished=work - open_work,
+        redo=tuple(each for trials in redo.values() for each in trials),
     )
-    return replace(plan, machines=tuple(each for each in machines if each.trials))
-
-
-def remaining(plan: Plan, past: Iterable[PastAttempt], *, missing_only: bool = False) -> Remaining:
-    """The plan minus what is finished.
-
-    Finished: outcome ok or a terminal failure, on the same model, engine, hardware and GPU
-    limit as now. A digest that the plan does not know is taken from the machine; where that
-    has no such model, any digest will do. Canaries are no work: where nothing else is left, none
-    is asked for, and else only those around the blocks that are left.
-    """
-    by_trial: dict[str, list[PastAttempt]] = defaultdict(list)
-    for attempt in past:
-        by_trial[attempt.trial_id].append(attempt)
-    attempts: dict[str, tuple[Attempt, ...]] = {}
-    redo: list[Redo] = []
-    total = 0
-    for machine in plan.machines:
-        again_here = _redo(machine, by_trial)
-        redo += again_here
-        settled = {r.trial.trial_id for r in again_here} if missing_only else set()
-        unfinished = [
-            trial
-            for trial in machine.trials
-            if trial.trial_id not in settled
-            and not _finished(trial, machine.machine, by_trial[trial.trial_id])
-        ]
-        left = [trial for trial in unfinished if trial.role != "canary"]
-        total += len(_work(machine)) - len(left)
-        if left:
-            birds = [trial for trial in unfinished if trial.role == "canary"]
-            left += canaries.around(birds, {trial.block for trial in left})
-            attempts[machine.machine.machine_id] = tuple(
-                Attempt(trial=trial, fence=_next_fence(by_trial[trial.trial_id]))
-                for trial in sorted(left, key=lambda trial: trial.position)
-            )
-    return Remaining(attempts=attempts, finished=total, redo=tuple(redo))
 
 
 def of_submission(left: Remaining, submission_id: str) -> Remaining:
-    """The same attempts, each with the id of the submit that asks for it."""
+    """Return the same attempts, each with the id of the submit that requests it."""
     attempts = {
         machine_id: tuple(replace(attempt, submission_id=submission_id) for attempt in queue)
         for machine_id, queue in left.attempts.items()
@@ -138,54 +73,30 @@ def of_submission(left: Remaining, submission_id: str) -> Remaining:
     return replace(left, attempts=attempts)
 
 
-def within(
-    attempts: Mapping[str, Sequence[Attempt]],
-    *,
-    seconds: float,
-    machines: Mapping[str, Machine] = {},
-) -> Within:
-    """Start no block that the estimate cannot end: each machine keeps whole blocks only.
-
-    `machines`, by id: those that have hours measure only within them.
-    """
-    kept: dict[str, tuple[Attempt, ...]] = {}
-    left_out: list[LeftBlocks] = []
-    for machine_id, queue in attempts.items():
-        machine = machines.get(machine_id)
-        mine = machine.within_s(seconds) if machine else seconds
-        whole, left = _fitting(queue, mine)
-        if whole:
-            kept[machine_id] = tuple(whole)
-        if left:
-            left_out.append(_left_blocks(machine_id, left, mine - _seconds(whole)))
-    return Within(kept=kept, left_out=tuple(left_out))
+def _left_on(
+    plan: MachinePlan, past: Past, redo: set[str], missing_only: bool
+) -> tuple[Attempt, ...]:
+    """Return the attempts that are left on one machine, in the order of its queue."""
+    settled = redo if missing_only else set[str]()
+    unfinished = [
+        trial
+        for trial in plan.trials
+        if trial.trial_id not in settled
+        and not _finished(trial, plan.machine, past.get(trial.trial_id, ()))
+    ]
+    work = [trial for trial in unfinished if trial.role != "canary"]
+    if not work:
+        return ()
+    birds = [trial for trial in unfinished if trial.role == "canary"]
+    work += canaries.around(birds, {trial.block for trial in work})
+    return tuple(
+        Attempt(trial=trial, fence=_next_fence(past.get(trial.trial_id, ())))
+        for trial in sorted(work, key=lambda trial: trial.position)
+    )
 
 
 def _work(plan: MachinePlan) -> list[Trial]:
     return [trial for trial in plan.trials if trial.role != "canary"]
-
-
-def _held(models: Mapping[str, Sequence[ModelFacts]], model: str) -> dict[str, str]:
-    """Digest by machine id, of the machines that have the model."""
-    return {
-        machine_id: facts.digest
-        for machine_id, held in models.items()
-        for facts in held
-        if same_model(facts.name, model)
-    }
-
-
-def _unequal(model: str, held: Mapping[str, str], names: Mapping[str, str]) -> str:
-    each = ", ".join(f"{names[m]} has {_short(digest)}" for m, digest in held.items())
-    return f"{model} is not the same model on every machine: {each}"
-
-
-def _hints(model: str, held: Mapping[str, str], names: Mapping[str, str]) -> Iterable[str]:
-    """The machines that differ from the majority; all of them where there is none."""
-    (most, count), (_, second) = Counter(map(_bare, held.values())).most_common(2)
-    for machine_id, digest in held.items():
-        if _bare(digest) != most or count == second:
-            yield f"on {names[machine_id]}: ollama pull {model}"
 
 
 def _next_fence(past: Sequence[PastAttempt]) -> int:
@@ -196,12 +107,12 @@ def _finished(trial: Trial, machine: Machine, past: Sequence[PastAttempt]) -> bo
     return any(attempt.is_final and not _changes(trial, machine, attempt) for attempt in past)
 
 
-def _redo(plan: MachinePlan, past: Mapping[str, Sequence[PastAttempt]]) -> list[Redo]:
+def _redo(plan: MachinePlan, past: Past) -> list[Redo]:
     redo: list[Redo] = []
     for trial in _work(plan):
-        tried = past.get(trial.trial_id, ())
-        well = [attempt for attempt in tried if attempt.outcome == "ok"]
-        if well and not _finished(trial, plan.machine, tried):
+        attempts = past.get(trial.trial_id, ())
+        well = [attempt for attempt in attempts if attempt.outcome == "ok"]
+        if well and not _finished(trial, plan.machine, attempts):
             latest = max(well, key=lambda attempt: attempt.fence)
             words = ", ".join(_changes(trial, plan.machine, latest))
             redo.append(Redo(trial=trial, words=words))
@@ -209,14 +120,14 @@ def _redo(plan: MachinePlan, past: Mapping[str, Sequence[PastAttempt]]) -> list[
 
 
 def _changes(trial: Trial, machine: Machine, then: PastAttempt) -> list[str]:
-    """In words, what is not as it was; empty: all the same."""
+    """Return what has changed since an attempt, in words; empty: nothing."""
     engine = machine.engine
     if engine is None:
         return ["no engine answers now"]
     changes: list[str] = []
     digest = _digest(trial, machine)
-    if digest and _bare(then.digest) != digest:
-        changes.append(f"{trial.model} {_short(then.digest)} -> {_short(digest)}")
+    if digest and bare_digest(then.digest) != digest:
+        changes.append(f"{trial.model} {short_digest(then.digest)} -> {short_digest(digest)}")
     if then.engine_version != engine.version:
         name = ENGINE_NAMES.get(engine.kind, engine.kind)
         changes.append(f"{name} {then.engine_version or 'unknown'} -> {engine.version}")
@@ -248,16 +159,8 @@ def _environment_changes(engine: EngineFacts, then: str) -> list[str]:
 
 
 def _digest(trial: Trial, machine: Machine) -> str:
-    held = machine.model(trial.model)
-    return _bare(trial.digest or (held.digest if held else ""))
-
-
-def _bare(digest: str | None) -> str:
-    return (digest or "").removeprefix("sha256:")
-
-
-def _short(digest: str | None) -> str:
-    return _bare(digest)[:SHOWN_DIGITS] or "unknown"
+    facts = machine.model(trial.model)
+    return bare_digest(trial.digest or (facts.digest if facts else ""))
 
 
 def _whole(value: FactValue) -> int | None:
@@ -266,36 +169,3 @@ def _whole(value: FactValue) -> int | None:
 
 def _mebibytes(limit: int | None) -> str:
     return "not known" if limit is None else f"{limit} MiB"
-
-
-def _seconds(attempts: Iterable[Attempt]) -> float:
-    return sum(attempt.trial.estimate_s for attempt in attempts)
-
-
-def _fitting(queue: Sequence[Attempt], seconds: float) -> tuple[list[Attempt], list[list[Attempt]]]:
-    """The first blocks that end in time; after the first that does not, none is started.
-
-    A canary opens its block; that of the first block left out closes the last one kept.
-    """
-    kept: list[Attempt] = []
-    left: list[list[Attempt]] = []
-    for _, group in groupby(queue, key=lambda attempt: attempt.trial.block):
-        block = list(group)
-        if not left and _seconds(kept) + _seconds(block) <= seconds:
-            kept += block
-            continue
-        first = block[0]
-        if not left and kept and first.trial.role == "canary":
-            kept += [first] if _seconds(kept) + first.trial.estimate_s <= seconds else []
-        left.append([attempt for attempt in block if attempt.trial.role != "canary"])
-    return kept, [block for block in left if block]
-
-
-def _left_blocks(machine_id: str, left: Sequence[Sequence[Attempt]], spare_s: float) -> LeftBlocks:
-    first = left[0][0].trial
-    words = (
-        f"block {first.block + 1} takes about {show_span(_seconds(left[0]))}, "
-        f"{show_span(max(spare_s, 0))} are left"
-    )
-    blocks = tuple(block[0].trial.block for block in left)
-    return LeftBlocks(machine_id=machine_id, machine=first.machine, blocks=blocks, reason=words)

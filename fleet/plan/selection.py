@@ -18,17 +18,22 @@ from fleet.model.machine import FactValue, Machine, comparison, full_model_name,
 from fleet.model.settings import Value
 
 Clause = tuple[str, str, Callable[[FactValue], bool]]
-"""Name of the clause, what it wants in words, its test of a machine's value."""
+"""Name of the clause, its demand in words, and its test of a machine's value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """The four axes of an experiment, each in the order written."""
+class Selection:
+    """What an experiment selects: its four axes, each in the order written."""
 
     machines: tuple[Machine, ...]
     models: tuple[str, ...]
     jobs: tuple[Job, ...]
     combinations: tuple[dict[str, Value], ...]
+
+    @property
+    def ready(self) -> list[Machine]:
+        """The machines whose engine answers."""
+        return [machine for machine in self.machines if machine.engine is not None]
 
 
 def select(
@@ -36,9 +41,10 @@ def select(
     machines: Sequence[Machine],
     absent: Collection[str] = (),
 ) -> tuple[Machine, ...]:
-    """The machines meant, in the order given; raises PlanRefused or UnknownName for nobody.
+    """Return the selected machines in the order given.
 
-    `absent`: names and ids that are known but not there now; naming one is no mistake.
+    `absent`: names and ids that are known but not there now; naming one is no mistake. Raises
+    PlanRefused or UnknownName if no machine is selected.
     """
     if not machines:
         raise PlanRefused("machines: no machine is there", "this machine: fleet machines --here")
@@ -50,25 +56,28 @@ def select(
 
 
 def matches(selector: Selector, name: str, facts: Mapping[str, FactValue]) -> bool:
-    """Whether a machine of this name and these facts fits every clause; one unknown fits none."""
+    """Tell whether this name and these facts fit every clause; an unknown fact fits none."""
     values = {**facts, "name": name}
     return all(test(values.get(clause)) for clause, _, test in _clauses(selector))
 
 
-def narrow(asked: Asked, only: Mapping[str, str]) -> Asked:
-    """`--only` takes away and never changes an id; raises UnknownName for what is not there."""
+def narrow(selection: Selection, only: Mapping[str, str]) -> Selection:
+    """Return what `--only` leaves; no id changes. Raises UnknownName for a value that it lacks."""
     for key, value in only.items():
-        asked = _narrowed(asked, key, value)
-    return asked
+        selection = _narrowed(selection, key, value)
+    return selection
 
 
-def asked(request: Request, machines: Sequence[Machine]) -> Asked:
-    """A model or machine named twice is one; raises PlanRefused for two jobs of one name."""
+def selection_of(request: Request, machines: Sequence[Machine]) -> Selection:
+    """Return the whole selection; a model or machine named twice counts once.
+
+    Raises PlanRefused for two jobs of one name.
+    """
     names = [job.name for job in request.jobs]
     for name in names:
         if names.count(name) > 1:
             raise PlanRefused(f"jobs: two jobs are named {name}", "give each job a name of its own")
-    return Asked(
+    return Selection(
         machines=tuple({machine.machine_id: machine for machine in machines}.values()),
         models=_each_once(request.experiment.models),
         jobs=request.jobs,
@@ -77,7 +86,7 @@ def asked(request: Request, machines: Sequence[Machine]) -> Asked:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """` (did you mean studio-96?)`, or nothing where no known name is near."""
+    """Return ` (did you mean studio-96?)`, or nothing if no known name is near."""
     near = nearest(name, known)
     return f" (did you mean {near}?)" if near else ""
 
@@ -90,26 +99,27 @@ def _each_once(models: Sequence[str]) -> tuple[str, ...]:
 
 
 def _named(names: Sequence[str], machines: Sequence[Machine]) -> tuple[Machine, ...]:
-    there = sorted({machine.name for machine in machines})
+    known = sorted({machine.name for machine in machines})
     chosen: dict[str, Machine] = {}
     unknown: list[str] = []
     for name in names:
-        found = [machine for machine in machines if name in (machine.name, machine.machine_id)]
-        if not found:
-            unknown.append(f"{name}{did_you_mean(name, there)}")
-        elif len(found) > 1:
-            ids = ", ".join(machine.machine_id for machine in found)
+        named = [machine for machine in machines if name in (machine.name, machine.machine_id)]
+        if not named:
+            unknown.append(f"{name}{did_you_mean(name, known)}")
+        elif len(named) > 1:
+            ids = ", ".join(machine.machine_id for machine in named)
             raise PlanRefused(
-                f"machines: {len(found)} machines are named {name}",
+                f"machines: {len(named)} machines are named {name}",
                 f"name them by id ({ids}), or give each its own: fleet join --name",
             )
-        chosen.update((machine.machine_id, machine) for machine in found)
+        chosen.update((machine.machine_id, machine) for machine in named)
     if unknown:
-        raise nobody_named(unknown, there)
+        raise unknown_machines(unknown, known)
     return tuple(chosen.values())
 
 
-def nobody_named(unknown: Sequence[str], known: Sequence[str]) -> UnknownName:
+def unknown_machines(unknown: Sequence[str], known: Sequence[str]) -> UnknownName:
+    """Return the error for names that no machine has."""
     return UnknownName(
         f"machines: nobody is named {', '.join(unknown)}", f"there are {', '.join(known)}"
     )
@@ -173,47 +183,47 @@ def _distance(name: str, wanted: str, value: FactValue) -> float:
     return 1 - alike.find_longest_match().size / len(wanted or " ")
 
 
-def _narrowed(asked: Asked, key: str, value: str) -> Asked:
+def _narrowed(selection: Selection, key: str, value: str) -> Selection:
     if key == "machine":
-        machines = asked.machines
+        machines = selection.machines
         kept = tuple(m for m in machines if value in (m.name, m.machine_id))
-        _there(key, value, [m.name for m in machines], kept)
-        return replace(asked, machines=kept)
+        _refuse_empty(key, value, [m.name for m in machines], kept)
+        return replace(selection, machines=kept)
     if key == "model":
-        models = tuple(m for m in asked.models if same_model(m, value))
-        _there(key, value, asked.models, models)
-        return replace(asked, models=models)
+        models = tuple(m for m in selection.models if same_model(m, value))
+        _refuse_empty(key, value, selection.models, models)
+        return replace(selection, models=models)
     if key == "job":
-        jobs = tuple(job for job in asked.jobs if job.name == value)
-        _there(key, value, [job.name for job in asked.jobs], jobs)
-        return replace(asked, jobs=jobs)
-    return _with_setting(asked, key, value)
+        jobs = tuple(job for job in selection.jobs if job.name == value)
+        _refuse_empty(key, value, [job.name for job in selection.jobs], jobs)
+        return replace(selection, jobs=jobs)
+    return _with_setting(selection, key, value)
 
 
-def _with_setting(asked: Asked, key: str, value: str) -> Asked:
-    settings = sorted({name for combination in asked.combinations for name in combination})
+def _with_setting(selection: Selection, key: str, value: str) -> Selection:
+    settings = sorted({name for combination in selection.combinations for name in combination})
     if key not in settings:
         known = ["machine", "model", "job", *settings]
         raise UnknownName(
             f"--only {key}: no such axis{did_you_mean(key, known)}", f"there are {', '.join(known)}"
         )
-    kept = tuple(c for c in asked.combinations if value in _spellings(c[key]))
-    values = dict.fromkeys(str(combination[key]) for combination in asked.combinations)
-    _there(key, value, values, kept)
-    return replace(asked, combinations=kept)
+    kept = tuple(c for c in selection.combinations if value in _spellings(c[key]))
+    values = dict.fromkeys(str(combination[key]) for combination in selection.combinations)
+    _refuse_empty(key, value, values, kept)
+    return replace(selection, combinations=kept)
 
 
 def _spellings(value: Value) -> tuple[str, str]:
     return str(value), canonical_json(value)
 
 
-def _there(key: str, value: str, known: Iterable[str], kept: Sequence[object]) -> None:
+def _refuse_empty(key: str, value: str, known: Iterable[str], kept: Sequence[object]) -> None:
     if not kept:
         raise no_such(key, value, list(known))
 
 
 def no_such(key: str, value: str, known: Sequence[str]) -> UnknownName:
-    """What `--only` names is not in the experiment."""
+    """Return the error for a value of `--only` that the experiment does not have."""
     return UnknownName(
         f"--only {key}={value}: the experiment has no such {key}{did_you_mean(value, known)}",
         f"there are {', '.join(known)}",

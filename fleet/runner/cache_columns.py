@@ -1,7 +1,7 @@
-"""What a request's place in its trial tells of the cache it met, for the views to judge by.
+"""Columns by which the views judge what a request found in the engine's prompt cache.
 
-An engine need not say how much of a prompt it had cached. What the trial sent before, and how
-long prompts of the same length took in it, does.
+An engine need not report how much of a prompt it had cached. The earlier requests of the trial, and
+the times of its prompts of equal length, show it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from fleet.model.measure import RequestRecord, TrialResult
 Columns = dict[str, object]
 
 FEWEST_SIBLINGS = 3
-"""Of fewer the median may be the odd one itself."""
+"""Fewer prompts of one length give no median: it could be the outlier itself."""
 
 
-def courses(result: TrialResult) -> Iterator[Columns]:
-    """What the course of the trial adds to each request, in order."""
+def cache_columns(result: TrialResult) -> Iterator[Columns]:
+    """Yield the columns of each request, in order."""
     load_each = result.trial.job.load == "request"
     siblings, read_ns = _sibling_medians(result.requests), _read_ns(result)
     since_load, sent = 0, Counter[Hashable]()
@@ -37,7 +37,7 @@ def courses(result: TrialResult) -> Iterator[Columns]:
 
 
 def _read_ns(result: TrialResult) -> float | None:
-    """How long the machine's memory needs to read the weights of one token once."""
+    """Return how long the memory takes to read the weights of one token once."""
     gb_per_s = result.fingerprint.get("memory_bandwidth_gb_s") if result.fingerprint else None
     if not isinstance(gb_per_s, (int, float)) or not gb_per_s or not result.active_bytes:
         return None
@@ -45,12 +45,12 @@ def _read_ns(result: TrialResult) -> float | None:
 
 
 def _least(record: RequestRecord, read_ns: float | None, batch: int) -> Columns:
-    """A step of decode reads the weights once, a whole batch of a prompt at least as much."""
+    """Return the least times: a decode step reads the weights once, a prompt batch no less."""
     reply = record.reply
     if read_ns is None or not batch or not reply.output_tokens or reply.prompt_tokens is None:
         return {"least_output_ns": None, "least_prompt_ns": None}
-    held = record.reused_tokens if reply.cached_tokens is None else reply.cached_tokens
-    batches = max(reply.prompt_tokens - (held or 0), 0) // batch
+    cached = record.reused_tokens if reply.cached_tokens is None else reply.cached_tokens
+    batches = max(reply.prompt_tokens - (cached or 0), 0) // batch
     return {
         "least_output_ns": round((reply.output_tokens - 1) * read_ns),
         "least_prompt_ns": round(batches * read_ns),
@@ -58,7 +58,7 @@ def _least(record: RequestRecord, read_ns: float | None, batch: int) -> Columns:
 
 
 def _prompt(record: RequestRecord) -> Hashable:
-    """Equal for prompts that begin alike; the nonce stands first."""
+    """Return a key that is equal for prompts that begin alike; the nonce comes first."""
     return record.point, record.turn, record.nonce, record.prompt_tokens_asked
 
 
@@ -72,5 +72,7 @@ def _sibling_medians(records: Sequence[RequestRecord]) -> dict[Hashable, int]:
         if record.reply.prompt_ns:
             times[_kind(record)].append(record.reply.prompt_ns)
     return {
-        kind: round(median(found)) for kind, found in times.items() if len(found) >= FEWEST_SIBLINGS
+        kind: round(median(siblings))
+        for kind, siblings in times.items()
+        if len(siblings) >= FEWEST_SIBLINGS
     }

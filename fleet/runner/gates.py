@@ -10,10 +10,8 @@ from fleet.model.gates import GPU, GPU_USERS, HEAT, OTHER_MODELS, UNUSED_S, Resi
 from fleet.model.machine import Fingerprint
 from fleet.ports import Clock, Engine, Stop
 from fleet.runner.loaded import is_loaded_as_required
-from fleet.runner.visit import KEPT_S, LeftoverModel, Visit
+from fleet.runner.visit import Visit
 from fleet.units import NS_PER_S, show_span
-
-__all__ = ["KEPT_S", "Gatekeeper", "LeftoverModel", "ModelUse", "Visit"]
 
 LOOK_EVERY_S = 2.0
 SAY_EVERY_S = 30.0

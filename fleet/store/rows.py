@@ -15,7 +15,7 @@ from fleet.model.machine import CONDITION, FactValue, Fingerprint
 from fleet.model.measure import Placement, Reading, RequestRecord, TrialResult
 from fleet.model.settings import SETTINGS
 from fleet.model.trial import show_settings
-from fleet.runner.cache_columns import courses
+from fleet.runner.cache_columns import cache_columns
 from fleet.runner.slowdowns import gpu_slowdowns
 from fleet.store.schema import FINGERPRINTS, TABLES, TRIALS
 
@@ -59,8 +59,8 @@ def rows_of(result: TrialResult) -> dict[str, list[Row]]:
     attempt_id = result.attempt_id
     rows: dict[str, list[Row]] = {
         "requests": [
-            {**_request(attempt_id, result.trial.job.api, record), **course}
-            for record, course in zip(result.requests, courses(result), strict=True)
+            {**_request(attempt_id, result.trial.job.api, record), **cache}
+            for record, cache in zip(result.requests, cache_columns(result), strict=True)
         ],
         "readings": [_reading(attempt_id, reading) for reading in result.readings],
         "fingerprints": [_fingerprint(result, content) for content in _known(result.fingerprint)],

@@ -1,7 +1,7 @@
-"""AMD GPUs through the kernel's files: power, load, memory, heat and clock.
+"""AMD GPUs through the kernel's files: power, load, memory, temperature and clock.
 
-The driver has no energy counter there; energy is the integral of the power. Values are over all
-GPUs, as for NVIDIA's.
+The driver offers no energy counter; energy is the integral of the power. Values cover all GPUs, as
+for NVIDIA.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from fleet.units import MIB
 
 VENDOR = "0x1002"
 CARD = re.compile(r"card\d+")
-"""`card0-DP-1` is one of its outputs."""
+"""Leaves out outputs of a card, such as `card0-DP-1`."""
 
 
 def amd_probes(root: Path = Path("/")) -> list[TelemetryProbe]:
+    """Return the probes of AMD GPUs; `root` is another file system in tests."""
     return [AmdPower(root), AmdState(root)]
 
 
@@ -29,17 +30,19 @@ class _Cards:
     def __init__(self, root: Path) -> None:
         self._folder = root / "sys" / "class" / "drm"
         self._cards: list[Path] = []
-        """Folders `device` of the cards."""
+        """The folder `device` of each card."""
 
     def available(self) -> bool:
+        """Find the cards; return False if there are none."""
         cards = (path for path in self._folder.glob("card*") if CARD.fullmatch(path.name))
         devices = sorted(card / "device" for card in cards)
-        found = [path for path in devices if text_in(path / "vendor") == VENDOR]
-        # Beside a board, the small GPU inside the processor drives the screen.
-        self._cards = [path for path in found if _is_board(path)] or found
+        amd = [path for path in devices if text_in(path / "vendor") == VENDOR]
+        # Beside a board, the small GPU inside the processor only drives the screen.
+        self._cards = [path for path in amd if _is_board(path)] or amd
         return bool(self._cards)
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close nothing: files are opened for each reading."""
 
     def _over_all(
         self,
@@ -48,8 +51,11 @@ class _Cards:
         scale: float,
         fold: Callable[[list[float]], float],
     ) -> Sample:
-        """From the first of the files that can be read; None where a card has none of them, or
-        says what cannot be: it would be lost among the others."""
+        """Combine the values of all cards, each from the first of the files that can be read.
+
+        The value is None if one card has no such file, or an impossible value in it: a sum over
+        all cards would hide that.
+        """
         values = [_first(card, files) for card in self._cards]
         known = [value / scale for value in values if value is not None]
         problem = next(filter(None, (reading_problem(metric, value) for value in known)), "")
@@ -61,20 +67,26 @@ class _Cards:
 
 
 class AmdPower(_Cards):
+    """Power of the AMD GPUs."""
+
     name = "amd power"
     pace: Literal["power", "state", "stream"] = "power"
 
     def read(self) -> Sequence[Sample]:
+        """Read all values now."""
         files = ["hwmon/*/power1_average", "hwmon/*/power1_input"]
         scope = "gpu_board" if all(map(_is_board, self._cards)) else "chip_package"
         return [self._over_all(f"{scope}_power_w", files, 1e6, sum)]
 
 
 class AmdState(_Cards):
+    """Load, memory, temperature and clock of the AMD GPUs."""
+
     name = "amd"
     pace: Literal["power", "state", "stream"] = "state"
 
     def read(self) -> Sequence[Sample]:
+        """Read all values now."""
         return [
             self._over_all("gpu_busy_percent", ["gpu_busy_percent"], 1, _mean),
             self._over_all("gpu_memory_used_mb", ["mem_info_vram_used"], MIB, sum),
@@ -85,7 +97,7 @@ class AmdState(_Cards):
 
 
 def _is_board(card: Path) -> bool:
-    """The driver lets the power of a board be capped, not that of a processor with a GPU in it."""
+    """Return True for a board: its power can be capped, that of a GPU in a processor cannot."""
     return _first(card, ["hwmon/*/power1_cap"]) is not None
 
 

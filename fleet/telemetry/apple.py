@@ -1,7 +1,7 @@
-"""Apple silicon: the chip's energy and power, the whole machine's power, load, heat, clocks.
+"""Apple silicon: energy and power of the chip, power of the whole machine, load, heat and clocks.
 
-`chip_package` is CPU, GPU and Neural Engine, as macmon and powermetrics add them up: memory is
-not in it. All three sources are the system's estimates, to be compared on one kind of chip only;
+`chip_package` is the sum of CPU, GPU and Neural Engine in macmon and powermetrics, without memory.
+All three sources report the system's own estimates, which are comparable only on one kind of chip;
 `system` is measured behind the power supply.
 """
 
@@ -12,7 +12,7 @@ import select
 import shutil
 import subprocess
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal, TypeVar
 
@@ -26,9 +26,9 @@ from fleet.units import MIB, NS_PER_MS, NS_PER_S
 Some = TypeVar("Some")
 
 LEAST_INTERVAL_MS = 500
-"""More often, the tools themselves would cost more than they tell."""
+"""At shorter intervals the tools would cost more than their readings are worth."""
 WAIT_S = 0.2
-"""Longest wait inside one reading: a trial that ends is not kept waiting."""
+"""Longest wait inside one reading, so that the end of a trial is not delayed."""
 SILENT_S = 5.0
 STATE_EVERY_NS = NS_PER_S
 END_S = 0.2
@@ -37,16 +37,16 @@ READ_BYTES = 2**16
 MJ = "_millijoules"
 
 
-def apple_probes(asked: Telemetry, clock: Clock) -> list[TelemetryProbe]:
-    interval_ms = max(round(asked.power_s * 1000), LEAST_INTERVAL_MS)
-    probes: list[TelemetryProbe] = [Zeus(), Macmon(interval_ms, clock)]
-    return [*probes, Powermetrics(interval_ms, clock)] if asked.powermetrics else probes
+def apple_probes(
+    wanted: Telemetry, clock: Clock, load_zeus: Callable[[], Any]
+) -> list[TelemetryProbe]:
+    """Return the probes of an Apple chip.
 
-
-def import_zeus() -> Any:
-    import zeus_apple_silicon
-
-    return zeus_apple_silicon
+    `load_zeus` imports the module zeus_apple_silicon, or raises ImportError.
+    """
+    interval_ms = max(round(wanted.power_s * 1000), LEAST_INTERVAL_MS)
+    probes: list[TelemetryProbe] = [Zeus(load_zeus), Macmon(interval_ms, clock)]
+    return [*probes, Powermetrics(interval_ms, clock)] if wanted.powermetrics else probes
 
 
 class Zeus:
@@ -55,11 +55,12 @@ class Zeus:
     name = "zeus"
     pace: Literal["power", "state", "stream"] = "power"
 
-    def __init__(self, load: Callable[[], Any] = import_zeus) -> None:
+    def __init__(self, load: Callable[[], Any]) -> None:
         self._load = load
         self._monitor: Any = None
 
     def available(self) -> bool:
+        """Open the counters; return False if the library is not installed."""
         try:
             self._monitor = self._load().AppleEnergyMonitor()
         except ImportError:
@@ -67,16 +68,18 @@ class Zeus:
         return True
 
     def read(self) -> Sequence[Sample]:
-        told = self._monitor.get_cumulative_energy()
-        parts_mj = [told.cpu_total_mj, told.gpu_mj, told.ane_mj]
+        """Read the counters now."""
+        energy = self._monitor.get_cumulative_energy()
+        parts_mj = [energy.cpu_total_mj, energy.gpu_mj, energy.ane_mj]
         chip_mj = None if None in parts_mj[:2] else sum(filter(None, parts_mj))
         return [
             _sample("chip_package_energy_joules", _thousandth(chip_mj), "zeus-apple-silicon"),
-            _sample("gpu_energy_joules", _thousandth(told.gpu_mj), "zeus-apple-silicon"),
-            _sample("ram_energy_joules", _thousandth(told.dram_mj), "zeus-apple-silicon"),
+            _sample("gpu_energy_joules", _thousandth(energy.gpu_mj), "zeus-apple-silicon"),
+            _sample("ram_energy_joules", _thousandth(energy.dram_mj), "zeus-apple-silicon"),
         ]
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close nothing."""
 
 
 class _Stream:
@@ -90,7 +93,7 @@ class _Stream:
         self._clock = clock
         self._process: subprocess.Popen[bytes] | None = None
         self._rest = ""
-        self._heard_ns = 0
+        self._output_ns = 0
         self._state_due_ns = 0
 
     @abstractmethod
@@ -98,43 +101,44 @@ class _Stream:
 
     @abstractmethod
     def _samples(self, text: str, middle_ns: int) -> tuple[list[Sample], str]:
-        """Of what was printed so far, and the part that is no whole sample yet."""
+        """Return the samples in the text, and the rest that is not a whole sample yet."""
 
     def available(self) -> bool:
+        """Return whether the program is installed."""
         return shutil.which(self._argv()[0]) is not None
 
     def read(self) -> Sequence[Sample]:
-        """Waits a moment for the next sample.
+        """Wait a moment for the next sample, dated at the middle of its interval.
 
-        Its time is the middle of the interval that the program has averaged over. Raises EOFError
-        where the program ended, TimeoutError where it says nothing.
+        Raises EOFError if the program has ended, TimeoutError if it prints nothing.
         """
         process = self._started()
         assert process.stdout is not None
         readable, _, _ = select.select([process.stdout], [], [], WAIT_S)
         now_ns = self._clock.monotonic_ns()
         if not readable:
-            if now_ns - self._heard_ns > SILENT_S * NS_PER_S:
+            if now_ns - self._output_ns > SILENT_S * NS_PER_S:
                 self.close()
-                raise TimeoutError(f"{self.name} has said nothing for {SILENT_S:.0f} s")
+                raise TimeoutError(f"{self.name} has printed nothing for {SILENT_S:.0f} s")
             return []
         printed = os.read(process.stdout.fileno(), READ_BYTES)
         if not printed:
             raise EOFError(self._ended())
-        self._heard_ns = now_ns
+        self._output_ns = now_ns
         middle_ns = now_ns - self._interval_ms * NS_PER_MS // 2
         text = self._rest + printed.decode(errors="replace")
         samples, self._rest = self._samples(text, middle_ns)
         return samples
 
     def close(self) -> None:
+        """End the program."""
         process, self._process, self._rest = self._process, None, ""
         if process is None:
             return
         for pipe in (process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
-        with suppress(PermissionError):  # sudo is root's: the closed pipe ends what it runs
+        with suppress(PermissionError):  # sudo belongs to root; the closed pipe ends what it runs
             process.terminate()
         try:
             process.wait(END_S)
@@ -151,28 +155,28 @@ class _Stream:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C is for us
+                start_new_session=True,  # Ctrl-C reaches fleet alone
             )
-            self._heard_ns = self._clock.monotonic_ns()
+            self._output_ns = self._clock.monotonic_ns()
         return self._process
 
     def _ended(self) -> str:
-        """What it said last, and its status."""
+        """Return the program's last message and its status."""
         process = self._process
         assert process is not None
         assert process.stderr is not None
         try:
             code = process.wait(END_S)
-            said = process.stderr.read().decode(errors="replace").strip().splitlines()
+            messages = process.stderr.read().decode(errors="replace").strip().splitlines()
         except subprocess.TimeoutExpired:
-            code, said = None, []
+            code, messages = None, []
         self.close()
-        return f"{self.name} ended with status {code}" + (f": {said[-1]}" if said else "")
+        return f"{self.name} ended with status {code}" + (f": {messages[-1]}" if messages else "")
 
-    def _timed(self, found: Sequence[Some], last_ns: int) -> Iterable[tuple[int, Some]]:
-        """Where this process was late to read, several samples come at once."""
-        first_ns = last_ns - (len(found) - 1) * self._interval_ms * NS_PER_MS
-        for number, each in enumerate(found):
+    def _timed(self, samples: Sequence[Some], last_ns: int) -> Iterable[tuple[int, Some]]:
+        """Yield each sample with its time: a late reading gets several samples at once."""
+        first_ns = last_ns - (len(samples) - 1) * self._interval_ms * NS_PER_MS
+        for number, each in enumerate(samples):
             yield first_ns + number * self._interval_ms * NS_PER_MS, each
 
     def _is_state_due(self) -> bool:
@@ -184,6 +188,8 @@ class _Stream:
 
 
 class Macmon(_Stream):
+    """The program macmon, which needs no root."""
+
     name = "macmon"
 
     def _argv(self) -> list[str]:
@@ -191,17 +197,19 @@ class Macmon(_Stream):
 
     def _samples(self, text: str, middle_ns: int) -> tuple[list[Sample], str]:
         *lines, rest = text.split("\n")
-        found = [sample for line in lines if (sample := parse_macmon(line)) is not None]
+        parsed = [sample for line in lines if (sample := parse_macmon(line)) is not None]
         samples = [
-            s for at_ns, each in self._timed(found, middle_ns) for s in _macmon_power(each, at_ns)
+            s
+            for at_ns, each in self._timed(parsed, middle_ns)
+            for s in _macmon(each, MACMON_POWER, at_ns)
         ]
-        if found and self._is_state_due():
-            samples += _macmon_state(found[-1])
+        if parsed and self._is_state_due():
+            samples += _macmon(parsed[-1], MACMON_STATE)
         return samples, rest
 
 
 class Powermetrics(_Stream):
-    """Needs root: run through `sudo -n`, which fails rather than asks."""
+    """The program powermetrics, which needs root: `sudo -n` fails instead of asking."""
 
     name = "powermetrics"
 
@@ -216,12 +224,12 @@ class Powermetrics(_Stream):
 
     def _samples(self, text: str, middle_ns: int) -> tuple[list[Sample], str]:
         whole, rest = split_samples(text)
-        found = [sample for each in whole if (sample := parse_sample(each)) is not None]
+        parsed = [sample for each in whole if (sample := parse_sample(each)) is not None]
         samples = [
-            s for at_ns, each in self._timed(found, middle_ns) for s in self._power(each, at_ns)
+            s for at_ns, each in self._timed(parsed, middle_ns) for s in self._power(each, at_ns)
         ]
-        if found and self._is_state_due():
-            last = found[-1]
+        if parsed and self._is_state_due():
+            last = parsed[-1]
             busy, mhz, lost = last.gpu_busy_percent, last.gpu_mhz, last.outside
             samples.append(_sample("gpu_busy_percent", busy, self.name))
             samples.append(
@@ -229,18 +237,18 @@ class Powermetrics(_Stream):
             )
         return samples, rest
 
-    def _power(self, told: PowerSample, middle_ns: int) -> Iterable[Sample]:
-        """Energies of the intervals added up: power times elapsed time would not be energy."""
+    def _power(self, sample: PowerSample, middle_ns: int) -> Iterable[Sample]:
+        """Add up the energies of the intervals: power times elapsed time would not be energy."""
         end_ns = middle_ns + self._interval_ms * NS_PER_MS // 2
-        parts_mj = (told.cpu_millijoules, told.gpu_millijoules, told.ane_millijoules)
+        parts_mj = (sample.cpu_millijoules, sample.gpu_millijoules, sample.ane_millijoules)
         if None in parts_mj[:2]:
-            lost = next((why for field, why in told.outside.items() if field.endswith(MJ)), "")
+            lost = next((why for field, why in sample.outside.items() if field.endswith(MJ)), "")
             yield _sample("chip_package_energy_joules", None, self.name, end_ns, lost)
         else:
             self._chip_joules += sum(filter(None, parts_mj)) / 1000
             yield _sample("chip_package_energy_joules", self._chip_joules, self.name, end_ns)
-        lost = told.outside.get("combined_watts", "")
-        yield _sample("chip_package_power_w", told.combined_watts, self.name, middle_ns, lost)
+        lost = sample.outside.get("combined_watts", "")
+        yield _sample("chip_package_power_w", sample.combined_watts, self.name, middle_ns, lost)
 
 
 MACMON_POWER = {
@@ -261,18 +269,16 @@ MACMON_STATE = {
     "swap_used_mb": "swap_used_bytes",
     "fan_rpm": "fans_rpm",
 }
-"""Metrics by the field of a sample that they come from."""
+"""The field of a sample that each metric comes from."""
 
 
-def _macmon_power(sample: MacmonSample, at_ns: int) -> Iterable[Sample]:
-    return [_of(sample, metric, field, at_ns) for metric, field in MACMON_POWER.items()]
+def _macmon(
+    sample: MacmonSample, fields: Mapping[str, str], at_ns: int | None = None
+) -> Iterable[Sample]:
+    return [_of(sample, metric, field, at_ns) for metric, field in fields.items()]
 
 
-def _macmon_state(sample: MacmonSample) -> Iterable[Sample]:
-    return [_of(sample, metric, field) for metric, field in MACMON_STATE.items()]
-
-
-def _of(sample: MacmonSample, metric: str, field: str, at_ns: int | None = None) -> Sample:
+def _of(sample: MacmonSample, metric: str, field: str, at_ns: int | None) -> Sample:
     value = getattr(sample, field)
     if isinstance(value, tuple):
         value = max(value, default=None)
@@ -284,10 +290,9 @@ def _of(sample: MacmonSample, metric: str, field: str, at_ns: int | None = None)
 def _sample(
     metric: str, value: float | None, source: str, at_ns: int | None = None, outside: str = ""
 ) -> Sample:
-    why = f"{source}: {outside}" if outside else f"{source} does not tell"
-    return Sample(
-        metric=metric, value=value, source=source if value is not None else why, at_ns=at_ns
-    )
+    if value is None:
+        source = f"{source}: {outside}" if outside else f"{source} does not report it"
+    return Sample(metric=metric, value=value, source=source, at_ns=at_ns)
 
 
 def _thousandth(milli: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""The host: load, memory, heat and clock of the processor; its package's energy where readable."""
+"""The host: load, memory, temperature and clock of the processor, and its energy if readable."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from fleet.readers.sysctl import parse_swap_used_mb, parse_sysctl
 from fleet.readers.text import whole
 
 MOST_CLOCKS = 8
-"""Asking a core for its clock interrupts it."""
+"""Cores whose clock is read: reading the clock of a core interrupts it."""
 KIB_PER_MIB = 1024
 AVAILABLE = "available_kib"
 MAC_COMMAND_EVERY = 10
-"""A process for each reading would cost more than all the rest."""
+"""Readings per call of a command, since a process for each would cost more than the rest."""
 
 
 class LinuxHost:
-    """Below `root`, for tests."""
+    """The host as Linux shows it; `root` is another file system in tests."""
 
     name = "host"
     pace: Literal["power", "state", "stream"] = "state"
@@ -36,18 +36,21 @@ class LinuxHost:
         self._clocks: list[Path] = []
 
     def available(self) -> bool:
+        """Return whether this system has /proc/stat."""
         return (self._proc / "stat").exists()
 
     def read(self) -> Sequence[Sample]:
+        """Read all values now."""
         if self._sensors is None:
             self._sensors, self._clocks = self._temperatures(), self._frequencies()
         return [*self._busy(), *self._memory(), *self._heat(self._sensors), *self._clock()]
 
     def close(self) -> None:
+        """Forget the last load: the next reading begins a new difference."""
         self._before = None
 
     def _busy(self) -> Iterable[Sample]:
-        """Since the reading before; nothing at the first."""
+        """Yield the load since the last reading; the first reading has none."""
         before = self._before
         of_all_cores = (self._proc / "stat").read_text().partition("\n")[0]
         self._before = now = parse_proc(of_all_cores)
@@ -59,22 +62,22 @@ class LinuxHost:
             yield Sample(metric="cpu_busy_percent", value=percent, source="/proc/stat")
 
     def _memory(self) -> Iterable[Sample]:
-        found = parse_meminfo((self._proc / "meminfo").read_text())
+        memory = parse_meminfo((self._proc / "meminfo").read_text())
         for metric, field in (
             ("memory_available_mb", AVAILABLE),
             ("swap_used_mb", "swap_free_kib"),
         ):
-            if why := found.outside.get(field):
+            if why := memory.outside.get(field):
                 yield Sample(metric=metric, value=None, source=f"/proc/meminfo: {why}")
-        if found.available_kib is not None:
-            available_mb = found.available_kib / KIB_PER_MIB
+        if memory.available_kib is not None:
+            available_mb = memory.available_kib / KIB_PER_MIB
             yield Sample(metric="memory_available_mb", value=available_mb, source="/proc/meminfo")
-        if found.swap_total_kib and found.swap_free_kib is not None:
-            used_mb = (found.swap_total_kib - found.swap_free_kib) / KIB_PER_MIB
+        if memory.swap_total_kib and memory.swap_free_kib is not None:
+            used_mb = (memory.swap_total_kib - memory.swap_free_kib) / KIB_PER_MIB
             yield Sample(metric="swap_used_mb", value=used_mb, source="/proc/meminfo")
 
     def _heat(self, sensors: Sequence[Path]) -> Iterable[Sample]:
-        """The hottest of the processor's sensors."""
+        """Yield the temperature of the processor's hottest sensor."""
         printed = [value / 1000 for path in sensors if (value := number_in(path)) is not None]
         degrees = [value for value in printed if not CELSIUS.problem(value)]
         source = "hwmon, thermal zones"
@@ -85,7 +88,7 @@ class LinuxHost:
             yield Sample(metric="cpu_temperature_c", value=None, source=why)
 
     def _clock(self) -> Iterable[Sample]:
-        """Mean over a few of the cores."""
+        """Yield the mean clock of a few of the cores."""
         mhz = [value / 1000 for path in self._clocks if (value := number_in(path)) is not None]
         if not mhz:
             return
@@ -113,7 +116,7 @@ class LinuxHost:
 
 
 class Rapl:
-    """Energy of the processor's packages, where the kernel lets us read it (often only root)."""
+    """Energy of the processor's packages, if the kernel allows reading it (often only to root)."""
 
     name = "rapl"
     pace: Literal["power", "state", "stream"] = "power"
@@ -123,6 +126,7 @@ class Rapl:
         self._packages: list[_Package] = []
 
     def available(self) -> bool:
+        """Find the packages; return False if no counter can be read."""
         self._packages = [
             _Package(path)
             for path in sorted(self._folder.glob("intel-rapl:*"))
@@ -131,6 +135,7 @@ class Rapl:
         return any(number_in(package.counter) is not None for package in self._packages)
 
     def read(self) -> Sequence[Sample]:
+        """Read the counters of all packages."""
         totals_uj = [package.total_uj() for package in self._packages]
         known = [total for total in totals_uj if total is not None]
         whole_uj = sum(known) if len(known) == len(totals_uj) else None
@@ -142,11 +147,12 @@ class Rapl:
             )
         ]
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close nothing: files are opened for each reading."""
 
 
 class _Package:
-    """One counter, which the kernel lets wrap around."""
+    """The energy counter of one package, which wraps around."""
 
     def __init__(self, folder: Path) -> None:
         self.counter = folder / "energy_uj"
@@ -155,6 +161,7 @@ class _Package:
         self._wrapped_uj = 0
 
     def total_uj(self) -> int | None:
+        """Return the counter without its wraps, or None if it cannot be read."""
         now_uj = number_in(self.counter)
         if now_uj is None or now_uj < 0 or (self._range_uj and now_uj > self._range_uj):
             return None
@@ -167,7 +174,10 @@ class _Package:
 
 
 class MacHost:
-    """Load at each reading; swap and memory pressure, which take a process, at few of them."""
+    """The host as macOS shows it: load often, swap and memory pressure seldom.
+
+    Swap and memory pressure take a process for each reading.
+    """
 
     name = "host"
     pace: Literal["power", "state", "stream"] = "state"
@@ -177,9 +187,11 @@ class MacHost:
         self._reads = 0
 
     def available(self) -> bool:
+        """Return whether this system has sysctl."""
         return self._commands.run(["sysctl", "-n", "kern.osrelease"]).ok
 
     def read(self) -> Sequence[Sample]:
+        """Read the values that are due."""
         samples = [Sample(metric="cpu_load_1m", value=os.getloadavg()[0], source="getloadavg")]
         if self._reads % MAC_COMMAND_EVERY == 0:
             samples += self._memory()
@@ -187,20 +199,24 @@ class MacHost:
         return samples
 
     def close(self) -> None:
+        """Read everything again at the first reading of the next trial."""
         self._reads = 0
 
     def _memory(self) -> Iterable[Sample]:
         names = ["vm.swapusage", "kern.memorystatus_vm_pressure_level"]
-        told = parse_sysctl(self._commands.run(["sysctl", *names]).stdout)
-        swap, level = parse_swap_used_mb(told.get(names[0], "")), whole(told.get(names[1]))
+        printed = parse_sysctl(self._commands.run(["sysctl", *names]).stdout)
+        swap, level = (
+            parse_swap_used_mb(printed.get(names[0], "")),
+            whole(printed.get(names[1])),
+        )
         values = {"swap_used_mb": swap, "memory_pressure_level": level}
         for metric, value in values.items():
-            source = "sysctl" if value is not None else "sysctl does not tell"
+            source = "sysctl" if value is not None else "sysctl does not report it"
             yield Sample(metric=metric, value=value, source=source)
 
 
 def text_in(path: Path) -> str | None:
-    """None where it cannot be read."""
+    """Return the text of a file, or None if it cannot be read."""
     try:
         return path.read_text(errors="replace").strip()
     except OSError:
@@ -208,6 +224,7 @@ def text_in(path: Path) -> str | None:
 
 
 def number_in(path: Path) -> int | None:
+    """Return the whole number in a file, or None if there is none."""
     return whole(text_in(path))
 
 

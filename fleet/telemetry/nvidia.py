@@ -1,7 +1,7 @@
-"""NVIDIA GPUs through NVML: their energy counter, power, load, memory, heat and clocks.
+"""NVIDIA GPUs through NVML: energy counter, power, load, memory, temperature and clocks.
 
-Values are over all GPUs: sums of energy, power and memory, the mean of the load, the highest
-temperature, the lowest clock. The library is imported where it is looked for, and only there.
+Values cover all GPUs: sums of energy, power and memory, the mean of the load, the highest
+temperature, the lowest clock. The library is imported at the first look.
 """
 
 from __future__ import annotations
@@ -13,23 +13,20 @@ from fleet.model.quantities import reading_problem
 from fleet.ports import Sample, TelemetryProbe
 from fleet.units import MIB
 
-NOT_TOLD = frozenset({3, 4, 13})
-"""Codes for not supported, no permission, function not found: a value is missing, not a GPU."""
+NO_VALUE = frozenset({3, 4, 13})
+"""Codes for not supported, no permission, function not found: the value is missing, not the GPU."""
 
 
-def nvidia_probes(load: Callable[[], Any] | None = None) -> list[TelemetryProbe]:
-    """Two probes, since power is read more often than the rest. `load` gives the module pynvml."""
-    return [NvidiaPower(load or import_pynvml), NvidiaState(load or import_pynvml)]
+def nvidia_probes(load: Callable[[], Any]) -> list[TelemetryProbe]:
+    """Return two probes, since power is read more often than the rest.
 
-
-def import_pynvml() -> Any:
-    import pynvml
-
-    return pynvml
+    `load` imports the module pynvml, or raises ImportError.
+    """
+    return [NvidiaPower(load), NvidiaState(load)]
 
 
 class _Gpus:
-    """The open library with a handle for each GPU. Stays open: opening may take seconds."""
+    """The library with a handle for each GPU. It stays open, since opening may take seconds."""
 
     def __init__(self, load: Callable[[], Any]) -> None:
         self._load = load
@@ -37,6 +34,7 @@ class _Gpus:
         self._handles: list[Any] = []
 
     def available(self) -> bool:
+        """Open the library; return False if there is no library, driver or GPU."""
         try:
             self._open()
         except ImportError:
@@ -45,7 +43,8 @@ class _Gpus:
             return False
         return bool(self._handles)
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close nothing: the library stays open."""
 
     def _open(self) -> None:
         self._nvml = nvml = self._load()
@@ -56,15 +55,15 @@ class _Gpus:
     def _over_all(
         self, metric: str, read: Callable[[Any], float], fold: Callable[[list[float]], float]
     ) -> Sample:
-        """None with NVML's words where one GPU cannot tell; raises where one is lost."""
+        """Combine the values of all GPUs: None if one GPU lacks it; raise if one is lost."""
         if not self._handles:
             self._open()
         try:
             values = [read(handle) for handle in self._handles]
         except self._nvml.NVMLError as problem:
-            if problem.value in NOT_TOLD:
+            if problem.value in NO_VALUE:
                 return Sample(metric=metric, value=None, source=f"nvml: {problem}")
-            self._handles = []  # the next reading opens the library anew
+            self._handles = []  # the next reading opens the library again
             raise
         wrong = next(filter(None, (reading_problem(metric, value) for value in values)), "")
         if wrong:
@@ -74,29 +73,32 @@ class _Gpus:
 
 
 class NvidiaPower(_Gpus):
+    """Energy and power of the NVIDIA GPUs."""
+
     name = "nvidia power"
     pace: Literal["power", "state", "stream"] = "power"
 
     def read(self) -> Sequence[Sample]:
+        """Read all values now."""
         return [
             self._over_all("gpu_board_energy_joules", self._joules, sum),
             self._over_all("gpu_board_power_w", self._watts, sum),
         ]
 
     def _joules(self, handle: Any) -> float:
-        """Since the driver was loaded; from Volta on."""
+        """Return the energy since the driver was loaded; GPUs since Volta have it."""
         return float(self._nvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1000
 
     def _watts(self, handle: Any) -> float:
         try:
             return float(self._nvml.nvmlDeviceGetPowerUsage(handle)) / 1000
         except self._nvml.NVMLError as problem:
-            if problem.value not in NOT_TOLD:
+            if problem.value not in NO_VALUE:
                 raise
             return self._instant_watts(handle, problem)
 
     def _instant_watts(self, handle: Any, problem: Exception) -> float:
-        """Some GPUs tell only the power of the moment, as a field of its own."""
+        """Return the instantaneous power, which is all that some GPUs offer."""
         fields = self._nvml.nvmlDeviceGetFieldValues(handle, [self._nvml.NVML_FI_DEV_POWER_INSTANT])
         if fields[0].nvmlReturn != 0:
             raise problem
@@ -104,10 +106,13 @@ class NvidiaPower(_Gpus):
 
 
 class NvidiaState(_Gpus):
+    """Load, memory, temperature and clocks of the NVIDIA GPUs."""
+
     name = "nvidia"
     pace: Literal["power", "state", "stream"] = "state"
 
     def read(self) -> Sequence[Sample]:
+        """Read all values now."""
         return [
             self._over_all("gpu_busy_percent", self._busy, _mean),
             self._over_all("gpu_memory_used_mb", self._used_mb, sum),
@@ -129,7 +134,11 @@ class NvidiaState(_Gpus):
         return float(self._nvml.nvmlDeviceGetClockInfo(handle, self._nvml.NVML_CLOCK_SM))
 
     def _events(self, handle: Any) -> float:
-        """0x8 hardware slowdown, 0x20 and 0x40 heat, 0x80 power brake; 0x4 is normal under load."""
+        """Return why the clocks are lowered, as bits.
+
+        0x8 is a hardware slowdown, 0x20 and 0x40 are heat, 0x80 is a power brake; 0x4 is normal
+        under load.
+        """
         return float(self._nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle))
 
 

@@ -1,4 +1,4 @@
-"""Feeds recorded readings again, each at its own time: a real machine's on a scripted one."""
+"""Replay readings of a real machine on a scripted one, each at its own time."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ POWER = ("_power_w", "_energy_joules")
 
 
 def samples(recorded: Mapping[str, Sequence[tuple[float, float]]]) -> list[Sample]:
-    """Of `MachineScript.recorded`, in order of time."""
-    found = [
+    """Return the samples of `MachineScript.recorded`, ordered by time."""
+    readings = [
         (round(at_s * NS_PER_S), metric, value)
         for metric, curve in recorded.items()
         for at_s, value in curve
     ]
     return [
         Sample(metric=metric, value=value, source=SOURCE, at_ns=at_ns)
-        for at_ns, metric, value in sorted(found)
+        for at_ns, metric, value in sorted(readings)
     ]
 
 
 class Replay:
-    """`samples` in order of time; their `at_ns` count from the first reading on."""
+    """A probe that replays samples ordered by time; `at_ns` counts from the first reading."""
 
     name = "replay"
 
     def __init__(self, samples: Sequence[Sample], clock: Clock) -> None:
-        """Read as often as power is, where power is among what was recorded."""
+        """Take the cadence of power if the samples include power."""
         tells_power = any(sample.metric.endswith(POWER) for sample in samples)
         self.pace: Literal["power", "state", "stream"] = "power" if tells_power else "state"
         self._samples = samples
@@ -41,10 +41,11 @@ class Replay:
         self._next = 0
 
     def available(self) -> bool:
+        """Return whether there is anything to replay."""
         return bool(self._samples)
 
     def read(self) -> Sequence[Sample]:
-        """What has become due since the reading before."""
+        """Return the samples that have become due since the last reading."""
         now_ns = self._clock.monotonic_ns()
         if self._begun_ns is None:
             self._begun_ns = now_ns
@@ -59,4 +60,5 @@ class Replay:
         return due
 
     def close(self) -> None:
+        """Start again with the next trial."""
         self._begun_ns, self._next = None, 0

@@ -1,7 +1,7 @@
-"""Reads probes at a fixed cadence while a trial runs, each in a thread of its own.
+"""Read probes at a fixed cadence while a trial runs, each in a thread of its own.
 
-A probe that fails or hangs leaves a gap with its reason, and holds up neither another probe nor the
-trial. What the sampling itself costs is among the readings.
+A probe that fails or hangs leaves a gap with its reason, and delays neither another probe nor the
+trial. The readings include the CPU time of the sampling itself.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from fleet.units import NS_PER_S
 Some = TypeVar("Some")
 
 STOP_S = 0.4
-"""A trial ends as cancelled within 0.5 s; a probe that hangs may not take longer."""
+"""A cancelled trial ends within 0.5 s, and a probe that hangs must not delay that."""
 LOOK_S = 10.0
-"""A GPU's driver may start anew at the first call: seconds."""
+"""A GPU's driver may start at the first call, which takes seconds."""
 LOOK_STEP_S = 0.1
 RETRY_NS = NS_PER_S
-"""A stream that broke is begun anew after this."""
+"""A broken stream is started again after this time."""
 IDLE_WINDOW = "idle_window_s"
-"""Its value is the window's length, its offset the window's beginning."""
+"""A metric whose value is the length of the idle window, and whose offset is its beginning."""
 OWN_COST = "sampler_cpu_s"
 
 
 def next_due_ns(due_ns: int, period_ns: int, now_ns: int) -> int:
-    """The next time on the grid of `due_ns` that is still to come: what was missed stays missed."""
+    """Return the next future time on the grid of `due_ns`; missed times stay missed."""
     return due_ns + period_ns * max((now_ns - due_ns) // period_ns + 1, 1)
 
 
 class Sampler:
-    """Made once per worker; `sampling` is entered once per trial."""
+    """Samples the probes of one machine; `sampling` is entered once per trial."""
 
     def __init__(
         self,
@@ -51,38 +51,38 @@ class Sampler:
         self._make_probes = make_probes
         self._clock = clock
         self._stop = stop
-        self._asked: Telemetry | None = None
+        self._settings: Telemetry | None = None
         self._lines: list[_Line] = []
 
     @contextmanager
     def sampling(self, trial: Trial, zero_ns: int, into: list[Reading]) -> Iterator[None]:
-        """Adds what was read to `into`, with offsets from the zero, also where the trial fails.
+        """Add readings with offsets from the zero to `into`, also if the trial fails.
 
-        Where power can be read, a window without work comes first, marked as IDLE_WINDOW.
+        If power can be read, a window without work comes first, marked as IDLE_WINDOW.
         """
         if trial.telemetry is None:
             yield
             return
         self._prepare(trial.telemetry)
-        running = [_Course(line, self._clock, zero_ns) for line in self._lines]
-        for course in running:
-            course.start()
+        runs = [_ProbeRun(line, self._clock, zero_ns) for line in self._lines]
+        for run in runs:
+            run.start()
         try:
             self._idle(trial.telemetry.idle_s, zero_ns, into)
             yield
         finally:
-            into.extend(_ended(running))
+            into.extend(_ended(runs))
 
-    def _prepare(self, asked: Telemetry) -> None:
-        """Looks once which probes can read anything here."""
-        if asked == self._asked:
+    def _prepare(self, settings: Telemetry) -> None:
+        """Look once which probes can read anything here."""
+        if settings == self._settings:
             return
-        periods_s = {"power": asked.power_s, "state": asked.state_s, "stream": 0.0}
+        periods_s = {"power": settings.power_s, "state": settings.state_s, "stream": 0.0}
         lines = [
             _Line(probe, round(periods_s[probe.pace] * NS_PER_S))
-            for probe in self._make_probes(asked)
+            for probe in self._make_probes(settings)
         ]
-        self._lines, self._asked = _available(lines, self._stop), asked
+        self._lines, self._settings = _available(lines, self._stop), settings
 
     def _idle(self, seconds: float, zero_ns: int, into: list[Reading]) -> None:
         if seconds == 0 or not any(line.tells_power for line in self._lines):
@@ -98,7 +98,7 @@ class Sampler:
 
 
 def possible(sample: Sample) -> Sample:
-    """The same; a value that cannot be, by the table of quantities, is None with that reason."""
+    """Return the sample; a physically impossible value becomes None with the reason."""
     problem = "" if sample.value is None else reading_problem(sample.metric, sample.value)
     return replace(sample, value=None, source=f"{sample.source}: {problem}") if problem else sample
 
@@ -110,7 +110,7 @@ class _Line:
     probe: TelemetryProbe
     period_ns: int
     thread: threading.Thread | None = None
-    """The thread that is in the probe, or was last."""
+    """The thread that calls the probe, or called it last."""
 
     @property
     def tells_power(self) -> bool:
@@ -122,15 +122,15 @@ class _Line:
 
 
 def _available(lines: Sequence[_Line], stop: Stop) -> list[_Line]:
-    """Those whose probe says it is there; one that fails or does not answer leaves a gap later."""
-    there: set[int] = set()
+    """Return the available probes, with those that fail or hang, which leave a gap later."""
+    available: set[int] = set()
 
     def look(line: _Line) -> None:
         try:
             if line.probe.available():
-                there.add(id(line))
+                available.add(id(line))
         except Exception:  # noqa: BLE001
-            there.add(id(line))  # reading it will say what is wrong
+            available.add(id(line))  # the first reading reports what is wrong
 
     for line in lines:
         line.thread = threading.Thread(target=look, args=(line,), daemon=True)
@@ -138,7 +138,7 @@ def _available(lines: Sequence[_Line], stop: Stop) -> list[_Line]:
     end = time.monotonic() + LOOK_S
     while any(line.busy for line in lines) and time.monotonic() < end and not stop.is_set():
         _join(lines, LOOK_STEP_S)
-    return [line for line in lines if id(line) in there or line.busy]
+    return [line for line in lines if id(line) in available or line.busy]
 
 
 def _join(lines: Iterable[_Line], seconds: float) -> None:
@@ -148,15 +148,15 @@ def _join(lines: Iterable[_Line], seconds: float) -> None:
             line.thread.join(max(end - time.monotonic(), 0))
 
 
-def _ended(courses: Sequence[_Course]) -> list[Reading]:
-    for course in courses:
-        course.stopped.set()
-    _join([course.line for course in courses], STOP_S)
-    return [reading for course in courses for reading in course.result()]
+def _ended(runs: Sequence[_ProbeRun]) -> list[Reading]:
+    for run in runs:
+        run.stopped.set()
+    _join([run.line for run in runs], STOP_S)
+    return [reading for run in runs for reading in run.result()]
 
 
 @dataclass(slots=True, eq=False)
-class _Course:
+class _ProbeRun:
     """One probe during one trial."""
 
     line: _Line
@@ -167,10 +167,10 @@ class _Course:
     in_probe_since_ns: int | None = None
     left_out: bool = False
     absent: dict[str, str] = field(default_factory=dict)
-    """Metric to reason of what could not be told at the last reading."""
+    """Metric and reason of each value that was missing at the last reading."""
 
     def start(self) -> None:
-        """A probe that still hangs from an earlier trial is left alone."""
+        """Start reading, unless the probe still hangs from an earlier trial."""
         self.left_out = self.line.busy
         if self.left_out:
             self._keep([self._gap("has not answered since an earlier call")])
@@ -181,7 +181,7 @@ class _Course:
         self.line.thread.start()
 
     def result(self) -> list[Reading]:
-        """To be called after the thread has had its time to end; a copy: it may go on hanging."""
+        """Return a copy of the readings, since the thread may still hang after its time to end."""
         since_ns = self.in_probe_since_ns
         if not self.left_out and self.line.busy and since_ns is not None:
             waited_s = (self.clock.monotonic_ns() - since_ns) / NS_PER_S
@@ -205,7 +205,7 @@ class _Course:
         self._keep([Sample(metric=OWN_COST, value=spent_s, source=self.line.probe.name)])
 
     def _take(self) -> bool:
-        """Reads once; False where the probe failed."""
+        """Read once; return False if the probe failed."""
         before_ns = self.clock.monotonic_ns()
         self.in_probe_since_ns = before_ns
         samples = self._guarded(self.line.probe.read)
@@ -216,7 +216,7 @@ class _Course:
         return samples is not None
 
     def _guarded(self, call: Callable[[], Some]) -> Some | None:
-        """Nothing that a probe does may end a trial; None where it raised."""
+        """Call the probe; an exception becomes a gap, since no probe may end a trial."""
         try:
             return call()
         except Exception as problem:  # noqa: BLE001
@@ -224,7 +224,7 @@ class _Course:
             return None
 
     def _keep(self, samples: Iterable[Sample], at_ns: int | None = None) -> None:
-        """What cannot be told is kept when that begins, not at each reading."""
+        """Keep samples; of missing values only the first in a row is kept."""
         read_ns = self.clock.monotonic_ns() if at_ns is None else at_ns
         for sample in map(possible, samples):
             if sample.value is None and self.absent.get(sample.metric) == sample.source:

@@ -12,7 +12,10 @@ SOURCE = "machine script"
 
 
 class ScriptedPower:
-    """`meter` gives watts at this moment, and joules since the server began or None."""
+    """The power of a scripted machine.
+
+    `meter` returns the present watts, and the joules since the server started or None.
+    """
 
     name = "simulated"
     pace: Literal["power", "state", "stream"] = "power"
@@ -26,9 +29,11 @@ class ScriptedPower:
         self._scope = scope
 
     def available(self) -> bool:
+        """Return True: the script has a power curve."""
         return True
 
     def read(self) -> Sequence[Sample]:
+        """Read the meter."""
         watts, joules = self._meter()
         samples = [Sample(metric=f"{self._scope}_power_w", value=watts, source=SOURCE)]
         if joules is not None:
@@ -36,4 +41,5 @@ class ScriptedPower:
             samples.append(total)
         return samples
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close nothing."""

@@ -22,9 +22,9 @@ from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt
 from fleet.owner.hours import held
 from fleet.runner.cooling import Cooling
-from fleet.runner.gates import LeftoverModel, Visit
 from fleet.runner.trial import run_trial
 from fleet.runner.trial_log import not_begun
+from fleet.runner.visit import LeftoverModel, Visit
 from fleet.worker.bench import Bench
 
 

@@ -14,8 +14,9 @@ from fleet.owner.hours import turn
 from fleet.page_cache import forget_file
 from fleet.plan.stopping import cut
 from fleet.ports import Clock, Engine
-from fleet.runner.gates import Gatekeeper, Visit
+from fleet.runner.gates import Gatekeeper
 from fleet.runner.trial_ports import TrialPorts
+from fleet.runner.visit import Visit
 from fleet.spool import Spool
 from fleet.units import NS_PER_S
 

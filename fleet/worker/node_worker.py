@@ -22,11 +22,11 @@ from fleet.spool import node_spool
 from fleet.units import NS_PER_S
 from fleet.worker.attempt_run import AttemptRun
 from fleet.worker.bench import Bench
-from fleet.worker.preparation import Preparation
+from fleet.worker.preparation import prepare
 
 
 class NodeWorker:
-    """The real side of ports.Worker; one per machine.
+    """The real side of dispatch_ports.Worker; one per machine.
 
     `node`: the parts of the machine, where they are not those that `spec` names.
     """
@@ -77,7 +77,7 @@ class NodeWorker:
 
     def prepare(self, models: Sequence[str]) -> Iterator[Event]:
         """Make the models ready."""
-        yield from Preparation(self._bench).events(models)
+        yield from prepare(models, self._bench)
 
     def run(self, attempts: Sequence[Attempt]) -> Iterator[Event]:
         """Report the results of an earlier run first, then take each attempt through its phases."""

@@ -14,13 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fleet import wiring
 from fleet.clock import SystemClock
 from fleet.commands import SystemCommands
 from fleet.engines.ollama import Ollama, address
 from fleet.errors import TrialError
 from fleet.model.experiment import OllamaEngine
 from fleet.settings import wired_limit
+from fleet.wiring import real
 from tests import builders
 from tests.fake_bin.programs import FOLDER, Step
 
@@ -28,7 +28,7 @@ from tests.fake_bin.programs import FOLDER, Step
 def main() -> int:
     (FOLDER / "life.pid").write_text(str(os.getpid()))
     as_on_a_fake_mac()
-    settings = wiring._real_settings(OllamaEngine(kind="ollama"), SystemCommands(), "mac")
+    settings = real.trial_settings(OllamaEngine(kind="ollama"), SystemCommands(), "mac")
     try:
         if len(sys.argv) == 1:
             print(json.dumps({"recovered": settings.recover()}))

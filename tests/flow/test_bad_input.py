@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from fleet import config
+from fleet.config.reading import load_request
+from fleet.config.shipped import find_experiment
 from tests.builders_flow import Done, Fleet, experiment, machine
 
 CLOSED = "127.0.0.1:9"
@@ -196,9 +197,9 @@ def test_a_broken_file_in_the_store_is_named(damaged: Fleet, how: str) -> None:
 
 
 def test_a_setting_that_the_machine_does_not_allow_is_planned_and_refused(fleet: Fleet) -> None:
-    shipped = config.find_experiment("wired-limit")
+    shipped = find_experiment("wired-limit")
     assert shipped is not None
-    wired = config.load(shipped).experiment.model_dump(mode="json", exclude_unset=True)
+    wired = load_request(shipped).experiment.model_dump(mode="json", exclude_unset=True)
     mac = machine(os="darwin", os_version="15.6", models={wired["models"][0]: {**SLOW}})
     fleet.write({**wired, "engine": {"kind": "simulated", "machines": {"studio": mac}}}, "wired")
     plan: Done = fleet("plan", "configs/wired.yaml", code=2)

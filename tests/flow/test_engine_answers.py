@@ -246,7 +246,7 @@ def test_a_poisoned_spool_stops_no_submit(fleet: Fleet) -> None:
         again = fleet("submit", "configs/demo.yaml", env=environment(server))
     aside = spool.folder / SET_ASIDE / file.name
     assert f"a result cannot be stored; it is kept in {aside}" in done.err
-    assert "a spooled result cannot be read and is put aside as" in done.err
+    assert "a spooled result cannot be read; it is kept as" in done.err
     assert "suspended_ns does not fit its column" in aside.with_suffix(".txt").read_text()
     assert attempt_id(trial.trial_id, 0) == aside.stem
     assert fleet.spooled() == []

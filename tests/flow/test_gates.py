@@ -223,12 +223,12 @@ def test_a_second_submit_waits_while_the_first_is_held(fleet: Fleet) -> None:
     first.wait_for("waiting since")
     other = fleet.write(experiment({"laptop": scripted()}, name="other", repeats=1), "other")
     second = fleet.start("submit", other)
-    second.wait_for("waits: laptop is measuring demo since ")
+    second.wait_for("waits: laptop has been measuring demo since ")
     told = {each["experiment"]: each for each in fleet("status", "--json").json()}
     assert (told["demo"]["state"], told["other"]["state"]) == ("measuring", "waiting")
     [laptop] = told["other"]["machines"]
     assert (laptop["machine"], laptop["state"]) == ("laptop", "busy")
-    assert laptop["reason"].startswith("laptop is measuring demo since ")
+    assert laptop["reason"].startswith("laptop has been measuring demo since ")
     assert "other   waiting" in fleet("status", "other").out
     third = fleet.start("submit", fleet.write(experiment({"laptop": scripted()}, name="x"), "x"))
     third.wait_for("waits: laptop is waited for by other, which came first")

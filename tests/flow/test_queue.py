@@ -75,7 +75,7 @@ def test_the_second_of_two_submits_waits_and_both_measure_all(fleet: Fleet) -> N
     os.kill(one.process.pid, signal.SIGSTOP)  # it keeps its machines until it goes on
     other = experiment({"beta": machine(), "gamma": machine()}, name="other", repeats=2)
     two = fleet.start("submit", fleet.write(other, "other"))
-    two.wait_for("waits: beta is measuring demo since ")
+    two.wait_for("waits: beta has been measuring demo since ")
     told = {row["machine"]: row["state"] for row in state(fleet, "other")["machines"]}
     assert told == {"beta": "busy", "gamma": "planned"}, "gamma waits with it, and is not measured"
     os.kill(one.process.pid, signal.SIGCONT)
@@ -93,7 +93,7 @@ def test_a_submit_that_waits_ends_at_ctrl_c(fleet: Fleet) -> None:
     one = fleet.start("submit", fleet.write(experiment({"alpha": slow()}, repeats=9)))
     one.wait_for("about")
     two = fleet.start("submit", fleet.write(experiment({"alpha": slow()}, name="other"), "other"))
-    two.wait_for("waits: alpha is measuring demo since ")
+    two.wait_for("waits: alpha has been measuring demo since ")
     two.interrupt()
     done = two.end()
     assert (done.code, "Traceback" in done.err) == (130, False)

@@ -25,7 +25,7 @@ ray = pytest.importorskip("ray", reason="Ray is not installed")
 
 from ray.util import list_named_actors  # noqa: E402
 
-from fleet.app.cluster import PYTHON  # noqa: E402
+from fleet.app.target import PYTHON  # noqa: E402
 from fleet.dispatch import pool  # noqa: E402
 from fleet.dispatch.access import read_token, save_token, token_file  # noqa: E402
 from fleet.dispatch.actors import RayDispatcher  # noqa: E402
@@ -232,7 +232,7 @@ def test_a_machine_that_is_late_is_asked_once_more_and_then_named(
     dispatcher = dispatching(a={"breaks": "late once"}, b={"breaks": "late always"})
     monkeypatch.setattr(pool, "LOOK_S", 2.0)
     assert [machine.name for machine in dispatcher.machines()] == ["a"]
-    assert dispatcher.absent == {"b": "it did not tell in time what it is, twice"}
+    assert dispatcher.absent == {"b": "it did not answer in time, twice"}
 
 
 def test_a_worker_that_refuses_its_work_fails_with_its_own_words(dispatching: Dispatching) -> None:
@@ -246,7 +246,7 @@ def test_a_worker_that_refuses_its_work_fails_with_its_own_words(dispatching: Di
 
 def test_two_nodes_with_one_machine_id_are_named(dispatching: Dispatching) -> None:
     dispatcher = dispatching(a={"machine_id": "same"}, b={"machine_id": "same"})
-    with pytest.raises(UserError, match="a and b give the same machine id") as caught:
+    with pytest.raises(UserError, match="a and b have the same machine id") as caught:
         dispatcher.machines()
     assert "fleet join HEAD --name" in caught.value.hint
 
@@ -266,7 +266,6 @@ def test_the_join_name_reaches_the_seat_and_a_dead_node_is_lost(
         name="c",
         token=token,
         ports=own_ports(),
-        deadline_s=5,
     ) as node:
         dispatcher = dispatching(("c",), c={"trial_s": 60.0})
         assert [machine.name for machine in dispatcher.machines()] == ["c"]
@@ -322,7 +321,7 @@ def test_a_machine_that_another_experiment_holds_is_waited_for(
     with held_by_another_experiment(cluster):
         busy = dispatcher.take(MACHINES, {})
         assert list(busy) == ["a"]
-        assert re.fullmatch(r"a is measuring other since \d\d:\d\d", busy["a"])
+        assert re.fullmatch(r"a has been measuring other since \d\d:\d\d", busy["a"])
         named = [actor["name"] for actor in list_named_actors(all_namespaces=True)]
         assert named == ["other@a"]
         assert dispatcher.take(["b"], {"b": "b is waited for"}) == {"b": "b is waited for"}
@@ -375,7 +374,7 @@ def test_a_job_runs_on_the_head_and_its_log_is_followed(cluster: tuple[Practice,
         assert jobs.state("demo-1") == "SUCCEEDED"
         with pytest.raises(UserError, match="submitted before"):
             jobs.submit("true", "demo-1")
-        with pytest.raises(UserError, match="no job 'demo-2' there"):
+        with pytest.raises(UserError, match="the head has no job 'demo-2'"):
             jobs.state("demo-2")
 
 
@@ -422,7 +421,7 @@ def test_the_head_is_found_by_its_record(cluster: tuple[Practice, Path]) -> None
 
 
 def test_a_head_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
-    with pytest.raises(FleetUnreachable, match="no head of a fleet answers"):
+    with pytest.raises(FleetUnreachable, match="no fleet head answers"):
         connect("127.0.0.1:9", save_token(tmp_path, "0" * 64), deadline_s=0.2)
 
 
@@ -492,7 +491,7 @@ def test_experiments_that_are_sent_are_known_at_once_and_wait_for_each_other(
         assert fleet.outcome(name) == "done"
     log = Path(fleet.told("other")["log"]).read_text()
     for name in MACHINES:
-        assert re.search(rf"waits: {name} is measuring demo since \d\d:\d\d", log)
+        assert re.search(rf"waits: {name} has been measuring demo since \d\d:\d\d", log)
 
 
 def test_a_node_that_dies_while_it_measures_is_missed_until_it_is_back(

@@ -13,9 +13,9 @@ import pytest
 import typer.main
 from typer.exceptions import TyperException
 
-from fleet import config
 from fleet.cli.main import build
-from fleet.config.reading import read_job
+from fleet.config.reading import load_request, read_job
+from fleet.config.shipped import find_experiment
 
 ROOT = Path(__file__).resolve().parents[2]
 SKIPPED = {".venv", ".git", ".pytest_cache", ".hypothesis", "node_modules", "site"}
@@ -156,7 +156,7 @@ def test_every_job_and_experiment_in_a_command_is_shipped() -> None:
     for line in lines:
         words = shlex.split(line, comments=True)
         files = [word for word in words if word.endswith(".yaml") and word not in YOURS]
-        assert all(config.find_experiment(word) for word in files), line
+        assert all(find_experiment(word) for word in files), line
         jobs = [words[at + 1] for at, word in enumerate(words) if word == "--job"]
         assert all((ROOT / "jobs" / f"{job}.yaml").is_file() for job in jobs), line
 
@@ -173,7 +173,7 @@ def test_every_example_of_a_file_is_one(tmp_path: Path) -> None:
             (tmp_path / prompt).parent.mkdir(exist_ok=True)
             (tmp_path / prompt).write_text('"the long text"')
         if "version:" in text:
-            config.load(path)
+            load_request(path)
         else:
             read = read_job(path)
             assert read.noun is not None, read.mistakes

@@ -75,7 +75,7 @@ def test_a_measuring_process_stays_light() -> None:
 
 
 def test_reading_needs_no_ray_and_no_charts() -> None:
-    loaded = _imported("import fleet.app.reading, fleet.compare")
+    loaded = _imported("import fleet.app.results, fleet.app.compare, fleet.compare")
     assert not loaded & {"ray", "altair", "scipy", "pandas"}
 
 

@@ -27,6 +27,7 @@ from fleet.dispatch.actors import RayDispatcher
 from fleet.dispatch.local import LocalDispatcher
 from fleet.dispatch.nodes import NodeSlot
 from fleet.dispatch.practice import practice_cluster
+from fleet.dispatch_ports import Dispatcher
 from fleet.model.event import Event, Failed, Finished, Lost
 from fleet.model.experiment import SimulatedEngine
 from fleet.model.job import Point
@@ -34,7 +35,6 @@ from fleet.model.machine import Machine
 from fleet.model.measure import TrialResult
 from fleet.model.script import MachineScript, ScriptedModel
 from fleet.model.trial import Attempt
-from fleet.ports import Dispatcher
 from fleet.units import NS_PER_MS
 from fleet.wiring import WorkerSpec
 from fleet.worker import NodeWorker

@@ -12,7 +12,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from fleet.app.reading import read_machines
+from fleet.app.machines import read_machines
 from fleet.compare.comparison import compare
 from fleet.errors import UserError
 from fleet.metrics.compared import METRICS

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.app.closing_lines import closing_lines, next_command
 from fleet.errors import InternalError
 from fleet.model.account import ACCOUNT_STATES, Account, Share
+from fleet.report.closing_text import closing_lines, next_command
 
 SHARES = st.builds(
     Share,

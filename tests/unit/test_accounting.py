@@ -18,6 +18,7 @@ from fleet.app.home import Home
 from fleet.app.measuring import MOST_ATTEMPTS, Measuring
 from fleet.app.options import Options
 from fleet.app.submission import Submission
+from fleet.dispatch_ports import Dispatcher
 from fleet.errors import Interrupted, StoreUnusable
 from fleet.ledger.journal import Ledger
 from fleet.model.account import Account
@@ -26,8 +27,9 @@ from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt, Trial
 from fleet.plan.absent import AbsentMachine, KnownMachine
 from fleet.plan.expand import Plan, expand
-from fleet.plan.resume import Within, remaining, within
-from fleet.ports import Dispatcher, PastAttempt
+from fleet.plan.resume import remaining
+from fleet.plan.time_budget import Within, within
+from fleet.ports import PastAttempt
 from tests import builders
 from tests.builders_plan import machine, model, past, request
 

@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet import folders, wiring
-from fleet.app import allowing
+from fleet.app.join import allow
+from fleet.app.leave import disallow
 from fleet.errors import UserError
 from fleet.model.experiment import EmbeddedEngine
 from fleet.model.hours import Hours
 from fleet.owner.allowed import Allowed, read, remove, write
 from fleet.owner.ownership import may, permitted
+from fleet.wiring import real
 from fleet.worker import NodeWorker
 
 NIGHT = Hours.read("22-07")
@@ -27,7 +29,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FLEET_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("FLEET_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
-    return wiring.permission_here()
+    return real.permission_here()
 
 
 def test_what_is_written_is_read_and_taken_back(tmp_path: Path) -> None:
@@ -85,30 +87,30 @@ def test_a_file_that_cannot_be_read_or_written(tmp_path: Path) -> None:
 
 def test_join_adds_to_what_was_allowed_and_leave_takes_all_back(file: Path) -> None:
     said: list[str] = []
-    allowing.allow([], said.append, hours="22-07")
+    allow([], said.append, hours="22-07")
     assert said[0] == "trials begin here only within 22-07, by this machine's clock"
-    allowing.allow(["restart-ollama"], said.append)
+    allow(["restart-ollama"], said.append)
     assert read(file) == Allowed(kinds=frozenset({"restart-ollama"}), hours=NIGHT)
     assert "fleet may restart the Ollama of this machine" in said[2]
     assert "it cannot be restarted now: how it is run is not known" in said[3]
-    allowing.allow([], said.append, hours="9-17:30")
+    allow([], said.append, hours="9-17:30")
     kinds = frozenset({"restart-ollama"})
     assert read(file) == Allowed(kinds=kinds, hours=Hours.read("9-17:30"))
-    assert allowing.disallow(said.append) == [
+    assert disallow(said.append) == [
         "fleet may no longer restart the Ollama here",
         "trials begin here at any hour again",
     ]
     assert not file.exists()
-    assert allowing.disallow(said.append) == []
+    assert disallow(said.append) == []
 
 
 def test_a_damaged_file_is_written_anew_by_join(file: Path) -> None:
     file.parent.mkdir()
     file.write_text("{")
-    allowing.allow([], print, hours="22-07")
+    allow([], print, hours="22-07")
     assert read(file) == Allowed(hours=NIGHT)
     file.write_text("{")
-    assert allowing.disallow(print) == [f"{file}, which could not be read, is taken away"]
+    assert disallow(print) == [f"{file}, which could not be read, is taken away"]
     assert not file.exists()
 
 
@@ -125,7 +127,7 @@ def test_one_wrong_word_and_nothing_is_allowed(
     file: Path, kinds: list[str], hours: str | None, words: str
 ) -> None:
     with pytest.raises(UserError, match=words):
-        allowing.allow(kinds, print, "linux", hours=hours)
+        allow(kinds, print, "linux", hours=hours)
     assert not file.exists()
 
 
@@ -140,13 +142,13 @@ def spec(tmp_path: Path) -> wiring.WorkerSpec:
 def test_a_node_knows_what_is_allowed_and_reads_the_hours_anew(file: Path, tmp_path: Path) -> None:
     node = wiring.node(spec(tmp_path), tmp_path / "store")
     assert (node.allowed, node.hours(), node.refusal) == (frozenset(), None, "")
-    allowing.allow(["restart-ollama"], print, hours="22-07")
+    allow(["restart-ollama"], print, hours="22-07")
     assert node.hours() == NIGHT
     node = wiring.node(spec(tmp_path), tmp_path / "store")
     assert "restart-ollama" in node.allowed
     file.write_text("{")
     assert node.hours() == NIGHT, "damaged meanwhile: as it was"
-    allowing.disallow(print)
+    disallow(print)
     assert node.hours() is None
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import fleet.config
 from fleet.answers.references import check_from_word, declared_checks, read_reference
+from fleet.config.reading import load_request
 from fleet.errors import ConfigError, UserError
 
 HEAD = """\
@@ -190,5 +190,5 @@ def test_a_wrong_check_is_told_with_its_place(folder: Path, checks: str, said: s
     config.write_text("version: 1\nname: x\nmodels: [m]\njobs: [gold]\n")
     job.write_text(f"name: gold\nprompt: why\nchecks: {checks}\n")
     with pytest.raises(ConfigError) as caught:
-        fleet.config.load(config)
+        load_request(config)
     assert str(caught.value.mistakes[0]).startswith(f"jobs/gold.yaml:{said}")

@@ -8,7 +8,7 @@ from typing import Any
 from fleet.model.job import Job
 from fleet.model.machine import Fact, Fingerprint
 from fleet.model.measure import RequestRecord, TrialResult
-from fleet.runner.cache_columns import courses
+from fleet.runner.cache_columns import cache_columns
 from tests import builders
 
 
@@ -24,7 +24,7 @@ def record(index: int, *, prompt_ns: int | None = 100, **changes: Any) -> Reques
 
 
 def column(name: str, found: TrialResult) -> list[object]:
-    return [course[name] for course in courses(found)]
+    return [columns[name] for columns in cache_columns(found)]
 
 
 def test_requests_are_counted_since_the_model_was_loaded() -> None:

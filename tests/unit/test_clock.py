@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fleet.cli.asking import seconds_until
+from fleet.cli.request import seconds_until
 from fleet.clock import SystemClock, in_local_zone, utc_offset_s
 from fleet.errors import EngineBusy
 from fleet.model.trial import Attempt

@@ -19,7 +19,7 @@ from unittest import mock
 import httpx
 import pytest
 
-from fleet.app.joining import for_new_machines, join_lines
+from fleet.app.head import join_lines
 from fleet.dispatch import cluster, launch, versions
 from fleet.dispatch import ray_paths as places
 from fleet.dispatch.access import make_token, read_token, save_token
@@ -36,6 +36,7 @@ from fleet.dispatch.versions import (
     check_versions,
 )
 from fleet.errors import FleetUnreachable, UserError
+from fleet.report.join_text import for_new_machines
 
 TOKEN = Path("/state/token")
 MINE = Versions(python="3.12.4", ray="2.60.0", fleet="0.1.0", code="c0de")
@@ -71,9 +72,16 @@ def test_what_a_shell_says_to_ray_is_left_behind() -> None:
 def test_no_secret_stands_in_a_command_line(tmp_path: Path) -> None:
     secret = read_token(make_token(tmp_path))
     ports = launch.Ports()
-    head = launch.head_command("ray", "10.0.0.1", tmp_path, ports)
+    head = launch.head_command(
+        "ray", launch.RayNode(own_ip="10.0.0.1", folder=tmp_path, ports=ports)
+    )
     labels = launch.node_labels("a", None, 1)
-    node = launch.join_command("ray", "10.0.0.1:6379", "10.0.0.2", tmp_path, ports, labels)
+    node = launch.join_command(
+        "ray",
+        launch.RayNode(own_ip="10.0.0.2", folder=tmp_path, ports=ports),
+        "10.0.0.1:6379",
+        labels,
+    )
     assert secret not in " ".join(head + node)
     assert "--dashboard-host=127.0.0.1" in head
     assert "--num-cpus=0" in head
@@ -115,12 +123,12 @@ def test_a_token_others_can_read_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "short", "two words in a row of this", "naïve" * 8])
 def test_what_is_no_token_is_not_kept(tmp_path: Path, text: str) -> None:
-    with pytest.raises(UserError, match="no token"):
+    with pytest.raises(UserError, match="not the token of a fleet"):
         save_token(tmp_path, text)
 
 
 def test_a_missing_token_says_where_one_is_had(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no token of a fleet here") as caught:
+    with pytest.raises(UserError, match="no fleet token here") as caught:
         read_token(tmp_path / "token")
     assert "--show-token" in caught.value.hint
 
@@ -203,10 +211,10 @@ def test_an_answer_that_was_changed_on_the_way_is_not_believed(name: str, endpoi
 
 
 def test_a_head_that_does_not_answer_is_named_in_time_with_the_ports_to_open() -> None:
-    with pytest.raises(FleetUnreachable, match=r"127\.0\.0\.1:9: no head") as caught:
+    with pytest.raises(FleetUnreachable, match=r"127\.0\.0\.1:9: no fleet head") as caught:
         ask_head("127.0.0.1", 9, SECRET, deadline_s=0.2)
     assert "6378 to 6388 and 20000 to 20099" in caught.value.hint
-    with pytest.raises(FleetUnreachable, match=r"127\.0\.0\.1:9: no head"):
+    with pytest.raises(FleetUnreachable, match=r"127\.0\.0\.1:9: no fleet head"):
         answers("127.0.0.1", 9, deadline_s=0.2)
 
 
@@ -262,7 +270,7 @@ def test_a_port_in_use_is_named(endpoint: int) -> None:
 
 @pytest.mark.parametrize("text", [":6379", "host:ray", ""])
 def test_what_is_no_address_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match="no address of a head"):
+    with pytest.raises(UserError, match="is not the address of a head"):
         places.split_address(text)
 
 
@@ -323,7 +331,7 @@ def test_a_joined_machines_ray_makes_no_head(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its head would come up and never take an experiment."""
-    monkeypatch.setattr(places, "OF_THE_DASHBOARD", "no_such_package")
+    monkeypatch.setattr(places, "DASHBOARD_PACKAGE", "no_such_package")
     with pytest.raises(UserError, match="needs Ray's dashboard") as caught:
         places.ray_program("head")
     assert "'ray[default]==2.60.0'" in caught.value.hint
@@ -331,7 +339,7 @@ def test_a_joined_machines_ray_makes_no_head(
 
 
 def test_a_head_that_is_not_there_is_told_before_the_token_is_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(FleetUnreachable, match=r"127\.0\.0\.1:9: no head of a fleet answers"):
+    with pytest.raises(FleetUnreachable, match=r"127\.0\.0\.1:9: no fleet head answers"):
         cluster.require_joinable("127.0.0.1:10", tmp_path, deadline_s=0.2)
 
 
@@ -429,8 +437,9 @@ def test_a_port_that_ray_needs_and_another_has_is_named(tmp_path: Path) -> None:
         other.bind(("0.0.0.0", 0))
         other.listen()
         taken = other.getsockname()[1]
+        ports = replace(launch.Ports().shifted(14_000), gcs=taken)
         with pytest.raises(UserError, match=f"port {taken} of this machine is in use"):
-            cluster.start_head(tmp_path, ports=replace(launch.Ports().shifted(14_000), gcs=taken))
+            cluster.start_head(tmp_path, ports=ports)
 
 
 def test_two_heads_of_one_state_are_refused(tmp_path: Path) -> None:

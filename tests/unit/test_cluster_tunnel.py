@@ -30,7 +30,7 @@ def _writes(program: Path, body: str) -> None:
 
 def test_ssh_in_its_own_words_when_it_does_not_get_there(ssh: Path) -> None:
     _writes(ssh, "echo 'ssh: Could not resolve hostname nowhere' >&2; exit 255")
-    match = r"nowhere: ssh does not get there \(ssh: Could not resolve hostname nowhere\)"
+    match = r"nowhere: ssh does not reach it \(ssh: Could not resolve hostname nowhere\)"
     with pytest.raises(FleetUnreachable, match=match), tunnel("nowhere", 8265):
         pytest.fail("there is no tunnel")
 
@@ -73,5 +73,5 @@ def test_a_head_without_fleet_is_named_with_another_way(ssh: Path, tmp_path: Pat
 
 
 def test_no_destination_and_no_token_is_the_users_matter(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no token of a fleet here"):
+    with pytest.raises(UserError, match="no fleet token here"):
         fetch_token(None, tmp_path, {})

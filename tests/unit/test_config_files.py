@@ -12,9 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-import fleet.config
-from fleet.config.schemas import schema_text
-from fleet.config.shipped import names_in, shipped_folder
+from fleet.config.from_models import ModelWords, from_models
+from fleet.config.reading import load_request
+from fleet.config.schemas import json_schema, schema_text, write_schemas
+from fleet.config.shipped import find_experiment, names_in, shipped_folder
+from fleet.config.shipped_parts import practice_machines, shipped_prompts
 from fleet.errors import ConfigError, UnknownName, UserError
 from fleet.model.experiment import Experiment, Repeats, Request, Selector
 from fleet.model.noun import label_mistake
@@ -46,7 +48,7 @@ def experiment_file(folder: Path, *jobs: str) -> Path:
 @pytest.mark.parametrize("name", names_in(CONFIGS))
 def test_a_shipped_experiment_loads_pins_its_context_and_says_why(name: str) -> None:
     path = CONFIGS / f"{name}.yaml"
-    experiment = fleet.config.load(path).experiment
+    experiment = load_request(path).experiment
     assert experiment.name == name
     assert experiment.why
     depth = name == "memory-96-vs-128"  # 128 tokens behind 8192 of them
@@ -59,7 +61,7 @@ def test_a_shipped_experiment_loads_pins_its_context_and_says_why(name: str) -> 
 @pytest.mark.parametrize("name", names_in(CONFIGS))
 def test_a_shipped_experiment_runs_whole(name: str) -> None:
     """No point of its jobs needs more context than it asks for, so none is left out."""
-    request = fleet.config.load(CONFIGS / f"{name}.yaml")
+    request = load_request(CONFIGS / f"{name}.yaml")
     room = request.experiment.settings.num_ctx
     assert isinstance(room, int)
     needed = {f"{job.name} {p}": job.least_tokens(p) for job in request.jobs for p in job.points}
@@ -68,7 +70,7 @@ def test_a_shipped_experiment_runs_whole(name: str) -> None:
 
 @pytest.mark.parametrize("name", names_in(JOBS))
 def test_a_shipped_job_loads_and_says_why(name: str) -> None:
-    (job,) = fleet.config.from_models(["m"], jobs=[name]).jobs
+    (job,) = from_models(ModelWords(models=["m"], jobs=[name])).jobs
     assert job.name == name
     assert job.why
     first = (JOBS / f"{name}.yaml").read_text().splitlines()[0]
@@ -87,7 +89,9 @@ def test_what_is_shipped() -> None:
 
 
 def test_the_shipped_prompts_and_labels() -> None:
-    jobs = {job.name: job for job in fleet.config.from_models(["m"], jobs=names_in(JOBS)).jobs}
+    jobs = {
+        job.name: job for job in from_models(ModelWords(models=["m"], jobs=names_in(JOBS))).jobs
+    }
     assert jobs["gold"].prompt == (
         "describe the relativistic effects that result in gold appearing yellowish"
     )
@@ -105,7 +109,7 @@ def test_the_shipped_prompts_and_labels() -> None:
 
 
 def test_the_wired_limit_experiment_is_eight_gib_above_the_default_and_all_that_may_be() -> None:
-    experiment = fleet.config.load(CONFIGS / "wired-limit.yaml").experiment
+    experiment = load_request(CONFIGS / "wired-limit.yaml").experiment
     of_96_gb = [73_728 + 8 * 1024, 96 * 1024 - KEEP_FREE_MB]
     assert experiment.settings.wired_limit_mb == ["default", *of_96_gb]
     assert experiment.settings.axes() == ("wired_limit_mb",)
@@ -122,14 +126,14 @@ def test_the_wired_limit_experiment_is_eight_gib_above_the_default_and_all_that_
     ],
 )
 def test_the_studies_say_what_they_are_not(name: str, said: str) -> None:
-    assert said in fleet.config.load(CONFIGS / f"{name}.yaml").experiment.why
+    assert said in load_request(CONFIGS / f"{name}.yaml").experiment.why
 
 
 @pytest.mark.parametrize("name", ["wired-limit", "memory-96-vs-128"])
 def test_the_studies_have_models_that_fit_a_96_gb_mac_and_one_that_does_not(name: str) -> None:
-    practice = fleet.config.load(CONFIGS / "practice.yaml").experiment.engine
+    practice = load_request(CONFIGS / "practice.yaml").experiment.engine
     assert practice.kind == "simulated"
-    models = fleet.config.load(CONFIGS / f"{name}.yaml").experiment.models
+    models = load_request(CONFIGS / f"{name}.yaml").experiment.models
     small, large = (practice.machines[machine] for machine in ("studio-96", "max-128"))
     sizes = [small.models[model].size_bytes for model in models]
     assert [size <= 73_728 * 2**20 for size in sizes] == [True] * (len(sizes) - 1) + [False]
@@ -138,7 +142,7 @@ def test_the_studies_have_models_that_fit_a_96_gb_mac_and_one_that_does_not(name
 
 
 def test_the_practice_fleet_ends_within_two_minutes() -> None:
-    request = fleet.config.load(CONFIGS / "practice.yaml")
+    request = load_request(CONFIGS / "practice.yaml")
     experiment, (job,) = request.experiment, request.jobs
     assert experiment.engine.kind == "simulated"
     seconds = {
@@ -163,7 +167,7 @@ def test_the_practice_fleet_ends_within_two_minutes() -> None:
 
 
 def test_the_committed_schemas_are_those_of_the_code(tmp_path: Path) -> None:
-    experiment, job, machines = fleet.config.write_schemas(tmp_path)
+    experiment, job, machines = write_schemas(tmp_path)
     assert (experiment.name, job.name) == ("fleet.schema.json", "job.schema.json")
     assert machines.read_text() == (CONFIGS / "machines.schema.json").read_text()
     assert experiment.read_text() == (CONFIGS / experiment.name).read_text()
@@ -171,12 +175,12 @@ def test_the_committed_schemas_are_those_of_the_code(tmp_path: Path) -> None:
 
 
 def test_the_schema_has_a_dialect_and_a_description_for_each_key_of_an_experiment() -> None:
-    schema = fleet.config.schema("experiment")
+    schema = json_schema("experiment")
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert json.loads(schema_text(schema)) == schema
     assert schema["additionalProperties"] is False
     assert "description" in schema["properties"]["models"]
-    assert set(fleet.config.schema("job")["required"]) == {"name"}
+    assert set(json_schema("job")["required"]) == {"name"}
 
 
 def test_a_job_beside_the_experiment_hides_one_of_here_and_that_a_shipped_one(
@@ -186,7 +190,7 @@ def test_a_job_beside_the_experiment_hides_one_of_here_and_that_a_shipped_one(
     (folder / "jobs" / "gold.yaml").write_text("name: gold\nprompt: beside\n")
     (folder / "elsewhere" / "jobs" / "gold.yaml").write_text("name: gold\nprompt: here\n")
     (folder / "elsewhere" / "jobs" / "chat.yaml").write_text("name: chat\nprompt: here\n")
-    request = fleet.config.load(experiment_file(folder, "gold", "chat", "cold-load"))
+    request = load_request(experiment_file(folder, "gold", "chat", "cold-load"))
     assert [job.prompt for job in request.jobs] == ["beside", "here", "Say hello."]
 
 
@@ -196,33 +200,33 @@ def test_an_experiment_named_by_its_bare_file_name_finds_the_jobs_beside_its_fol
     (folder / "jobs" / "mine.yaml").write_text("name: mine\nprompt: a\n")
     experiment_file(folder, "mine")
     monkeypatch.chdir(folder / "configs")
-    assert fleet.config.load(Path("x.yaml")).jobs[0].prompt == "a"
+    assert load_request(Path("x.yaml")).jobs[0].prompt == "a"
 
 
 def test_a_prompt_file_lies_beside_its_job_and_its_text_is_the_prompt(folder: Path) -> None:
     (folder / "jobs" / "mine.yaml").write_text(job_text("mine"))
     (folder / "jobs" / "texts" / "q.txt").write_text("Why is\nthe sky blue?\n", encoding="utf-8")
-    (job,) = fleet.config.load(experiment_file(folder, "mine")).jobs
+    (job,) = load_request(experiment_file(folder, "mine")).jobs
     assert job.prompt == "Why is\nthe sky blue?"
     assert Request.model_validate_json(
-        fleet.config.load(experiment_file(folder, "mine")).model_dump_json()
+        load_request(experiment_file(folder, "mine")).model_dump_json()
     ).jobs == (job,)
 
 
 def test_the_file_of_a_prompt_is_no_part_of_what_identifies_a_job(folder: Path) -> None:
     (folder / "jobs" / "a.yaml").write_text(job_text("a"))
     (folder / "jobs" / "texts" / "q.txt").write_text("Why?\n")
-    (by_file,) = fleet.config.load(experiment_file(folder, "a")).jobs
+    (by_file,) = load_request(experiment_file(folder, "a")).jobs
     (folder / "jobs" / "a.yaml").write_text("name: a\nprompt: Why?\nrequests: 2\n")
-    (in_place,) = fleet.config.load(experiment_file(folder, "a")).jobs
+    (in_place,) = load_request(experiment_file(folder, "a")).jobs
     assert by_file.content() == in_place.content()
 
 
 def test_find_experiment_knows_paths_and_shipped_names(folder: Path) -> None:
     path = experiment_file(folder, "gold")
-    assert fleet.config.find_experiment(str(path)) == path
+    assert find_experiment(str(path)) == path
     for word in ("gpt-oss", "gpt-oss.yaml", "configs/gpt-oss.yaml", "configs/gpt-oss"):
-        assert fleet.config.find_experiment(word) == CONFIGS / "gpt-oss.yaml"
+        assert find_experiment(word) == CONFIGS / "gpt-oss.yaml"
     for word in (
         "gpt-oss:20b",
         "configs/nobody.yaml",
@@ -231,21 +235,21 @@ def test_find_experiment_knows_paths_and_shipped_names(folder: Path) -> None:
         "x" * 5000,
         "../configs/gpt-oss",
     ):
-        assert fleet.config.find_experiment(word) is None
+        assert find_experiment(word) is None
 
 
 def test_a_file_of_here_is_meant_before_a_shipped_one_and_a_folder_is_not(folder: Path) -> None:
     Path("quickstart").mkdir()
-    assert fleet.config.find_experiment("quickstart") == CONFIGS / "quickstart.yaml"
+    assert find_experiment("quickstart") == CONFIGS / "quickstart.yaml"
     Path("configs").mkdir()
     Path("configs/quickstart.yaml").touch()
-    found = fleet.config.find_experiment("configs/quickstart.yaml")
+    found = find_experiment("configs/quickstart.yaml")
     assert found == Path("configs/quickstart.yaml")
-    assert fleet.config.find_experiment("configs") == Path("configs")
+    assert find_experiment("configs") == Path("configs")
 
 
 def test_model_names_alone_make_an_experiment() -> None:
-    request = fleet.config.from_models(["gpt-oss:20b"])
+    request = from_models(ModelWords(models=["gpt-oss:20b"]))
     experiment = request.experiment
     assert experiment.name == "gpt-oss-20b"
     assert experiment.models == ("gpt-oss:20b",)
@@ -254,16 +258,18 @@ def test_model_names_alone_make_an_experiment() -> None:
     assert experiment.repeats == Repeats()
     assert experiment.engine.kind == "ollama"
     assert [job.name for job in request.jobs] == ["quickstart", "chat"]
-    assert request == fleet.config.from_models(["gpt-oss:20b"])
+    assert request == from_models(ModelWords(models=["gpt-oss:20b"]))
 
 
 def test_words_become_machines_jobs_and_repeats() -> None:
-    request = fleet.config.from_models(
-        ["a:1b", "a:1b", "m", "m:latest"],
-        jobs=["gold", "chat"],
-        machines=["studio-96"],
-        repeats=2,
-        engine="embedded",
+    request = from_models(
+        ModelWords(
+            models=["a:1b", "a:1b", "m", "m:latest"],
+            jobs=["gold", "chat"],
+            machines=["studio-96"],
+            repeats=2,
+            engine="embedded",
+        )
     )
     assert request.experiment.name == "a-1b-m-gold-chat-embedded"
     assert request.experiment.models == ("a:1b", "m")
@@ -289,7 +295,7 @@ def test_words_that_make_no_experiment(
     words: dict[str, object], error: type[UserError], said: str
 ) -> None:
     with pytest.raises(error) as caught:
-        fleet.config.from_models(**{"models": ["m"], **words})  # type: ignore[arg-type]
+        from_models(ModelWords(**{"models": ["m"], **words}))  # type: ignore[arg-type]
     assert str(caught.value).startswith(said)
 
 
@@ -297,15 +303,15 @@ def test_a_broken_job_of_here_is_told_with_its_place(folder: Path) -> None:
     Path("jobs").mkdir()
     Path("jobs/chat.yaml").write_text("name: chat\nprompt: 3\n")
     with pytest.raises(ConfigError) as caught:
-        fleet.config.from_models(["m"])
+        from_models(ModelWords(models=["m"]))
     said = 'jobs/chat.yaml:2:9: prompt: must be text, not 3 (write "3")'
     assert str(caught.value) == said
 
 
 def test_a_long_name_is_cut_and_stays_its_own() -> None:
     models = [f"a-model-with-a-long-name:{size}b" for size in range(1, 9)]
-    whole = fleet.config.from_models(models).experiment.name
-    fewer = fleet.config.from_models(models[:-1]).experiment.name
+    whole = from_models(ModelWords(models=models)).experiment.name
+    fewer = from_models(ModelWords(models=models[:-1])).experiment.name
     assert len(whole) == len(fewer) == 60
     assert whole != fewer
 
@@ -317,8 +323,8 @@ MODELS = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_s
 
 @given(st.lists(MODELS, min_size=1, max_size=8))
 def test_any_model_names_make_a_valid_and_stable_name(models: list[str]) -> None:
-    first = fleet.config.from_models(models).experiment
-    assert first.name == fleet.config.from_models(models).experiment.name
+    first = from_models(ModelWords(models=models)).experiment
+    assert first.name == from_models(ModelWords(models=models)).experiment.name
     assert len(first.name) <= 60
 
 
@@ -366,17 +372,19 @@ def test_an_experiment_written_as_yaml_loads_back_equal(
         writer.allow_unicode = False  # and line breaks of Unicode as spaces;
         writer.default_flow_style = False  # inside [] it does not quote a leading question mark
         writer.dump(experiment.model_dump(mode="json"), stream)
-    assert fleet.config.load(path).experiment == experiment
+    assert load_request(path).experiment == experiment
 
 
 @pytest.mark.parametrize("name", names_in(CONFIGS))
 def test_a_shipped_experiment_travels_as_json(name: str) -> None:
-    request = fleet.config.load(CONFIGS / f"{name}.yaml")
+    request = load_request(CONFIGS / f"{name}.yaml")
     assert Request.model_validate_json(request.model_dump_json()) == request
 
 
-def test_importing_the_room_costs_nothing() -> None:
-    program = "import sys, fleet.config; print({'pydantic', 'ruamel.yaml'} & set(sys.modules))"
+def test_looking_up_a_name_reads_no_file_and_costs_nothing() -> None:
+    program = (
+        "import sys, fleet.config.shipped; print({'pydantic', 'ruamel.yaml'} & set(sys.modules))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
@@ -389,10 +397,10 @@ def test_the_example_on_the_door_sign_loads(folder: Path, sign: Path) -> None:
     (folder / "jobs" / "texts" / "report.txt").write_text("a long report")
     if sign.parent == JOBS:
         (folder / "jobs" / "summary.yaml").write_text(example)
-        assert fleet.config.load(experiment_file(folder, "summary")).jobs[0].name == "summary"
+        assert load_request(experiment_file(folder, "summary")).jobs[0].name == "summary"
     else:
         (folder / "configs" / "x.yaml").write_text(example)
-        assert fleet.config.load(folder / "configs" / "x.yaml").experiment.name == "batch-size"
+        assert load_request(folder / "configs" / "x.yaml").experiment.name == "batch-size"
 
 
 @pytest.mark.parametrize("folder_of", [CONFIGS, JOBS])
@@ -402,14 +410,14 @@ def test_the_door_sign_names_every_file(folder_of: Path) -> None:
 
 
 def test_a_shipped_prompt_is_known_by_its_job() -> None:
-    prompts = fleet.config.shipped_prompts()
+    prompts = shipped_prompts()
     assert set(prompts.values()) == {"chat", "cold-load", "gold", "regularization"}
     gold = "describe the relativistic effects that result in gold appearing yellowish"
     assert prompts[gold] == "gold"
 
 
 def test_practice_machines_are_those_of_the_shipped_experiment() -> None:
-    assert fleet.config.practice_machines(2) == ["studio-96", "max-128"]
-    assert len(fleet.config.practice_machines(4)) == 4
+    assert practice_machines(2) == ["studio-96", "max-128"]
+    assert len(practice_machines(4)) == 4
     with pytest.raises(UserError, match="5 practice machines: only 4 are scripted"):
-        fleet.config.practice_machines(5)
+        practice_machines(5)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-import fleet.config
+from fleet.config.reading import load_request
 from fleet.errors import ConfigError, Mistake
 
 HEAD = "version: 1\nname: x\nmodels: [m]\njobs: [gold]\n"
@@ -33,7 +33,7 @@ def lines_of(text: str | bytes, path: str = "configs/x.yaml") -> list[str]:
     """What is said about an experiment file, without the path that every line begins with."""
     Path(path).write_bytes(text.encode() if isinstance(text, str) else text)
     with pytest.raises(ConfigError) as caught:
-        fleet.config.load(Path(path))
+        load_request(Path(path))
     assert all(str(one).startswith(f"{path}:") for one in caught.value.mistakes)
     return [str(one).removeprefix(f"{path}:") for one in caught.value.mistakes]
 
@@ -202,7 +202,7 @@ def test_a_file_that_is_no_experiment(folder: Path, text: str | bytes, said: str
 
 def test_a_byte_order_mark_is_no_mistake(folder: Path) -> None:
     Path("x.yaml").write_bytes(b"\xef\xbb\xbf" + HEAD.encode())
-    assert fleet.config.load(Path("x.yaml")).experiment.name == "x"
+    assert load_request(Path("x.yaml")).experiment.name == "x"
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_the_keys_that_every_experiment_has(folder: Path, text: str, said: str) 
 )
 def test_a_path_that_cannot_be_read(folder: Path, path: str, said: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        fleet.config.load(Path(path))
+        load_request(Path(path))
     assert str(caught.value).startswith(f"{path}:1:1: {said}")
     assert caught.value.exit_code == 2
 
@@ -292,7 +292,7 @@ def test_a_path_that_cannot_be_read(folder: Path, path: str, said: str) -> None:
 def test_a_file_that_this_user_may_not_read(folder: Path) -> None:
     Path("x.yaml").touch(mode=0o000)
     with pytest.raises(ConfigError, match=r"^x\.yaml:1:1: this user may not read it$"):
-        fleet.config.load(Path("x.yaml"))
+        load_request(Path("x.yaml"))
 
 
 def test_permission_denied_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,7 +302,7 @@ def test_permission_denied_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch
     Path("x.yaml").write_text(HEAD)
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(ConfigError, match=r"^x\.yaml:1:1: this user may not read it$"):
-        fleet.config.load(Path("x.yaml"))
+        load_request(Path("x.yaml"))
 
 
 JOB_SAID = [
@@ -354,7 +354,7 @@ def test_a_mistake_in_a_job_is_told_in_its_own_file(folder: Path, job: str, said
     Path("jobs/p.txt").write_text("question\n")
     Path("configs/x.yaml").write_text(HEAD.replace("gold", "mine"))
     with pytest.raises(ConfigError) as caught:
-        fleet.config.load(Path("configs/x.yaml"))
+        load_request(Path("configs/x.yaml"))
     assert str(caught.value) == f"jobs/mine.yaml:{said}"
 
 
@@ -366,7 +366,7 @@ def test_all_mistakes_of_all_files_come_at_once_in_the_order_of_the_lines(folder
         "settings: {temperature: hot, num_ctx: 7}\nseed: x\nseed: 1\n"
     )
     with pytest.raises(ConfigError) as caught:
-        fleet.config.load(Path("configs/x.yaml"))
+        load_request(Path("configs/x.yaml"))
     assert str(caught.value).splitlines() == [
         "configs/x.yaml:1:1: name: is missing",
         "configs/x.yaml:1:1: models: is missing",
@@ -404,7 +404,7 @@ def test_aliases_cannot_unfold_into_more_than_memory_holds(folder: Path) -> None
 
 def mistakes_of(path: Path) -> tuple[Mistake, ...] | None:
     try:
-        fleet.config.load(path)
+        load_request(path)
     except ConfigError as problem:
         return problem.mistakes
     return None

@@ -23,7 +23,7 @@ from fleet.fingerprint.sizes import machine_gb
 from fleet.model.machine import Fingerprint
 from fleet.ports import Output
 from fleet.readers.load import parse_proc
-from fleet.wiring import host_probes
+from fleet.wiring.real import host_probes
 from tests.replayed_looks import ReplayedLooks
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux commands")

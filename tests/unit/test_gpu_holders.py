@@ -27,7 +27,7 @@ from fleet.fingerprint.load import STATS
 from fleet.fingerprint.nvidia import NvidiaProbe
 from fleet.model.gates import MOST_OTHERS_MB
 from fleet.model.machine import Fact
-from fleet.wiring import host_probes
+from fleet.wiring.real import host_probes
 from tests.builders_commands import Recorded
 from tests.unit.test_fingerprint_here import stat
 from tests.unit.test_readers import TABLE

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from fleet import installation
-from fleet.app.joining import for_new_machines
 from fleet.dispatch.processes import mark
 from fleet.dispatch.records import Record
 from fleet.dispatch.versions import Versions
 from fleet.installation import add_extra, git_address
+from fleet.report.join_text import for_new_machines
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -163,7 +163,7 @@ def test_a_machine_that_ray_is_not_made_for_is_told_so(
     machine.program("uname", f'case "$1" in -s) echo {kind};; -m) echo {processor};; esac')
     done = machine.types(installer(server).line)
     assert done.returncode == 1
-    assert f"Ray is not made for {kind} on {processor}" in done.stderr
+    assert f"Ray has no package for {kind} on {processor}" in done.stderr
     assert machine.untouched()
 
 

@@ -21,7 +21,6 @@ from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt, Trial
 from fleet.plan.expand import Plan, expand
 from fleet.plan.resume import remaining
-from fleet.plan.stopping import contrasts
 from fleet.query.open_store import open_store
 from fleet.query.results import results
 from fleet.units import show_number
@@ -303,7 +302,7 @@ def test_a_control_that_fails_loses_no_cell(tmp_path: Path) -> None:
 def test_the_open_store_sees_what_comes_and_survives_a_packer(tmp_path: Path, packed: bool) -> None:
     plan, home = planned(), Home(tmp_path)
     work = [trial for trial in plan.trials() if trial.role == "measure"]
-    wanted = contrasts(plan)
+    wanted = plan.contrasts
     with closing(Widths(tmp_path, plan)) as widths:
         assert widths.read(wanted) == {}
         seen = []

@@ -12,14 +12,15 @@ from typing import Any
 import httpx
 import pytest
 
-from fleet.app.cluster import Target, require_head
-from fleet.cli.joined import require_one_question, table
+from fleet.app.target import Target, require_head
+from fleet.cli.machines import require_one_question
 from fleet.dispatch.jobs import Jobs
 from fleet.dispatch.members import Member, members
 from fleet.dispatch.processes import mark
 from fleet.dispatch.records import HEAD, NODE, Record, write_record
 from fleet.dispatch.versions import Versions
 from fleet.errors import FleetUnreachable, UserError
+from fleet.report.joined_text import table
 
 
 def node(name: str | None, node_id: str, **changes: Any) -> dict[str, Any]:
@@ -123,7 +124,7 @@ def test_an_answer_that_is_not_rays_is_one_message(
     body: bytes, state: StateInterface, jobs: Jobs
 ) -> None:
     state.body = body
-    with pytest.raises(FleetUnreachable, match="/api/v0/actors is not Ray's"):
+    with pytest.raises(FleetUnreachable, match="the answer to /api/v0/actors is not Ray's"):
         members(jobs)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import fleet.config
+from fleet.config.reading import load_request
 from fleet.errors import ConfigError
 from fleet.model.experiment import Request
 from fleet.model.model_set import ModelSet
@@ -15,7 +15,7 @@ from fleet.model.model_set import ModelSet
 def load(folder: Path, models: str) -> Request:
     path = folder / "x.yaml"
     path.write_text(f"version: 1\nname: x\nmodels: {models}\njobs: [chat]\n")
-    return fleet.config.load(path)
+    return load_request(path)
 
 
 def test_a_set_has_every_size_with_every_quantization() -> None:

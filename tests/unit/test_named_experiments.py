@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fleet.app.cluster import Target
-from fleet.cli import asking
+from fleet.app.target import Target
+from fleet.cli import request as typed
 from fleet.errors import UserError
 
 
@@ -15,13 +15,13 @@ from fleet.errors import UserError
 def test_a_shipped_experiment_is_found_by_its_name_whatever_measures_it(
     tmp_path: Path, target: Target | None
 ) -> None:
-    home = asking.home_with_names(target, tmp_path)
-    request = asking.request(["practice"], home=home)
+    home = typed.home_with_names(target, tmp_path)
+    request = typed.request(["practice"], home=home)
     assert (request.experiment.name, request.experiment.engine.kind) == ("practice", "simulated")
     with pytest.raises(UserError, match="an experiment that comes with fleet, and a model's name"):
-        asking.request(["gpt-oss"], home=home)
+        typed.request(["gpt-oss"], home=home)
 
 
 def test_submitted_experiments_have_names_where_their_ledger_is(tmp_path: Path) -> None:
     heads = (None, Target(None), Target("me@studio-96"))
-    assert [asking.home_with_names(head, tmp_path) for head in heads] == [tmp_path, tmp_path, None]
+    assert [typed.home_with_names(head, tmp_path) for head in heads] == [tmp_path, tmp_path, None]

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import fleet.config
-from fleet.config.overrides import given_settings
+from fleet.config.from_models import ModelWords, from_models
+from fleet.config.overrides import given_settings, narrowed, quick_look
+from fleet.config.reading import load_request
 from fleet.errors import UserError
 from fleet.model.experiment import Request, Telemetry
 from fleet.model.settings import Settings
@@ -36,7 +37,7 @@ cool_down: {}
 def written(tmp_path: Path) -> Request:
     path = tmp_path / "x.yaml"
     path.write_text(FILE)
-    return fleet.config.load(path)
+    return load_request(path)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_settings_are_read_as_in_a_file(words: list[str], settings: dict[str, ob
         (["num_batch=8,8"], ["--set num_batch: a list needs at least one value, each only once"]),
         (
             ["num_batch=8", "num_batch=512"],
-            ["--set num_batch: stands there twice: write num_batch=8,512 to measure each"],
+            ["--set num_batch: is given twice: write num_batch=8,512 to measure each"],
         ),
         (
             ["num_cxt=1", "num_ctx=7", "flash_attention=on"],
@@ -100,15 +101,15 @@ def test_any_words_are_settings_or_one_message(words: list[str]) -> None:
 
 
 def test_model_names_take_settings_and_are_named_by_them() -> None:
-    plain = fleet.config.from_models(["m"]).experiment
-    asked = fleet.config.from_models(["m"], settings=["num_batch=512,2048"]).experiment
+    plain = from_models(ModelWords(models=["m"])).experiment
+    asked = from_models(ModelWords(models=["m"], settings=["num_batch=512,2048"])).experiment
     assert (plain.settings.num_ctx, asked.settings.num_ctx) == (8192, 8192)
     assert asked.settings.axes() == ("num_batch",)
     assert (plain.name, asked.name) == ("m", "m-num_batch-512-2048")
 
 
 def test_with_a_file_a_setting_narrows(written: Request) -> None:
-    narrow = fleet.config.narrowed(written, ["num_batch=512"])
+    narrow = narrowed(written, ["num_batch=512"])
     whole = expand(written, [machine("here", models=[model("m")])])
     part = expand(narrow, [machine("here", models=[model("m")])])
     asked = {trial.trial_id for trial in part.trials() if trial.role == "measure"}
@@ -117,7 +118,7 @@ def test_with_a_file_a_setting_narrows(written: Request) -> None:
         512
     }
     assert (narrow.experiment.compare_by, narrow.experiment.baseline) == (None, None)
-    assert fleet.config.narrowed(written, []) is written
+    assert narrowed(written, []) is written
 
 
 @pytest.mark.parametrize(
@@ -133,13 +134,13 @@ def test_with_a_file_a_setting_that_it_does_not_measure_is_refused(
     written: Request, words: list[str], said: str
 ) -> None:
     with pytest.raises(UserError) as caught:
-        fleet.config.narrowed(written, words)
+        narrowed(written, words)
     assert caught.value.what == said
     assert "only narrows" in caught.value.hint
 
 
 def test_a_quick_look_waits_for_nothing_and_is_no_part_of_the_experiment(written: Request) -> None:
-    quick = fleet.config.quick_look(written)
+    quick = quick_look(written)
     experiment = quick.experiment
     assert experiment.name == "x-quick"
     assert (experiment.repeats, experiment.canary, experiment.control) == (1, "off", "off")

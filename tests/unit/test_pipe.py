@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from fleet.dispatch.local import LocalDispatcher
+from fleet.dispatch_ports import Worker
 from fleet.errors import Fault, FleetUnreachable, UserError
 from fleet.model.experiment import SimulatedEngine
 from fleet.pipe import serve
-from fleet.ports import Worker
 from fleet.wiring import WorkerSpec
 from tests.builders_dispatch import FakeWorker, Spec
 from tests.builders_flow import machine
@@ -83,7 +83,7 @@ def test_a_fault_of_fleet_is_one_line_and_its_traceback_in_a_file(
         kind, problem = call(connection, "look")
     assert (kind, type(problem)) == ("raised", Fault)
     assert problem.what == f"fleet itself is at fault: {words}"
-    assert problem.hint == f"where it happened stands in {file}"
+    assert problem.hint == f"the details are in {file}"
     assert "Traceback" in file.read_text()
 
 

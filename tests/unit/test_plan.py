@@ -15,7 +15,7 @@ from fleet.model.experiment import Request
 from fleet.model.job import Job
 from fleet.model.machine import Machine
 from fleet.model.trial import show_settings
-from fleet.plan.expand import Plan, expand
+from fleet.plan.expand import Plan, PlanOptions, expand
 from tests.builders_plan import CHAT, GIB, SWEEP, machine, model, request
 
 NAMES = ["mercury", "venus", "earth"]
@@ -96,7 +96,7 @@ def test_another_model_machine_or_repeat_leaves_the_other_ids_alone(
     )
     assert ids(expand(asked, there)) <= ids(expand(more, there))
     assert ids(expand(asked, there)) <= ids(expand(asked, [machine("pluto"), *there]))
-    assert ids(expand(asked, there)) <= ids(expand(asked, there, repeats=5))
+    assert ids(expand(asked, there)) <= ids(expand(asked, there, PlanOptions(repeats=5)))
 
 
 def test_a_default_said_aloud_is_the_same_question() -> None:
@@ -112,7 +112,7 @@ def test_the_ids_of_a_question_never_change() -> None:
 
 def test_again_is_another_session_with_other_ids_in_another_order() -> None:
     asked = request(models=list("abcdefgh"), repeats=1)
-    first, second = expand(asked, [machine()]), expand(asked, [machine()], session=1)
+    first, second = expand(asked, [machine()]), expand(asked, [machine()], PlanOptions(session=1))
     assert not ids(first) & ids(second)
     assert {trial.session for trial in second.trials()} == {1}
     assert [t.model for t in first.trials()] != [t.model for t in second.trials()]
@@ -193,7 +193,7 @@ def test_a_model_larger_than_gpu_memory_is_a_warning_or_left_out_on_wish() -> No
         "box gpt-oss:120b: 39.2 GiB of 63.0 GiB would spill to the CPU"
     ]
     assert len(plan.machines) == 3
-    skipped = expand(asked, there, skip_unfit=True)
+    skipped = expand(asked, there, PlanOptions(skip_unfit=True))
     assert [str(left) for left in skipped.left_out] == [
         "box gpt-oss:120b: 39.2 GiB of 63.0 GiB would spill to the CPU"
     ]
@@ -243,7 +243,7 @@ def test_pulls_and_the_disk_they_need() -> None:
 
 
 def test_repeats_on_the_command_line_take_the_place_of_the_experiments() -> None:
-    plan = expand(request(), [machine()], repeats=3)
+    plan = expand(request(), [machine()], PlanOptions(repeats=3))
     assert (plan.repeats.least, plan.repeats.most) == (3, 3)
     assert len(list(plan.trials())) == 3
     assert len(list(expand(request(), [machine()]).trials())) == 12
@@ -263,7 +263,7 @@ def test_repeats_on_the_command_line_take_the_place_of_the_experiments() -> None
 )
 def test_repeats_that_cannot_be(repeats: object, given: int | None, words: str) -> None:
     with pytest.raises(PlanRefused) as refused:
-        expand(request(repeats=repeats), [machine()], repeats=given)
+        expand(request(repeats=repeats), [machine()], PlanOptions(repeats=given))
     assert str(refused.value) == words
 
 
@@ -288,7 +288,11 @@ def test_a_trial_carries_what_was_asked() -> None:
 def test_history_takes_the_place_of_the_prior() -> None:
     asked = request(models=["a", "b"], repeats=2)
     settings = show_settings(asked.experiment.settings.combinations()[0])
-    plan = expand(asked, [machine()], past_seconds={("id-studio-96", "a", "chat", settings): 123.0})
+    plan = expand(
+        asked,
+        [machine()],
+        PlanOptions(past_seconds={("id-studio-96", "a", "chat", settings): 123.0}),
+    )
     seconds = {trial.model: trial.estimate_s for trial in plan.trials()}
     assert seconds["a"] == 123.0
     assert seconds["b"] != 123.0

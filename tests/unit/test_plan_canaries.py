@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from fleet.model.machine import EngineRestart
 from fleet.model.trial import Trial
 from fleet.plan import canaries
-from fleet.plan.expand import Plan, expand
-from fleet.plan.resume import remaining, within
-from fleet.plan.stopping import contrasts, stopped
+from fleet.plan.expand import Plan, PlanOptions, expand
+from fleet.plan.resume import remaining
+from fleet.plan.stopping import Progress, stopped
+from fleet.plan.time_budget import within
 from fleet.ports import PastAttempt
 from tests.builders_plan import CHAT, SWEEP, machine, past, request
 
@@ -100,7 +101,7 @@ def test_a_machine_that_measures_nothing_has_none() -> None:
 
 def test_the_canary_of_a_machine_is_the_first_model_that_it_measures() -> None:
     asked = request(models=["a", "b"], repeats=3, canary="on")
-    (plan,) = expand(asked, [A], only={"model": "b"}).machines
+    (plan,) = expand(asked, [A], PlanOptions(only={"model": "b"})).machines
     assert {trial.model for trial in birds(plan.trials)} == {"b"}
 
 
@@ -173,10 +174,12 @@ def test_a_budget_that_lacks_only_the_last_canary_leaves_out_no_block() -> None:
 def test_no_contrast_and_no_stop_rule_holds_a_canary() -> None:
     plan = planned({"least": 3, "most": 6})
     cells = {trial.cell() for trial in birds(plan.trials())}
-    assert not any(contrast.cells & cells for contrast in contrasts(plan))
-    assert contrasts(plan) == contrasts(planned({"least": 3, "most": 6}, "off"))
+    assert not any(contrast.cells & cells for contrast in plan.contrasts)
+    assert plan.contrasts == planned({"least": 3, "most": 6}, "off").contrasts
     done = {trial.cell(): 6 for trial in plan.trials()}
-    ids = stopped(plan.trials(), contrasts(plan), widths={}, done_blocks=done, repeats=plan.repeats)
+    ids = stopped(
+        plan.trials(), plan.contrasts, plan.repeats, Progress(widths={}, done_blocks=done)
+    )
     assert ids == {trial.trial_id for trial in work(plan.trials())}
 
 
@@ -199,7 +202,7 @@ def test_an_aa_run_measures_each_cell_as_two_sides_in_each_block() -> None:
     order = ["".join(t.side for t in one.trials if t.block == block) for block in range(8)]
     assert set(order) == {"ab", "ba"}, "seeded, and not always the same side first"
     assert len({trial.cell() for trial in one.trials}) == 1
-    assert contrasts(expand(asked, [A, B])) == ()
+    assert expand(asked, [A, B]).contrasts == ()
     measured = {t.trial_id for t in expand(request(models=["a"], repeats=8), [A]).trials()}
     assert not measured & {trial.trial_id for trial in one.trials}
 
@@ -210,7 +213,7 @@ def test_an_aa_run_is_resumed_like_any_work() -> None:
     trials = list(plan.trials())
     left = remaining(plan, attempts(trials[:7]))
     assert (len(left.attempts[A.machine_id]), left.finished) == (3, 7)
-    ids = stopped(trials, (), widths={}, done_blocks={trials[0].cell(): 9}, repeats=plan.repeats)
+    ids = stopped(trials, (), plan.repeats, Progress(widths={}, done_blocks={trials[0].cell(): 9}))
     assert ids == frozenset(), "the stop rule has no say in it"
 
 

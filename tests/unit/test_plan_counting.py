@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fleet.model.machine import Machine
 from fleet.plan.absent import AbsentMachine, KnownMachine
-from fleet.plan.expand import Plan, expand
+from fleet.plan.expand import Plan, PlanOptions, expand
 from tests.builders_plan import CHAT, GIB, SWEEP, machine, model, request
 
 LONG = SWEEP.model_copy(update={"name": "long", "points": (SWEEP.points[2],)})
@@ -78,7 +78,7 @@ def test_asked_is_planned_plus_left_out(
     role: Any,
 ) -> None:
     wanted = request(**fields).model_copy(update={"role": role})
-    plan = expand(wanted, present, skip_unfit=skip_unfit, absent=away)
+    plan = expand(wanted, present, PlanOptions(skip_unfit=skip_unfit), absent=away)
     left = sum(cells.trials for cells in plan.left_trials)
     assert plan.trials_asked == len(list(plan.work())) + left
     assert all(cells.reason for cells in plan.left_trials)
@@ -110,7 +110,7 @@ def names_of(plan: Plan) -> set[str]:
 def test_a_model_left_out_by_the_users_own_words_is_no_loss() -> None:
     wanted = request(models=("tiny", "big"), repeats=2)
     small = machine("a", models=[model("tiny"), BIG], gpu_limit_mb=64 * 1024)
-    plan = expand(wanted, [small], skip_unfit=True)
+    plan = expand(wanted, [small], PlanOptions(skip_unfit=True))
     [left] = plan.left_trials
     assert (left.machine, left.trials, left.by_choice) == ("a", 2, True)
     assert "would spill to the CPU" in left.reason

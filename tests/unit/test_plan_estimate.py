@@ -10,7 +10,7 @@ from fleet.model.machine import Machine
 from fleet.model.script import MachineScript, ScriptedModel, ScriptedPower
 from fleet.model.trial import show_settings
 from fleet.plan.estimate import prior_s
-from fleet.plan.expand import expand
+from fleet.plan.expand import PlanOptions, expand
 from tests.builders_plan import CHAT, machine, request
 
 OLLAMA = OllamaEngine(kind="ollama")
@@ -128,7 +128,7 @@ def planned_s(on: Machine, past_s: float | None = None, **fields: object) -> flo
     [trial] = expand(asked, [on]).trials()
     cell = on.machine_id, trial.model, CHAT.name, show_settings(trial.settings)
     known = {} if past_s is None else {cell: past_s}
-    return next(expand(asked, [on], past_seconds=known).trials()).estimate_s
+    return next(expand(asked, [on], PlanOptions(past_seconds=known)).trials()).estimate_s
 
 
 def test_a_machine_without_a_thermometer_rests_before_each_trial() -> None:

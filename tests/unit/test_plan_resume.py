@@ -14,8 +14,10 @@ from fleet.errors import PlanRefused
 from fleet.model.hours import Hours
 from fleet.model.machine import Machine
 from fleet.model.trial import Attempt
-from fleet.plan.expand import Plan, expand
-from fleet.plan.resume import digests, remaining, with_digests, within
+from fleet.plan.digests import digests, with_digests
+from fleet.plan.expand import Plan, PlanOptions, expand
+from fleet.plan.resume import remaining
+from fleet.plan.time_budget import within
 from tests.builders_plan import machine, model, past, request
 
 HERE = machine("here", models=[model("a"), model("b")], gpu_limit_mb=73_728)
@@ -232,7 +234,9 @@ def test_the_time_holds_whole_blocks_only(seconds: float, repeats: int, begun: i
 def test_the_first_block_too_long_ends_it_with_the_reason() -> None:
     settings = expand(request(models=["a"]), [HERE]).machines[0].trials[0].cell()[3]
     cell = ("id-here", "a", "chat", settings)
-    whole = expand(request(models=["a"], repeats=4), [HERE], past_seconds={cell: 120.0})
+    whole = expand(
+        request(models=["a"], repeats=4), [HERE], PlanOptions(past_seconds={cell: 120.0})
+    )
     fits = within(queues(whole), seconds=290)
     assert [a.trial.block for a in fits.kept["id-here"]] == [0, 1]
     (left,) = fits.left_out
@@ -244,7 +248,9 @@ def test_a_machine_with_hours_has_only_those_of_the_time() -> None:
     """Of four hours from 6:00 on, one is within 22-07."""
     settings = expand(request(models=["a"]), [HERE]).machines[0].trials[0].cell()[3]
     cell = ("id-here", "a", "chat", settings)
-    whole = expand(request(models=["a"], repeats=4), [HERE], past_seconds={cell: 1500.0})
+    whole = expand(
+        request(models=["a"], repeats=4), [HERE], PlanOptions(past_seconds={cell: 1500.0})
+    )
     night = replace(HERE, hours=Hours.read("22-07"), minute_of_day=360)
     fits = within(queues(whole), seconds=4 * 3600, machines={"id-here": night})
     assert [a.trial.block for a in fits.kept["id-here"]] == [0, 1]

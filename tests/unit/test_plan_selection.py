@@ -6,7 +6,7 @@ import pytest
 
 from fleet.errors import PlanRefused, UnknownName
 from fleet.model.experiment import Selector
-from fleet.plan.expand import expand
+from fleet.plan.expand import PlanOptions, expand
 from fleet.plan.selection import select
 from tests.builders_plan import CHAT, SWEEP, machine, request
 
@@ -138,14 +138,14 @@ ASKED = request(
 )
 def test_only_takes_away_and_changes_no_id(only: dict[str, str]) -> None:
     whole = {trial.trial_id for trial in expand(ASKED, ALL[:2]).trials()}
-    part = [trial.trial_id for trial in expand(ASKED, ALL[:2], only=only).trials()]
+    part = [trial.trial_id for trial in expand(ASKED, ALL[:2], PlanOptions(only=only)).trials()]
     assert len(part) == len(whole) // 2 ** len(only)
     assert set(part) < whole
 
 
 def test_only_takes_a_real_number_in_either_spelling() -> None:
     for text in ("0", "0.0"):
-        assert expand(ASKED, ALL, only={"temperature": text}) == expand(ASKED, ALL)
+        assert expand(ASKED, ALL, PlanOptions(only={"temperature": text})) == expand(ASKED, ALL)
 
 
 @pytest.mark.parametrize(
@@ -173,5 +173,5 @@ def test_only_takes_a_real_number_in_either_spelling() -> None:
 )
 def test_only_names_what_is_not_there(only: dict[str, str], words: str) -> None:
     with pytest.raises(UnknownName) as unknown:
-        expand(ASKED, ALL, only=only)
+        expand(ASKED, ALL, PlanOptions(only=only))
     assert str(unknown.value) == words

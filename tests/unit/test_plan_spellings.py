@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.model.machine import full_model_name, same_model
-from fleet.plan.expand import expand
-from fleet.plan.resume import without
+from fleet.plan.digests import without
+from fleet.plan.expand import Plan, expand
 from fleet.plan.spellings import as_before
 from tests.builders_plan import machine, model, request
 
@@ -97,3 +98,18 @@ def test_trials_of_one_model_are_taken_out_of_one_machine() -> None:
     left = without(plan, {("id-a", "m"), ("id-b", "m"), ("id-b", "n")})
     assert [m.machine.name for m in left.machines] == ["a"]
     assert {trial.model for trial in left.trials()} == {"n"}
+
+
+def test_a_plan_without_some_models_compares_what_is_left() -> None:
+    machines = [machine(name, models=[model("m"), model("n")]) for name in ("a", "b", "c")]
+    plan = expand(request(models=["m", "n"]), machines)
+    left = without(plan, {("id-a", "m"), ("id-a", "n"), ("id-b", "n")})
+    assert (plan.axis, plan.baseline, len(plan.contrasts)) == ("machine", "a", 2)
+    assert [[name for name, _ in each.sides] for each in left.contrasts] == [["b", "c"]]
+    assert (left.axis, left.baseline) == ("machine", "b")
+    assert replace_baseline(plan, "c").baseline == "c"
+
+
+def replace_baseline(plan: Plan, name: str) -> Plan:
+    experiment = plan.request.experiment.model_copy(update={"baseline": name})
+    return replace(plan, request=plan.request.model_copy(update={"experiment": experiment}))

@@ -14,8 +14,9 @@ from fleet.errors import UnknownName
 from fleet.model.experiment import Repeats
 from fleet.model.job import Job
 from fleet.model.trial import Trial
+from fleet.plan.contrasts import axis_of
 from fleet.plan.expand import Cell, Plan, expand
-from fleet.plan.stopping import WORTH_CUTTING_S, axis, contrasts, cut, stopped
+from fleet.plan.stopping import WORTH_CUTTING_S, Progress, cut, stopped
 from tests.builders_plan import CHAT, SWEEP, machine, request
 
 A, B = machine("m-a", memory_gb=96), machine("m-b", memory_gb=128)
@@ -37,12 +38,12 @@ STRICT = Repeats(least=3, most=6, half_width_percent=3)
 def test_the_axis_is_the_one_thing_that_varies(
     fields: dict[str, Any], machines: list[Any], expected: str
 ) -> None:
-    assert axis(request(**fields), machines) == expected
+    assert axis_of(request(**fields), machines) == expected
 
 
 def test_an_unknown_axis_is_named_with_the_nearest() -> None:
     with pytest.raises(UnknownName) as unknown:
-        axis(request(compare_by="memory"), [A])
+        axis_of(request(compare_by="memory"), [A])
     assert str(unknown.value).startswith(
         "compare_by: memory is nothing to compare by (did you mean memory_gb?)\n"
         "  there are machine, model, job, num_ctx, num_batch,"
@@ -52,13 +53,13 @@ def test_an_unknown_axis_is_named_with_the_nearest() -> None:
 def shown(plan: Plan) -> list[dict[str, set[tuple[str, str, str]]]]:
     return [
         {side: {cell[:3] for cell in cells} for side, cells in contrast.sides}
-        for contrast in contrasts(plan)
+        for contrast in plan.contrasts
     ]
 
 
 def test_contrasts_of_a_setting_hold_machine_model_and_job() -> None:
     asked = request(models=["a", "b"], settings={"num_batch": [8, 512], "temperature": [0, 1]})
-    found = contrasts(expand(asked, [A, B]))
+    found = expand(asked, [A, B]).contrasts
     assert len(found) == 2 * 2 * 2
     for contrast in found:
         assert [side for side, _ in contrast.sides] == ["8", "512"]
@@ -88,25 +89,25 @@ def test_contrasts_of_a_fact_group_the_machines() -> None:
 
 
 def test_one_side_is_no_contrast() -> None:
-    assert contrasts(expand(request(), [A])) == ()
-    assert contrasts(expand(request(compare_by="memory_gb"), [A, C])) == ()
+    assert expand(request(), [A]).contrasts == ()
+    assert expand(request(compare_by="memory_gb"), [A, C]).contrasts == ()
 
 
 def test_a_job_that_lost_a_point_is_still_compared() -> None:
     asked = request(jobs=[SWEEP], settings={"num_ctx": [8192, 16384]})
-    (contrast,) = contrasts(expand(asked, [A]))
+    (contrast,) = expand(asked, [A]).contrasts
     assert [side for side, _ in contrast.sides] == ["8192", "16384"]
 
 
 PLAN = expand(request(models=["a", "b"], repeats={"least": 3, "most": 6}), [A, B])
 TRIALS = list(PLAN.trials())
 CELLS = sorted({trial.cell() for trial in TRIALS})
-CONTRASTS = contrasts(PLAN)
+CONTRASTS = PLAN.contrasts
 FIRST, SECOND = (contrast.cells for contrast in CONTRASTS)
 
 
 def stop(widths: dict[frozenset[Cell], float], done: dict[Cell, int], **more: Any) -> set[Cell]:
-    ids = stopped(TRIALS, CONTRASTS, widths=widths, done_blocks=done, repeats=STRICT, **more)
+    ids = stopped(TRIALS, CONTRASTS, STRICT, Progress(widths=widths, done_blocks=done, **more))
     cells = {trial.cell() for trial in TRIALS if trial.trial_id in ids}
     assert ids == {trial.trial_id for trial in TRIALS if trial.cell() in cells}
     return cells
@@ -143,7 +144,7 @@ def test_a_cell_waits_for_every_contrast_that_holds_it() -> None:
     overlap = CONTRASTS[0].sides[0][1] | CONTRASTS[1].sides[0][1]
     both = [*CONTRASTS, type(CONTRASTS[0])(axis="x", sides=(("1", overlap), ("2", FIRST)))]
     done = dict.fromkeys(CELLS, 4)
-    ids = stopped(TRIALS, both, widths={FIRST: 0.01}, done_blocks=done, repeats=STRICT)
+    ids = stopped(TRIALS, both, STRICT, Progress(widths={FIRST: 0.01}, done_blocks=done))
     assert ids == frozenset()
 
 
@@ -163,10 +164,9 @@ def test_a_cell_that_nothing_is_compared_with_ends_at_least() -> None:
     for blocks, expected in ((4, 0), (5, 12)):
         ids = stopped(
             trials,
-            contrasts(plan),
-            widths={},
-            done_blocks={trials[0].cell(): blocks},
-            repeats=plan.repeats,
+            plan.contrasts,
+            plan.repeats,
+            Progress(widths={}, done_blocks={trials[0].cell(): blocks}),
         )
         assert len(ids) == expected
 
@@ -205,7 +205,7 @@ def test_stopping_leaves_whole_blocks_whatever_the_widths_and_the_pace(data: st.
         repeats={"least": 2, "most": 5},
     )
     plan = expand(asked, [A, B])
-    every = contrasts(plan)
+    every = plan.contrasts
     queues = {one.machine.machine_id: list(one.trials) for one in plan.machines}
     measured: dict[str, list[Trial]] = {key: [] for key in queues}
     done: Counter[Cell] = Counter()
@@ -221,10 +221,8 @@ def test_stopping_leaves_whole_blocks_whatever_the_widths_and_the_pace(data: st.
         gone = stopped(
             [t for left in queues.values() for t in left],
             every,
-            widths=widths,
-            done_blocks=done,
-            repeats=plan.repeats,
-            begun=begun,
+            plan.repeats,
+            Progress(widths=widths, done_blocks=done, begun=begun),
         )
         for left in queues.values():
             left[:] = [t for t in left if t.trial_id not in gone]
@@ -250,7 +248,7 @@ def stop_alone(
 ) -> set[Cell]:
     trials = [trial for trial in ALONE.trials() if trial.role == "measure"]
     ids = stopped(
-        trials, contrasts(ALONE), widths=widths, done_blocks=done, repeats=ALONE.repeats, **more
+        trials, ALONE.contrasts, ALONE.repeats, Progress(widths=widths, done_blocks=done, **more)
     )
     return {trial.cell() for trial in trials if trial.trial_id in ids}
 
@@ -298,9 +296,8 @@ def test_canaries_and_a_run_that_is_all_noise_are_not_stopped_by_any_width() -> 
     ids = stopped(
         list(plan.trials()),
         (),
-        widths={frozenset([cell]): 0.0},
-        done_blocks={cell: 2},
-        repeats=plan.repeats,
+        plan.repeats,
+        Progress(widths={frozenset([cell]): 0.0}, done_blocks={cell: 2}),
     )
     roles = {trial.role for trial in plan.trials() if trial.trial_id in ids}
     assert roles == {"measure"}

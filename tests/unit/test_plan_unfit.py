@@ -7,7 +7,7 @@ from dataclasses import replace
 from fleet.model.experiment import Request
 from fleet.model.job import Job, Point
 from fleet.model.machine import Machine
-from fleet.plan.expand import expand
+from fleet.plan.expand import PlanOptions, expand
 from fleet.plan.refusals.unfit import no_engine
 from tests.builders_plan import CHAT, machine, model, request
 
@@ -75,7 +75,7 @@ def test_the_default_is_meant_and_not_the_limit_that_somebody_set() -> None:
 
 
 def test_only_the_combination_that_would_spill_is_left_out() -> None:
-    plan = expand(limits("default", 65_536), [mac()], skip_unfit=True)
+    plan = expand(limits("default", 65_536), [mac()], PlanOptions(skip_unfit=True))
     cells = {(trial.model, trial.settings["wired_limit_mb"]) for trial in plan.trials()}
     assert cells == {("fits", "default"), ("fits", 65_536), ("big", "default")}
     assert plan.warnings == ()

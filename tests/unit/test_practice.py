@@ -102,9 +102,7 @@ def test_a_machine_that_is_slow_once_is_tried_again(
         record = read_record(tmp_path / "head.json")
         assert record is not None
         assert [mark.pid for mark in record.ray] == [2, 102, 101], "leave ends them all"
-    assert said == [
-        "a did not come up, and is tried again: Ray was not up in 60 s: it said nothing"
-    ]
+    assert said == ["a did not come up; trying again: Ray was not up in 60 s: it said nothing"]
     assert sorted(machine.ended) == [101, 102], "the slow start was ended before"
 
 
@@ -151,4 +149,4 @@ def test_a_machine_that_ends_is_named_once(
     with practice.practice_cluster(["a", "b"], tmp_path) as fleet:
         machine.started[1].dead = True
         fleet.watch(Rounds(), said.append)
-    assert said == ["b ended, and is not joined any more: fleet leave; fleet practice"]
+    assert said == ["b ended and is no longer joined: fleet leave; fleet practice"]

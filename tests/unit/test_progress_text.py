@@ -11,9 +11,9 @@ from rich.console import Console
 from fleet.cli import output
 from fleet.cli.live import lane_table
 from fleet.cli.progress import Lane
-from fleet.cli.watching import status_lines
 from fleet.ledger.rows import StateRow, SubmissionStatus
 from fleet.model.event import Finished
+from fleet.report.status_text import status_lines
 from tests import builders
 
 HELD = "held since 22:45, at most 10m: 91 % of the CPU is busy with other programs"

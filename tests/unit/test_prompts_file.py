@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import fleet.config
 from fleet.config.prompts_file import MOST_PROMPTS, with_prompts
+from fleet.config.reading import load_request
 from fleet.errors import ConfigError
 from fleet.model.job import Job, Point
 
@@ -31,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def load(text: str, name: str) -> Job:
     Path("jobs/mine.yaml").write_text(f"name: mine\nprompts_file: {name}\n")
     Path("jobs", name).write_text(text)
-    return fleet.config.load(Path("configs/x.yaml")).jobs[0]
+    return load_request(Path("configs/x.yaml")).jobs[0]
 
 
 def test_json_lines_become_points_named_by_their_ids(folder: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_file_that_holds_nothing_is_told_where_it_is_named(
 def test_a_file_that_is_not_there_is_told_where_it_is_named(folder: Path) -> None:
     Path("jobs/mine.yaml").write_text("name: mine\nprompts_file: no.txt\n")
     with pytest.raises(ConfigError, match=r"2:15: prompts_file: jobs/no\.txt: no such file"):
-        fleet.config.load(Path("configs/x.yaml"))
+        load_request(Path("configs/x.yaml"))
 
 
 @given(st.text(max_size=200), st.booleans())

@@ -43,7 +43,7 @@ from fleet.readers.bounds import Record, bounded
 from fleet.readers.nvidia_smi import Gpu
 from fleet.readers.proc import MemInfo
 from fleet.telemetry.sampler import possible
-from fleet.wiring import host_probes
+from fleet.wiring.real import host_probes
 from tests.builders_commands import Recorded
 from tests.unit.test_fingerprint_engine import engine, look, mac
 from tests.unit.test_fingerprint_engine import log as ollama_log

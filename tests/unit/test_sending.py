@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from fleet.app import cluster
-from fleet.app.cluster import Target, send
+from fleet.app import target
 from fleet.app.options import REGISTERED, Options
+from fleet.app.target import Target, send
 from fleet.dispatch.access import make_token
 from fleet.errors import FleetUnreachable, UserError
 from tests import builders
@@ -53,7 +53,7 @@ Serve = Callable[[Head], Head]
 @pytest.fixture
 def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     monkeypatch.setenv("FLEET_STATE", str(tmp_path))
-    monkeypatch.setattr(cluster, "POLL_S", 0.0)
+    monkeypatch.setattr(target, "POLL_S", 0.0)
     make_token(tmp_path)
     servers: list[ThreadingHTTPServer] = []
 
@@ -122,7 +122,7 @@ def test_a_coordinator_that_ends_without_a_word_promised_nothing(
 def test_one_that_does_not_start_in_time_is_ended(
     serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "REGISTERED_S", 0.0)
+    monkeypatch.setattr(target, "REGISTERED_S", 0.0)
     head = serve(Head(logs=[""], states=["PENDING"]))
     with pytest.raises(FleetUnreachable, match="did not start in 0 s, and is ended"):
         sent(head, tmp_path, detach=True)

@@ -49,7 +49,7 @@ def test_a_file_that_cannot_be_read_is_put_aside_and_the_others_come(tmp_path: P
     assert list(spool.waiting(said.append)) == [result]
     assert (tmp_path / "torn.bad").exists()
     (words,) = said
-    assert words.startswith(f"a spooled result cannot be read and is put aside as {tmp_path}/torn.")
+    assert words.startswith(f"a spooled result cannot be read; it is kept as {tmp_path}/torn.")
 
 
 def test_a_result_set_aside_waits_no_more_and_has_its_reason_beside_it(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet import config
+from fleet.config.reading import load_request
 from fleet.errors import ConfigError
 from fleet.model.experiment import Telemetry
 from fleet.plan.expand import expand
@@ -25,7 +25,7 @@ jobs: [chat]
 def asked(tmp_path: Path, line: str) -> object:
     path = tmp_path / "demo.yaml"
     path.write_text(TEXT + line)
-    return config.load(path).experiment.telemetry
+    return load_request(path).experiment.telemetry
 
 
 def test_it_is_on_unless_turned_off(tmp_path: Path) -> None:
@@ -62,9 +62,13 @@ def test_trials_carry_it_and_are_the_same_trials_without_it() -> None:
 
 def test_no_library_of_a_maker_is_imported_before_it_is_looked_for() -> None:
     code = (
-        "import sys, fleet.worker\n"
+        "import sys\n"
+        "from fleet.worker.node_worker import without_command_line_of_httpx\n"
+        "without_command_line_of_httpx()\n"
         "from fleet.telemetry import amd, apple, host, nvidia, replay, sampler, simulated\n"
-        "nvidia.nvidia_probes()\n"
+        "from fleet.model.experiment import Telemetry\n"
+        "from fleet.wiring import real, simulated\n"
+        "real.telemetry_probes(Telemetry())\n"
         "print(sorted({'pynvml', 'zeus_apple_silicon', 'duckdb', 'pyarrow', 'typer', 'rich'}"
         " & set(sys.modules)))"
     )

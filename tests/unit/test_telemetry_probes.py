@@ -269,7 +269,7 @@ def test_the_real_library_says_no_where_there_is_no_driver() -> None:
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
-        assert not any(probe.available() for probe in nvidia.nvidia_probes())
+        assert not any(probe.available() for probe in nvidia.nvidia_probes(lambda: pynvml))
     else:
         pytest.skip("there is an NVIDIA driver here")
 
@@ -449,7 +449,7 @@ def test_a_chip_without_a_counter_of_its_cpu_has_no_energy() -> None:
     assert probe.available()
     found = {sample.metric: sample for sample in probe.read()}
     assert found["chip_package_energy_joules"].value is None
-    assert found["ram_energy_joules"].source == "zeus-apple-silicon does not tell"
+    assert found["ram_energy_joules"].source == "zeus-apple-silicon does not report it"
 
 
 def test_without_the_library_apples_counters_are_not_there() -> None:
@@ -608,7 +608,7 @@ def test_powermetrics_that_may_not_run_says_so(on_path: Callable[[str, str], Pat
 
 def test_powermetrics_is_run_only_where_asked_for() -> None:
     def names(asked: Telemetry) -> list[str]:
-        return [probe.name for probe in apple_probes(asked, SystemClock())]
+        return [probe.name for probe in apple_probes(asked, SystemClock(), FakeZeus)]
 
     assert names(Telemetry()) == ["zeus", "macmon"]
     assert names(Telemetry(powermetrics=True)) == ["zeus", "macmon", "powermetrics"]

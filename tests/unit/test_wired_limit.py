@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from fleet import folders, wiring
-from fleet.app import allowing
+from fleet import folders
+from fleet.app.join import allow
+from fleet.app.leave import disallow
 from fleet.commands import SystemCommands
 from fleet.errors import SettingFailed, SettingStuck, UserError
 from fleet.owner import permission
 from fleet.settings import wired_limit
 from fleet.settings.journal import Entry, Journal
 from fleet.settings.wired_limit import SHIPPED, WiredLimit, boot_unix_s
+from fleet.wiring import real
 from tests.fake_bin import FakeMac
 
 
@@ -199,8 +201,8 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeMac:
 
 def test_the_owner_allows_it_and_takes_it_back(fresh: FakeMac) -> None:
     said: list[str] = []
-    assert not allowing.disallow(said.append)
-    allowing.allow(["wired-limit"], said.append, "darwin")
+    assert not disallow(said.append)
+    allow(["wired-limit"], said.append, "darwin")
     assert [line.split()[:2] for line in said[1:4]] == [
         ["visudo", "-c"], ["sudo", "install"], ["sudo", "install"],
     ]  # fmt: skip
@@ -209,33 +211,33 @@ def test_the_owner_allows_it_and_takes_it_back(fresh: FakeMac) -> None:
     limit = WiredLimit(SystemCommands())
     assert limit.refusal() == ""
     limit.apply(81_920)
-    assert allowing.disallow(said.append)
+    assert disallow(said.append)
     assert not fresh.helper.exists()
     assert not fresh.rule.exists()
     assert "fleet may not set the wired limit" in limit.refusal()
 
 
 def test_what_a_trial_changed_is_put_back_before_the_helper_goes(fresh: FakeMac) -> None:
-    allowing.allow(["wired-limit"], print, "darwin")
+    allow(["wired-limit"], print, "darwin")
     fresh.set_limit(81_920)
-    machine_id, _ = wiring.settings_here()
+    machine_id, _ = real.settings_here()
     entry = Entry(
         setting=wired_limit.KEY, before=0, wanted=81_920, attempt_id="a", written_unix_ns=2 * 10**18
     )
     Journal(folders.settings_folder(), machine_id).begin(entry)
     fresh.faults(set="refused")
     with pytest.raises(SettingStuck):
-        allowing.disallow(print)
+        disallow(print)
     assert fresh.helper.exists()
     fresh.faults()
-    assert allowing.disallow(print)
+    assert disallow(print)
     assert fresh.limit_mb == 0
 
 
 def test_without_the_password_nothing_is_allowed(fresh: FakeMac) -> None:
     fresh.faults(password="wrong")
     with pytest.raises(UserError, match="ended with status 1"):
-        allowing.allow(["wired-limit"], print, "darwin")
+        allow(["wired-limit"], print, "darwin")
     assert not fresh.helper.exists()
 
 
@@ -245,4 +247,4 @@ def test_without_the_password_nothing_is_allowed(fresh: FakeMac) -> None:
 )
 def test_what_cannot_be_allowed(kind: str, system: str, words: str) -> None:
     with pytest.raises(UserError, match=words):
-        allowing.allow([kind], print, system)
+        allow([kind], print, system)

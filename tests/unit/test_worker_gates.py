@@ -26,7 +26,8 @@ from fleet.model.settings import Value
 from fleet.model.trial import Trial
 from fleet.owner.hours import minute_of_day
 from fleet.ports import Clock, Engine
-from fleet.runner.gates import KEPT_S, Gatekeeper, LeftoverModel, Visit
+from fleet.runner.gates import Gatekeeper
+from fleet.runner.visit import KEPT_S, LeftoverModel, Visit
 from fleet.units import NS_PER_S
 from fleet.wiring import WorkerSpec
 from fleet.worker import NodeWorker

@@ -1,14 +1,16 @@
-"""An experiment from the words of a command line."""
+"""An experiment made of the model names of a command line."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from fleet.config.checks import repeats_mistake
-from fleet.config.reading import find_job, job_folders, job_hint, read_job
-from fleet.config.shipped import did_you_mean
+from fleet.config.overrides import given_settings
+from fleet.config.reading import read_job
+from fleet.config.shipped import did_you_mean, find_job, job_folders, job_hint
 from fleet.errors import ConfigError, UnknownName, UserError
 from fleet.identity import content_id
 from fleet.model.experiment import (
@@ -25,35 +27,47 @@ from fleet.model.noun import label_mistake, model_name_mistake
 from fleet.model.settings import Settings, Value
 
 USUAL_JOBS = ("quickstart", "chat")
-"""Prefill and decode under the names that llama-bench gave them, and an everyday question."""
+"""Prefill and decode under the names that llama-bench uses, and an everyday question."""
 LONGEST_NAME = 60
 
 Given = Mapping[str, Value | list[Value]]
 
 
-def request_from_words(
-    models: Sequence[str],
-    *,
-    jobs: Sequence[str],
-    machines: Sequence[str],
-    repeats: int | None,
-    engine_kind: str,
-    settings: Given,
-) -> Request:
-    wrong = None if repeats is None else repeats_mistake(repeats)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelWords:
+    """The words of a command line that names models instead of an experiment."""
+
+    models: Sequence[str]
+    jobs: Sequence[str] = ()
+    """Empty: the usual jobs."""
+    machines: Sequence[str] = ()
+    """Empty: all machines."""
+    repeats: int | None = None
+    engine: str = "ollama"
+    settings: Sequence[str] = ()
+    """Such as `num_batch=512,2048`."""
+
+
+def from_models(words: ModelWords) -> Request:
+    """Return the experiment that these words describe; the same words give the same name.
+
+    Raises UnknownName, UserError, and ConfigError for mistakes in the file of a job.
+    """
+    settings = given_settings(words.settings)
+    wrong = None if words.repeats is None else repeats_mistake(words.repeats)
     if wrong:
         raise UserError(f"repeats: {wrong}")
-    models, jobs = _once(models), list(dict.fromkeys(jobs)) or list(USUAL_JOBS)
+    models, jobs = _once(words.models), list(dict.fromkeys(words.jobs)) or list(USUAL_JOBS)
     return Request(
         experiment=Experiment(
             version=1,
-            name=experiment_name(models, jobs, engine_kind, settings),
+            name=experiment_name(models, jobs, words.engine, settings),
             models=tuple(models),
             jobs=tuple(jobs),
-            machines=_machines(machines),
-            engine=_engine(engine_kind),
+            machines=_machines(words.machines),
+            engine=_engine(words.engine),
             settings=Settings.model_validate(settings),
-            repeats=repeats or Repeats(),
+            repeats=words.repeats or Repeats(),
             canary="off",  # a first number in minutes
         ),
         jobs=tuple(_job(name) for name in jobs),
@@ -63,7 +77,7 @@ def request_from_words(
 def experiment_name(
     models: Sequence[str], jobs: Sequence[str], engine_kind: str, settings: Given
 ) -> str:
-    """`gpt-oss-20b`; jobs, engine and settings only where they are not the usual ones."""
+    """Return `gpt-oss-20b`, with jobs, engine and settings if they are not the usual ones."""
     words = [*models]
     words += jobs if tuple(jobs) != USUAL_JOBS else []
     words += [engine_kind] if engine_kind != "ollama" else []
@@ -76,7 +90,7 @@ def experiment_name(
 
 
 def _once(models: Sequence[str]) -> list[str]:
-    """A model without a tag and with `:latest` is one model."""
+    """Return each model once; a name without a tag and one with `:latest` name one model."""
     kept = {full_model_name(model): model for model in reversed(models)}
     if not kept or not all(model.strip() for model in models):
         raise UserError("no model is named", "name one or more: fleet submit gpt-oss:20b")

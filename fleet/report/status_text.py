@@ -1,68 +1,15 @@
-"""fleet status and fleet cancel: how far each experiment is, and the way to stop one."""
+"""What `fleet status` prints of each experiment."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from fleet.cli import options, output
-from fleet.model.account import ACCOUNT_STATES
+from fleet.report.closing_text import next_command
 from fleet.units import show_span
 
 if TYPE_CHECKING:
     from fleet.ledger.rows import LeftOutRow, StateRow, SubmissionStatus
-
-EVERY_S = 2.0
-STATUS_EPILOG = """\b
-    fleet status                   every experiment, the newest first
-    fleet status gpt-oss --watch   one, drawn again every two seconds
-"""
-CANCEL_EPILOG = """\b
-    fleet cancel gpt-oss
-"""
-
-
-def status(
-    experiment: options.Experiment = None,
-    store: options.Store = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Draw again every two seconds.")] = False,
-    json: options.Json = False,
-) -> None:
-    """Show what runs, waits, failed, is left out.
-
-    Each with its reason and the command to type.
-    """
-    from fleet.app import queue as queueing
-    from fleet.cli import asking
-
-    home = asking.home(store)
-    if json:
-        options.print_json([as_data(each) for each in queueing.status(home, experiment)])
-        return
-    while True:
-        lines = [line for each in queueing.status(home, experiment) for line in status_lines(each)]
-        if watch:
-            print("\033[2J\033[H", end="")
-        output.emit(lines or ["nothing was submitted yet: fleet submit gpt-oss:20b"])
-        if not watch:
-            return
-        time.sleep(EVERY_S)
-
-
-def cancel(
-    experiment: Annotated[str, typer.Argument(help="Name of the experiment to stop.")],
-    store: options.Store = None,
-) -> None:
-    """Stop a running experiment.
-
-    What is finished is kept; the same submit goes on with the rest.
-    """
-    from fleet.app import queue as queueing
-    from fleet.cli import asking
-
-    output.emit([queueing.cancel(asking.home(store), experiment)])
 
 
 def status_lines(status: SubmissionStatus) -> list[str]:
@@ -144,8 +91,6 @@ def _left_out_lines(status: SubmissionStatus, left: LeftOutRow) -> list[str]:
 
 def _closing_lines(status: SubmissionStatus) -> list[str]:
     """The sum over all trials asked for, and the command that measures what is missing."""
-    from fleet.app.closing_lines import next_command
-
     account = status.account
     lines = [f"  trials asked for: {account.sum_text()}"] if account.total else []
     if account.unaccounted:
@@ -187,18 +132,3 @@ def _hint(status: SubmissionStatus, row: StateRow) -> str:
     hints |= {(left.machine, left.clause): left.hint for left in status.left_out}
     first = hints.get((row.machine, row.reason), "")
     return f"{first}; then submit the same again" if first else "go on: submit the same again"
-
-
-def as_data(status: SubmissionStatus) -> dict[str, object]:
-    """For --json: the row of the ledger, and its account."""
-    from dataclasses import asdict
-
-    account = status.account
-    counts = {state.replace(" ", "_"): account.count(state) for state in ACCOUNT_STATES}
-    summed = {"asked": account.total, **counts, "missing": account.missing}
-    return {**asdict(status), "account": {**summed, "unaccounted": account.unaccounted}}
-
-
-def add(app: typer.Typer) -> None:
-    app.command(epilog=STATUS_EPILOG)(status)
-    app.command(epilog=CANCEL_EPILOG)(cancel)

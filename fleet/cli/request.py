@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 
 from pydantic import TypeAdapter, ValidationError
 
-from fleet import config, folders, units, wiring
+from fleet import folders, units, wiring
 from fleet.errors import UserError, nearest
 from fleet.model.experiment import Request
 from fleet.model.gates import POLICIES
@@ -21,8 +21,8 @@ from fleet.model.machine import FactValue
 from fleet.model.noun import LONGEST_NAME, Name, label_mistake
 
 if TYPE_CHECKING:
-    from fleet.app.cluster import Target
     from fleet.app.options import Options
+    from fleet.app.target import Target
 
 ONLY = ("machine", "model", "job")
 
@@ -43,22 +43,32 @@ def request(
 
     `home`: where one that was submitted is looked up by its name; None: that is elsewhere.
     """
+    from fleet.config.from_models import ModelWords, from_models
+    from fleet.config.overrides import narrowed, quick_look
+    from fleet.config.shipped_parts import on_practice_machines
+
     request = _written(what, home)
     if request is None:
-        request = config.from_models(
-            what, jobs=jobs, machines=machines, engine=engine, repeats=repeats, settings=settings
+        words = ModelWords(
+            models=what,
+            jobs=jobs,
+            machines=machines,
+            engine=engine,
+            repeats=repeats,
+            settings=settings,
         )
+        request = from_models(words)
     elif jobs or machines:
         raise UserError(
             f"{what[0]} names its own jobs and machines",
             "leave out --job and --machines, or narrow with --only machine=X,job=Y",
         )
     else:
-        request = config.narrowed(request, settings)
+        request = narrowed(request, settings)
     if quick and repeats is not None:
         raise UserError("--quick measures one block", "leave out --repeats, or --quick")
-    request = config.quick_look(request) if quick else request
-    return config.on_practice_machines(request) if practice else request
+    request = quick_look(request) if quick else request
+    return on_practice_machines(request) if practice else request
 
 
 def with_gates(
@@ -95,6 +105,8 @@ def home_with_names(target: Target | None, home: Path) -> Path | None:
 def _written(what: Sequence[str], home: Path | None) -> Request | None:
     """The experiment of a file, or the one of this name; None: the words are models."""
     from fleet.app.named_experiments import named_experiment
+    from fleet.config.reading import load_request
+    from fleet.config.shipped import find_experiment
 
     files = [word for word in what if is_file(word)]
     if not files:
@@ -104,7 +116,7 @@ def _written(what: Sequence[str], home: Path | None) -> Request | None:
             f"{files[0]} is a file: it cannot be mixed with {len(what) - 1} more",
             "give one YAML file, or only model names",
         )
-    return config.load(config.find_experiment(files[0]) or Path(files[0]))
+    return load_request(find_experiment(files[0]) or Path(files[0]))
 
 
 def is_file(word: str) -> bool:
@@ -125,19 +137,19 @@ def send(
     plan: Literal["", "text", "json"] = "",
     say: Callable[[str], None],
 ) -> int:
-    """As `cluster.send`; the exit code."""
-    from fleet.app import cluster
+    """As `target.send`; the exit code."""
+    from fleet.app import target as app
 
-    return cluster.send(request, options, target, detach=detach, plan=plan, say=say)
+    return app.send(request, options, target, detach=detach, plan=plan, say=say)
 
 
 def head(destination: str | None) -> Target | None:
-    """As `cluster.head`, which is slow to import where there is no sign of a head."""
+    """As `target.head`, which is slow to import where there is no sign of a head."""
     if not destination and not folders.head_record().exists():
         return None
-    from fleet.app import cluster
+    from fleet.app import target as app
 
-    return cluster.head(destination)
+    return app.head(destination)
 
 
 def check_name(option: str, name: str) -> None:
@@ -168,7 +180,9 @@ class Origin(TypedDict):
 
 def origin() -> Origin:
     """Raises ConfigError with every mistake of configs/fleet.yaml."""
-    declared = config.declared_fleet(None)
+    from fleet.config.declared import declared_fleet
+
+    declared = declared_fleet(None)
     machines = {} if declared is None else declared[1].machines
     return Origin(
         command=shlex.join(["fleet", *(word for word in sys.argv[1:] if word != "--again")]),

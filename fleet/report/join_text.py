@@ -4,21 +4,10 @@ from __future__ import annotations
 
 import shlex
 
-from fleet import folders, installation
-from fleet.dispatch.cluster import address_to_type, running_head
+from fleet import installation
+from fleet.dispatch.cluster import address_to_type
 from fleet.dispatch.launch import Ports
 from fleet.dispatch.records import Record
-from fleet.errors import UserError
-
-
-def join_lines() -> list[str]:
-    """What to do on a new machine, by the head that runs here; UserError where none does."""
-    record = running_head(folders.state_folder())
-    if record is None:
-        raise UserError("no head runs on this machine", "fleet head")
-    if not record.install:
-        raise UserError("a practice fleet takes no further machine", "fleet leave; fleet head")
-    return for_new_machines(record)
 
 
 def for_new_machines(head: Record) -> list[str]:

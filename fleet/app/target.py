@@ -1,44 +1,29 @@
-"""A fleet of several machines: its head, its nodes, and how a request gets to its coordinator."""
+"""Where a request goes: to the head on this machine or elsewhere, and how it is followed."""
 
 from __future__ import annotations
 
 import os
 import re
 import secrets
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from fleet import folders, wiring
-from fleet.app.joining import for_new_machines
+from fleet import folders
 from fleet.app.options import REGISTERED, Options
-from fleet.app.progress import Talk
-from fleet.config.shipped import shipped_folder
 from fleet.dispatch.cluster import (
-    join,
-    leave,
-    require_joinable,
     running_head,
     running_node,
-    start_head,
 )
 from fleet.dispatch.jobs import ENDED, Jobs
 from fleet.dispatch.members import Member, members
-from fleet.dispatch.ray_paths import job_log
 from fleet.dispatch.tunnel import fetch_token, tunnel
-from fleet.dispatch.wheel import build_wheel
 from fleet.errors import FleetError, FleetUnreachable, Interrupted, UserError
 from fleet.model.experiment import Request
-from fleet.ports import Dispatcher, Say, Stop
-from fleet.worker import NodeWorker
-
-if TYPE_CHECKING:
-    from fleet.dispatch.nodes import NodeSlot
-    from fleet.plan.expand import Plan
+from fleet.ports import Say
 
 REQUEST = "FLEET_REQUEST"
 OPTIONS = "FLEET_OPTIONS"
@@ -51,8 +36,6 @@ OWN_EXIT_CODES = (1, 2, 3, 130)
 """Those of fleet's own errors; a process that was killed has another."""
 POLL_S = 0.2
 RAYS_OWN_LINES = re.compile(r"^(?:.*INFO job_manager\.py.*|Running entrypoint for job .*)\n", re.M)
-
-__all__ = ["Target", "head", "joined", "leave", "ray_dispatcher", "send", "serve_head"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,107 +157,3 @@ def joined(target: Target) -> list[Member]:
     """The machines of the fleet, as its head tells now."""
     with _jobs(target) as jobs:
         return members(jobs)
-
-
-def plan_wanted() -> str:
-    """In which form the coordinator is to show a plan only; empty: it is to measure."""
-    return os.environ.get(PLAN, "")
-
-
-def coordinate(talk: Talk) -> int:
-    """What the head runs for a request that was sent to it."""
-    from fleet.app.submit import submit
-
-    return submit(*_sent(), talk)
-
-
-def coordinate_plan() -> Plan:
-    """The same, for a plan only."""
-    from fleet.app.submit import plan
-
-    return plan(*_sent())
-
-
-def _sent() -> tuple[Request, Options]:
-    state = folders.state_folder()
-    record = running_head(state)
-    if record is None:
-        raise FleetUnreachable("no head runs on this machine", "fleet head")
-    request = Request.model_validate_json(os.environ[REQUEST])
-    log = str(job_log(state, os.environ[JOB]))
-    return request, Options.from_json(os.environ[OPTIONS], ray_address=record.address, log=log)
-
-
-def ray_dispatcher(engine: wiring.EngineSpec, experiment: str, address: str) -> Dispatcher:
-    from fleet.dispatch.access import token_file
-    from fleet.dispatch.actors import RayDispatcher
-
-    def spec_of(slot: NodeSlot) -> wiring.WorkerSpec:
-        return wiring.WorkerSpec(
-            engine=engine, name=slot.name, join_name=slot.join_name, state=wiring.OWN_HOME
-        )
-
-    state = folders.state_folder()
-    return RayDispatcher(
-        NodeWorker,
-        spec_of,
-        address=address,
-        token_file=token_file(state),
-        experiment=experiment,
-        log=state / "logs" / f"{experiment}.ray.log",
-    )
-
-
-def serve_head(own_ip: str | None, say: Say, stop: Stop) -> None:
-    """Be the head until told to stop; says what to paste on a new machine."""
-    wheel = build_wheel({"configs": shipped_folder("configs"), "jobs": shipped_folder("jobs")})
-    extra = _coordinators_world()
-    with start_head(folders.state_folder(), own_ip=own_ip, extra=extra, wheel=wheel) as started:
-        say(f"the head is up at {started.address}\n")
-        say("\n".join(for_new_machines(started.record)))
-        say("\nthe head stays in the foreground until Ctrl-C or `fleet leave`")
-        started.watch(stop)
-
-
-def _coordinators_world() -> dict[str, str]:
-    """What a coordinator must find in its environment, started by Ray as it is."""
-    world = {PYTHON: sys.executable, "FLEET_STORE": str(folders.home_folder(None))}
-    return world | {"FLEET_STATE": str(folders.state_folder())}
-
-
-def greet_head(address: str, name: str | None, say: Say) -> None:
-    """Raises what would keep this machine out, before its user looks for the token."""
-    say(f"asking for the head at {address} ...")
-    require_joinable(address, folders.state_folder(), name)
-
-
-def serve_node(
-    address: str,
-    *,
-    name: str | None,
-    token: str | None,
-    own_ip: str | None,
-    say: Say,
-    stop: Stop,
-) -> None:
-    """Be a node until told to stop."""
-    state = folders.state_folder()
-    say("joining; this takes some seconds ...")
-    with join(address, state, name=name, token=token, own_ip=own_ip) as node:
-        say(f"{node.record.name} has joined the head at {node.address}")
-        say("it stays in the foreground until Ctrl-C or `fleet leave`")
-        node.watch(stop)
-
-
-def serve_practice(names: list[str], say: Say, stop: Stop) -> None:
-    """A Ray cluster of simulated machines on this one, until told to stop."""
-    from fleet.dispatch.practice import practice_cluster
-
-    state = folders.state_folder()
-    extra = _coordinators_world()
-    with practice_cluster(names, state, extra=extra, say=say) as practice:
-        joined = practice.joined
-        say(f"{len(joined)} practice machines have joined: {', '.join(joined)}")
-        say("in another terminal:  fleet submit configs/practice.yaml")
-        say("it stays in the foreground until Ctrl-C or `fleet leave`")
-        practice.watch(stop, say)

@@ -1,16 +1,11 @@
-"""fleet machines --joined: who is in the fleet now, since when, and what measures there."""
+"""The machines that are joined to a fleet as a table."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from fleet.cli import options, output
-from fleet.cli.output import say
-from fleet.errors import UserError
 from fleet.report.tables import aligned
 from fleet.units import show_count
 
@@ -21,30 +16,6 @@ TITLES = ("machine", "address", "joined", "measures")
 WIDEST_NAME = 26
 WIDEST_EXPERIMENT = 17
 """With both, an address and a time, a line has 80 columns; --json has every name whole."""
-
-
-def show_joined(destination: str | None, json: bool) -> None:
-    """Of the head named, or of the one that runs here."""
-    from fleet.app import cluster
-
-    members = cluster.joined(cluster.require_head(destination))
-    if json:
-        options.print_json([asdict(each) for each in members])
-        return
-    output.emit(table(members))
-    if not any(each.gone_unix_s is None for each in members):
-        there = f"ssh {destination} " if destination else ""
-        say(f"no machine is joined; what to paste on one:  {there}fleet head --show-join")
-
-
-def require_one_question(*, joined: bool, head: str | None, others: bool) -> None:
-    """`others`: --here or --store was given. A head that only the environment names is no word."""
-    if joined and others:
-        what = "--joined asks a head, and neither --here nor --store goes with it"
-        raise UserError(what, "fleet machines --joined")
-    if head and not joined and head != os.environ.get("FLEET_HEAD"):
-        what = "--head goes with --joined; what was measured lies on the head itself"
-        raise UserError(what, f"ssh {head} fleet machines")
 
 
 def table(members: Sequence[Member]) -> list[str]:

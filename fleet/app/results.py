@@ -1,0 +1,36 @@
+"""What has been measured, a row for each cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from fleet.app.interrupts import interruptible
+from fleet.folders import results_folders
+from fleet.query.open_store import (
+    READ_AT_ONCE,
+    WITH_READINGS,
+    Row,
+    open_store,
+    rows,
+)
+from fleet.query.results import (
+    RESULT_VIEWS,
+    ResultRow,
+    results,
+)
+from fleet.query.views import question
+
+
+@interruptible()
+def read_results(
+    homes: Sequence[Path], experiment: str | None, *, with_machines: bool = False
+) -> tuple[list[ResultRow], list[Row]]:
+    """The rows, and where it is asked for the machines that they are of."""
+    tables = READ_AT_ONCE if experiment is None else WITH_READINGS
+    with closing(open_store(results_folders(homes), tables, RESULT_VIEWS)) as con:
+        found = results(con, experiment)
+        if not with_machines:
+            return found, []
+        return found, rows(con, question("machines_of_results"), [experiment])
