@@ -2,6 +2,8 @@
 # make test   every test, the real Ollama's too where it can be built
 # make check  formatting, types, import contracts
 # make docs   the generated pages anew, and all pages as a site in site/
+# make test-pythons  the fast tests on every Python of the range that is here
+# make test-busy     the tests three times beside 8 busy processes
 
 PYTHON ?= $(shell for p in python3.12 python3 python3.13 python3.11 python3.14; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null \
@@ -11,13 +13,24 @@ BIN := .venv/bin
 READY := .venv/ready
 DOCS_READY := .venv/docs-ready
 
-.PHONY: run test check docs faults performance clean lock ollama
+FAST := tests/unit tests/queries tests/house tests/record
+TEST := -n 3 --dist loadfile --no-loadscope-reorder -m "not faults"
+# Without its bytecode, each process of the tests compiles every module again.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: run test test-pythons test-busy check docs faults performance clean lock ollama
 
 run: $(READY)
 	$(BIN)/fleet submit configs/quickstart.yaml
 
 test: $(READY) $(DOCS_READY) ollama
-	$(BIN)/python -m pytest -n 3 --dist loadfile -m "not faults" $(PYTEST)
+	$(BIN)/python -m pytest $(TEST) $(PYTEST)
+
+test-pythons: $(READY)
+	@$(BIN)/python tests/tools/each_python.py $(TEST) $(FAST) $(PYTEST)
+
+test-busy: $(READY) $(DOCS_READY) ollama
+	@$(BIN)/python tests/tools/beside_others.py $(TEST) $(PYTEST)
 
 faults: $(READY) ollama
 	$(BIN)/python -m pytest -m faults $(PYTEST)
@@ -59,4 +72,4 @@ lock: $(READY)
 	$(BIN)/uv export --quiet --frozen --no-dev --no-emit-project --extra node --extra nvidia --extra apple --no-annotate --no-header -o fleet/dispatch/node-requirements.txt
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-3.*

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -37,6 +38,17 @@ class SteppedClock:
 
     def sleep(self, seconds: float, stop: Stop) -> None:
         self.now_ns += round(seconds * NS_PER_S)
+
+
+@dataclass
+class StoppedClock(SteppedClock):
+    """Somebody sets the event that ends a sleep while that lasts; nobody may sleep after it."""
+
+    def sleep(self, seconds: float, stop: Stop) -> None:
+        super().sleep(seconds, stop)
+        assert isinstance(stop, threading.Event)
+        assert not stop.is_set(), "it sleeps although it was told to stop"
+        stop.set()
 
 
 def job(name: str = "gold", **changes: Any) -> Job:

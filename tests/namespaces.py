@@ -21,9 +21,13 @@ from typing import IO, Self
 
 import pytest
 
+from tests.processes import MARK
+from tests.tools.install_ollama import default_cache
+
 REQUIRED = "FLEET_REQUIRE_NAMESPACES"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CHECKOUT = Path(__file__).resolve().parents[1]
+HANGS_S = 600.0
 FIRST_HOST = 1
 BRIDGE_HOST = 254
 
@@ -42,11 +46,15 @@ while True:
 SETUP = """
 set -e
 hostname "$1"
-mount --bind "$2/etc" /etc
-case "$5" in /tmp/*) mkdir -p "$2$5"; mount --bind "$5" "$2$5";; esac  # the checkout stays in sight
-mount --rbind "$2/tmp" /tmp
+folder=$2 python=$3 init=$4
+shift 4
+mount --bind "$folder/etc" /etc
+for each in "$@"; do
+    if [ -d "$each" ]; then mkdir -p "$folder$each"; mount --bind "$each" "$folder$each"; fi
+done
+mount --rbind "$folder/tmp" /tmp
 mount -t tmpfs tmpfs /dev/shm
-exec "$3" -c "$4"
+exec "$python" -c "$init"
 """
 
 
@@ -88,7 +96,9 @@ class Host:
 
     def argv(self, argv: Sequence[str], environment: Mapping[str, str] | None = None) -> list[str]:
         """The same command, as one that runs inside this machine with a bare environment."""
-        plain = {"HOME": str(self.home), "PATH": PATH, "LANG": "C.UTF-8", **(environment or {})}
+        mark = {MARK: os.environ.get(MARK, "")}
+        usual = {"HOME": str(self.home), "PATH": PATH, "LANG": "C.UTF-8"}
+        plain = {**usual, **mark, **(environment or {})}
         inside = ["nsenter", "-t", str(self.init_pid), "-m", "-u", "-i", "-n", "-p"]
         settings = [f"{name}={value}" for name, value in plain.items()]
         return [*inside, f"--wd={self.home}", "--", "env", "-i", *settings, *argv]
@@ -99,7 +109,7 @@ class Host:
         *,
         environment: Mapping[str, str] | None = None,
         stdin: str = "",
-        timeout: float = 60,
+        timeout: float = HANGS_S,
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.argv(argv, environment),
@@ -209,7 +219,7 @@ class Network:
         (folder / "tmp").mkdir()
         self._write_etc(folder / "etc", name)
         unshare = ["unshare", "--pid", "--mount", "--uts", "--ipc", "--fork", "--mount-proc"]
-        setup = ["sh", "-c", SETUP, "sh", name, str(folder), sys.executable, INIT, str(CHECKOUT)]
+        setup = ["sh", "-c", SETUP, "sh", name, str(folder), sys.executable, INIT, *_in_sight()]
         said = folder / "setup.log"
         with said.open("w") as log:
             unshared = subprocess.Popen(
@@ -248,12 +258,18 @@ class Network:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
+def until(condition: Callable[[], object], seconds: float = HANGS_S) -> None:
     """Wait for something that happens in another machine; fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.1)
+
+
+def _in_sight() -> list[str]:
+    """Return what each machine needs of the folder that it has for itself."""
+    needed = [CHECKOUT, default_cache().absolute(), Path(sys.prefix), Path(sys.base_prefix)]
+    return [str(path) for path in needed if path.is_relative_to("/tmp")]
 
 
 def _ip(*arguments: str) -> None:

@@ -22,6 +22,7 @@ import httpx
 import pytest
 
 from fleet.engines import tiny
+from tests import processes
 from tests.tools import install_mlx, install_ollama, mlx_models
 from tests.tools.install_ollama import NEWEST, Version
 
@@ -43,8 +44,9 @@ MLX_MODELS: Mapping[str, ModelKind] = {
     "tiny-drafts-mlx": "mlx-drafts",
 }
 
-START_S = 30.0
-END_S = 10.0
+START_S = 600.0
+END_S = 60.0
+"""Both are for a server that hangs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,7 @@ def environment(folder: Path, port: int) -> dict[str, str]:
     """Return a server's environment, free of the user's own Ollama."""
     return {
         "PATH": os.environ.get("PATH", ""),
+        processes.MARK: os.environ.get(processes.MARK, ""),
         "HOME": str(folder / "home"),
         "OLLAMA_HOST": f"127.0.0.1:{port}",
         "OLLAMA_MODELS": str(folder / "models"),

@@ -18,7 +18,9 @@ from typing import Any
 
 from fleet.owner import permission
 from fleet.settings.wired_limit import SHIPPED
+from tests import processes
 from tests.builders_flow import until
+from tests.fake_bin.programs import put
 
 PROGRAMS = Path(__file__).with_name("programs.py")
 NAMES = (
@@ -73,7 +75,7 @@ class FakeMac:
             program.chmod(0o755)
         self.set(**KERNEL | kernel)
         self.faults()
-        (folder / "machine.json").write_text(json.dumps(MACHINE))
+        put(folder / "machine.json", json.dumps(MACHINE))
         if allowed:
             self.allow()
 
@@ -85,7 +87,7 @@ class FakeMac:
 
     def set(self, **kernel: str) -> None:
         known = self.kernel() if (self.folder / "kernel.json").exists() else {}
-        (self.folder / "kernel.json").write_text(json.dumps({**known, **kernel}))
+        put(self.folder / "kernel.json", json.dumps({**known, **kernel}))
 
     def kernel(self) -> dict[str, str]:
         return dict(json.loads((self.folder / "kernel.json").read_text()))
@@ -99,9 +101,7 @@ class FakeMac:
         self.set(**{"iogpu.wired_limit_mb": str(limit_mb)})
 
     def faults(self, **faults: Any) -> None:
-        draft = self.folder / "faults.draft"
-        draft.write_text(json.dumps(faults))
-        draft.replace(self.folder / "faults.json")
+        put(self.folder / "faults.json", json.dumps(faults))
 
     def steps(self) -> list[str]:
         path = self.folder / "steps"
@@ -117,6 +117,7 @@ class FakeMac:
             "FLEET_STATE": str(self.folder / "state"),
             "FLEET_STORE": str(self.folder / "store"),
             "PYTHONPATH": str(Path(__file__).parents[2]),
+            processes.MARK: os.environ.get(processes.MARK, ""),
             **changes,
         }
 
@@ -147,7 +148,7 @@ class FakeMac:
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             host = f"127.0.0.1:{listener.getsockname()[1]}"
-        (self.folder / "owner.json").write_text(json.dumps({"kind": kind, "host": host}))
+        put(self.folder / "owner.json", json.dumps({"kind": kind, "host": host}))
         app = self.folder / "Ollama.app" / "Contents" / "MacOS" / "Ollama"
         app.parent.mkdir(parents=True, exist_ok=True)
         app.write_text(f"{self.bin}/ollama serve\nexit\n")

@@ -22,11 +22,11 @@ from fleet.model.experiment import OllamaEngine
 from fleet.settings import wired_limit
 from fleet.wiring import real
 from tests import builders
-from tests.fake_bin.programs import FOLDER, Step
+from tests.fake_bin.programs import FOLDER, Step, put
 
 
 def main() -> int:
-    (FOLDER / "life.pid").write_text(str(os.getpid()))
+    put(FOLDER / "life.pid", str(os.getpid()))
     as_on_a_fake_mac()
     settings = real.trial_settings(OllamaEngine(kind="ollama"), SystemCommands(), "mac")
     try:

@@ -24,7 +24,7 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-FOLDER = Path(os.environ["FAKE_MAC"])
+FOLDER = Path(os.environ.get("FAKE_MAC", ""))
 KEY = "iogpu.wired_limit_mb"
 UNIT, LABEL = "ollama.service", "homebrew.mxcl.ollama"
 DEFAULT_LIMIT_MB = 73_728
@@ -44,6 +44,13 @@ DEVICE = """\
 """
 
 
+def put(path: Path, text: str) -> None:
+    """Write a file that another process may read at the same time: it is whole or the old one."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text)
+    draft.replace(path)
+
+
 def kernel() -> dict[str, str]:
     return dict(json.loads((FOLDER / "kernel.json").read_text()))
 
@@ -58,7 +65,9 @@ class Step:
     def __init__(self, name: str) -> None:
         with (FOLDER / "steps").open("a") as file:
             file.write(f"{name}\n")
-        self.number = len((FOLDER / "steps").read_text().splitlines())
+            file.flush()
+            end = file.tell()  # whatever another process has added since then is behind it
+        self.number = (FOLDER / "steps").read_bytes()[:end].count(b"\n")
 
     def _kill(self, when: str) -> bool:
         wanted = fault("kill")
@@ -112,14 +121,12 @@ def _set(value: str) -> int:
     if os.environ.get("FAKE_ROOT") != "1" or fault("set") == "refused":
         print(f"sysctl: {KEY}: Operation not permitted", file=sys.stderr)
         return 1
-    if fault("set") == "hangs":
-        time.sleep(60)
+    while fault("set") == "hangs":
+        time.sleep(0.02)
     values = kernel()
     print(f"{KEY}: {values[KEY]} -> {value}")
     if fault("set") != "ignored":
-        draft = FOLDER / f"kernel.{os.getpid()}"
-        draft.write_text(json.dumps({**values, KEY: value}))
-        draft.replace(FOLDER / "kernel.json")
+        put(FOLDER / "kernel.json", json.dumps({**values, KEY: value}))
     return 0
 
 
@@ -176,7 +183,7 @@ def launchctl(words: list[str]) -> int:
         known[words[1]] = words[2]
     elif words[0] == "unsetenv":
         known.pop(words[1], None)
-    path.write_text(json.dumps(known))
+    put(path, json.dumps(known))
     return 0
 
 
@@ -292,10 +299,12 @@ def _start_owners() -> int:
     quiet = subprocess.DEVNULL
     environment = {**os.environ, "OLLAMA_HOST": told["host"], "FAKE_OWNER": "1"}
     (FOLDER / "owner.pid").unlink(missing_ok=True)
-    subprocess.Popen(
+    started = subprocess.Popen(
         program, env=environment, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True
     )
     while not _owners_pid():
+        if started.poll() is not None:
+            return 1
         time.sleep(0.02)
     return 0
 
@@ -357,7 +366,7 @@ def install(words: list[str]) -> int:
         Path(names[0]).mkdir(parents=True, exist_ok=True)
         return 0
     target = Path(names[1])
-    target.write_bytes(Path(names[0]).read_bytes())
+    put(target, Path(names[0]).read_text())
     target.chmod(mode)
     return 0
 
@@ -398,7 +407,7 @@ def ollama(words: list[str]) -> int:
         )
         server.start()
         if owners:
-            (FOLDER / "owner.pid").write_text(str(os.getpid()))
+            put(FOLDER / "owner.pid", str(os.getpid()))
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     os._exit(0)  # whoever is still connected does not hold it
 

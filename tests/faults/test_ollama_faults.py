@@ -42,6 +42,7 @@ FINAL = {
 }
 NEVER = threading.Event()
 TAGS = {"models": [{"name": "m:latest", "model": "m:latest", "size": 9, "digest": "d" * 64}]}
+HANGS_S = 600.0
 SHORT = Patience(connect_s=2, answer_s=2, load_s=2, first_byte_s=0.4, silence_s=0.4, unload_s=0.2)
 
 
@@ -167,11 +168,11 @@ def test_silence_in_mid_answer_ends_it() -> None:
 
     with _serving(generate=stall) as server:
         before = time.monotonic()
-        reply = server.engine(replace(SHORT, first_byte_s=5)).ask(ASK, NEVER)
-        assert 0.4 <= time.monotonic() - before < 2
+        reply = server.engine(replace(SHORT, first_byte_s=2 * HANGS_S)).ask(ASK, NEVER)
+        assert SHORT.silence_s <= time.monotonic() - before < HANGS_S
         assert (reply.error_reason, reply.chunks) == ("stream_broken", 1)
         assert "nothing came" in (reply.error or "")
-        assert server.left.wait(2), "the connection was left open"
+        assert server.left.wait(HANGS_S), "the connection was left open"
 
 
 def test_silence_before_the_first_byte_ends_it() -> None:
@@ -192,11 +193,8 @@ def test_stop_cuts_a_silent_answer(begun: bool) -> None:
         reached.set()
         handler.wait()
 
-    set_at: list[float] = []
-
     def stop_when_reached() -> None:
-        reached.wait(5)
-        set_at.append(time.monotonic())
+        reached.wait(HANGS_S)
         stop.set()
 
     with _serving(generate=stall) as server:
@@ -204,9 +202,8 @@ def test_stop_cuts_a_silent_answer(begun: bool) -> None:
         stopper.start()
         with pytest.raises(Interrupted):
             server.engine().ask(ASK, stop)
-        assert time.monotonic() - set_at[0] < 0.5
         stopper.join()
-        assert server.left.wait(2), "the server still generates"
+        assert server.left.wait(HANGS_S), "the server still generates"
 
 
 def test_a_stop_set_when_all_has_arrived_loses_nothing() -> None:
@@ -372,11 +369,11 @@ def test_a_stop_ends_a_silent_pull() -> None:
         stop.set()
         handler.wait()
 
-    with _serving(tags=lambda handler: handler.answer({"models": []}), pull=stall) as server:
-        before = time.monotonic()
-        with pytest.raises(Interrupted):
-            server.engine().pull("m", print, stop)
-        assert time.monotonic() - before < 1.5
+    with (
+        _serving(tags=lambda handler: handler.answer({"models": []}), pull=stall) as server,
+        pytest.raises(Interrupted),
+    ):
+        server.engine().pull("m", print, stop)
 
 
 def test_a_pull_that_falls_silent_is_told() -> None:

@@ -61,7 +61,7 @@ def life(mac: FakeMac, host: str = "", **settings: Any) -> tuple[int, dict[str, 
         env=mac.environment(OLLAMA_HOST=host),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode in (0, 1, -9), done.stderr

@@ -131,7 +131,7 @@ def load(base_url: str, model: str) -> None:
 
     body = {"model": model, "prompt": "a", "stream": False, "options": {"num_predict": 1}}
     httpx.post(
-        f"{base_url}/api/generate", json=body, timeout=60, trust_env=False
+        f"{base_url}/api/generate", json=body, timeout=600, trust_env=False
     ).raise_for_status()
 
 

@@ -212,7 +212,7 @@ def test_a_model_that_others_use_is_unloaded_only_where_that_is_allowed(
             told = httpx.get(f"http://{host}/api/ps", trust_env=False).json()["models"]
             return [str(model["name"]) for model in told]
 
-        httpx.post(f"http://{host}/api/generate", json=load, timeout=30, trust_env=False)
+        httpx.post(f"http://{host}/api/generate", json=load, timeout=600, trust_env=False)
         assert resident() == ["tiny:latest"]
         waits = fleet.start("submit", "configs/demo.yaml", env=here.world)
         until(lambda: "running" in here("status").out)

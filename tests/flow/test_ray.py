@@ -44,7 +44,7 @@ from fleet.model.event import Event, Failed, Finished, Lost, Prepared, Started  
 from fleet.model.trial import Attempt  # noqa: E402
 from tests import builders  # noqa: E402
 from tests.builders_dispatch import FakeWorker, Spec  # noqa: E402
-from tests.builders_flow import Fleet, experiment, model, until  # noqa: E402
+from tests.builders_flow import DEADLINE_S, Fleet, experiment, model, until  # noqa: E402
 from tests.builders_flow import machine as script  # noqa: E402
 
 MACHINES = ("a", "b")
@@ -192,7 +192,7 @@ def test_dropped_trials_are_not_begun_and_results_are_acknowledged(
 
 
 def test_cancel_ends_a_run_with_its_trials_as_cancelled(dispatching: Dispatching) -> None:
-    dispatcher = dispatching(a={"trial_s": 60.0}, b={"trial_s": 60.0})
+    dispatcher = dispatching(a={"trial_s": 2 * DEADLINE_S}, b={"trial_s": 2 * DEADLINE_S})
     dispatcher.machines()
     events: list[Event] = []
     began = 0.0
@@ -201,7 +201,7 @@ def test_cancel_ends_a_run_with_its_trials_as_cancelled(dispatching: Dispatching
         if sum(isinstance(one, Started) for one in events) == 2 and not began:
             began = time.monotonic()
             dispatcher.cancel()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < DEADLINE_S
     outcomes = [one.result.outcome for one in events if isinstance(one, Finished)]
     assert outcomes == ["cancelled", "cancelled"]
 
@@ -211,10 +211,8 @@ def test_a_worker_that_does_not_stop_is_ended(dispatching: Dispatching) -> None:
     dispatcher.machines()
     run = dispatcher.run({"id-a": attempts("a", 1)})
     assert isinstance(next(run), Started)
-    began = time.monotonic()
-    threading.Timer(0.1, dispatcher.cancel).start()
+    dispatcher.cancel()
     assert [type(event) for event in run] == [Lost]
-    assert time.monotonic() - began < 2.5
 
 
 def test_a_machine_that_cannot_be_looked_at_is_left_out_with_the_reason(
@@ -230,7 +228,7 @@ def test_a_machine_that_is_late_is_asked_once_more_and_then_named(
     dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dispatcher = dispatching(a={"breaks": "late once"}, b={"breaks": "late always"})
-    monkeypatch.setattr(pool, "LOOK_S", 2.0)
+    monkeypatch.setattr(pool, "LOOK_S", 5.0)
     assert [machine.name for machine in dispatcher.machines()] == ["a"]
     assert dispatcher.absent == {"b": "it did not answer in time, twice"}
 
@@ -484,7 +482,7 @@ def test_experiments_that_are_sent_are_known_at_once_and_wait_for_each_other(
     assert "third is told to stop" in fleet("cancel", "third").out
     until(lambda: fleet.outcome("third") == "interrupted")
 
-    until(lambda: fleet.outcome("demo") and fleet.outcome("other"), deadline_s=120)
+    until(lambda: fleet.outcome("demo") and fleet.outcome("other"))
     for name, trials in (("demo", 16), ("other", 4)):
         account = fleet.told(name)["account"]
         assert (account["asked"], account["done"], account["missing"]) == (trials, trials, 0)
@@ -510,7 +508,7 @@ def test_a_node_that_dies_while_it_measures_is_missed_until_it_is_back(
         until(lambda: ("c", "done") in fleet.states("demo"))
         for pid in in_session(node.record.ray[0].pid):
             os.kill(pid, signal.SIGKILL)
-        until(lambda: fleet.outcome("demo"), deadline_s=120)
+        until(lambda: fleet.outcome("demo"))
     told = fleet.told("demo")
     account = told["account"]
     assert (told["outcome"], account["asked"]) == ("failed", 12)

@@ -29,5 +29,5 @@ def real_ollama(
 @pytest.fixture
 def engine(real_ollama: RealOllama) -> Ollama:
     """A tiny model answers at once: one that says nothing for so long has hung."""
-    patience = Patience(first_byte_s=30.0)
+    patience = Patience(first_byte_s=120.0)
     return Ollama(real_ollama.base_url, clock=SystemClock(), patience=patience)

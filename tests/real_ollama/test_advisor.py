@@ -94,7 +94,7 @@ def call(server: RealOllama, body: dict[str, object]) -> None:
     reply = httpx.post(
         f"{server.base_url}/api/generate",
         json={"stream": False, **body},
-        timeout=60,
+        timeout=600,
         trust_env=False,
     )
     assert reply.status_code == httpx.codes.OK, reply.text

@@ -33,7 +33,7 @@ def test_an_engine_at_work_is_not_foreign(real_ollama: RealOllama) -> None:
         "options": {"num_predict": 100_000, "num_thread": 1, "num_ctx": 4096},
     }
     url = f"{real_ollama.base_url}/api/generate"
-    with httpx.stream("POST", url, json=body, timeout=60, trust_env=False) as answer:
+    with httpx.stream("POST", url, json=body, timeout=600, trust_env=False) as answer:
         lines = answer.iter_lines()
         next(lines)
         looking = threading.Thread(target=lambda: looks.append(ReplayedLooks()))

@@ -151,6 +151,10 @@ def test_the_server_stops_to_generate_when_stopped(engine: Ollama, real_ollama: 
     Now and then, on a busy machine, 0.32.15 answers nothing at all after a request that was cut
     off, until the model is loaded anew: then the same is tried again.
     """
+    engine.load(PLAIN, LOAD)
+    before = time.monotonic()
+    engine.ask(_ask(tokens=2000), NEVER)
+    whole_s = time.monotonic() - before
     for _ in range(3):
         engine.load(PLAIN, LOAD)
         stop = threading.Event()
@@ -162,8 +166,8 @@ def test_the_server_stops_to_generate_when_stopped(engine: Ollama, real_ollama: 
             break
         real_ollama.kill_runner()
     assert reply.error is None
-    assert time.monotonic() - before < 1
-    assert (reply.total_ns or 0) < 0.5e9
+    assert time.monotonic() - before < whole_s / 2
+    assert (reply.total_ns or 0) < whole_s * 1e9 / 2
     engine.unload(PLAIN)
 
 

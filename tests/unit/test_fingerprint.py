@@ -290,7 +290,7 @@ def test_processes_that_start_at_once_agree_on_one_id(tmp_path: Path) -> None:
 
     def look(number: int) -> None:
         def late_random() -> str:
-            barrier.wait(timeout=10)
+            barrier.wait(timeout=600)
             return f"{number + 1:032x}"
 
         found.add(assemble.platform_id(Recorded(), tmp_path, late_random)[0])

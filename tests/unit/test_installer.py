@@ -60,7 +60,7 @@ class NewMachine:
     def types(self, line: str) -> subprocess.CompletedProcess[str]:
         environment = {"HOME": str(self.home), "PATH": str(self.bin)}
         return subprocess.run(
-            ["/bin/sh", "-c", line], env=environment, capture_output=True, text=True, timeout=60
+            ["/bin/sh", "-c", line], env=environment, capture_output=True, text=True, timeout=600
         )
 
     def untouched(self) -> bool:

@@ -81,7 +81,7 @@ def test_one_coordinator_per_experiment_and_its_death_frees_it(tmp_path: Path) -
     other.start()
     with closing(Ledger(path)) as ledger:
         try:
-            assert begun.wait(30)
+            assert begun.wait(600)
             assert ledger.status()[0].alive
             assert ledger.coordinator("demo") == other.pid
             with pytest.raises(StoreUnusable, match="demo is being measured already"):

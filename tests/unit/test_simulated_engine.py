@@ -65,7 +65,7 @@ def test_the_server_ends_when_its_owner_dies() -> None:
         [sys.executable, "-c", ORPHAN, SCRIPT.model_dump_json()],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=600,
     )
     base_url, kind = done.stdout.split()
     assert kind == "simulated"
@@ -80,7 +80,7 @@ def test_the_program_refuses_a_script_it_cannot_read(tmp_path: Path) -> None:
             [sys.executable, "-m", "fleet.engines.simulated", str(path)],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=600,
         )
         assert done.returncode == 2
         assert said in done.stderr
