@@ -1,13 +1,13 @@
 """Every exception of fleet.
 
-    FleetError                    exit 1   what happened, and what to type next
+    FleetError                    exit 1   what happened, and a hint
     |-- UserError                 exit 2   the user's file or words
     |   |-- ConfigError                    all mistakes of the files, each with its place
-    |   |-- UnknownName                    a name nobody has, with the nearest one
-    |   |-- PlanRefused                    the plan holds something that cannot be run
+    |   |-- UnknownName                    a name that does not exist, with the nearest name
+    |   |-- PlanRefused                    a part of the plan cannot be run
     |   `-- StoreUnusable                  the results folder cannot be read or written
     |-- FleetUnreachable          exit 3   the head, or every machine, does not answer
-    |-- Fault                     exit 1   fleet itself is wrong; what happened is in a file
+    |-- Fault                     exit 1   a bug of fleet; a file has the details
     |-- Unstorable                exit 1   a result that the store's files cannot hold
     |-- Interrupted               exit 130 the user stopped it; what was finished is kept
     |-- InternalError             exit 1   numbers of fleet's own that do not add up
@@ -41,7 +41,7 @@ from dataclasses import dataclass
 
 
 def nearest(word: str, names: Iterable[str]) -> str | None:
-    """The one name that `word` is a slip of the fingers from, or the only one it is part of."""
+    """Return the name that `word` misspells, or the only name that contains it."""
     by_low = {name.lower(): name for name in names}
     close = difflib.get_close_matches(word.lower(), by_low, n=1, cutoff=0.7)
     if close:
@@ -51,7 +51,7 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
 
 
 class FleetError(Exception):
-    """What happened and where (`what`), and what to type next (`hint`, may be empty)."""
+    """What happened and where (`what`), and what to type next (`hint`, which may be empty)."""
 
     exit_code = 1
 
@@ -65,12 +65,14 @@ class FleetError(Exception):
 
 
 class UserError(FleetError):
+    """A mistake in the user's words or files."""
+
     exit_code = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One thing wrong in one file; line and column count from 1."""
+    """One mistake in one file; line and column count from 1."""
 
     file: str
     line: int
@@ -93,21 +95,21 @@ class ConfigError(UserError):
 
 
 class UnknownName(UserError):
-    pass
+    """A name that does not exist."""
 
 
 class PlanRefused(UserError):
-    pass
+    """A plan that cannot be run."""
 
 
 class StoreUnusable(UserError):
-    pass
+    """A results folder or ledger that cannot be read or written."""
 
 
 def check_store_path(path: str) -> None:
-    """Raises StoreUnusable for a folder that DuckDB could never look into.
+    """Raise StoreUnusable for a folder that DuckDB cannot read.
 
-    Its patterns of file names know no way to write a backslash, and its text is UTF-8.
+    A pattern of DuckDB cannot contain a backslash, and its text is UTF-8.
     """
     shown = path.encode("utf-8", "backslashreplace").decode()
     if "\\" in path:
@@ -123,35 +125,41 @@ def check_store_path(path: str) -> None:
 
 
 class FleetUnreachable(FleetError):
+    """The head, or every machine, does not answer."""
+
     exit_code = 3
 
 
 class Fault(FleetError):
-    pass
+    """A bug of fleet; a file has the details."""
 
 
 class Unstorable(FleetError):
+    """A result that the files of the store cannot hold."""
+
     reason = "unstorable"
     """The word of a trial whose result was set aside for this."""
 
 
 class Interrupted(FleetError):
+    """The user stopped the command."""
+
     exit_code = 130
 
 
 class InternalError(FleetError):
-    pass
+    """Numbers of fleet that do not add up."""
 
 
 class TrialError(FleetError):
-    """`reason` is the word stored in the trial's row."""
+    """The failure of one trial; `reason` is the word stored in its row."""
 
     reason = "failed"
     transient = False
 
 
 class RequestFailed(TrialError):
-    """A reply that stands for a failure; `reason` is one of the words of the classes below."""
+    """A reply that stands for a failure; `reason` is a word of one of the classes below."""
 
     def __init__(self, what: str, hint: str, reason: str) -> None:
         super().__init__(what, hint)
@@ -161,67 +169,99 @@ class RequestFailed(TrialError):
 
 
 class TransientError(TrialError):
+    """A failure that may not happen again."""
+
     reason = "transient"
     transient = True
 
 
 class EngineUnreachable(TransientError):
+    """The engine does not answer."""
+
     reason = "engine_unreachable"
 
 
 class EngineBusy(TransientError):
+    """The engine refuses a request because it is busy."""
+
     reason = "engine_busy"
 
 
 class EngineNotRestarted(TransientError):
+    """The restart command ran, and the old process still answers."""
+
     reason = "engine_not_restarted"
 
 
 class StreamBroken(TransientError):
+    """The answer ended without its final record."""
+
     reason = "stream_broken"
 
 
 class CounterImpossible(TransientError):
+    """The engine reported a count that is impossible."""
+
     reason = "impossible_counter"
 
 
 class WorkerLost(TransientError):
+    """The process or the machine of a worker disappeared."""
+
     reason = "worker_lost"
 
 
 class GateClosed(TransientError):
+    """The machine was not ready to be measured."""
+
     reason = "gate_closed"
 
 
 class EngineInUse(TransientError):
+    """Somebody works with another model on that engine."""
+
     reason = "engine_in_use"
 
 
 class SettingFailed(TransientError):
+    """A setting could not be made or proven."""
+
     reason = "setting_failed"
 
 
 class SettingStuck(TransientError):
+    """A setting could not be put back."""
+
     reason = "setting_stuck"
 
 
 class TerminalError(TrialError):
+    """A failure that happens again with every attempt."""
+
     reason = "terminal"
 
 
 class ModelMissing(TerminalError):
+    """The engine does not have the model."""
+
     reason = "model_missing"
 
 
 class RequestRefused(TerminalError):
+    """The engine refuses the request."""
+
     reason = "request_refused"
 
 
 class OutOfMemory(TerminalError):
+    """The model does not fit the memory."""
+
     reason = "out_of_memory"
 
 
 class DigestChanged(TerminalError):
+    """The model is not the one that the plan was made for."""
+
     reason = "digest_changed"
 
 
