@@ -52,6 +52,7 @@ class AbsentMachine:
 
     @property
     def name(self) -> str:
+        """Its name."""
         return self.known.name
 
     def __str__(self) -> str:

@@ -17,7 +17,7 @@ LEAST_BLOCKS = 5
 
 
 def wanted(request: Request) -> bool:
-    """Tell whether the experiment has a control; a noise run consists of nothing but A/A pairs."""
+    """Tell whether the experiment has a control; a noise run has none."""
     return request.role == "measure" and request.experiment.control == "on"
 
 
