@@ -66,6 +66,8 @@ class FleetError(Exception):
 
 
 class UserError(FleetError):
+    """A mistake in the user's words or files."""
+
     exit_code = 2
 
 
@@ -94,15 +96,15 @@ class ConfigError(UserError):
 
 
 class UnknownName(UserError):
-    pass
+    """A name that does not exist."""
 
 
 class PlanRefused(UserError):
-    pass
+    """A plan that cannot be run."""
 
 
 class StoreUnusable(UserError):
-    pass
+    """A results folder or ledger that cannot be read or written."""
 
 
 def check_store_path(path: str) -> None:
@@ -124,14 +126,18 @@ def check_store_path(path: str) -> None:
 
 
 class FleetUnreachable(FleetError):
+    """The head, or every machine, does not answer."""
+
     exit_code = 3
 
 
 class Fault(FleetError):
-    pass
+    """A bug of fleet; a file has the details."""
 
 
 class Unstorable(FleetError):
+    """A result that the files of the store cannot hold."""
+
     reason = "unstorable"
     """The reason in the row of a trial whose result was set aside."""
     transient = False
@@ -147,7 +153,7 @@ class Interrupted(FleetError):
 
 
 class InternalError(FleetError):
-    pass
+    """Numbers of fleet that do not add up."""
 
 
 class TrialError(FleetError):
@@ -172,67 +178,99 @@ class RequestFailed(TrialError):
 
 
 class TransientError(TrialError):
+    """A failure that may not happen again."""
+
     reason = "transient"
     transient = True
 
 
 class EngineUnreachable(TransientError):
+    """The engine does not answer."""
+
     reason = "engine_unreachable"
 
 
 class EngineBusy(TransientError):
+    """The engine refuses a request because it is busy."""
+
     reason = "engine_busy"
 
 
 class EngineNotRestarted(TransientError):
+    """The restart command ran, and the old process still answers."""
+
     reason = "engine_not_restarted"
 
 
 class StreamBroken(TransientError):
+    """The answer ended without its final record."""
+
     reason = "stream_broken"
 
 
 class CounterImpossible(TransientError):
+    """The engine reported a count that is impossible."""
+
     reason = "impossible_counter"
 
 
 class WorkerLost(TransientError):
+    """The process or the machine of a worker disappeared."""
+
     reason = "worker_lost"
 
 
 class GateClosed(TransientError):
+    """The machine was not ready to be measured."""
+
     reason = "gate_closed"
 
 
 class EngineInUse(TransientError):
+    """Somebody works with another model on that engine."""
+
     reason = "engine_in_use"
 
 
 class SettingFailed(TransientError):
+    """A setting could not be made or proven."""
+
     reason = "setting_failed"
 
 
 class SettingStuck(TransientError):
+    """A setting could not be put back."""
+
     reason = "setting_stuck"
 
 
 class TerminalError(TrialError):
+    """A failure that happens again with every attempt."""
+
     reason = "terminal"
 
 
 class ModelMissing(TerminalError):
+    """The engine does not have the model."""
+
     reason = "model_missing"
 
 
 class RequestRefused(TerminalError):
+    """The engine refuses the request."""
+
     reason = "request_refused"
 
 
 class OutOfMemory(TerminalError):
+    """The model does not fit the memory."""
+
     reason = "out_of_memory"
 
 
 class DigestChanged(TerminalError):
+    """The model is not the one that the plan was made for."""
+
     reason = "digest_changed"
 
 

@@ -1,4 +1,4 @@
-"""Identity is a tagged hash of canonical content; a name is only a label."""
+"""Ids: tagged hashes of canonical content; a name is only a label."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ ID_HEX_DIGITS = 20
 
 
 def canonical_json(value: object) -> str:
-    """One text per value: keys sorted, no spaces, NaN refused, integral floats as integers."""
+    """Return one text per value: sorted keys, no spaces, no NaN, integral floats as integers."""
     return json.dumps(
         _plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
 
 
 def content_id(tag: str, value: object) -> str:
-    """`tag-` and 20 hex digits of the SHA-256 over the tag and the canonical content."""
+    """Return `tag-` and 20 hex digits of the SHA-256 over the tag and the canonical content."""
     digest = hashlib.sha256(f"fleet-{tag}-v1\n{canonical_json(value)}".encode())
     return f"{tag}-{digest.hexdigest()[:ID_HEX_DIGITS]}"
 

@@ -1,4 +1,4 @@
-"""Names that people type: the nearest one that exists, and the order in which they are read."""
+"""Names that people type: the nearest name that exists, and the order in which people read them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fleet.errors import UnknownName, nearest
 
 
 def known(name: str, names: Iterable[str], what: str, hint: str) -> str:
-    """Return the name itself; UnknownName with the nearest one where nobody has it."""
+    """return the name if it is known; raise UnknownName with the nearest name."""
     names = list(names)
     if name in names:
         return name
@@ -19,7 +19,7 @@ def known(name: str, names: Iterable[str], what: str, hint: str) -> str:
 
 
 def natural(text: object) -> list[tuple[int, float, str]]:
-    """Sort key that puts 20b before 120b and 512 before 2048."""
+    """Return a sort key that puts 20b before 120b and 512 before 2048."""
     return [
         (0, float(part), "") if part.replace(".", "", 1).isdigit() else (1, 0.0, part)
         for part in re.split(r"(\d+(?:\.\d+)?)", str(text))

@@ -1,5 +1,4 @@
-"""How text takes its place on a terminal: its width in columns, line breaks, and what must not
-reach a terminal raw. Pure."""
+"""Text on a terminal: its width in columns, line breaks, and escaped characters; pure."""
 
 from __future__ import annotations
 
@@ -10,7 +9,7 @@ from collections.abc import Iterable, Iterator
 BETWEEN_COLUMNS = re.compile(r" {2,}")
 BETWEEN_WORDS = re.compile(r" +")
 BETWEEN_QUANTITIES = re.compile(r"(?<![\d>=]) +|(?<=[A-Za-z]\d) +|(?<=[A-Za-z]\d\d\d) +| +(?=\w+=)")
-"""Not between a number and its unit; `pp512` is no number, and `num_batch=512` no unit."""
+"""No break between a number and its unit; `pp512` is no number, and `num_batch=512` no unit."""
 
 JOINERS = "\u200c\u200d\u00ad"
 """Parts of words and of emoji."""
@@ -19,14 +18,13 @@ STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 def plain(text: str) -> str:
-    """Text from outside may hold anything: what would steer a terminal, or turn the direction of
-    writing, is shown as `\\x1b` and does nothing."""
+    """Return text from outside with its control characters, also those of direction, as `\\x1b`."""
     tidy = text.replace("\r\n", "\n").replace("\t", "    ")
     return tidy if tidy.isascii() and tidy.isprintable() else "".join(map(_shown, tidy))
 
 
 def one_line(text: str) -> str:
-    """The same in one line, for a table or a message."""
+    """Return the same text in one line, for a table or a message."""
     return plain(text.replace("\n", " "))
 
 
@@ -39,7 +37,7 @@ def _shown(letter: str) -> str:
 
 
 def cells(text: str) -> int:
-    """Columns of a terminal that the text takes: wide letters take two, marks none."""
+    """Return the columns of the text on a terminal: wide letters have two, marks none."""
     return len(text) if text.isascii() else sum(map(_cells, text))
 
 
@@ -52,14 +50,17 @@ def _cells(letter: str) -> int:
 
 
 def wrapped_all(lines: Iterable[str], width: int) -> list[str]:
+    """Return all lines, each wrapped to the width."""
     return [part for line in lines for part in wrapped(line, width)]
 
 
 def wrapped(
     line: str, width: int, indent: str | None = None, *, between: re.Pattern[str] = BETWEEN_WORDS
 ) -> list[str]:
-    """Where columns of a line meet, else between words; what follows stands under the first word,
-    or under `indent`. Spaces are lost only at a break."""
+    """Return the line in pieces of the width, broken between columns, else between words.
+
+    Later pieces stand under the first word, or under `indent`. Spaces are lost only at a break.
+    """
     if cells(line) <= width:
         return [line]
     own = line[: len(line) - len(line.lstrip())][: width // 2]
@@ -82,7 +83,7 @@ def wrapped(
 
 
 def figures_wrapped(line: str, width: int, indent: str | None = None) -> list[str]:
-    """The same of a line with quantities: no number is parted from its unit."""
+    """Return the line in pieces of the width; no break parts a number from its unit."""
     return wrapped(line, width, indent, between=BETWEEN_QUANTITIES)
 
 
@@ -95,7 +96,7 @@ def _split(line: str, between: re.Pattern[str]) -> Iterator[tuple[str, str]]:
 
 
 def _broken(word: str, width: int, indent: str) -> Iterator[str]:
-    """A word longer than a line, in pieces."""
+    """Yield the pieces of a word that is longer than a line."""
     piece = ""
     for letter in word:
         if cells(piece) + _cells(letter) > width:

@@ -1,4 +1,4 @@
-"""Nanoseconds, bytes, tokens per second: how they are written and read."""
+"""Reads and writes quantities: nanoseconds, bytes, numbers, spans of time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SPAN_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def go_duration_ns(text: str) -> int:
-    """Exact nanoseconds of a Go duration such as `1m2.202324708s`; ValueError if it is none."""
+    """Return the exact nanoseconds of a Go duration: `1m2.202324708s`; raises ValueError."""
     body, sign = (text[1:], -1) if text.startswith("-") else (text, 1)
     parts = _GO_PART.findall(body)
     if not parts or "".join(number + unit for number, unit in parts) != body:
@@ -35,7 +35,7 @@ def go_duration_ns(text: str) -> int:
 
 
 def span_s(text: str) -> float:
-    """Seconds of `45s`, `10m`, `1.5h`, `2d` or `1h30m`; ValueError if it is none."""
+    """Return the seconds of `45s`, `10m`, `1.5h`, `2d` or `1h30m`; raises ValueError."""
     parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise ValueError(f"{text!r} is no time span like 10m or 1h30m")
@@ -43,7 +43,7 @@ def span_s(text: str) -> float:
 
 
 def show_span(seconds: float) -> str:
-    """`42 s`, `18 min`, `1 h 50 min`: as a person would say it."""
+    """Return a span as a person would say it: `42 s`, `18 min`, `1 h 50 min`."""
     if seconds < 99.5:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -51,7 +51,7 @@ def show_span(seconds: float) -> str:
 
 
 def show_ns(duration_ns: float) -> str:
-    """`1.36 ms`, `59.6 ms`, `7.34 s`."""
+    """Return a duration with three digits: `1.36 ms`, `59.6 ms`, `7.34 s`."""
     for unit_ns, unit in ((NS_PER_S, "s"), (NS_PER_MS, "ms"), (NS_PER_US, "us")):
         if duration_ns >= unit_ns:
             return f"{show_number(duration_ns / unit_ns)} {unit}"
@@ -59,14 +59,14 @@ def show_ns(duration_ns: float) -> str:
 
 
 def show_time(duration_ns: float) -> str:
-    """`2m18s`, `1h02m05s`: what took minutes, to the second."""
+    """Return a duration to the second: `2m18s`, `1h02m05s`."""
     minutes, seconds = divmod(round(duration_ns / NS_PER_S), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h{minutes:02d}m{seconds:02d}s" if hours else f"{minutes}m{seconds:02d}s"
 
 
 def show_bytes(size_bytes: float) -> str:
-    """Binary units: `8.1 MiB`, `60.9 GiB`."""
+    """Return a size in binary units: `8.1 MiB`, `60.9 GiB`."""
     for unit_bytes, unit in ((2**40, "TiB"), (GIB, "GiB"), (MIB, "MiB"), (2**10, "KiB")):
         if size_bytes >= unit_bytes:
             return f"{size_bytes / unit_bytes:.1f} {unit}"
@@ -74,15 +74,14 @@ def show_bytes(size_bytes: float) -> str:
 
 
 def show_number(value: float) -> str:
-    """Three significant digits where there is a fraction, whole numbers above 1000."""
+    """Return three significant digits; from 1000 on a whole number."""
     if abs(value) >= 1000:
         return f"{value:,.0f}".replace(",", " ")
     return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def show_text(text: str, most: int = 120) -> str:
-    """Text from outside as one line of a terminal: cut off where it is long, and what would steer
-    the terminal as `\\x1b`."""
+    """Return text from outside in one line, cut if long, with control characters as `\\x1b`."""
     line = " ".join(text.split())
     cut = line if len(line) <= most else f"{line[: most - 3]}..."
     return "".join(
@@ -91,6 +90,6 @@ def show_text(text: str, most: int = 120) -> str:
     )
 
 
-def show_count(number: int, one: str, many: str = "") -> str:
-    """`1 trial`, `3 trials`."""
-    return f"{number} {one if number == 1 else many or one + 's'}"
+def show_count(number: int, singular: str, plural: str = "") -> str:
+    """Return `1 trial`, `3 trials`."""
+    return f"{number} {singular if number == 1 else plural or singular + 's'}"

@@ -13,7 +13,7 @@ from fleet.config.document import failure, read_text
 from fleet.config.reading import read_job
 from fleet.config.shipped import did_you_mean, find_job, job_folders
 from fleet.errors import ConfigError, Mistake, UserError
-from fleet.model.checks import KINDS, Check
+from fleet.model.checks import CHECK_KINDS, Check
 from fleet.units import go_duration_ns
 
 FENCE = "---"
@@ -72,9 +72,9 @@ def declared_checks(job: str) -> tuple[Check, ...] | None:
 def check_from_word(word: str) -> Check:
     """`contains=gold`, `regex=5d`, `exact=42`, `json`, `similar_to_reference=0.6`."""
     kind, given, text = word.partition("=")
-    if kind not in KINDS:
-        near = did_you_mean(kind, KINDS)
-        raise UserError(f"--check {word}: unknown check{near}", f"one of {', '.join(KINDS)}")
+    if kind not in CHECK_KINDS:
+        near = did_you_mean(kind, CHECK_KINDS)
+        raise UserError(f"--check {word}: unknown check{near}", f"one of {', '.join(CHECK_KINDS)}")
     value: object = text
     if kind == "json":
         value = True if not given else text == "true" or text

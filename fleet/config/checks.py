@@ -1,4 +1,4 @@
-"""What a schema cannot say of a file: values that must fit one another."""
+"""Checks beyond the schema of a file: values that must fit one another."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Wrong = Iterator[tuple[Steps, str]]
 
 
 def experiment_mistakes(document: Document) -> list[Mistake]:
-    """Works on what was written, so that a mistake elsewhere in the file hides nothing."""
+    """Return the mistakes in what was written, so that no other mistake of the file hides them."""
     content = document.content
     wrong = [
         *_doubled("models", content, full_model_name),
@@ -28,6 +28,7 @@ def experiment_mistakes(document: Document) -> list[Mistake]:
 
 
 def job_mistakes(document: Document, file_name: str) -> list[Mistake]:
+    """Return the mistakes in the file of a job."""
     content = document.content
     mistakes = []
     name, prompt = content.get("name"), content.get("prompt")
@@ -37,26 +38,26 @@ def job_mistakes(document: Document, file_name: str) -> list[Mistake]:
     if isinstance(prompt, str) and not prompt.strip():
         mistakes.append(document.mistake(("prompt",), "is empty"))
     if prompt is not None and content.get("prompt_file") is not None:
-        what = "prompt is given too: keep one of them"
+        what = "stands beside prompt: keep one of them"
         mistakes.append(document.mistake(("prompt_file",), what, of_key=True))
     return mistakes
 
 
 def repeats_mistake(repeats: int, written: str = "") -> str | None:
-    """`written`: the number as it stands in a file."""
+    """Return why this number of repeats is wrong; `written`: the number as a file has it."""
     if 1 <= repeats <= MOST_REPEATS:
         return None
     return f"must be 1 to {MOST_REPEATS}, not {written or repeats}"
 
 
 def texts(value: Any) -> list[tuple[int, str]]:
-    """Position and text of the items that are text, each text once; none where it is no list."""
+    """Return position and text of the items of a list that are text, each text once."""
     items = value if isinstance(value, list) else []
-    found: dict[str, int] = {}
+    positions: dict[str, int] = {}
     for at, item in enumerate(items):
         if isinstance(item, str):
-            found.setdefault(item, at)
-    return [(at, text) for text, at in found.items()]
+            positions.setdefault(item, at)
+    return [(at, text) for text, at in positions.items()]
 
 
 def _doubled(key: str, content: dict[str, Any], same: Callable[[str], str]) -> Wrong:

@@ -1,7 +1,7 @@
-"""One YAML file as plain values, and the place in the file of each of them.
+"""One YAML file as plain values, with the place of each value in the file.
 
-The file is only composed into nodes, never constructed: nodes know their places, and no tag
-can make anything but text, numbers, true, false, nothing, lists and mappings.
+The file is only composed into nodes, never constructed: nodes know their places, and no tag can
+make anything but text, numbers, true, false, nothing, lists and mappings.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SAMPLE_BYTES = 4096
 AS_UTF8 = "save it as UTF-8"
 DEEPEST = 50
 MOST_VALUES = 300_000
-"""Aliases of aliases can unfold a short file into more than any memory holds."""
+"""A bound, since aliases of aliases can unfold a short file into more than any memory holds."""
 
 Steps = tuple[str | int, ...]
 """Keys and list positions from the root of a file to a value in it."""
@@ -40,31 +40,33 @@ _PLAIN_TAGS = frozenset(
 
 
 def failure(file: str, what: str, line: int = 1, column: int = 1) -> ConfigError:
-    """The one mistake that ends the reading of a file."""
+    """Return the error for the one mistake that ends the reading of a file."""
     return ConfigError((Mistake(file, line, column, "", what),))
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
+    """One file, read into plain values."""
+
     file: str
     """The path as shown to the user."""
     content: dict[str, Any]
     root: MappingNode
     mistakes: tuple[Mistake, ...]
-    """Doubled keys and the like; the rest of the file can still be judged."""
+    """Mistakes such as doubled keys; the rest of the file can still be checked."""
 
     def steps(self, loc: Sequence[str | int]) -> Steps:
-        """Those parts of a validator's location that the file has; names of types are not."""
-        node, found = self.root, []
+        """Return the parts of a validator's location that the file has, without names of types."""
+        node, steps = self.root, list[str | int]()
         for step in loc:
             child = _child(node, step)
             if child is not None:
                 node = child[1]
-                found.append(step)
-        return tuple(found)
+                steps.append(step)
+        return tuple(steps)
 
     def place(self, steps: Steps, *, of_key: bool = False) -> tuple[int, int]:
-        """Line and column of a value, or of the key before it; of the nearest one there is."""
+        """Return line and column of a value, or of its key; of its parent if it is missing."""
         key, node = None, self.root
         for step in steps:
             child = _child(node, step)
@@ -75,8 +77,7 @@ class Document:
         return _place(key if key is not None and (of_key or nothing_there) else node)
 
     def written(self, steps: Steps) -> str | None:
-        """A scalar as it stands in the file, `3.10` and not 3.1; None for a list, a mapping,
-        nothing, and for text, whose quotes and escapes are the file's own."""
+        """Return a number as the file has it, `3.10` and not 3.1; None for anything else."""
         node: Any = self.root
         for step in steps:
             child = _child(node, step)
@@ -87,17 +88,18 @@ class Document:
         return None if is_text else str(node.value) or None
 
     def mistake(self, steps: Steps, what: str, *, of_key: bool = False) -> Mistake:
+        """Return a mistake with its place in the file."""
         line, column = self.place(steps, of_key=of_key)
         return Mistake(self.file, line, column, show_steps(steps), what)
 
 
 def show_steps(steps: Steps) -> str:
-    """`settings.num_ctx`: list positions are left out, line and column tell them."""
+    """Return `settings.num_ctx`, without list positions, which line and column show."""
     return ".".join(step for step in steps if isinstance(step, str))
 
 
 def _child(node: Any, step: str | int) -> tuple[Any, Any] | None:
-    """(key, value) nodes; the key of a list item is None."""
+    """Return the nodes of key and value; the key of a list item is None."""
     if isinstance(node, MappingNode):
         return next((pair for pair in node.value if pair[0].value == step), None)
     if isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.value):
@@ -106,12 +108,12 @@ def _child(node: Any, step: str | int) -> tuple[Any, Any] | None:
 
 
 def read_document(path: Path, file: str) -> Document:
-    """Raises ConfigError where nothing more can be said of the file than one thing."""
+    """Read a file; raises ConfigError for a mistake after which nothing can be checked."""
     return document_of(read_text(path, file), file)
 
 
 def document_of(text: str, file: str) -> Document:
-    """As `read_document`, of text that is read already."""
+    """Return the document of a text that was read already; raises ConfigError."""
     root = _compose(text, file)
     if root is None:
         raise failure(file, "the file is empty")
@@ -124,7 +126,7 @@ def document_of(text: str, file: str) -> Document:
 
 
 def read_text(path: Path, file: str, largest_bytes: int = LARGEST_FILE_BYTES) -> str:
-    """UTF-8 text without its byte order mark; ConfigError says why there is none."""
+    """Return the UTF-8 text of a file without its byte order mark; raises ConfigError."""
     try:
         with path.open("rb") as stream:
             data = stream.read(largest_bytes + 1)
@@ -150,7 +152,7 @@ def read_text(path: Path, file: str, largest_bytes: int = LARGEST_FILE_BYTES) ->
 
 
 def _not_utf8(data: bytes) -> str:
-    """Text in UTF-8 holds no NUL; what other encodings make of plain letters is full of them."""
+    """Name the encoding of text with NUL bytes, which plain letters in UTF-8 never have."""
     if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         return f"is UTF-32 text: {AS_UTF8}"
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or _every_second_is_nul(data):
@@ -159,7 +161,7 @@ def _not_utf8(data: bytes) -> str:
 
 
 def _every_second_is_nul(data: bytes) -> bool:
-    """Without a byte order mark: most letters are of Latin script, even where a few are not."""
+    """Recognize UTF-16 without a byte order mark by its Latin letters."""
     halves = (data[:SAMPLE_BYTES:2], data[1:SAMPLE_BYTES:2])
     fewer, more = sorted(half.count(0) / max(len(half), 1) for half in halves)
     return len(data) >= 4 and fewer == 0 and more > 0.5
@@ -193,7 +195,7 @@ def _compose(text: str, file: str) -> Any:
 
 
 def _first_line(problem: Warning) -> str:
-    """`found duplicate anchor 'a'`; the places that follow are for a terminal."""
+    """Return the first line of the reason; the places that follow are for a terminal."""
     return str(problem).strip().splitlines()[0]
 
 
@@ -207,7 +209,7 @@ def _syntax(problem: str) -> str:
 
 @dataclass(slots=True)
 class _Walk:
-    """Turns nodes into plain values and gathers what is wrong with them on the way."""
+    """Turns nodes into plain values and collects their mistakes."""
 
     file: str
     mistakes: list[Mistake] = field(default_factory=list)
@@ -273,7 +275,7 @@ def _short(tag: str) -> str:
 
 
 def _plain(tag: str, text: str) -> str | int | float | bool | None:
-    """What is no finite number stays text, so that the message can show it as written."""
+    """Keep an infinite number as text, so that the message can show it as written."""
     kind = tag.removeprefix(_TAG)
     if kind == "null":
         return None

@@ -1,4 +1,4 @@
-"""A validator's findings as mistakes in plain words, one for each place."""
+"""Turns the findings of the validator into mistakes in plain words, one for each place."""
 
 from __future__ import annotations
 
@@ -32,21 +32,22 @@ _SHAPES = {
 @dataclass(frozen=True, slots=True)
 class _Finding:
     steps: Steps
-    """What of the location is in the file."""
+    """The part of the location that is in the file."""
     kind: str
     last: str
-    """Last part of the location: the name of a missing key."""
+    """The last part of the location: the name of a missing key."""
     message: str
     given: Any
     context: dict[str, Any]
 
     @property
     def of_shape(self) -> bool:
-        """The value is of another type than this branch wants."""
+        """Whether the value has another type than this branch needs."""
         return self.kind.endswith(("_type", "_parsing")) or self.kind == "literal_error"
 
 
 def explain(problem: ValidationError, document: Document, kind: Kind) -> list[Mistake]:
+    """Return the mistakes of one file in plain words."""
     findings = [
         _Finding(
             document.steps(error["loc"]),
@@ -63,7 +64,7 @@ def explain(problem: ValidationError, document: Document, kind: Kind) -> list[Mi
 
 
 def _one_for_each_place(findings: Sequence[_Finding]) -> Iterator[_Finding]:
-    """Of the branches of a union, those that the value was not meant for are left out."""
+    """Yield the findings without those of the branches of a union that the value does not mean."""
     shown: set[Steps] = set()
     for finding in findings:
         if finding.kind == "too_short" and any(_is_below(o, finding) for o in findings):
@@ -90,23 +91,23 @@ class _Words:
     document: Document
     schema: Schema
 
-    def mistake(self, found: _Finding) -> Mistake:
-        document, steps = self.document, found.steps
-        if found.kind == "missing":
-            return self.missing(steps, found.last)
-        if found.kind == "union_tag_not_found":
+    def mistake(self, finding: _Finding) -> Mistake:
+        document, steps = self.document, finding.steps
+        if finding.kind == "missing":
+            return self.missing(steps, finding.last)
+        if finding.kind == "union_tag_not_found":
             return self.missing(steps, "kind")
-        if found.kind == "extra_forbidden":
+        if finding.kind == "extra_forbidden":
             return document.mistake(steps, self.unknown(steps), of_key=True)
-        if found.kind == "union_tag_invalid":
-            tags = re.findall(r"'([^']*)'", found.context["expected_tags"])
-            tag = str(found.context["tag"])
+        if finding.kind == "union_tag_invalid":
+            tags = re.findall(r"'([^']*)'", finding.context["expected_tags"])
+            tag = str(finding.context["tag"])
             what = f"unknown {steps[-1]} {_show(tag)}{did_you_mean(tag, tags)}"
             return document.mistake((*steps, "kind"), what)
-        return document.mistake(steps, self.wrong(found))
+        return document.mistake(steps, self.wrong(finding))
 
     def missing(self, steps: Steps, name: str) -> Mistake:
-        """Stands at the key that it is missing under."""
+        """Return the mistake of a missing key, at the key above it."""
         here = self.document.mistake(steps, "is missing", of_key=True)
         field = f"{here.field}.{name}" if here.field else name
         return Mistake(here.file, here.line, here.column, field, here.what)
@@ -126,43 +127,43 @@ class _Words:
             forms += forms_at(self.schema, self.document.content, (*steps, 0))
         return list(dict.fromkeys(key for form in forms for key in form.get("properties", {})))
 
-    def given(self, found: _Finding) -> str:
-        """The value in words; a number as it was written, since 3.10 is no 3.1 to its author."""
-        if isinstance(found.given, (bool, int, float)):
-            return _cut(self.document.written(found.steps) or _show(found.given))
-        return _show(found.given)
+    def given(self, finding: _Finding) -> str:
+        """Return the value in words; a number as written, since 3.10 is not 3.1 to its author."""
+        if isinstance(finding.given, (bool, int, float)):
+            return _cut(self.document.written(finding.steps) or _show(finding.given))
+        return _show(finding.given)
 
-    def wrong(self, found: _Finding) -> str:
-        given = self.given(found)
-        if found.steps == ("version",):
+    def wrong(self, finding: _Finding) -> str:
+        given = self.given(finding)
+        if finding.steps == ("version",):
             readable = " or ".join(map(str, READABLE_VERSIONS))
             return f"this program reads version {readable}, not {given}"
-        if found.of_shape:
-            return self.shape(found)
+        if finding.of_shape:
+            return self.shape(finding)
         for bound, words in _BOUNDS.items():
-            if bound in found.context:
-                return f"must be {words} {_show(found.context[bound])}, not {given}"
-        if found.kind == "string_pattern_mismatch":
-            mistake = label_mistake(str(found.given))
+            if bound in finding.context:
+                return f"must be {words} {_show(finding.context[bound])}, not {given}"
+        if finding.kind == "string_pattern_mismatch":
+            mistake = label_mistake(str(finding.given))
             return mistake or (
                 f"must be letters, digits, dots, dashes and underscores, "
                 f"a letter or digit first, not {given}"
             )
-        if found.kind == "string_too_long":
-            return f"is longer than {found.context['max_length']} characters"
-        if found.kind == "too_short":
+        if finding.kind == "string_too_long":
+            return f"is longer than {finding.context['max_length']} characters"
+        if finding.kind == "too_short":
             return "needs at least one"
-        return found.message.removeprefix("Value error, ")
+        return finding.message.removeprefix("Value error, ")
 
-    def shape(self, found: _Finding) -> str:
-        forms = forms_at(self.schema, self.document.content, found.steps)
+    def shape(self, finding: _Finding) -> str:
+        forms = forms_at(self.schema, self.document.content, finding.steps)
         listed = [word for form in forms for word in _listed(form)]
         shapes = [_SHAPES[form["type"]] for form in forms if _has_shape(form)]
         wanted = _or(list(dict.fromkeys(listed + shapes)))
-        if found.given is None:
+        if finding.given is None:
             return f"is empty: must be {wanted}"
-        hint = _hint(found.given, self.given(found), forms, listed)
-        return f"must be {wanted}, not {self.given(found)}{hint}"
+        hint = _hint(finding.given, self.given(finding), forms, listed)
+        return f"must be {wanted}, not {self.given(finding)}{hint}"
 
 
 def _listed(form: Schema) -> list[str]:
@@ -177,7 +178,7 @@ def _has_shape(form: Schema) -> bool:
 
 
 def _hint(given: Any, words: str, forms: Sequence[Schema], listed: Sequence[str]) -> str:
-    """What to write instead; `words`: the value as the message shows it."""
+    """Return what to write instead; `words`: the value as the message shows it."""
     types = {form.get("type") for form in forms if _has_shape(form)}
     if isinstance(given, str):
         close = nearest(given, listed)

@@ -1,4 +1,4 @@
-"""Many prompts from one file of the user: JSON lines, or paragraphs."""
+"""Reads many prompts from one file of the user: JSON lines, or paragraphs."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ MOST_PROMPTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
+    """One prompt of the file."""
+
     line: int
-    """Where it begins in the file."""
+    """The line in which it begins."""
     text: str
     id: str = ""
 
 
 def with_prompts(job: Job, text: str, file: str, *, json_lines: bool) -> Job:
-    """The job with a point for each prompt, as its one written point has it.
+    """Return the job with a copy of its one written point for each prompt.
 
     Raises ConfigError with every mistake of the text; `file` is its name in messages.
     """
@@ -43,11 +45,12 @@ def _point(job: Job, written: Point, number: int, prompt: Prompt) -> Point:
 
 
 def _read(text: str, file: str, json_lines: bool) -> list[Prompt]:
-    found = list(_of_lines(text, file) if json_lines else _of_paragraphs(text))
-    prompts = [one for one in found if isinstance(one, Prompt)]
-    mistakes = [one for one in found if isinstance(one, Mistake)] + list(_doubled(prompts, file))
+    entries = list(_of_lines(text, file) if json_lines else _of_paragraphs(text))
+    prompts = [each for each in entries if isinstance(each, Prompt)]
+    mistakes = [each for each in entries if isinstance(each, Mistake)]
+    mistakes += _doubled(prompts, file)
     if mistakes:
-        raise ConfigError(tuple(sorted(mistakes, key=lambda one: (one.line, one.column))))
+        raise ConfigError(tuple(sorted(mistakes, key=lambda each: (each.line, each.column))))
     if not prompts:
         raise failure(file, "holds no prompt")
     if len(prompts) > MOST_PROMPTS:
@@ -57,7 +60,7 @@ def _read(text: str, file: str, json_lines: bool) -> list[Prompt]:
 
 
 def _of_paragraphs(text: str) -> Iterator[Prompt]:
-    """An empty line, or several, between two of them."""
+    """Yield the paragraphs, which one or more empty lines separate."""
     for match in re.finditer(r"(?:^[^\S\n]*\S.*(?:\n|\Z))+", text, re.M):
         yield Prompt(text.count("\n", 0, match.start()) + 1, match[0].strip())
 
@@ -69,7 +72,7 @@ def _of_lines(text: str, file: str) -> Iterator[Prompt | Mistake]:
                 value = json.loads(line)
             except ValueError as problem:
                 column = getattr(problem, "colno", 1)
-                what = f"no JSON: {getattr(problem, 'msg', problem)}"
+                what = f"is not JSON: {getattr(problem, 'msg', problem)}"
                 yield Mistake(file, number, column, "", what)
                 continue
             yield _prompt(number, value, file)

@@ -1,4 +1,4 @@
-"""An experiment file and the files of its jobs, whole, or every mistake in them."""
+"""Reads an experiment file and the files of its jobs, or reports every mistake in them."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ Some = TypeVar("Some", bound=Noun)
 
 
 @dataclass(frozen=True, slots=True)
-class Reading(Generic[Some]):
-    """A noun, or the mistakes that kept it from being made; the document where there is one."""
+class FileReading(Generic[Some]):
+    """What a file describes, or its mistakes; the document if the file could be read."""
 
     noun: Some | None
     mistakes: tuple[Mistake, ...]
@@ -48,7 +48,10 @@ class Reading(Generic[Some]):
 
 
 def load_request(path: Path) -> Request:
-    """The jobs are looked for in ../jobs of the file, ./jobs of here, and the shipped ones."""
+    """Return one experiment with its jobs; raises ConfigError with every mistake of all files.
+
+    Jobs are looked up in ../jobs of the file, in ./jobs, and among the shipped jobs.
+    """
     read = _read_experiment(path)
     folders = job_folders(Path(os.path.abspath(path)).parent.parent / "jobs")
     jobs, mistakes = _read_named_jobs(read.document, folders) if read.document else ([], [])
@@ -58,8 +61,8 @@ def load_request(path: Path) -> Request:
     return Request(experiment=read.noun, jobs=tuple(jobs))
 
 
-def read_job(path: Path) -> Reading[Job]:
-    """With the text of its prompt file in `prompt`."""
+def read_job(path: Path) -> FileReading[Job]:
+    """Read the file of a job, with the text of its prompt files."""
     read = _read(path, Job, "job")
     if read.document is None:
         return read
@@ -78,7 +81,7 @@ def read_job(path: Path) -> Reading[Job]:
                 job = job and use(job, text, path.parent / name)
             except ConfigError as problem:
                 mistakes += problem.mistakes
-    return Reading(job, tuple(mistakes), read.document)
+    return FileReading(job, tuple(mistakes), read.document)
 
 
 def _with_prompt(job: Job, text: str, path: Path) -> Job:
@@ -86,31 +89,31 @@ def _with_prompt(job: Job, text: str, path: Path) -> Job:
 
 
 def _with_prompts(job: Job, text: str, path: Path) -> Job:
-    """A mistake in that file stands at its own line."""
+    """Return the job with these prompts; a mistake has its line in their file."""
     json_lines = path.suffix.lower() in JSON_LINES
     return with_prompts(job, text, _label(path), json_lines=json_lines)
 
 
 def _prompt_text(path: Path) -> str:
-    """The newline that editors put at the end is no part of the prompt."""
+    """Return the text of a prompt file without the newline that editors put at its end."""
     text = read_text(path, _label(path), LARGEST_PROMPT_BYTES).rstrip("\r\n")
     if not text.strip():
         raise failure(_label(path), "the file is empty")
     return text
 
 
-def _read_experiment(path: Path) -> Reading[Experiment]:
+def _read_experiment(path: Path) -> FileReading[Experiment]:
     read = _read(path, Experiment, "experiment", str(path))
     if read.document is None:
         if not os.path.exists(path):
             what = f"no such file{_shipped_hint(path)}"
-            return Reading(None, failure(str(path), what).mistakes, None)
+            return FileReading(None, failure(str(path), what).mistakes, None)
         return read
     if read.noun is None and _is_job(read.document.content):
         what = f"this is a job, not an experiment: fleet submit MODEL --job {path.stem}"
-        return Reading(None, failure(str(path), what).mistakes, None)
+        return FileReading(None, failure(str(path), what).mistakes, None)
     mistakes = (*read.mistakes, *experiment_mistakes(read.document))
-    return Reading(read.noun, mistakes, read.document)
+    return FileReading(read.noun, mistakes, read.document)
 
 
 def _shipped_hint(path: Path) -> str:
@@ -123,17 +126,17 @@ def _is_job(content: dict[str, Any]) -> bool:
     return not content.keys() & {"models", "jobs"} and bool(content.keys() & {"points", "prompt"})
 
 
-def _read(path: Path, noun: type[Some], kind: Kind, file: str = "") -> Reading[Some]:
+def _read(path: Path, noun: type[Some], kind: Kind, file: str = "") -> FileReading[Some]:
     try:
         document = read_document(path, file or _label(path))
     except ConfigError as problem:
-        return Reading(None, problem.mistakes, None)
+        return FileReading(None, problem.mistakes, None)
     try:
         made = noun.model_validate_json(json.dumps(document.content), strict=True)
     except ValidationError as problem:
         mistakes = explain(problem, document, kind)
-        return Reading(None, (*document.mistakes, *mistakes), document)
-    return Reading(made, document.mistakes, document)
+        return FileReading(None, (*document.mistakes, *mistakes), document)
+    return FileReading(made, document.mistakes, document)
 
 
 def _read_named_jobs(
@@ -148,17 +151,17 @@ def _read_named_jobs(
             mistakes.append(document.mistake(("jobs", at), what))
             continue
         read = read_job(path)
-        mistakes += [one for one in read.mistakes if one not in mistakes]
+        mistakes += [each for each in read.mistakes if each not in mistakes]
         jobs += [read.noun] if read.noun else []
     return jobs, mistakes
 
 
 def _label(path: Path) -> str:
-    """Relative where it lies under the current folder: shorter, and it can be clicked."""
+    """Return a path relative to the current folder, if it lies below it."""
     inside = path.is_relative_to(Path.cwd())
     return str(path.relative_to(Path.cwd()) if inside else path)
 
 
 def _in_order(mistakes: Sequence[Mistake]) -> tuple[Mistake, ...]:
-    files = list(dict.fromkeys(one.file for one in mistakes))
-    return tuple(sorted(mistakes, key=lambda one: (files.index(one.file), one.line, one.column)))
+    files = list(dict.fromkeys(each.file for each in mistakes))
+    return tuple(sorted(mistakes, key=lambda m: (files.index(m.file), m.line, m.column)))

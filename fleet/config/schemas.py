@@ -1,4 +1,4 @@
-"""JSON Schema of each kind of file, for editors and for the words of messages."""
+"""The JSON Schema of each kind of file, for editors and for the words of messages."""
 
 from __future__ import annotations
 
@@ -25,16 +25,18 @@ NOUNS: dict[Kind, type[Noun]] = {"experiment": Experiment, "job": Job, "fleet": 
 
 
 def json_schema(kind: Kind) -> Schema:
+    """Return the JSON Schema 2020-12 of one kind of file."""
     return {"$schema": DIALECT, **NOUNS[kind].model_json_schema()}
 
 
 def write_schemas(folder: Path) -> list[Path]:
-    """Raises OSError where the folder cannot be written."""
+    """Write the schemas into a folder and return their paths; raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     return [_write(folder / name, json_schema(kind)) for kind, name in FILES.items()]
 
 
 def schema_text(schema: Schema) -> str:
+    """Return a schema as the text of its file."""
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -44,7 +46,7 @@ def _write(path: Path, schema: Schema) -> Path:
 
 
 def forms_at(schema: Schema, content: Any, steps: tuple[str | int, ...]) -> list[Schema]:
-    """The alternatives that the schema allows for the value that these steps lead to."""
+    """Return the alternatives that the schema allows for the value at these steps."""
     forms = _alternatives(schema, schema)
     for step in steps:
         parts = [part for form in _of_kind(forms, content) for part in _part(form, step)]
@@ -58,7 +60,7 @@ def _alternatives(schema: Schema, form: Schema) -> list[Schema]:
         return _alternatives(schema, schema["$defs"][form["$ref"].rsplit("/", 1)[-1]])
     branches = form.get("anyOf") or form.get("oneOf")
     if branches:
-        return [one for branch in branches for one in _alternatives(schema, branch)]
+        return [each for branch in branches for each in _alternatives(schema, branch)]
     return [form]
 
 
@@ -74,7 +76,7 @@ def _part(form: Schema, step: str | int) -> Iterator[Schema]:
 
 
 def _of_kind(forms: list[Schema], content: Any) -> list[Schema]:
-    """Where `kind` tells the alternatives apart, only the one that the file names."""
+    """Return only the alternative that the file names, if `kind` tells them apart."""
     kind = content.get("kind") if isinstance(content, dict) else None
     same = [f for f in forms if f.get("properties", {}).get("kind", {}).get("const") == kind]
     return same if same and kind is not None else forms

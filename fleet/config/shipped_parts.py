@@ -1,4 +1,4 @@
-"""What other commands take from the shipped files: prompts by job, machines to practise on."""
+"""Parts of the shipped files that other commands use: prompts by job, machines for practice."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from fleet.model.experiment import Request, SimulatedEngine
 
 
 def shipped_prompts() -> dict[str, str]:
+    """Return the job name by prompt, for the shipped jobs with a text of their own."""
     folder = shipped_folder("jobs")
-    # of jobs that ask the same, the first by name
+    # of jobs with the same prompt, the first by name wins
     jobs = (read_job(folder / f"{name}.yaml").noun for name in reversed(names_in(folder)))
     return {job.prompt: job.name for job in jobs if job is not None and job.prompt is not None}
 
 
 def on_practice_machines(request: Request) -> Request:
+    """Return the same experiment on the machines of the shipped practice experiment."""
     experiment = request.experiment
     engine = load_request(shipped_folder("configs") / "practice.yaml").experiment.engine
     changes = {"engine": engine, "name": f"{experiment.name}-practice"}
@@ -23,6 +25,7 @@ def on_practice_machines(request: Request) -> Request:
 
 
 def practice_machines(count: int) -> list[str]:
+    """Return the names of the first scripted practice machines; raises UserError for too many."""
     engine = load_request(shipped_folder("configs") / "practice.yaml").experiment.engine
     names = list(engine.machines) if isinstance(engine, SimulatedEngine) else []
     if count > len(names):

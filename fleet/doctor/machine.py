@@ -67,12 +67,12 @@ def declared(found: Findings) -> Iterator[Check]:
 
 def _disagreement(found: Findings, path: Path, one: Disagreement) -> Check:
     said = f"{path} says {one.name} {one.declared}"
-    if one.found is None:
+    if one.actual is None:
         what = f"{said}; it cannot be read here: {found.why(one.name)}"
         hint = f"take it out of {path}, or see: fleet machines --here"
         return Check(name="declared", state="cannot tell", found=what, hint=hint)
     hint = f"correct machines.{found.name}.{one.name} there, or use the machine that is meant"
-    return Check(name="declared", state="unfit", found=f"{said}, it is {one.found}", hint=hint)
+    return Check(name="declared", state="unfit", found=f"{said}, it is {one.actual}", hint=hint)
 
 
 def history(found: Findings) -> Iterator[Check]:

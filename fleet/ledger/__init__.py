@@ -1,1 +1,1 @@
-"""The queue: what was asked, and how far it is."""
+"""The queue: the requested trials, and the state of each."""

@@ -1,4 +1,4 @@
-"""The queue in SQLite: written before anything is promised, and what `fleet status` reads."""
+"""The queue in SQLite: it is written before any machine is taken, and `fleet status` reads it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fleet.model.account import Account
 from fleet.model.experiment import Request
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt, Trial, show_settings
-from fleet.plan.entries import Entry
+from fleet.plan.entries import QueueEntry
 
 PUT_TRIAL = """
 insert into trials values (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
@@ -34,11 +34,11 @@ on conflict (trial_id) do update set
   ),
   state = excluded.state
 """
-"""What was measured before keeps its date and its reason."""
+"""A trial that was measured before keeps its date and its reason."""
 
 
 class Ledger:
-    """One SQLite file; several readers, one coordinator per experiment."""
+    """One SQLite file with many readers and one coordinator for each experiment."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -46,7 +46,10 @@ class Ledger:
         self._db = open_ledger(path)
 
     def begin(self, request: Request, session: int = 0, origin: Origin = Origin()) -> int:  # noqa: B008
-        """A new submission, its number; refuses while another runs the same experiment."""
+        """Record a new submission and return its number.
+
+        Raises StoreUnusable while another submission runs the same experiment.
+        """
         name = request.experiment.name
         if not self._coordinating.take(name):
             raise StoreUnusable(
@@ -72,7 +75,7 @@ class Ledger:
         return int(row["id"])
 
     def enter(self, submission: int, state: SubmissionState, reason: str = "") -> None:
-        """The submission is in this state from now on, for this reason."""
+        """Record the state of a submission, and the reason for it."""
         with self._transaction():
             self._db.execute(
                 "update submissions set state = ?, reason = ? where id = ?",
@@ -80,7 +83,7 @@ class Ledger:
             )
 
     def put_machines(self, submission: int, rows: Iterable[MachineRow]) -> None:
-        """What is known of these machines now; those of earlier calls stay."""
+        """Record what is known of these machines now; the rows of other machines stay."""
         now = time.time()
         with self._transaction():
             self._db.executemany(
@@ -92,9 +95,9 @@ class Ledger:
             )
 
     def ask(
-        self, submission: int, session: int, trials_asked: int, entries: Iterable[Entry]
+        self, submission: int, session: int, trials_asked: int, entries: Iterable[QueueEntry]
     ) -> None:
-        """Every trial asked for, as it stands; `trials_asked` is their number by another count.
+        """Record every requested trial with its state; `trials_asked` counts them independently.
 
         Trials that are left out as a whole cell are no entries: see `leave_out`.
         """
@@ -107,12 +110,15 @@ class Ledger:
             self._put(submission, entries)
 
     def enqueue(self, submission: int, attempts: Iterable[Attempt]) -> None:
-        """Durable on return: what is queued here will run, or say why it did not."""
-        entries = [Entry(trial=each.trial, state="queued", fence=each.fence) for each in attempts]
+        """Queue attempts, durable on return: each will run, or its row will say why it did not."""
+        entries = [
+            QueueEntry(trial=each.trial, state="queued", fence=each.fence) for each in attempts
+        ]
         with self._transaction():
             self._put(submission, entries)
 
     def leave_out(self, submission: int, experiment: str, rows: Iterable[LeftOutRow]) -> None:
+        """Record the cells that no plan holds, with the reasons."""
         with self._transaction():
             self._db.executemany(
                 "insert into left_out values (?,?,?,?,?,?,?,?)",
@@ -132,10 +138,11 @@ class Ledger:
             )
 
     def running(self, attempt: Attempt) -> None:
+        """Record that an attempt began."""
         self._set((attempt.trial.trial_id,), "running", fence=attempt.fence)
 
     def held(self, attempt: Attempt, why: str) -> None:
-        """It waits, for this reason, from now on."""
+        """Record why an attempt waits from now on."""
         with self._transaction():
             self._db.execute(
                 "update trials set reason = ?, changed_unix_s = ?"
@@ -144,11 +151,13 @@ class Ledger:
             )
 
     def finished(self, result: TrialResult) -> None:
+        """Record how an attempt ended."""
         state = {"ok": "done", "failed": "failed", "cancelled": "cancelled"}[result.outcome]
         reason = f"{result.reason}: {result.detail}" if result.reason else ""
         self._set((result.trial.trial_id,), state, reason)
 
     def not_needed(self, trial_ids: Iterable[str], reason: str) -> None:
+        """Record that these trials are no longer needed."""
         self._set(tuple(trial_ids), "not needed", reason)
 
     def cancel_waiting(
@@ -158,7 +167,7 @@ class Ledger:
         machine_id: str | None = None,
         model: str | None = None,
     ) -> None:
-        """Whatever is queued or running has not been measured; a new submit asks it again."""
+        """Record that what is queued or running was not measured; a new submit repeats it."""
         with self._transaction():
             self._db.execute(
                 "update trials set state = 'cancelled', reason = ?, changed_unix_s = ?"
@@ -168,6 +177,7 @@ class Ledger:
             )
 
     def end(self, submission: int, outcome: str, reason: str = "") -> None:
+        """Record the end of a submission and free its experiment."""
         with self._transaction():
             self._db.execute(
                 "update submissions set ended_unix_s = ?, outcome = ?, state = 'ended', reason = ?"
@@ -177,7 +187,7 @@ class Ledger:
         self._coordinating.release()
 
     def last_session(self, experiment: str) -> int:
-        """Of the submissions so far; 0 where there is none."""
+        """Return the session of the latest submission; 0 if there is none."""
         row = self._db.execute(
             "select session from submissions where experiment = ? order by id desc limit 1",
             (experiment,),
@@ -185,7 +195,7 @@ class Ledger:
         return int(row["session"]) if row else 0
 
     def machines_of(self, experiment: str, session: int) -> list[tuple[str, str, bool]]:
-        """(name, machine id, whether in this session) of each that it asked trials of."""
+        """Return name, id and participation in this session of each machine of the experiment."""
         rows = self._db.execute(
             "select machine, machine_id, max(s.session = ?) as now from trials t"
             " join submissions s on s.id = t.submission"
@@ -195,8 +205,10 @@ class Ledger:
         return [(str(row["machine"]), str(row["machine_id"]), bool(row["now"])) for row in rows]
 
     def request(self, experiment: str) -> Request | None:
-        """The experiment with its jobs as it was last submitted; None: never, or by a fleet whose
-        words this one does not know."""
+        """Return the experiment with its jobs as it was last submitted.
+
+        None: it never was, or a fleet submitted it whose words this version does not know.
+        """
         row = self._db.execute(
             "select request from submissions where experiment = ? order by id desc limit 1",
             (experiment,),
@@ -207,7 +219,7 @@ class Ledger:
             return None
 
     def coordinator(self, experiment: str) -> int | None:
-        """Process id of the coordinator that runs this experiment now, if one does."""
+        """Return the process id of the coordinator that runs this experiment now, if one does."""
         if not self._coordinating.held_by_another(experiment):
             return None
         row = self._db.execute(
@@ -217,21 +229,23 @@ class Ledger:
         return None if row is None else int(row["pid"])
 
     def status(self, experiment: str | None = None) -> tuple[SubmissionStatus, ...]:
-        """The latest session of each experiment, or of the one named; newest first."""
+        """Return the latest session of each experiment, or of the named one; newest first."""
         return read_status(self._db, self._coordinating.held_by_another, experiment)
 
     def account(self, submission: int) -> Account:
+        """Return what became of every trial that the submission requested."""
         return read_account(self._db, submission)
 
     def promised(self, submission: int) -> dict[str, str]:
-        """Machine to words: those for which an earlier submission waits, so it comes first."""
+        """Return the machines for which an earlier submission waits, with the words for it."""
         return read_promised(self._db, self._coordinating.held_by_another, submission)
 
     def close(self) -> None:
+        """Close the file and free the experiments that this process runs."""
         self._db.close()
         self._coordinating.release()
 
-    def _put(self, submission: int, entries: Iterable[Entry]) -> None:
+    def _put(self, submission: int, entries: Iterable[QueueEntry]) -> None:
         now = time.time()
         self._db.executemany(PUT_TRIAL, [_trial_row(submission, each, now) for each in entries])
 
@@ -248,7 +262,7 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """All or nothing; raises StoreUnusable where the file cannot be written."""
+        """Write all or nothing; raises StoreUnusable if the file cannot be written."""
         try:
             self._db.execute("begin immediate")
             yield
@@ -262,7 +276,7 @@ class Ledger:
                 self._db.execute("rollback")
 
 
-def _trial_row(submission: int, entry: Entry, now: float) -> tuple[object, ...]:
+def _trial_row(submission: int, entry: QueueEntry, now: float) -> tuple[object, ...]:
     trial: Trial = entry.trial
     return (
         trial.trial_id,

@@ -1,9 +1,9 @@
-"""The ledger's file: made, or brought to the version that this fleet writes.
+"""Opens the file of the ledger: creates it, or migrates it to the version that this fleet writes.
 
-Versions (`pragma user_version`; 0 is a new file, or version 1, which did not say so):
+Versions (`pragma user_version`; 0 is a new file, or version 1, which did not set it):
 1  submissions, trials, left_out (2026-11)
-2  a submission is written before it is planned, with its state, its reason and who asked; its
-   machines; every trial asked for has a row, canaries marked (2026-11)
+2  a submission is written before it is planned, with its state, its reason and its submitter; its
+   machines; every requested trial has a row, canaries are marked (2026-11)
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ WAIT_FOR_LOCK_S = 10.0
 
 
 def open_ledger(path: Path) -> sqlite3.Connection:
-    """Raises StoreUnusable where the file is no ledger, or one of a newer fleet."""
+    """Return the open ledger; raises StoreUnusable for no ledger, or one of a newer fleet."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(path, timeout=WAIT_FOR_LOCK_S, isolation_level=None)
         try:
             db.row_factory = sqlite3.Row
             db.execute("pragma journal_mode = wal")
-            _bring_to_version(db, path)
+            _migrate(db, path)
         except BaseException:
             db.close()
             raise
@@ -37,8 +37,8 @@ def open_ledger(path: Path) -> sqlite3.Connection:
     return db
 
 
-def _bring_to_version(db: sqlite3.Connection, path: Path) -> None:
-    """In one transaction, so that two commands that start at once do it once."""
+def _migrate(db: sqlite3.Connection, path: Path) -> None:
+    """Migrate in one transaction, so that of two commands that start at once only one does it."""
     if _version(db) == VERSION:
         return
     db.execute("begin immediate")
@@ -63,7 +63,7 @@ def _version(db: sqlite3.Connection) -> int:
 
 
 def _statements(name: str) -> Iterator[str]:
-    """One by one: `executescript` would end the transaction."""
+    """Yield the statements one by one: `executescript` would end the transaction."""
     text = ""
     for line in files("fleet.ledger").joinpath(name).read_text().splitlines(keepends=True):
         text += line

@@ -1,4 +1,4 @@
-"""What `fleet status` reads from the ledger."""
+"""Reads from the ledger what `fleet status` shows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fleet.ledger.rows import LeftOutRow, MachineRow, StateRow, SubmissionStatus
 from fleet.model.account import Account
 
 Alive = Callable[[str], bool]
-"""Whether an experiment has a living coordinator, by its name."""
+"""Tells by its name whether an experiment has a living coordinator."""
 
 IN_SESSION = "submission in (select id from submissions where experiment = ? and session = ?)"
 
@@ -17,7 +17,7 @@ IN_SESSION = "submission in (select id from submissions where experiment = ? and
 def read_status(
     db: sqlite3.Connection, alive: Alive, experiment: str | None
 ) -> tuple[SubmissionStatus, ...]:
-    """The latest submission of each experiment, or of the one named; newest first."""
+    """Return the latest submission of each experiment, or of the named one; newest first."""
     rows = db.execute(
         "select * from submissions where id in"
         " (select max(id) from submissions group by experiment)"
@@ -28,7 +28,7 @@ def read_status(
 
 
 def read_promised(db: sqlite3.Connection, alive: Alive, submission: int) -> dict[str, str]:
-    """Machine to words: those for which an earlier submission waits."""
+    """Return the machines for which an earlier submission waits, with the words for it."""
     rows = db.execute(
         "select s.experiment, m.machine from submissions s join machines m on m.submission = s.id"
         " where s.id < ? and s.ended_unix_s is null and s.state = 'waiting'"
@@ -38,13 +38,13 @@ def read_promised(db: sqlite3.Connection, alive: Alive, submission: int) -> dict
     promised: dict[str, str] = {}
     for row in rows:
         if alive(row["experiment"]):
-            words = f"{row['machine']} is waited for by {row['experiment']}, which came first"
+            words = f"{row['machine']} is reserved for {row['experiment']}, which came first"
             promised.setdefault(row["machine"], words)
     return promised
 
 
 def read_account(db: sqlite3.Connection, submission: int) -> Account:
-    """What became of the trials that this submission asked for, and of no others."""
+    """Return what became of the trials that this submission requested, and of no others."""
     row = db.execute("select trials_asked from submissions where id = ?", (submission,)).fetchone()
     states = _states(db, "submission = ?", (submission,))
     return account_of(row["trials_asked"], states, _left_out(db, submission))

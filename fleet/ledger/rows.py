@@ -1,4 +1,4 @@
-"""The rows of the ledger as the program sees them; frozen and pure."""
+"""The rows of the ledger as typed values; frozen and pure."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ ACCOUNT_STATE: dict[str, AccountState] = {
     "absent": "left out",
     "left out": "left out",
 }
-"""By the state of a trial's row."""
+"""The state in an account, by the state of a trial's row."""
 BY_CHOICE = "left out"
-"""The state of trials that the user's own words left out."""
+"""The state of trials that the user left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Who submitted, with which command, and where the coordinator's output is kept."""
+    """The submitter, the command, and the file of the coordinator's output."""
 
     submitter: str = ""
     command: str = ""
@@ -48,20 +48,20 @@ class MachineRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOutRow:
-    """Something of the plan that cannot be run, the clause that forbids it, and the hint."""
+    """A part of the experiment that cannot run, the clause that forbids it, and the hint."""
 
     machine: str
     what: str
     clause: str
     hint: str
     trials: int = 0
-    """How many trials it stands for; 0 where each of them lost only a part."""
+    """The number of trials; 0: each of them lost only a part."""
     by_choice: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateRow:
-    """How many trials of a machine are in one state for one reason."""
+    """The trials of a machine that are in one state for one reason."""
 
     machine: str
     state: str
@@ -70,37 +70,39 @@ class StateRow:
     estimate_s: float
     changed_unix_s: float
     example: str
-    """Model, job and settings of the latest of them."""
+    """Model, job and settings of the latest trial."""
     canary: bool = False
-    """They are canaries, which no account counts."""
+    """The trials are canaries, which no account counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmissionStatus:
+    """The state of the latest session of one experiment."""
+
     experiment: str
     session: int
     submitted_unix_s: float
     ended_unix_s: float | None
     outcome: str | None
     alive: bool
-    """Its coordinator still runs on this machine."""
+    """Whether its coordinator still runs on this machine."""
     states: tuple[StateRow, ...]
     left_out: tuple[LeftOutRow, ...]
     state: str = "ended"
     reason: str = ""
-    """What it waits for, or why it ended as it did."""
+    """What it waits for, or why it ended."""
     submitter: str = ""
     command: str = ""
     log: str = ""
     machines: tuple[MachineRow, ...] = ()
     trials_asked: int | None = None
-    """Trials that the last submission asked for; None: not planned, or by an older fleet."""
+    """Trials that the last submission requested; None: not planned, or by an older fleet."""
     trials_before: int = 0
-    """Trials of the session that only earlier submissions asked for."""
+    """Trials of the session that only earlier submissions requested."""
 
     @property
     def account(self) -> Account:
-        """Of the whole session: what the last submission asked for, and what those before did."""
+        """The account of the whole session, with the trials of all its submissions."""
         total = None if self.trials_asked is None else self.trials_asked + self.trials_before
         return account_of(total, self.states, self.left_out)
 
@@ -108,7 +110,7 @@ class SubmissionStatus:
 def account_of(
     total: int | None, states: Iterable[StateRow], left_out: Iterable[LeftOutRow]
 ) -> Account:
-    """`total` None: nobody has counted, so the rows are taken for all."""
+    """Return the account of these rows; `total` None: the rows are all there is."""
     shares = (*_shares_of_states(states), *_shares_of_left_out(left_out))
     counted = sum(share.trials for share in shares)
     return Account(total=counted if total is None else total, shares=shares)

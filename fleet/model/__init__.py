@@ -1,1 +1,1 @@
-"""Nouns only: frozen, pure, the same words as in YAML, Parquet and SQL."""
+"""The nouns of fleet: frozen and pure, with the same words as in YAML, Parquet and SQL."""

@@ -1,4 +1,4 @@
-"""What became of every trial that a submission asked for: none is subtracted without a reason."""
+"""What became of every trial that a submission requests: none disappears without a reason."""
 
 from __future__ import annotations
 
@@ -14,53 +14,56 @@ ACCOUNT_STATES: tuple[AccountState, ...] = get_args(AccountState)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """So many trials of one machine that are in one state for one reason."""
+    """The trials of one machine that are in one state for one reason."""
 
     machine: str
     state: AccountState
     trials: int
     reason: str = ""
     by_choice: bool = False
-    """The user's own words left them out (--budget, --skip-unfit), so nothing is missing."""
+    """The user left them out (--budget, --skip-unfit), so nothing is missing."""
 
     @property
     def missing(self) -> bool:
-        """Somebody asked for these trials, and no result of them is stored."""
+        """Whether these trials were requested and no result of them is stored."""
         return self.state in ("failed", "waiting", "left out") and not self.by_choice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """Trials asked for = done + failed + waiting + not needed + left out. Canaries never count."""
+    """Requested trials = done + failed + waiting + not needed + left out; canaries never count."""
 
     total: int
-    """Trials asked for."""
+    """The number of requested trials."""
     shares: tuple[Share, ...]
 
     def count(self, state: AccountState) -> int:
+        """Return the number of trials in this state."""
         return _sum(share for share in self.shares if share.state == state)
 
     @property
     def missing(self) -> int:
+        """The number of requested trials without a stored result."""
         return _sum(share for share in self.shares if share.missing)
 
     @property
     def unaccounted(self) -> int:
-        """Trials of which nobody knows what became; anything but 0 is a fault of fleet."""
+        """The number of trials that no share counts; anything but 0 is a bug of fleet."""
         return self.total - _sum(self.shares)
 
     def checked(self) -> Account:
-        """This account; raises InternalError where it does not add up."""
+        """Return this account; raises InternalError if it does not add up."""
         if self.unaccounted:
             raise InternalError(self.fault(), "please report it, with: fleet status --json")
         return self
 
     def fault(self) -> str:
+        """Return the message for an account that does not add up."""
         counted = self.total - self.unaccounted
-        return f"internal error: {self.total} trials were asked for, {counted} are accounted for"
+        return f"internal error: {self.total} trials were requested, {counted} are accounted for"
 
     def sum_text(self) -> str:
-        """`80 = 33 done + 47 left out`; states without a trial are not named."""
+        """Return `80 = 33 done + 47 left out`; states without a trial are not named."""
         counts = ((self.count(state), state) for state in ACCOUNT_STATES)
         parts = [f"{count} {state}" for count, state in counts if count]
         return f"{self.total} = {' + '.join(parts)}" if parts else f"{self.total}"

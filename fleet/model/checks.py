@@ -1,4 +1,4 @@
-"""Cheap checks of an answer: declared in a job, looked at when answers are read."""
+"""Checks of an answer: a job declares them, and `fleet answers` applies them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LONGEST_PATTERN = 1000
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
-    """Raises re.error. What a later Python may read otherwise is no news to who wrote it."""
+    """Return the compiled pattern, without warnings about later Pythons; raises re.error."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return re.compile(pattern)
@@ -26,17 +26,17 @@ class Check(Noun):
     model_config = ConfigDict(serialize_by_alias=True)
 
     exact: str | None = None
-    """The whole answer, white space around it left out."""
+    """The whole answer, without the white space around it."""
     contains: str | None = None
     """A part of the answer, in any case."""
     regex: str | None = None
-    """A Python regular expression found somewhere in the answer."""
+    """A Python regular expression that matches somewhere in the answer."""
     is_json: Literal[True] | None = Field(default=None, alias="json")
     """true: the whole answer is valid JSON."""
     similar_to_reference: float | None = Field(default=None, ge=0, le=1)
-    """At least so similar to the nearest reference: cosine of the word counts, 0 to 1."""
+    """The least similarity to the nearest reference: cosine of the word counts, 0 to 1."""
     point: str | None = None
-    """Only of the answers to the point of this name; left out: of all points."""
+    """The name of the point whose answers are checked; left out: all points."""
 
     @field_validator("exact", "contains", "regex")
     @classmethod
@@ -59,16 +59,16 @@ class Check(Noun):
     @model_validator(mode="after")
     def _is_one(self) -> Check:
         if len(self._given()) != 1:
-            raise ValueError(f"needs exactly one of {', '.join(KINDS)}")
+            raise ValueError(f"needs exactly one of {', '.join(CHECK_KINDS)}")
         return self
 
     def given(self) -> tuple[str, str | float | bool]:
-        """Its kind as written in YAML, and the value."""
+        """Return the kind of check as written in YAML, and its value."""
         [(kind, value)] = self._given().items()
         return kind, value
 
     def says(self) -> str:
-        """`contains "gold"`, `json`, `similar to reference >= 0.6`: as tables name it."""
+        """Return its name in tables: `contains "gold"`, `similar to reference >= 0.6`."""
         kind, value = self.given()
         if kind == "json":
             return "valid JSON"
@@ -80,4 +80,6 @@ class Check(Noun):
         return self.model_dump(exclude_none=True, exclude={"point"})
 
 
-KINDS = tuple(field.alias or name for name, field in Check.model_fields.items() if name != "point")
+CHECK_KINDS = tuple(
+    field.alias or name for name, field in Check.model_fields.items() if name != "point"
+)

@@ -1,4 +1,4 @@
-"""What the machines of a fleet should be, and what may be done to them (`configs/fleet.yaml`)."""
+"""What the machines of a fleet should be, and what fleet may change (`configs/fleet.yaml`)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SIZE_IN_NAME = re.compile(r"(?<![A-Za-z0-9])(\d{1,4})[-_ ]?gb(?![A-Za-z0-9])", 
 
 
 class DeclaredMachine(Noun):
-    """Only what is given is checked."""
+    """What one machine should be; only the given keys are checked."""
 
     chip: str | None = None
     """Part of the chip's name, any case: `M3 Ultra`."""
@@ -26,22 +26,22 @@ class DeclaredMachine(Noun):
     """Part of the GPU's name, any case: `RTX 4090`."""
     gpu_cores: int | None = Field(default=None, ge=1)
     memory_gb: int | None = Field(default=None, ge=1)
-    """As the machine was sold."""
+    """Memory as the machine was sold."""
     os: Literal["darwin", "linux"] | None = None
     os_version: str | None = None
-    """How the version begins: `26`, `26.3`."""
+    """The beginning of the version: `26`, `26.3`."""
     allow: tuple[Allowed, ...] = ()
     """What fleet may change there: restart-ollama, wired-limit."""
 
     def facts(self) -> dict[str, FactValue]:
-        """Those given, by the names that a machine tells them by."""
-        told = {"chip": self.chip, "gpu": self.gpu, "gpu_cores": self.gpu_cores}
-        told |= {"memory_gb": self.memory_gb, "os": self.os, "os_version": self.os_version}
-        return {name: value for name, value in told.items() if value is not None}
+        """Return the given facts by the names under which machines report them."""
+        facts = {"chip": self.chip, "gpu": self.gpu, "gpu_cores": self.gpu_cores}
+        facts |= {"memory_gb": self.memory_gb, "os": self.os, "os_version": self.os_version}
+        return {name: value for name, value in facts.items() if value is not None}
 
 
 class DeclaredFleet(Noun):
-    """The whole file."""
+    """The whole file `configs/fleet.yaml`."""
 
     version: Literal[1]
     """Version of this file's form."""
@@ -51,14 +51,16 @@ class DeclaredFleet(Noun):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disagreement:
-    """One fact that is not what it was said to be; `found` None: it cannot be read here."""
+    """One fact that differs from its declaration."""
 
     name: str
     declared: str | int
-    found: FactValue
+    actual: FactValue
+    """None: the machine cannot be asked for it."""
 
 
 def disagreements(declared: DeclaredMachine, fingerprint: Fingerprint) -> list[Disagreement]:
+    """Return every declared fact that the machine does not have."""
     parts = {"chip": declared.chip, "gpu": declared.gpu}
     same = {
         "gpu_cores": declared.gpu_cores,
@@ -66,16 +68,16 @@ def disagreements(declared: DeclaredMachine, fingerprint: Fingerprint) -> list[D
         "os": declared.os,
     }
     return [
-        *_unlike(parts, fingerprint, lambda told, found: str(told).lower() in str(found).lower()),
-        *_unlike(same, fingerprint, lambda told, found: told == found),
+        *_unlike(parts, fingerprint, lambda part, actual: str(part).lower() in str(actual).lower()),
+        *_unlike(same, fingerprint, lambda value, actual: value == actual),
         *_unlike({"os_version": declared.os_version}, fingerprint, _begins),
     ]
 
 
 def size_in_name(name: str) -> int | None:
-    """96 of `studio-96gb`: a name that tells a size must tell the right one."""
-    found = _SIZE_IN_NAME.search(name)
-    return int(found[1]) if found else None
+    """Return 96 for `studio-96gb`; None if the name contains no size."""
+    match = _SIZE_IN_NAME.search(name)
+    return int(match[1]) if match else None
 
 
 def _unlike(
@@ -83,17 +85,17 @@ def _unlike(
     fingerprint: Fingerprint,
     agrees: Callable[[str | int, FactValue], bool],
 ) -> Iterator[Disagreement]:
-    for name, told in declared.items():
-        found = fingerprint.get(name)
-        if told is not None and (found is None or not agrees(told, found)):
-            yield Disagreement(name=name, declared=told, found=found)
+    for name, value in declared.items():
+        actual = fingerprint.get(name)
+        if value is not None and (actual is None or not agrees(value, actual)):
+            yield Disagreement(name=name, declared=value, actual=actual)
 
 
-def _begins(told: str | int, found: FactValue) -> bool:
-    """`26` is 26.3, not 260; Linux puts the distribution's name before its number."""
-    words = str(found).split()
-    wanted = str(told).lower()
+def _begins(version: str | int, actual: FactValue) -> bool:
+    """Match 26 with 26.3, not with 260; on Linux a distribution's name precedes its number."""
+    words = str(actual).split()
+    wanted = str(version).lower()
     return any(
         word.lower() == wanted or word.lower().startswith(f"{wanted}.")
-        for word in (*words, str(found))
+        for word in (*words, str(actual))
     )

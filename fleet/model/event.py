@@ -1,4 +1,4 @@
-"""What a worker says while it works; the coordinator writes it down and shows it."""
+"""Events that a worker reports; the coordinator records and shows them."""
 
 from __future__ import annotations
 
@@ -11,22 +11,26 @@ from fleet.model.trial import Attempt
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
+    """A trial began."""
+
     machine_id: str
     attempt: Attempt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
+    """A trial ended, well or not."""
+
     machine_id: str
     result: TrialResult
     speeds: str = ""
-    """The trial's medians in words, filled in by the coordinator: only the views know them, and
-    only once the result is stored."""
+    """The medians of the trial in words. The coordinator adds them once the result is stored, since
+    only the views define a speed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """Progress in words: a pull, a wait for the machine's lock."""
+    """Progress in words, such as a pull or a wait for the machine's lock."""
 
     machine_id: str
     text: str
@@ -34,7 +38,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """A trial that waits for its machine; `why` says until when as well, where that is known."""
+    """A trial waits for its machine; `why` contains the end of the wait where it is known."""
 
     machine_id: str
     attempt: Attempt
@@ -43,7 +47,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """The models asked for are there, each with its digest as read back."""
+    """The requested models are present, each with the digest that the engine reports."""
 
     machine_id: str
     models: tuple[ModelFacts, ...]
@@ -51,7 +55,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRefused:
-    """One model could not be made ready: its trials on this machine are left out, no others."""
+    """One model could not be prepared: only its trials on this machine are left out."""
 
     machine_id: str
     model: str
@@ -61,7 +65,7 @@ class ModelRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """The machine could not be made ready; its trials are left out with this reason."""
+    """The machine could not be prepared: all its trials are left out for this reason."""
 
     machine_id: str
     what: str
@@ -70,7 +74,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
-    """The worker went away; what it had spooled comes back when it does."""
+    """The worker disappeared; its spooled results come back when it returns."""
 
     machine_id: str
     what: str

@@ -1,4 +1,4 @@
-"""An experiment: models x jobs x settings x machines, how often, and why."""
+"""An experiment: models x jobs x settings x machines, how often and why they are measured."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fleet.units import span_s
 
 
 def _without_password(host: str) -> str:
-    """An experiment is kept and shown in many places, so that no password may stand in it."""
+    """Refuse a password: an experiment is stored and shown in many places."""
     if "@" in host:
         raise ValueError("holds a user or a password, which Ollama does not take: leave it out")
     return host
@@ -28,7 +28,7 @@ class OllamaEngine(Noun):
 
     kind: Literal["ollama"]
     host: Annotated[str, AfterValidator(_without_password)] | None = None
-    """Address on each machine; left out: OLLAMA_HOST there, else 127.0.0.1:11434."""
+    """Address on each machine; left out: OLLAMA_HOST of the machine, else 127.0.0.1:11434."""
     restart: tuple[str, ...] | None = Field(default=None, min_length=1)
     """Command that restarts it on each machine, word by word: [systemctl, restart, ollama]."""
 
@@ -56,7 +56,7 @@ def _reads_as_comparison(text: str) -> str:
 
 
 class Selector(Noun):
-    """Every clause given must hold."""
+    """Selects the machines for which every given clause holds."""
 
     name: str | None = None
     """Name of the machine; `*` stands for any text."""
@@ -70,25 +70,25 @@ class Selector(Noun):
 
 
 class Repeats(Noun):
-    """How often each cell is measured: the stop rule looks at the width, never at p."""
+    """How often each cell is measured: the stop rule looks at an interval's width, never at p."""
 
     least: int = Field(default=5, ge=1)
     most: int = Field(default=12, ge=1, le=1000)
     half_width_percent: float = Field(default=3.0, gt=0)
-    """A contrast is known well enough when its ratio is known this closely."""
+    """A contrast is known well enough if half the width of its ratio's interval is this small."""
 
 
 class Telemetry(Noun):
-    """How often a machine is read while it is measured."""
+    """How often the sensors of a machine are read while it is measured."""
 
     power_s: float = Field(default=0.2, ge=0.05, le=60)
     """Seconds between two readings of power and energy."""
     state_s: float = Field(default=1.0, ge=0.05, le=60)
     """Seconds between two readings of load, memory, temperature, clocks."""
     idle_s: float = Field(default=2.0, ge=0, le=600)
-    """Seconds of rest before the load, where power can be read: what the machine draws idle."""
+    """Seconds of rest before the load, to measure the idle power where power can be read."""
     powermetrics: bool = False
-    """On Macs also run `sudo -n powermetrics`, which needs the right to."""
+    """On Macs also run `sudo -n powermetrics`, which needs permission."""
 
 
 ThermalClass = Literal["nominal", "moderate", "heavy", "trapping", "sleeping"]
@@ -96,36 +96,38 @@ THERMAL_CLASSES: tuple[ThermalClass, ...] = get_args(ThermalClass)
 """From cool to hot, as macOS names its levels of thermal pressure."""
 
 TEMPERATURES = ("gpu_temperature_c", "cpu_temperature_c")
-"""Facts that tell how warm a machine is; the warmest counts."""
+"""Facts that show how warm a machine is; the warmest counts."""
 
 
 class CoolDown(Noun):
-    """What to wait for before each trial, so that it does not inherit the heat of the last one."""
+    """How to wait before each trial, so that it does not inherit the heat of the trial before."""
 
     below_c: float = Field(default=60.0, gt=0)
-    """Degrees Celsius of the warmest sensor, where the machine tells a temperature."""
+    """Degrees Celsius of the warmest sensor, if the machine has one."""
     thermal: ThermalClass = "nominal"
-    """Highest thermal pressure that counts as cool, where the machine tells one."""
+    """Highest thermal pressure that counts as cool, if the machine reports one."""
     at_most: Span = "5m"
-    """Then the trial begins all the same, and its row tells how warm the machine was."""
+    """The longest wait; then the trial begins, and its row says how warm the machine was."""
     rest: Span | None = None
-    """Pause where the machine tells neither; left out: none."""
+    """The pause on a machine that reports neither; left out: none."""
 
     @property
     def at_most_s(self) -> float:
+        """Seconds of `at_most`."""
         return span_s(self.at_most)
 
     @property
     def rest_s(self) -> float:
+        """Seconds of `rest`."""
         return span_s(self.rest) if self.rest else 0.0
 
-    def tells(self, found: Fingerprint) -> bool:
-        """Whether this machine says anything of its heat."""
-        return _pressure(found) is not None or warmest_c(found) is not None
+    def tells(self, look: Fingerprint) -> bool:
+        """Tell whether this machine reports anything about its heat."""
+        return _pressure(look) is not None or warmest_c(look) is not None
 
-    def hot(self, found: Fingerprint) -> str:
-        """Why the machine is not cool yet: `thermal pressure heavy`; empty: cool, or untold."""
-        pressure, warmest = _pressure(found), warmest_c(found)
+    def hot(self, look: Fingerprint) -> str:
+        """Return why the machine is not cool: `thermal pressure heavy`; empty: cool, or unknown."""
+        pressure, warmest = _pressure(look), warmest_c(look)
         if pressure is not None and pressure > THERMAL_CLASSES.index(self.thermal):
             return f"thermal pressure {THERMAL_CLASSES[pressure]}"
         if warmest is not None and warmest >= self.below_c:
@@ -133,29 +135,29 @@ class CoolDown(Noun):
         return ""
 
 
-def _pressure(found: Fingerprint) -> int | None:
-    told = found.get("thermal_class")
-    return next((at for at, name in enumerate(THERMAL_CLASSES) if name == told), None)
+def _pressure(look: Fingerprint) -> int | None:
+    level = look.get("thermal_class")
+    return next((at for at, name in enumerate(THERMAL_CLASSES) if name == level), None)
 
 
-def warmest_c(found: Fingerprint) -> float | None:
-    """Degrees Celsius of the warmest sensor; None where the machine tells no temperature."""
-    told = [value for name in TEMPERATURES if isinstance(value := found.get(name), (int, float))]
-    return max(told, default=None)
+def warmest_c(look: Fingerprint) -> float | None:
+    """Return the degrees Celsius of the warmest sensor; None: no temperature is known."""
+    known = [value for name in TEMPERATURES if isinstance(value := look.get(name), (int, float))]
+    return max(known, default=None)
 
 
 LEAST_FOR_CANARIES = 3
-"""A drift over one or two blocks tells nothing that the blocks themselves do not."""
+"""With one or two blocks, canaries show no drift that the blocks do not show themselves."""
 
 
 class Experiment(Noun):
-    """What was asked (`configs/*.yaml`)."""
+    """One experiment (`configs/*.yaml`)."""
 
     version: Literal[1]
     """Version of this file's form."""
     name: Name
     why: str = ""
-    """What this is to find out; printed, not part of the identity of a trial."""
+    """What the experiment is to find out; printed, not part of the identity of a trial."""
     models: Models = Field(min_length=1)
     """Model names as the engine knows them, or a family with its sizes and quantizations."""
     jobs: tuple[str, ...] = Field(min_length=1)
@@ -165,50 +167,52 @@ class Experiment(Noun):
     engine: Engine = Field(default=OllamaEngine(kind="ollama"))
     settings: Settings = Settings()
     below_default: Literal["allow", "refuse"] = "refuse"
-    """Whether a wired limit may be below a machine's own default."""
+    """Whether a wired limit may be below the default of a machine."""
     repeats: int | Repeats = Repeats()
-    """A number of blocks, or least and most with a width to reach."""
+    """A number of blocks, or the least and the most, with a width to reach."""
     telemetry: Literal["off"] | Telemetry = Telemetry()
-    """off, or how often load, heat and power are read meanwhile."""
+    """off, or how often load, heat and power are read during a trial."""
     canary: Literal["on", "off"] | None = None
-    """The same small trial at the start, between blocks and at the end of each machine, to see
+    """The same small trial at the start, between blocks and at the end on each machine, to see
     whether it drifts. Left out: on from 3 repeats on, off for model names on the command line."""
     control: Literal["on", "off"] = "off"
-    """In each block also measure the baseline cell of each model and job twice more, as an A/A
-    pair: the comparison then stands on the noise of those hours and tells what the pair gave."""
+    """In each block measure the baseline cell of each model and job twice more, as an A/A pair: the
+    comparison then uses the noise of those hours and shows the ratio of the pair."""
     cool_down: CoolDown | None = None
-    """Before each trial wait until the machine is cool; {} takes the usual bounds."""
+    """Before each trial wait until the machine is cool; {} uses the default bounds."""
     gates: Policy | Gates = "wait"
-    """What to do where a machine is not ready: on battery, hot, busy, another model in memory.
-    wait: hold each trial up to 10 minutes, then measure it under a label; strict: then fail;
-    record: label only."""
+    """What to do if a machine is not ready: on battery, hot, busy, another model in memory.
+    wait: hold each trial up to 10 minutes, then measure it with a flag; strict: then fail;
+    record: only set flags."""
     restart_engine: bool = False
-    """Restart the engine before each trial, where fleet may: its own, by engine.restart, or on
+    """Restart the engine before each trial if fleet may: its own engine, by engine.restart, or on
     machines that allow it (fleet join --allow restart-ollama)."""
     seed: int = Field(default=1, ge=0, lt=2**31)
     baseline: str | None = None
-    """The side that others are compared with; left out: the first named."""
+    """The side that others are compared with; left out: the first side."""
     compare_by: str | None = None
     """The axis to compare at the end; left out: the setting, machine or model that varies."""
 
     def blocks(self) -> Repeats:
+        """Return the least and the most blocks."""
         if isinstance(self.repeats, int):
             return Repeats(least=self.repeats, most=self.repeats)
         return self.repeats
 
     def gate_rule(self) -> Gates:
+        """Return the policy with its details."""
         return Gates(policy=self.gates) if isinstance(self.gates, str) else self.gates
 
 
 class Request(Noun):
-    """An experiment with its jobs, whole: what travels to a coordinator."""
+    """An experiment with its jobs, complete, as a coordinator receives it."""
 
     experiment: Experiment
     jobs: tuple[Job, ...]
     role: Literal["measure", "noise"] = "measure"
-    """noise: every cell twice in each block, to see how far a machine is from itself (A/A)."""
+    """noise: measure every cell twice in each block, to see how far a machine is from itself."""
 
 
 def is_quick(request: Request) -> bool:
-    """Whether its answers are cut: a first glance, which nothing is concluded from."""
+    """Tell whether answers are cut short: such a first glance supports no conclusion."""
     return any(job.answer_s is not None for job in request.jobs)

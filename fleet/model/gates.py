@@ -1,7 +1,7 @@
-"""Gates: what must be so on a machine before, during and after a trial that is to count as plain.
+"""Gates: conditions that a machine must meet before, during and after a trial without a flag.
 
-Judged from the facts of one look at the machine. A fact that nobody can tell here leaves its gate
-unverified, which is neither open nor closed.
+The facts of one look at the machine decide. A gate whose fact is unknown is unverified, which is
+neither open nor closed.
 """
 
 from __future__ import annotations
@@ -19,33 +19,34 @@ Policy = Literal["wait", "strict", "record"]
 POLICIES: tuple[Policy, ...] = get_args(Policy)
 
 BUSY_PERCENT = 20.0
-"""Others may keep so much of all cores, or of the GPU, busy; `views.sql` has the same bound."""
+"""Other programs may use this share of all cores, or of the GPU; `views.sql` has the same bound."""
 MOST_OTHERS_MB = 1024
-"""Others may hold so many MiB of the GPU's memory; `views.sql` has the same bound."""
+"""Other programs may hold so many MiB of the GPU's memory; `views.sql` has the same bound."""
 MOST_UNLISTED_MB = 4096
-"""Windows and browsers of a desktop hold up to so many MiB. Where only the sum over all programs is
+"""Windows and browsers of a desktop hold up to so many MiB. If only the sum over all programs is
 known, an amount between `MOST_OTHERS_MB` and this one leaves the gate unverified."""
 MOST_STEP_NS = NS_PER_S
-"""The wall clock may move against the steady ones so far in a trial; a step moves it further."""
+"""The wall clock may move so far against the steady clocks in a trial; a step moves it further."""
 LEAST_SLEEP_NS = NS_PER_S // 10
-"""The two clocks a sleep is read from are read one after the other: less is noise."""
+"""A shorter sleep is noise, since the two clocks that show it are read one after the other."""
 UNUSED_S = 600.0
-"""A model that nobody used for so long may be taken out of memory."""
+"""A model that nobody used for so long may be unloaded."""
 
 
 class Gates(Noun):
     """What to do with a machine that is not in a state to be measured."""
 
     policy: Policy = "wait"
-    """wait: hold each trial until the machine is ready, then measure all the same, under a label.
-    strict: hold as well, then fail. record: hold nothing, label only."""
+    """wait: hold each trial until the machine is ready; after at_most measure it with a flag.
+    strict: hold it as well; after at_most fail. record: do not hold it, only set flags."""
     at_most: Span = "10m"
-    """How long a trial is held."""
+    """The longest time that a trial is held."""
     residents_are_mine: bool = False
     """Models in the engine's memory are the user's own: fleet unloads them and measures."""
 
     @property
     def at_most_s(self) -> float:
+        """Seconds of `at_most`."""
         return span_s(self.at_most)
 
     def __str__(self) -> str:
@@ -57,11 +58,11 @@ class Gates(Noun):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resident:
-    """A model in an engine's memory, whoever loaded it."""
+    """A model in the memory of an engine, whoever loaded it."""
 
     name: str
     expires_unix_ns: int | None = None
-    """When it goes by itself, counted from its last use; None: the engine does not tell."""
+    """When the engine unloads it by itself; None: not known."""
 
 
 POWER, LOW_POWER, HEAT = "power source", "low-power mode", "thermal level"
@@ -72,37 +73,37 @@ FOREIGN_MEMORY, MEMORY_IN_USE = "foreign_gpu_memory_mb", "gpu_memory_in_use_mb"
 WANTED_MODEL = "wanted_model_mb"
 
 
-def closed(found: Fingerprint, but: Collection[str] = ()) -> dict[str, str]:
-    """The closed gates and why; those in `but` are not asked."""
-    return {name: why for name, judge in GATES.items() if name not in but and (why := judge(found))}
+def closed(look: Fingerprint, but: Collection[str] = ()) -> dict[str, str]:
+    """Return the closed gates with the reason, without those in `but`."""
+    return {name: why for name, judge in GATES.items() if name not in but and (why := judge(look))}
 
 
-def unverified(found: Fingerprint, but: Collection[str] = ()) -> tuple[str, ...]:
-    """The gates of which this machine says nothing."""
-    return tuple(name for name, judge in GATES.items() if name not in but and judge(found) is None)
+def unverified(look: Fingerprint, but: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the gates whose facts are unknown on this machine."""
+    return tuple(name for name, judge in GATES.items() if name not in but and judge(look) is None)
 
 
 def with_resident(
-    found: Fingerprint, resident: Sequence[Resident] | None, source: str
+    look: Fingerprint, resident: Sequence[Resident] | None, source: str
 ) -> Fingerprint:
-    """The same look with `resident_models`, a fact outside the hashes; None: not to be had."""
+    """Return the look with the fact `resident_models`, outside the hashes; None: not known."""
     names = None if resident is None else ", ".join(sorted(model.name for model in resident))
     fact = Fact(name="resident_models", value=names, source=source)
-    others = (each for each in found.facts if each.name != fact.name)
-    return replace(found, facts=(*others, fact))
+    others = (each for each in look.facts if each.name != fact.name)
+    return replace(look, facts=(*others, fact))
 
 
 def with_wanted(look: Fingerprint, size_bytes: int | None) -> Fingerprint:
-    """The same look with `wanted_model_mb`, the model that is to be measured; None: not known."""
+    """Return the look with `wanted_model_mb`, the size of the model to measure; None: not known."""
     size_mb = None if size_bytes is None else size_bytes // MIB
     fact = Fact(name=WANTED_MODEL, value=size_mb, source="engine")
     return replace(look, facts=(*look.facts, fact))
 
 
 def others_gpu_mb(look: Fingerprint) -> int | None:
-    """MiB of the GPU's memory that others hold; None where this look does not tell.
+    """Return the MiB of the GPU's memory that other programs hold; None: not known.
 
-    By the list of programs; else by the sum over all programs, where it is small, or where it is
+    The list of programs tells it. Else the sum over all programs does, if it is small, or if it is
     large while the engine holds no model.
     """
     listed, in_use = _size_mb(look, FOREIGN_MEMORY), _size_mb(look, MEMORY_IN_USE)
@@ -113,12 +114,12 @@ def others_gpu_mb(look: Fingerprint) -> int | None:
 
 
 def _in_use_at_rest_mb(look: Fingerprint) -> int | None:
-    """What all programs hold while the engine holds no model: nothing of it is the engine's."""
+    """Return what all programs hold, if the engine holds no model and so none of it is its own."""
     return _size_mb(look, MEMORY_IN_USE) if look.get("resident_models") == "" else None
 
 
 def model_size_matters(look: Fingerprint) -> bool:
-    """Whether the gate of the GPU's memory goes by what room others leave."""
+    """Tell whether the gate of the GPU's memory depends on the room that others leave."""
     others_mb = others_gpu_mb(look) or 0
     return 0 < others_mb <= MOST_OTHERS_MB and _gpu_may_use_mb(look) is not None
 
@@ -131,37 +132,37 @@ def _size_mb(look: Fingerprint, name: str) -> int | None:
 
 
 def clocks_moved(step_ns: int, slept_ns: int) -> dict[str, str]:
-    """Of a whole trial: its wall clock stepped, or the machine slept."""
-    told = {}
+    """Return the gates that a step of the wall clock or a sleep closed during a trial."""
+    moved = {}
     if abs(step_ns) > MOST_STEP_NS:
         direction = "forward" if step_ns > 0 else "back"
-        told["clock"] = f"the clock stepped {direction} by {show_ns(abs(step_ns))}"
+        moved["clock"] = f"the clock stepped {direction} by {show_ns(abs(step_ns))}"
     if slept_ns > LEAST_SLEEP_NS:
-        told["sleep"] = f"the machine slept for {show_ns(slept_ns)}"
-    return told
+        moved["sleep"] = f"the machine slept for {show_ns(slept_ns)}"
+    return moved
 
 
 Judge = Callable[[Fingerprint], str | None]
-"""Why the gate is closed; empty: it is open; None: the machine does not tell."""
+"""Returns why the gate is closed; empty: it is open; None: the facts are unknown."""
 
 
-def _power(found: Fingerprint) -> str | None:
-    source = found.get("power_source")
+def _power(look: Fingerprint) -> str | None:
+    source = look.get("power_source")
     if isinstance(source, str):
         return "on battery" if source == "battery" else ""
-    without_battery = found.get("battery_present") is False and found.get("virtual") is not True
+    without_battery = look.get("battery_present") is False and look.get("virtual") is not True
     return "" if without_battery else None
 
 
-def _low_power(found: Fingerprint) -> str | None:
-    low = found.get("low_power_mode")
+def _low_power(look: Fingerprint) -> str | None:
+    low = look.get("low_power_mode")
     if isinstance(low, bool):
         return "low-power mode" if low else ""
-    return "" if found.get("power_modes_present") is False else None
+    return "" if look.get("power_modes_present") is False else None
 
 
-def _heat(found: Fingerprint) -> str | None:
-    level, slowed = found.get("thermal_class"), found.get("gpu_slowed")
+def _heat(look: Fingerprint) -> str | None:
+    level, slowed = look.get("thermal_class"), look.get("gpu_slowed")
     if slowed is True:
         return "the GPU is slowed down by heat or power"
     if isinstance(level, str) and level:
@@ -169,15 +170,15 @@ def _heat(found: Fingerprint) -> str | None:
     return "" if slowed is False else None
 
 
-def _pressure(found: Fingerprint) -> str | None:
-    level = found.get("memory_pressure")
+def _pressure(look: Fingerprint) -> str | None:
+    level = look.get("memory_pressure")
     if isinstance(level, str) and level:
         return "" if level == "normal" else f"memory pressure {level}"
     return None
 
 
-def _cpu(found: Fingerprint) -> str | None:
-    return _busy(found.get("foreign_cpu_percent"), "CPU")
+def _cpu(look: Fingerprint) -> str | None:
+    return _busy(look.get("foreign_cpu_percent"), "CPU")
 
 
 def _gpu(look: Fingerprint) -> str | None:
@@ -186,8 +187,7 @@ def _gpu(look: Fingerprint) -> str | None:
 
 
 def _unless_nothing_to_tell(look: Fingerprint, name: str) -> str | None:
-    """Open on a machine without a GPU, which has no such fact; unverified where it was looked for
-    on a machine that has one, or may have."""
+    """Open the gate on a machine without a GPU; leave it unverified on one that may have a GPU."""
     fact = look.fact(name)
     return "" if fact is None or fact.absent or look.fact("gpu") is None else None
 
@@ -208,7 +208,7 @@ def _gpu_users(look: Fingerprint) -> str | None:
 
 
 def _leaves_no_room(look: Fingerprint, held_mb: int) -> bool:
-    """The wanted model fits into the GPU's memory, but not beside what others hold."""
+    """Tell whether the model fits into the GPU's memory, but not beside what others hold."""
     wanted_mb, whole_mb = _size_mb(look, WANTED_MODEL), _gpu_may_use_mb(look)
     if wanted_mb is None or whole_mb is None:
         return False
@@ -216,7 +216,7 @@ def _leaves_no_room(look: Fingerprint, held_mb: int) -> bool:
 
 
 def _gpu_may_use_mb(look: Fingerprint) -> int | None:
-    """What is usual on such machines is too little to close a gate by."""
+    """Return the known size; the expected size of such machines is too weak to close a gate."""
     sizes = (_size_mb(look, name) for name in GPU_SIZES if name != "gpu_limit_expected_mb")
     return next((size for size in sizes if size is not None), None)
 
@@ -229,8 +229,8 @@ def _busy(percent: FactValue, what: str) -> str | None:
     return f"{percent:.0f} % of the {what} is busy with other programs"
 
 
-def _other_models(found: Fingerprint) -> str | None:
-    names = found.get("resident_models")
+def _other_models(look: Fingerprint) -> str | None:
+    names = look.get("resident_models")
     if not isinstance(names, str):
         return None
     return f"another model is in memory: {names}" if names else ""

@@ -12,17 +12,17 @@ _FORM = re.compile(r"(\d{1,2})(?::(\d\d))?-(\d{1,2})(?::(\d\d))?", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """Minutes after midnight, the end not among them; an end before the begin is the next day's."""
+    """Minutes after midnight, without the end; an end before the begin is on the next day."""
 
     begin_min: int
     end_min: int
 
     @classmethod
     def read(cls, text: str) -> Hours:
-        """Of `22-07` or `22:30-06:15`; raises ValueError, which says how they are written."""
+        """Read `22-07` or `22:30-06:15`; raises ValueError that shows the form."""
         match = _FORM.fullmatch(text.strip())
         if match is None:
-            raise ValueError(f"{text!r} are no hours; write {EXAMPLE}")
+            raise ValueError(f"{text!r} is no span of hours; write {EXAMPLE}")
         begin, end = _minute(match[1], match[2]), _minute(match[3], match[4])
         if begin is None or end is None or begin == DAY_MIN:
             raise ValueError(f"{text!r}: a day has 0:00 to 24:00; write {EXAMPLE}")
@@ -34,13 +34,13 @@ class Hours:
         return f"{_shown(self.begin_min)}-{_shown(self.end_min)}"
 
     def hold(self, minute: int) -> bool:
-        """Whether this minute of the day is within them."""
+        """Tell whether this minute of the day is within the hours."""
         if self.begin_min < self.end_min:
             return self.begin_min <= minute < self.end_min
         return minute >= self.begin_min or minute < self.end_min
 
     def within_s(self, minute: int, span_s: float) -> float:
-        """Seconds of the next `span_s` that are within them, from this minute of the day on."""
+        """Return how many of the next `span_s` seconds, from this minute, are within the hours."""
         days, rest_s = divmod(span_s, DAY_MIN * 60)
         held = sum(self.hold(at) for at in range(DAY_MIN))
         rest = sum(self.hold((minute + at) % DAY_MIN) for at in range(round(rest_s / 60)))
@@ -48,7 +48,7 @@ class Hours:
 
 
 def _minute(hours: str, minutes: str | None) -> int | None:
-    """None where no day has such a time."""
+    """Return the minute of the day; None if no day has such a time."""
     within_hour = int(minutes or 0)
     minute = int(hours) * HOUR_MIN + within_hour
     return minute if within_hour < HOUR_MIN and minute <= DAY_MIN else None

@@ -1,4 +1,4 @@
-"""A job: one workload, made of points; what is asked of an engine and how much of it."""
+"""A job: one workload made of points, which say what is asked of an engine and how much of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHORTEST_PROMPT_TOKENS = 16
 MOST_STREAMS = 64
 
 QUICK_ANSWER_S = 3.0
-"""An answer of a quick look may take so long."""
+"""The seconds that an answer of a quick look may take."""
 
 PromptTokens = Annotated[int, Field(ge=SHORTEST_PROMPT_TOKENS)]
 OutputTokens = Annotated[int, Field(ge=1)]
@@ -44,14 +44,13 @@ class Point(Noun):
     output_tokens: OutputTokens = 512
     """Exact number of tokens to generate; a shorter answer is flagged, never averaged in."""
     depth_tokens: DepthTokens = 0
-    """Tokens sent before and already in the context; only what comes after them is timed
-    (`@d8192` of llama-bench)."""
+    """Tokens already in the context; only what follows is timed (`@d8192` of llama-bench)."""
     prompt: Text | None = None
-    """A text of this point's own, instead of the job's."""
+    """The prompt of this point, instead of the job's."""
     concurrency: Streams = 1
-    """So many streams ask at once, each one request after the other."""
+    """The number of streams that send requests at once, each stream one after the other."""
     seconds: float | None = Field(default=None, gt=0, le=86_400)
-    """Repeat requests for so long, instead of the job's number of them."""
+    """Repeat requests for so many seconds, instead of the job's number of requests."""
     label: Label | None = None
     """Name in tables. Left out: pp512, tg128, tg128@d8192, tg128@c4, or the job's name."""
 
@@ -64,7 +63,7 @@ class Point(Noun):
         return self
 
     def name(self, job: str) -> str:
-        """The label users of llama-bench know, or the job's name for a text of its own."""
+        """Return the label as in llama-bench, or the name of the job for a text of its own."""
         if self.label:
             return self.label
         if self.prompt_tokens is not None and self.output_tokens == 1:
@@ -74,16 +73,17 @@ class Point(Noun):
         return f"{job}{self.suffix()}"
 
     def suffix(self) -> str:
+        """Return the end of the name: depth and number of streams."""
         depth = f"@d{self.depth_tokens}" if self.depth_tokens else ""
         return f"{depth}@c{self.concurrency}" if self.concurrency > 1 else depth
 
     @property
     def exact(self) -> bool:
-        """Its prompt has a length instead of a text."""
+        """Whether the prompt has a length instead of a text."""
         return self.prompt_length() is not None
 
     def prompt_length(self) -> int | None:
-        """Exact tokens to send, depth included; None where the text decides."""
+        """Return the exact number of tokens to send, with the depth; None: the text decides."""
         if self.prompt_tokens is None and not self.depth_tokens:
             return None
         return self.depth_tokens + (self.prompt_tokens or 0)
@@ -97,9 +97,9 @@ class Grid(Noun):
     output_tokens: tuple[OutputTokens, ...] = Field(default=(1,), min_length=1)
     """Numbers of tokens to generate; 1 is prefill alone."""
     depth_tokens: tuple[DepthTokens, ...] = Field(default=(0,), min_length=1)
-    """Tokens in the context before."""
+    """Tokens that are in the context before."""
     concurrency: tuple[Streams, ...] = Field(default=(1,), min_length=1)
-    """Streams that ask at once."""
+    """Numbers of streams that send requests at once."""
 
     @model_validator(mode="after")
     def _unfolds(self) -> Grid:
@@ -113,7 +113,7 @@ class Grid(Noun):
         return self
 
     def points(self) -> tuple[Point, ...]:
-        """In the order written; both lengths in the name where there is something of each."""
+        """Return the points in the order written; a name has both lengths if both are measured."""
         axes = product(
             self.prompt_tokens or (None,), self.output_tokens, self.depth_tokens, self.concurrency
         )
@@ -135,25 +135,25 @@ class Job(Noun):
     name: Name
     """Name used by experiments, on the command line and in the results."""
     why: str = ""
-    """What this workload tells; not part of its identity."""
+    """What this workload shows; not part of its identity."""
     api: Literal["chat", "generate"] = "chat"
     """chat goes through the model's template; generate sends the prompt raw, without one."""
     prompt: str | None = None
-    """The text asked. Needed by every point that gives no prompt_tokens."""
+    """The text of the prompt. Every point without prompt_tokens needs it."""
     prompt_file: str | None = None
     """A text file beside this one that holds the prompt."""
     prompts_file: str | None = None
     """A file beside this one with many prompts, each of which becomes a point: JSON lines of
     {"prompt": ..., "id": ...} (`.jsonl`), or paragraphs with an empty line between them."""
     turns: tuple[Text, ...] = ()
-    """What is said in a conversation, one after the other; the answers go back with the next."""
+    """What the user says in a conversation, turn by turn; each turn sends the answers so far."""
     reuse: bool = True
-    """Of a conversation: the engine may reuse what it has evaluated before. false: each turn
-    begins with words of its own, so that all of it is evaluated anew."""
+    """In a conversation the engine may reuse what it evaluated before. false: each turn begins with
+    words of its own, so that the whole prompt is evaluated anew."""
     text: Literal["natural", "synthetic"] = "natural"
-    """What prompts of an exact length are made of: plain English, or common words in any order."""
+    """The words of prompts with an exact length: plain English, or common words in any order."""
     points: tuple[Point, ...] = Field(default=(Point(),), min_length=1)
-    """What is measured, each in every trial."""
+    """What is measured; every trial measures each point."""
     grid: Grid | None = None
     """Points as a product of prompt lengths, output lengths, depths and numbers of streams."""
     requests: int = Field(default=3, ge=1, le=1000)
@@ -163,24 +163,23 @@ class Job(Noun):
     load: Literal["trial", "request"] = "trial"
     """trial: load the model once per trial. request: unload and load before each request."""
     page_cache: Literal["keep", "drop"] = "keep"
-    """drop: before each load the model's file leaves the memory of the operating system, so that
-    it is read from the disk. The name of the point ends in @cold where that could be done, in
-    @warm where it could not."""
+    """drop: before each load the operating system drops the model's file from its memory, so that
+    it is read from the disk. The name of the point ends in @cold if that worked, else in @warm."""
     think: Think | None = None
-    """Thinking as the engine names it; left out: sent as the model's own default."""
+    """Thinking as the engine names it; left out: the model's own default is sent."""
     keep_text: bool = False
     """Keep the answers in the answers table."""
     fixed_prompt: bool = False
-    """Send the prompt alone, word for word the same each time, so that answers can be compared;
-    needs load: request, since an engine knows a prompt that it was asked before. output_tokens is
-    then a bound: an answer may end where it ends."""
+    """Send the prompt alone and the same each time, so that answers can be compared. It needs
+    load: request, since an engine remembers an earlier prompt. output_tokens is then a bound: an
+    answer ends where the model ends it."""
     answer_s: float | None = Field(default=None, gt=0, le=86_400)
-    """Cut answers to what fits in so many seconds: the number of tokens asked for follows from the
-    speed of the warm-up. For a first glance (`fleet submit --quick`): what is measured so carries
-    the flag `quick`, is pooled with nothing else, and no comparison judges it."""
+    """Cut answers to what fits in so many seconds: the number of tokens follows from the speed of
+    the warm-up. Such requests of a first glance (`fleet submit --quick`) carry the flag `quick`,
+    are never pooled with others, and no comparison judges them."""
     checks: tuple[Check, ...] = ()
-    """Looked at by `fleet answers`; they change nothing measured, so they are no part of the
-    job's identity."""
+    """Checks that `fleet answers` applies; they change nothing that is measured, so they are no
+    part of the job's identity."""
 
     @model_validator(mode="after")
     def _holds_together(self) -> Job:
@@ -203,7 +202,7 @@ class Job(Noun):
         return self
 
     def _unfold(self) -> None:
-        """The grid is a way to write points: the same points have the same identity."""
+        """Replace the grid by its points: the same points have the same identity."""
         if self.grid is not None:
             written = self.points if "points" in self.model_fields_set else ()
             self.__dict__.update(points=(*written, *self.grid.points()), grid=None)
@@ -252,7 +251,7 @@ class Job(Noun):
             yield "load: request leaves nothing in the context: depth_tokens must be 0"
 
     def least_tokens(self, point: Point) -> int:
-        """What the context must hold at least, prompt and answer: a word has a token or more."""
+        """Return the tokens that the context must hold at least: a word has one token or more."""
         length = point.prompt_length()
         if length is not None:
             return length + point.output_tokens
@@ -260,6 +259,6 @@ class Job(Noun):
         return sum(len(text.split()) + point.output_tokens for text in texts)
 
     def content(self) -> dict[str, object]:
-        """What identifies this job: everything but `why` and checks, with defaults left out."""
+        """Return what identifies this job: everything but `why` and checks, without defaults."""
         written = {"why", "prompt_file", "prompts_file", "grid", "checks"}
         return self.model_dump(exclude_defaults=True, exclude=written, mode="json")

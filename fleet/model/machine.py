@@ -1,4 +1,4 @@
-"""What a machine is: facts with their source, three hashes, the engine it runs."""
+"""A machine: its facts with their sources, three hashes over them, and its engine."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from fleet.model.job import Think
 FactValue = str | int | float | bool | None
 
 EnergyScope = Literal["gpu_board", "chip_package", "cpu_package", "system", "wall"]
-"""The part of a machine whose power is read; `system` is behind its power supply."""
+"""The part of a machine whose power is measured; `system` is behind its power supply."""
 
 FINGERPRINT_RECIPE = 2
 """Which facts enter which hash, see HARDWARE, SOFTWARE, CONDITION. A hash is SHA-256 over the
-canonical JSON of the recipe's number and these facts; a fact looked for and not to be had is null
-in it, one not looked for is absent. History:
+canonical JSON of the recipe's number and these facts; a fact that a probe cannot read is null in
+it, one that no probe reads is absent. History:
 1  first recipe (2026-11)
 2  hardware: kinds of core by name, PCIe link and kind of board; software: ROCm, firmware of the
    GPU, the engine with its environment; condition: low-power mode, ECC, MIG, power limit,
@@ -44,8 +44,9 @@ HARDWARE = frozenset(
         "gpu_pcie",
     }
 )
-"""Left out: what follows from these (memory bandwidth, by a table that gets better), and what only
-root can read (kind and speed of the memory): who looks must not change what a machine is."""
+"""Facts that follow from these are left out (memory bandwidth, by a table that gets better), and
+so are those that only root can read (kind and speed of the memory): the user who looks must not
+change what a machine is."""
 
 SOFTWARE = frozenset(
     {
@@ -62,7 +63,7 @@ SOFTWARE = frozenset(
         "engine_environment",
     }
 )
-"""Left out: the version of Metal, which follows from the system and is told only by a log."""
+"""The version of Metal is left out: it follows from the system, and only a log shows it."""
 
 CONDITION = frozenset(
     {
@@ -82,7 +83,7 @@ CONDITION = frozenset(
         "container_memory_limit_mb",
     }
 )
-"""Left out, since they are never twice the same: swap, uptime, boot time, load of others."""
+"""Swap, uptime, boot time and load of others are left out: they are never the same twice."""
 
 
 FactState = Literal["known", "absent", "unknown"]
@@ -90,17 +91,18 @@ FactState = Literal["known", "absent", "unknown"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """One thing true of a machine; `value` None means: looked for, not to be had here."""
+    """One property of a machine; the value None means that a probe looked for it in vain."""
 
     name: str
     value: FactValue
     source: str
     absent: bool = False
-    """The machine has no such thing, and `source` says by what that is known. A value None
-    without it could not be read, or what was read was not understood."""
+    """The machine has no such thing, and `source` says how that is known. A value None that is not
+    absent could not be read or understood."""
 
     @property
     def state(self) -> FactState:
+        """Whether the fact is known, absent or unknown."""
         if self.value is not None:
             return "known"
         return "absent" if self.absent else "unknown"
@@ -117,22 +119,23 @@ class Fingerprint:
     recipe: int = FINGERPRINT_RECIPE
 
     def fact(self, name: str) -> Fact | None:
-        """None: no probe of this machine looks for it."""
+        """Return the fact of this name; None: no probe of this machine looks for it."""
         return next((fact for fact in self.facts if fact.name == name), None)
 
     def get(self, name: str) -> FactValue:
+        """Return the value of a fact; None: it is not known."""
         fact = self.fact(name)
         return None if fact is None else fact.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proofs:
-    """What an engine can prove of its answers; what it cannot prove is null in the results."""
+    """What an engine can prove about its answers; the rest is null in the results."""
 
     exact_counts: bool
     server_clock: bool
     cache_off: bool
-    """The engine says how many prompt tokens came from a cache."""
+    """The engine reports how many prompt tokens came from a cache."""
     placement: bool
 
 
@@ -148,36 +151,38 @@ class ModelFacts:
     parameters: int | None = None
     context_length: int | None = None
     tensors_bytes: int | None = None
-    """Exact weight bytes summed over the tensors, where the engine lists them."""
+    """The bytes of all tensors, if the engine lists them."""
     active_bytes: int | None = None
-    """Those read for each token: without the embedding table, and of experts only those used."""
+    """The bytes read for each token: without the embedding table, and only the active experts."""
     default_think: Think | None = None
-    """Thinking where a request does not say: true, or a level of gpt-oss; None: cannot think."""
+    """Thinking if a request does not set it: true, or a level; None: it cannot think."""
     file: str | None = None
-    """Where the weights lie on that machine, as the engine says."""
+    """The path of the weights on that machine, as the engine reports it."""
     unmeasurable: str = ""
-    """Why it cannot be measured, as in `runs in the cloud`; empty: nothing is known against it."""
+    """Why it cannot be measured, such as `runs in the cloud`; empty: no reason is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineFacts:
+    """What is known of an engine."""
+
     kind: str
     version: str
     proofs: Proofs
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Engine environment as found; only what fleet could read."""
+    """The variables of its environment that fleet can read."""
     concurrent: bool = True
-    """Takes several requests at once; whether it also computes them at once, the stamps tell."""
+    """It accepts several requests at once; the stamps show whether it computes them at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineRestart:
-    """What fleet would type to start the engine of a machine anew, and why it may not."""
+    """The command that restarts the engine of a machine, and why fleet may not use it."""
 
     how: str = ""
-    """Empty: it is fleet's own, or nobody knows."""
+    """Empty: the engine is fleet's own, or the command is not known."""
     refusal: str = ""
-    """Empty: it may."""
+    """Empty: fleet may use it."""
 
 
 WIRED_LIMIT, ENGINE_ENVIRONMENT = "wired-limit", "engine-environment"
@@ -186,37 +191,38 @@ WIRED_LIMIT, ENGINE_ENVIRONMENT = "wired-limit", "engine-environment"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """One machine as found at this moment."""
+    """One machine at this moment."""
 
     machine_id: str
     name: str
     fingerprint: Fingerprint
     engine: EngineFacts | None
-    """None: no engine answers there; `engine_error` says why."""
+    """None: no engine answers there, and `engine_error` says why."""
     engine_error: str = ""
     wrong_address: bool = False
-    """No engine was asked, since the address set for it there is another machine's, or none."""
+    """No engine was asked: the address set for it belongs to another machine, or is no address."""
     models: tuple[ModelFacts, ...] = ()
     free_disk_bytes: int | None = None
     settable: Mapping[str, str] = field(default_factory=dict)
-    """Why a trial may not change WIRED_LIMIT and ENGINE_ENVIRONMENT there; empty: it may."""
+    """Why a trial may not change WIRED_LIMIT or ENGINE_ENVIRONMENT there; empty: it may."""
     restart: EngineRestart = EngineRestart(
         refusal="this worker does not say that it can restart it"
     )
     hours: Hours | None = None
-    """Trials begin only within these, by the machine's own clock; None: at any hour."""
+    """Trials begin only within these hours of the machine's own clock; None: at any hour."""
     minute_of_day: int = 0
-    """By the machine's own clock, at this moment."""
+    """The time of the machine's own clock, at this moment."""
 
     def within_s(self, span_s: float) -> float:
-        """Seconds of the next `span_s` in which trials may begin."""
+        """Return how many of the next `span_s` seconds trials may begin in."""
         return self.hours.within_s(self.minute_of_day, span_s) if self.hours else span_s
 
     def model(self, name: str) -> ModelFacts | None:
+        """Return the model of this name, in any spelling; None: the machine does not have it."""
         return next((m for m in self.models if same_model(m.name, name)), None)
 
     def gpu_memory_bytes(self) -> int | None:
-        """What the GPU may use: the effective limit, else the card's memory, else what is usual."""
+        """Return the bytes that the GPU may use: by limit, else memory, else expected limit."""
         for name in GPU_SIZES:
             value = self.fingerprint.get(name)
             if isinstance(value, (int, float)):
@@ -225,15 +231,15 @@ class Machine:
 
 
 GPU_SIZES = ("gpu_limit_mb", "gpu_usable_mb", "gpu_memory_mb", "gpu_limit_expected_mb")
-"""Facts that say how much memory a GPU may use, in MiB; the first one known counts. A GPU that
-shares the machine's memory can use what the system has of it, which is less than was sold."""
+"""Facts that say how many MiB of memory a GPU may use; the first known fact counts. A GPU that
+shares the machine's memory can use what the system sees, which is less than what was sold."""
 
 REGISTRY, LIBRARY, TAG = "registry.ollama.ai", "library", "latest"
-"""What stands for the parts that a model's name leaves out."""
+"""The parts of a model's name that a short spelling leaves out."""
 
 
 def full_model_name(name: str) -> str:
-    """One text for all the spellings of a model, as Ollama reads them.
+    """Return one text for all spellings of a model, as Ollama reads them.
 
     `Llama3.1`, `llama3.1:latest` and `registry.ollama.ai/library/llama3.1` are one model: capital
     letters do not count, and what is left out is the library of the registry, and the tag latest.
@@ -250,6 +256,7 @@ def full_model_name(name: str) -> str:
 
 
 def same_model(name: str, other: str) -> bool:
+    """Tell whether two spellings name one model."""
     return full_model_name(name) == full_model_name(other)
 
 
@@ -263,7 +270,7 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
 
 
 def comparison(text: str | int) -> tuple[str, Callable[[float], bool]]:
-    """(`>= 96`, its test) of `>=96`, `<64`, `128`; ValueError if it reads as none of these."""
+    """Read `>=96`, `<64` or `128` as words and a test; raises ValueError for anything else."""
     match = re.fullmatch(r"\s*(>=|<=|>|<|)\s*(\d+(?:\.\d+)?)\s*", str(text))
     if match is None:
         raise ValueError(f"{text!r} is no comparison like >=96, <64 or 128")

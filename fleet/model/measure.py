@@ -1,7 +1,7 @@
-"""What comes back from a trial: raw stamps and the engine's own counters, never a speed.
+"""The result of a trial: raw stamps and the engine's own counters, never a speed.
 
-All `*_ns` offsets of one trial count from its one monotonic zero (`TrialResult.zero_ns`),
-which is anchored once to wall time.
+All `*_ns` offsets of one trial count from its one monotonic zero (`TrialResult.zero_ns`), whose
+wall time is recorded once.
 """
 
 from __future__ import annotations
@@ -20,32 +20,33 @@ Outcome = Literal["ok", "failed", "cancelled"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """One call to an engine, whole: nothing is left to a default of the engine."""
+    """One complete call to an engine: nothing is left to a default of the engine."""
 
     model: str
     api: Literal["chat", "generate"]
     prompt: str
     system: str | None = None
     history: tuple[tuple[str, str], ...] = ()
-    """Of a chat: what was asked and answered before, in this order."""
+    """The earlier questions and answers of a chat, in order."""
     options: Mapping[str, Value]
     """Load and request options; `num_predict`, `seed` and `num_ctx` are always among them."""
     think: Think | None = None
     keep_text: bool = False
     reuse: bool = False
-    """What the engine has evaluated before may be reused; an engine that always does so, or
-    never, does not ask."""
+    """The engine may reuse what it evaluated before; an engine that always or never does so ignores
+    this."""
 
     @property
     def output_tokens(self) -> int:
+        """The number of tokens to generate."""
         return int(self.options["num_predict"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What an engine answered. Stamps are this process's monotonic clock, in ns.
+    """The answer of an engine. Stamps are ns of the monotonic clock of this process.
 
-    A counter the engine did not report, or cannot prove, is None.
+    A counter that the engine does not report, or cannot prove, is None.
     """
 
     sent_ns: int
@@ -63,13 +64,13 @@ class Reply:
     total_ns: int | None = None
     load_ns: int | None = None
     prompt_tokens: int | None = None
-    """Whole prompt as the engine counts it, cached part included."""
+    """The whole prompt as the engine counts it, with its cached part."""
     cached_tokens: int | None = None
     prompt_ns: int | None = None
-    """Time over the uncached part of the prompt, up to and with the first output token."""
+    """The time for the uncached part of the prompt and the first output token."""
     output_tokens: int | None = None
     output_ns: int | None = None
-    """Time over the output tokens after the first."""
+    """The time for the output tokens after the first."""
     done_reason: str | None = None
     server_first_unix_ns: int | None = None
     """The server's own wall clock on the first chunk."""
@@ -80,45 +81,45 @@ class Reply:
     thinking: str | None = None
     error: str | None = None
     error_reason: str | None = None
-    """`reason` of the TrialError this reply stands for; None where it went well."""
+    """The `reason` of the TrialError that this reply stands for; None: no error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRecord:
-    """One request of a trial: what was asked, and the reply with offsets from the zero."""
+    """One request of a trial and its reply, with offsets from the zero."""
 
     index: int
-    """Counts all requests of the trial, warm-ups too."""
+    """Counts all requests of the trial, with warm-ups."""
     point: str
     warmup: bool
     prompt_tokens_asked: int | None
     depth_tokens: int
     output_tokens_asked: int | None
-    """None: as many as the answer takes, up to a bound."""
+    """None: as many as the answer needs, up to a bound."""
     most_output_ns: int | None = None
-    """Of a quick look: the time that the number of tokens was chosen to fit in."""
+    """In a quick look, the time into which the chosen number of tokens fits."""
     seed: int
     nonce: str
     reply: Reply
     """Its stamps are offsets from the trial's zero here."""
     concurrency: int = 1
-    """Streams of the point that ask at once."""
+    """The number of streams of the point."""
     stream: int = 0
-    """Which of them, from 0."""
+    """The stream of this request, from 0."""
     turn: int | None = None
-    """Of a conversation, from 0."""
+    """The turn of a conversation, from 0."""
     due_ns: int | None = None
-    """When it was meant to be sent; `sent_ns` minus this is how late the client was."""
+    """When the request was due; `sent_ns` minus this is the delay of the client."""
     reused_tokens: int | None = None
-    """Tokens at the prompt's beginning that this trial sent before, on purpose, and that the
+    """Tokens at the beginning of the prompt that this trial sent before on purpose and that the
     engine can reuse: the history of a conversation, the depth of a point. None: not known."""
     think: Think | None = None
-    """As sent; None: nothing was said of it."""
+    """Thinking as it was sent; None: it was not sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """Where a loaded model lies, as the engine reports it."""
+    """The memory in which a loaded model lies, as the engine reports it."""
 
     size_bytes: int | None = None
     gpu_bytes: int | None = None
@@ -137,17 +138,17 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialResult:
-    """One attempt at a trial, failed ones too."""
+    """The result of one attempt at a trial, failed or not."""
 
     attempt_id: str
     submission_id: str | None = None
-    """The submit that asked for it. An attempt's id follows from what was asked, so two stores may
-    hold two measurements of one attempt: this tells them apart."""
+    """The submit that requested it. The id of an attempt follows from what it asks, so two stores
+    can hold two measurements of one attempt: this tells them apart."""
     fence: int
     trial: Trial
     outcome: Outcome
     reason: str = ""
-    """Word for a failure; empty where it went well."""
+    """The word for a failure; empty: no failure."""
     detail: str = ""
     transient: bool = False
     zero_ns: int
@@ -155,46 +156,46 @@ class TrialResult:
     zero_unix_ns: int
     """Wall time at the zero."""
     utc_offset_s: int | None = None
-    """How far the machine's local time was ahead of UTC at the zero; None: not known."""
+    """Seconds by which the machine's local time was ahead of UTC at the zero; None: not known."""
     duration_ns: int
-    """Offset of the end: everything restored."""
+    """Offset of the end, when everything was restored."""
     suspended_ns: int = 0
-    """How long the machine slept during the trial."""
+    """The time that the machine slept during the trial."""
     clock_step_ns: int | None = None
-    """How far the wall clock moved against the steady ones, at its worst; forward is positive."""
+    """The largest move of the wall clock against the steady clocks; forward is positive."""
     fleet_version: str
     engine_version: str | None = None
     engine_environment: Mapping[str, str] = field(default_factory=dict)
     digest: str | None = None
-    """The model's digest as found."""
+    """The digest of the model that was measured."""
     model_size_bytes: int | None = None
     placement: Placement | None = None
     load_ns: int | None = None
-    """Client's time over the trial's own load of the model."""
+    """The time that the trial's own load of the model took, on the client's clock."""
     active_bytes: int | None = None
-    """Weight bytes read for each token; less than all where experts take turns."""
+    """Bytes of the weights that are read for each token; in a mixture of experts not all."""
     think: Think | None = None
     """Thinking as it was sent with each chat; None: not sent."""
     cooled_ns: int | None = None
-    """Waited before the load until the machine was cool; None: not asked to wait, or the machine
-    tells nothing of its heat."""
+    """The wait before the load until the machine was cool; None: no wait was requested, or the
+    heat of the machine is unknown."""
     gates_held_ns: int | None = None
-    """Held before the trial until its gates were open."""
+    """The time that closed gates held the trial."""
     gates_closed: tuple[str, ...] | None = None
-    """Why which gates were closed when the trial began; None: not looked at."""
+    """The reasons of the gates that were closed when the trial began; None: not checked."""
     gates_closed_after: tuple[str, ...] | None = None
     gates_unverified: tuple[str, ...] | None = None
-    """Gates of which this machine says nothing."""
+    """Gates whose facts are unknown on this machine."""
     models_unloaded: tuple[str, ...] = ()
-    """Models of others, long unused, that were taken out of memory for this trial."""
+    """Models of others, long unused, that were unloaded for this trial."""
     engine_restarted: bool = False
     wired_limit_applied_mb: int | None = None
-    """The setting as read back when it was applied; 0 is the system's default."""
+    """The setting as the system reported it after the change; 0 is its default."""
     gpu_limit_effective_mb: int | None = None
-    """What the engine of this trial said that its GPU may use, under the applied settings. A limit
-    that was set is exact; of a default Ollama tells one decimal of a GiB."""
+    """The memory that the engine of this trial reports for its GPU, under the applied settings. A
+    limit that was set is exact; a default is known to one decimal of a GiB."""
     engine_environment_applied: Mapping[str, str] = field(default_factory=dict)
-    """Variables that the trial asked for, as the engine said it runs with them."""
+    """The variables that the trial set, with the values that the engine reports."""
     fingerprint: Fingerprint | None = None
     """The machine before the trial's settings were applied."""
     fingerprint_after: Fingerprint | None = None

@@ -1,4 +1,4 @@
-"""Several models as one word of an experiment: a family in several sizes and quantisations."""
+"""A set of models in an experiment: a family in several sizes and quantizations."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ Part = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=
 
 
 class ModelSet(Noun):
-    """Every size with every quantisation, named as Ollama names them: `qwen3:8b-q4_K_M`."""
+    """Every size with every quantization, named as Ollama names them: `qwen3:8b-q4_K_M`."""
 
     family: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", max_length=LONGEST_NAME)
-    """What stands before the colon: `qwen3`."""
+    """The part before the colon: `qwen3`."""
     sizes: tuple[Part, ...] = Field(min_length=1)
     """First part of the tag: `8b`."""
     variant: Part | None = None
-    """Between size and quantisation, where a family has one: `instruct`."""
+    """The part between size and quantization, if a family has one: `instruct`."""
     quantizations: tuple[Part, ...] = ()
-    """Last part of the tag: `q4_K_M`; left out: the one that Ollama takes for the size."""
+    """Last part of the tag: `q4_K_M`; left out: the one that Ollama uses for the size."""
 
     def names(self) -> tuple[str, ...]:
-        """In the order written: every quantisation of a size before the next size."""
+        """Return the names as written: all quantizations of a size before the next size."""
         return tuple(
             f"{self.family}:{'-'.join(filter(None, (size, self.variant, quantization)))}"
             for size, quantization in product(self.sizes, self.quantizations or (None,))
         )
 
 
-SAID = {
+MESSAGES = {
     "missing": "is missing",
     "extra_forbidden": "is no key of a model set",
     "string_pattern_mismatch": "is no part of a model's name",
@@ -53,11 +53,11 @@ def _unfolded(value: Any) -> Any:
 
 
 def _first(problem: ValidationError) -> str:
-    """In one line, since it becomes part of another message."""
+    """Return the first mistake in one line, since it becomes part of another message."""
     error = problem.errors(include_url=False)[0]
     where = ".".join(map(str, error["loc"]))
     known = ", ".join(ModelSet.model_fields)
-    return f"{where} {SAID.get(error['type'], error['msg'])} (a set has {known})"
+    return f"{where} {MESSAGES.get(error['type'], error['msg'])} (a set has {known})"
 
 
 Models = Annotated[
@@ -72,4 +72,4 @@ Models = Annotated[
         }
     ),
 ]
-"""A list of names, or a set that is written shorter."""
+"""A list of names, or a set of models."""

@@ -1,4 +1,4 @@
-"""The form of what people write in YAML: frozen, closed, each field with a description."""
+"""The base of everything that people write in YAML: frozen, closed, with described fields."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from fleet.terminal import plain
 from fleet.units import span_s
 
 LONGEST_NAME = 100
-"""Names of files are made of names, with something before and after it; 255 bytes hold them all."""
+"""File names consist of a name with something before and after it; 255 bytes hold them all."""
 LONGEST_LABEL = 200
 
 
 class Noun(BaseModel):
+    """A frozen value that YAML describes; unknown keys are mistakes."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
@@ -25,15 +27,15 @@ def _reads_as_span(text: str) -> str:
 
 
 Span = Annotated[str, AfterValidator(_reads_as_span)]
-"""`45s`, `5m`, `1h30m`."""
+"""A span of time: `45s`, `5m`, `1h30m`."""
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=LONGEST_NAME)]
-"""Of an experiment or a job."""
+"""The name of an experiment or a job."""
 
 
 def label_mistake(text: str) -> str | None:
-    """Why this cannot name a model, a machine or a line of a table; None: it can."""
+    """Return why this cannot name a model, a machine or a line of a table; None: it can."""
     if not text.strip():
         return "a name is empty"
     if text != text.strip():
@@ -53,11 +55,11 @@ def _reads_as_label(text: str) -> str:
 
 
 Label = Annotated[str, AfterValidator(_reads_as_label)]
-"""A name that others have given: of a machine, or a point's own."""
+"""A name that somebody gave to a machine or a point."""
 
 
 def model_name_mistake(text: str) -> str | None:
-    """As for a label; besides, no engine has a model with a space in its name."""
+    """Return why this cannot name a model: as for a label, and without spaces."""
     mistake = label_mistake(text)
     if mistake is None and len(text.split()) > 1:
         return f"'{text}' has a space in it: no model is named so"

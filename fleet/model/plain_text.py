@@ -1,16 +1,16 @@
-"""Text from outside in one line: bounded, and without what would steer a terminal."""
+"""Text from outside in one line of limited length, without characters that control a terminal."""
 
 from __future__ import annotations
 
 import unicodedata
 
 STEERING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Unicode categories of control characters, marks of direction, halves of pairs, line ends."""
+"""Unicode categories: control characters, marks of direction, surrogates, line separators."""
 CUT = "..."
 
 
 def one_line(text: str, most: int = 120) -> str:
-    """At most `most` characters; a character that steers a terminal is shown as `\\x1b`."""
+    """Return at most `most` characters; one that controls a terminal is shown as `\\x1b`."""
     head = " ".join(text[: 2 * most].split())
     shown = "".join(_shown(letter) for letter in head)
     return shown if len(shown) <= most else shown[: most - len(CUT)] + CUT

@@ -1,8 +1,8 @@
-"""The table of quantities: what each number that a machine tells can be, at least and at most.
+"""The table of quantities: the least and the largest value of each number that a machine reports.
 
-One line for each fact, each reading over time and each number that a parser returns. A value
-outside its line is damage, or a tool's way of saying that it does not know; it becomes null with
-the reason, never a number. Bounds leave room for the machines of the next years, no more.
+The table has one line for each fact, each reading over time and each number that a parser returns.
+A value outside its bounds is damage, or a tool's way to say that it does not know; it becomes null
+with the reason, never a number. The bounds leave room for the machines of the next years, no more.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from fleet.model.plain_text import one_line
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
+    """The bounds of a number, and its unit."""
+
     least: float
     most: float
     unit: str = ""
 
     def problem(self, value: object) -> str:
-        """Why the value cannot be; empty where it can."""
+        """Return why the value is impossible; empty: it is possible."""
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return f"not a number: {one_line(repr(value), 60)}"
         if self.least <= value <= self.most:  # false for NaN
@@ -33,7 +35,7 @@ COUNT = Quantity(0, 2**53)
 """More than a machine counts in a million years."""
 CPUS = Quantity(1, 2**16, "cores")
 APPLE_GPU_CORES = Quantity(1, 100, "GPU cores")
-"""Only Apple's chips tell them; 80 is the most of any so far."""
+"""Only Apple's chips report them; 80 is the largest number so far."""
 PIECES = Quantity(1, 256)
 DISPLAYS = Quantity(0, 64, "displays")
 MEMORY_GB = Quantity(1, 2**16, "GB")
@@ -46,7 +48,7 @@ MEMORY_BYTES = Quantity(0, 2**46, "bytes")
 MODULE_GIB = Quantity(2**-20, 2**14, "GiB")
 PERCENT = Quantity(0, 100, "%")
 CELSIUS = Quantity(-40, 150, "C")
-"""Beyond them a sensor is broken, or not connected."""
+"""Outside these bounds a sensor is broken or not connected."""
 WATTS = Quantity(0, 100_000, "W")
 JOULES = Quantity(0, 1e13, "J")
 """A counter of 100 kW over three years."""
@@ -99,7 +101,7 @@ FACTS: Mapping[str, Quantity] = {
     "uptime_s": SECONDS,
     "boot_unix_s": UNIX_S,
 }
-"""Facts that are numbers. A fact outside these is a word or a yes."""
+"""Facts that are numbers. All other facts are words or yes and no."""
 
 WORDS = frozenset(
     "architecture battery_present chip container container_kind cpu_core_kinds cpu_governor"
@@ -110,7 +112,7 @@ WORDS = frozenset(
     " memory_type model ollama_run_as os os_build os_version power_mode power_modes_present"
     " power_source resident_models rocm_version rosetta thermal_class virtual".split()
 )
-"""Facts that are no numbers."""
+"""Facts that are not numbers."""
 
 SCOPES = "gpu_board chip_package cpu_package system wall cpu gpu ane ram".split()
 
@@ -181,21 +183,21 @@ WHOLES: Mapping[str, str] = {
 
 
 def fact_problem(name: str, value: object) -> str:
-    """Why this value of a fact cannot be; empty where it can, and for a word."""
+    """Return why this value of a fact is impossible; empty: it is possible, or a word."""
     if quantity := FACTS.get(name):
         return quantity.problem(value)
     return _not_finite(value)
 
 
 def reading_problem(metric: str, value: float) -> str:
-    """Why this reading cannot be; a metric of somebody's own need only be finite."""
+    """Return why this reading is impossible; an unknown metric need only be finite."""
     if quantity := READINGS.get(metric):
         return quantity.problem(value)
     return _not_finite(value)
 
 
 def shown(value: float) -> str:
-    """The number itself while it is short: one of 400 digits helps nobody."""
+    """Return the number itself if it is short, else its size."""
     if isinstance(value, int) and value.bit_length() > 64:
         return f"about {'-' if value < 0 else ''}2^{value.bit_length()}"
     return str(value) if isinstance(value, int) else f"{value:.6g}"

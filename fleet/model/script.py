@@ -1,4 +1,4 @@
-"""A machine script: everything the simulated side of one machine does, said in data."""
+"""A machine script: data that describe everything a simulated machine does."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ScriptedModel(Noun):
     cpu_share: float = Field(default=0.0, ge=0, le=1)
     """Part of the model that lies outside GPU memory."""
     answer_tokens: int | None = Field(default=None, ge=1)
-    """The answer ends by itself after so many tokens; left out: only where the request says."""
+    """The answer ends by itself after so many tokens; left out: only at the request's limit."""
     present: bool = True
     """False: the model must be pulled first."""
     digest: str | None = None
@@ -32,7 +32,7 @@ class ScriptedModel(Noun):
 
 
 class Fault(Noun):
-    """One thing that goes wrong on purpose, at one request, so that a test can see it noticed."""
+    """One fault at one request, so that a test can see whether fleet notices it."""
 
     kind: Literal[
         "die_mid_stream",
@@ -52,93 +52,93 @@ class Fault(Noun):
     ]
     """What happens."""
     request: int | None = Field(default=None, ge=0)
-    """Which generation request since the server began, from 0; left out: each one."""
+    """The number of the request since the server began, from 0; left out: every request."""
     model: str | None = None
-    """Only for this model, whose own requests are then counted."""
+    """The model whose requests are counted and affected; left out: all models."""
 
 
 class ScriptedPower(Noun):
-    """What a part of a scripted machine draws, in watts; a load draws no more than rest."""
+    """The watts that a part of a scripted machine draws; loading a model draws idle power."""
 
     idle_w: float = Field(gt=0)
     prefill_w: float = Field(gt=0)
     decode_w: float = Field(gt=0)
     scope: EnergyScope = "gpu_board"
-    """The part of the machine that is read."""
+    """The part of the machine that is measured."""
     counter: bool = True
-    """It also has a counter of all energy since it was started."""
+    """Whether it also counts all energy since its start."""
 
 
 class ScriptedResident(Noun):
-    """A model that somebody else has loaded, and holds in memory."""
+    """A model that somebody else loaded and holds in memory."""
 
     used_every_s: float | None = Field(default=None, gt=0)
-    """Seconds between two uses of it; left out: nobody uses it."""
+    """Seconds between two uses; left out: nobody uses it."""
     leaves_after_s: float | None = Field(default=None, gt=0)
-    """Seconds until it goes; left out: it stays."""
+    """Seconds until it is unloaded; left out: it stays."""
 
 
 class Throttle(Noun):
-    """A machine that gets hot: it works at full speed only for so long."""
+    """How a machine gets hot and slows down."""
 
     after_s: float = Field(gt=0)
-    """Scripted seconds of answering until it slows down; as many idle ones, and it is cool."""
+    """Scripted seconds of work until it slows down; after as many idle seconds it is cool."""
     to: float = Field(gt=0, lt=1)
-    """Part of its speed that is left then."""
+    """The share of its speed that is left then."""
 
 
 class MachineScript(Noun):
-    """One simulated machine: what it says it is, how fast it is, what goes wrong on it."""
+    """One simulated machine: its facts, its speeds and its faults."""
 
     os: Literal["linux", "darwin"] = "linux"
     chip: str
-    """Chip as the machine would name it: `Apple M3 Ultra`, `AMD Ryzen 9 7950X`."""
+    """Name of the chip: `Apple M3 Ultra`, `AMD Ryzen 9 7950X`."""
     gpu: str | None = None
-    """GPU as its driver would name it."""
+    """Name of the GPU, as its driver reports it."""
     gpu_cores: int | None = Field(default=None, ge=1)
     memory_gb: int = Field(ge=1)
     """Memory of the machine, or of the host of a discrete GPU."""
     gpu_memory_mb: int = Field(ge=1)
-    """MiB the GPU may use: a Mac's limit by default, or the card's memory."""
+    """MiB that the GPU may use: a Mac's default limit, or the memory of the card."""
     wired_limit: bool = False
-    """Of a Mac: fleet may set its wired limit, as after `fleet join --allow wired-limit`."""
+    """Whether fleet may set the wired limit of a Mac, as after `fleet join --allow wired-limit`."""
     os_version: str = "1.0"
     facts: dict[str, FactValue | Annotated[tuple[FactValue, ...], Field(min_length=1)]] = Field(
         default_factory=dict
     )
-    """More facts, such as power_source. A list is told look by look, its last value from then on:
-    a machine is looked at once for the plan, then before and after each trial."""
+    """More facts, such as power_source. Each look at the machine shows the next value of a list,
+    and in the end its last value: the plan looks once, every trial before and after."""
     engine_version: str = "0.32.15"
     noise_percent: float = Field(default=0.0, ge=0)
     """Standard deviation of a trial's speed around the scripted one, in per cent: each load of
     a model draws one factor, log-normal around 1, for reading and writing alike. Trials draw
     independently, by their attempt's id: the same attempt of the same plan draws the same."""
     throttle: Throttle | None = None
-    """Left out: it never gets hot."""
+    """How it slows down; left out: never."""
     time_scale: float = Field(default=1.0, gt=0)
     """Real seconds per scripted second; a practice fleet may run faster than life."""
     models: dict[str, ScriptedModel] = Field(default_factory=dict)
     resident: dict[str, ScriptedResident] = Field(default_factory=dict)
-    """Those of `models` that others hold in memory at the start, and how they use them."""
+    """The models that others hold in memory at the start, and how they use them."""
     faults: tuple[Fault, ...] = ()
     power: ScriptedPower | None = None
-    """What the machine draws; left out: it cannot tell."""
+    """The power that the machine reports; left out: none."""
     recorded: dict[str, tuple[tuple[float, float], ...]] = Field(default_factory=dict)
-    """Readings told again in each trial, as from another machine: by metric, pairs of the seconds
-    since its sampling began and the value. Their time is real, whatever the time scale."""
+    """Readings that each trial repeats, as from another machine: by metric, pairs of the seconds
+    since the sampling began and the value. Their time is real, whatever the time scale."""
     counters: Literal["scripted", "measured"] = "scripted"
-    """Times in the final record: those of the script, which no busy machine disturbs, or those that
-    passed, as a real server tells them; kept from the CPU, it does not catch up then either."""
+    """The times in the final record: those of the script, which no busy machine disturbs, or those
+    that passed, as a real server reports them."""
     written_log: str | None = None
-    """File to which the server adds, at each unload and at its end, what it wrote and when: a line
-    of JSON for each request."""
+    """A file to which the server appends a line of JSON for each request, with what it wrote and
+    when, at each unload and at its end."""
 
     @field_validator("resident")
     @classmethod
     def _of_its_models(
-        cls, resident: dict[str, ScriptedResident], told: ValidationInfo
+        cls, resident: dict[str, ScriptedResident], info: ValidationInfo
     ) -> dict[str, ScriptedResident]:
         for name in resident:
-            if name not in told.data.get("models", {}):
+            if name not in info.data.get("models", {}):
                 raise ValueError(f"{name!r} is in memory, but not among the models of the machine")
         return resident

@@ -105,11 +105,12 @@ class Tensor:
 
     @property
     def elements(self) -> int:
+        """The number of its elements."""
         return math.prod(self.shape)
 
     @property
     def bytes(self) -> int | None:
-        """The bytes that it takes, or None where its type or its shape is not understood."""
+        """The bytes of the tensor; None if its type or shape is not understood."""
         block = BLOCKS.get(self.type.upper())
         if block is None or any(size < 1 for size in self.shape):
             return None

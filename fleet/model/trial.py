@@ -45,9 +45,9 @@ class Trial:
     why: str = ""
     role: Role = "measure"
     """canary: the same small trial again and again, to see whether the machine drifts; its block
-    is its place, from 0 before the first block. noise: one side of an A/A run."""
+    is its place, from 0 before the first block. noise: one side of an A/A pair."""
     side: str = ""
-    """Of an A/A run: a or b, the same cell measured twice in each block."""
+    """Of an A/A pair: a or b, the same cell measured twice in each block."""
     cool_down: CoolDown | None = None
     restart_engine: bool = False
     gates: Gates = field(default_factory=Gates)

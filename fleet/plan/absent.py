@@ -1,6 +1,6 @@
-"""Machines that an experiment means and that cannot be measured now: each is named; pure.
+"""Machines that an experiment selects and that cannot be measured now; pure.
 
-The law: every machine that is known from before and meant is planned, or named as absent.
+Every known machine that the experiment selects is either planned or named as absent.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ NO_PROOFS = Proofs(exact_counts=False, server_clock=False, cache_off=False, plac
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownMachine:
-    """A machine that earlier work, the experiment or a declaration tells of."""
+    """A machine that is known from earlier work, the experiment or a declaration."""
 
     name: str
     machine_id: str | None = None
-    """None: it was never looked at."""
+    """None: fleet has never seen it."""
     facts: Mapping[str, FactValue] = field(default_factory=dict)
-    """As last seen, or as declared."""
+    """Its facts as last seen, or as declared."""
     last_seen: str = ""
     """The time of its last measurement, for people; empty: never, or not known."""
     expected: bool = True
-    """Its trials count as asked for. False: only other experiments were measured there."""
+    """Its trials count as requested. False: it has measured only other experiments."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AbsentMachine:
-    """A machine that is meant and cannot be planned now, with the reason and what to type."""
+    """A selected machine that cannot be planned now, with the reason and a hint."""
 
     known: KnownMachine
     state: Literal["absent", "busy"]
@@ -52,15 +52,16 @@ class AbsentMachine:
 
     @property
     def name(self) -> str:
+        """Its name."""
         return self.known.name
 
     def __str__(self) -> str:
-        """The words of a busy machine begin with its name."""
+        """Return the reason with the name; the reason of a busy machine begins with its name."""
         named = self.reason if self.state == "busy" else f"{self.name}: {self.reason}"
         return named + (f"; {self.hint}" if self.hint else "")
 
     def as_last_seen(self, engine: str) -> Machine | None:
-        """What its trials are counted by; None where it was never looked at."""
+        """Return a stand-in for counting its trials; None: fleet has never seen the machine."""
         if self.known.machine_id is None:
             return None
         facts = self.known.facts.items()
@@ -80,7 +81,7 @@ class AbsentMachine:
 
 
 def meant(selector: Literal["all"] | Sequence[str] | Selector, known: KnownMachine) -> bool:
-    """Whether the experiment means this machine, as far as anybody knows it."""
+    """Tell whether the experiment selects this machine, by its known facts."""
     if selector == "all":
         return True
     if isinstance(selector, Selector):
@@ -93,7 +94,7 @@ def names_written(
     scripted: Collection[str],
     only: Mapping[str, str],
 ) -> list[str]:
-    """Machines that an experiment names itself, or scripts; ids name none, and `all` names none."""
+    """Return the machines that an experiment names or scripts; ids and `all` name none."""
     if isinstance(selector, Selector):
         return []
     wanted = only.get("machine")
@@ -108,10 +109,10 @@ def wanted_names(
     joined: Sequence[str],
     known: Iterable[KnownMachine],
 ) -> list[str]:
-    """Names among the joined machines to look at: those that may be meant, and no others.
+    """Return the joined machines to look at: those that the experiment may select.
 
-    A machine of which nothing is known may be meant. Raises UnknownName for a name that is
-    neither joined nor known.
+    It may select a machine of which nothing is known. Raises UnknownName for a name that is neither
+    joined nor known.
     """
     by_name = {machine.name: machine for machine in known}
     candidates = [by_name.get(name, KnownMachine(name=name)) for name in joined]
@@ -136,14 +137,14 @@ def _may_be_meant(
 
 
 def _named(machine: KnownMachine, names: Sequence[str]) -> bool:
-    """A machine whose id is not known may be the one that an id names."""
+    """Tell whether one of the names fits; a machine without a known id may fit any id."""
     if machine.machine_id is None and any(map(_MACHINE_ID.fullmatch, names)):
         return True
     return machine.name in names or machine.machine_id in names
 
 
 def _refuse_unknown(names: Sequence[str], known: Sequence[KnownMachine]) -> None:
-    """An id that nobody knows may be that of a machine nobody has looked at."""
+    """Raise UnknownName for unknown names; an unknown id may be that of a new machine."""
     unknown = [name for name in names if not any(_named(each, (name,)) for each in known)]
     if unknown:
         names_known = sorted({each.name for each in known})
@@ -156,7 +157,7 @@ def not_there(
     known: Iterable[KnownMachine],
     present: Collection[Machine],
 ) -> list[KnownMachine]:
-    """The known machines that are meant and not present, each once, by name."""
+    """Return the known machines that are selected and not present, each once, by name."""
     joined = {machine.machine_id for machine in present} | {machine.name for machine in present}
     missing: dict[str, KnownMachine] = {}
     for machine in sorted(known, key=lambda each: (each.name, not each.expected)):
@@ -166,7 +167,7 @@ def not_there(
 
 
 def narrowed(absent: Sequence[AbsentMachine], only: Mapping[str, str]) -> list[AbsentMachine]:
-    """What `--only machine=X` leaves; raises FleetUnreachable where X itself is absent."""
+    """Return what `--only machine=X` leaves; raises FleetUnreachable if X itself is absent."""
     wanted = only.get("machine")
     if wanted is None:
         return list(absent)

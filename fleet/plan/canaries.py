@@ -1,7 +1,7 @@
 """Canary trials: the same small trial at the start, between blocks and at the end; pure.
 
-A machine whose canaries change over the run has changed under all that it measured meanwhile.
-They are no work of their own: no contrast holds them and no stop rule looks at them.
+If the canaries of a machine change over a run, everything that it measured meanwhile is in doubt.
+They are no work of their own: no contrast contains them and no stop rule looks at them.
 """
 
 from __future__ import annotations
@@ -27,20 +27,21 @@ KEPT_SETTINGS = tuple(each.name for each in settings_of("load option") if each.d
 
 
 def wanted(experiment: Experiment, repeats: Repeats) -> bool:
+    """Tell whether the experiment measures canaries."""
     if experiment.canary is not None:
         return experiment.canary == "on"
     return repeats.least >= LEAST_FOR_CANARIES
 
 
 def shape(shapes: Sequence[Shape]) -> Shape:
-    """The canary of a machine: the first model that it measures."""
+    """Return the canary of a machine: it asks the first model that the machine measures."""
     first = shapes[0]
     kept = {name: first.settings[name] for name in KEPT_SETTINGS if name in first.settings}
     return Shape(model=first.model, job=JOB, settings=CANARY_SETTINGS | kept)
 
 
 def around(canaries: Iterable[Trial], blocks: Iterable[int]) -> list[Trial]:
-    """Those that stand right before or right after one of these blocks."""
+    """Return the canaries right before or right after one of these blocks."""
     left = set(blocks)
     return [canary for canary in canaries if {canary.block, canary.block - 1} & left]
 
@@ -48,10 +49,10 @@ def around(canaries: Iterable[Trial], blocks: Iterable[int]) -> list[Trial]:
 def past_the_end(
     canaries: Iterable[Trial], waiting: Iterable[Trial], begun: Mapping[str, int]
 ) -> frozenset[str]:
-    """Ids of the canaries behind all work; the one right after the last block stays.
+    """Return the ids of the canaries behind all work, without the one right after the last block.
 
-    `waiting`: trials still to be measured. `begun`: by machine id, the last block in which
-    anything was measured.
+    `waiting`: trials still to be measured. `begun`: by machine id, the last block in which anything
+    was measured.
     """
     last = dict(begun)
     for trial in waiting:

@@ -27,7 +27,7 @@ class Counting:
 
     @property
     def per_cell(self) -> int:
-        """Trials of one cell: one in each block, or two in an A/A run."""
+        """Trials of one cell: one in each block, or two in a noise run."""
         return self.blocks * (2 if self.role == "noise" else 1)
 
     @property

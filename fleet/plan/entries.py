@@ -1,4 +1,4 @@
-"""How every trial that a plan asks for stands before anything is dispatched; pure."""
+"""The state of every requested trial before anything is dispatched; pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EntryState = Literal["queued", "done", "failed", "left out", "absent"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class QueueEntry:
     """One trial of the queue with its state and the reason for it."""
 
     trial: Trial
@@ -29,11 +29,11 @@ def entries(
     past: Iterable[PastAttempt],
     queues: Mapping[str, Sequence[Attempt]],
     left_out: Mapping[str, str],
-) -> Iterator[Entry]:
-    """Every trial of the plan once, canaries only where one is queued.
+) -> Iterator[QueueEntry]:
+    """Yield every trial of the plan once; a canary only if it is queued.
 
-    `queues`: what is to be measured, by machine id; `left_out`: by trial id, why the user's own
-    words leave it out. Whatever else the plan holds was measured before, or its machine is absent.
+    `queues`: what is to be measured, by machine id; `left_out`: by trial id, why the user leaves it
+    out. Whatever else the plan holds was measured before, or its machine is absent.
     """
     queued = {attempt.trial.trial_id: attempt for queue in queues.values() for attempt in queue}
     earlier: dict[str, list[PastAttempt]] = defaultdict(list)
@@ -41,11 +41,11 @@ def entries(
         earlier[old.trial_id].append(old)
     for trial in plan.trials():
         if attempt := queued.get(trial.trial_id):
-            yield Entry(trial=trial, state="queued", fence=attempt.fence)
+            yield QueueEntry(trial=trial, state="queued", fence=attempt.fence)
         elif trial.role != "canary":
-            chosen = left_out.get(trial.trial_id)
-            if chosen is not None:
-                yield Entry(trial=trial, state="left out", reason=chosen)
+            choice = left_out.get(trial.trial_id)
+            if choice is not None:
+                yield QueueEntry(trial=trial, state="left out", reason=choice)
             else:
                 yield _settled(trial, earlier[trial.trial_id])
     for absent in plan.absent:
@@ -54,12 +54,12 @@ def entries(
                 yield _settled(trial, earlier[trial.trial_id], absent.machine.reason)
 
 
-def _settled(trial: Trial, past: Sequence[PastAttempt], absent: str = "") -> Entry:
-    """By its attempts so far; `absent`: why its machine cannot try it now."""
+def _settled(trial: Trial, past: Sequence[PastAttempt], absent: str = "") -> QueueEntry:
+    """Return the state after earlier attempts; `absent`: why its machine cannot try it now."""
     if any(attempt.outcome == "ok" for attempt in past):
-        return Entry(trial=trial, state="done")
+        return QueueEntry(trial=trial, state="done")
     failed = [attempt for attempt in past if attempt.outcome == "failed" and attempt.is_final]
     if absent and not failed:
-        return Entry(trial=trial, state="absent", reason=absent)
+        return QueueEntry(trial=trial, state="absent", reason=absent)
     reason = failed[-1].reason if failed else "no attempt of it is stored"
-    return Entry(trial=trial, state="failed", reason=reason)
+    return QueueEntry(trial=trial, state="failed", reason=reason)

@@ -1,7 +1,7 @@
-"""How long a trial takes, before anything was measured: a prior, meant to be too long.
+"""Estimates how long a trial takes before anything was measured, rather too long; pure.
 
-Bytes read per token over memory bandwidth gives the decode speed; of a mixture of experts only
-the active share is read. History takes the prior's place as soon as a cell has some.
+The bytes read per token, divided by the memory bandwidth, give the decode speed; a mixture of
+experts reads only its active share. Measured times replace the estimate as soon as there are any.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ GPU_BYTES_PER_S = 300e9
 CPU_BYTES_PER_S = 30e9
 BANDWIDTH_REACHED = 0.6
 STEP_S = 0.003
-"""Time per token that does not depend on the model's size."""
+"""The time per token that does not depend on the size of the model."""
 PREFILL_OVER_DECODE = 10.0
 LOAD_S = 1.0
 LOAD_BYTES_PER_S = 1e9
@@ -28,16 +28,16 @@ UNKNOWN_SIZE_BYTES = 5e9
 EMBEDDED_SIZE_BYTES = 8e6
 """The embedded engine has only tiny generated models."""
 ACTIVE_SHARE = {"gpt-oss:20b": 0.25, "gpt-oss:120b": 0.1, "qwen3-coder-next:q8_0": 0.05}
-"""Part of the weights read per token, rounded up; `30b-a3b` in a name says it too."""
+"""The share of the weights read per token, rounded up; `30b-a3b` in a name says it too."""
 TEMPLATE_TOKENS = 100
 SAMPLE_TOKENS = 100
-"""Asked in small requests, to see what a vocabulary makes of words."""
+"""Tokens of the small requests that count the words of a vocabulary."""
 CHARACTERS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speeds:
-    """Of one model on one machine."""
+    """The speeds of one model on one machine."""
 
     prefill_tokens_per_s: float
     decode_tokens_per_s: float
@@ -48,7 +48,7 @@ class Speeds:
 def prior_s(
     machine: Machine, engine: Engine, model: str, job: Job, size_bytes: int | None
 ) -> float:
-    """Seconds of one trial; `size_bytes` None: guessed from the model's name."""
+    """Return the seconds of one trial; `size_bytes` None: the model's name gives a guess."""
     speeds = _scripted(machine, engine, model) or _guessed(
         machine, model, size_bytes if size_bytes is not None else _size_guess(engine, model)
     )
@@ -59,23 +59,23 @@ def prior_s(
 
 
 def idle_s(machine: Machine, experiment: Experiment) -> float:
-    """The rest before the load in which idle power is read, inside what a trial is timed as.
+    """Return the rest before the load in which idle power is measured, as part of a trial's time.
 
-    Certain only of a scripted machine, whose script says that it tells its power. What a real one
-    tells, its probes find out as the first trial begins; from then on history holds the rest.
+    It is certain only for a scripted machine, whose script says whether it reports its power.
+    A real machine shows that in its first trial; from then on measured times contain the rest.
     """
-    engine, asked = experiment.engine, experiment.telemetry
-    if asked == "off" or not isinstance(engine, SimulatedEngine):
+    engine, telemetry = experiment.engine, experiment.telemetry
+    if telemetry == "off" or not isinstance(engine, SimulatedEngine):
         return 0.0
     script = engine.machines.get(machine.name)
-    return asked.idle_s if script is not None and script.power is not None else 0.0
+    return telemetry.idle_s if script is not None and script.power is not None else 0.0
 
 
 def rest_s(machine: Machine, experiment: Experiment) -> float:
-    """The pause before each trial, which history does not hold: cooling ends before its clock runs.
+    """Return the pause before each trial, which its measured time does not contain.
 
-    Certain only where the machine tells nothing of its heat, and so rests as long as asked. How
-    long one that tells it must wait depends on how warm the trials before will have made it.
+    It is certain only for a machine that reports nothing about its heat and rests the whole
+    time. The wait of another machine depends on how warm the trials before make it.
     """
     cool_down = experiment.cool_down
     if cool_down is None or cool_down.tells(machine.fingerprint):
@@ -84,7 +84,7 @@ def rest_s(machine: Machine, experiment: Experiment) -> float:
 
 
 def _scripted(machine: Machine, engine: Engine, model: str) -> Speeds | None:
-    """A simulated machine tells its speeds beforehand."""
+    """Return the speeds of a simulated machine, which its script contains."""
     if not isinstance(engine, SimulatedEngine):
         return None
     script = engine.machines.get(machine.name)
@@ -122,7 +122,7 @@ def _bytes_per_s(machine: Machine) -> float:
 
 
 def _size_guess(engine: Engine, model: str) -> float:
-    """`gpt-oss:20b` says twenty billion parameters; names without a number say nothing."""
+    """Return the bytes that a name such as `gpt-oss:20b` suggests: twenty billion parameters."""
     if isinstance(engine, EmbeddedEngine):
         return EMBEDDED_SIZE_BYTES
     match = re.search(r"(?<![\w.])(\d+(?:\.\d+)?)([bm])(?![a-z0-9])", model.lower())
@@ -139,14 +139,14 @@ def _active_share(model: str) -> float:
 
 
 def _point_s(job: Job, point: Point, speeds: Speeds) -> float:
-    """Warm-ups, what fits the prompt, and the requests: streams as if one waited for the other."""
+    """Return the seconds of fitting, warm-ups and requests, as if streams waited for each other."""
     round_s = _round_s(job, point, speeds)
     rounds = 1 if point.seconds else job.requests * point.concurrency
     return _fitting_s(point, speeds) + (job.warmup + rounds) * round_s
 
 
 def _round_s(job: Job, point: Point, speeds: Speeds) -> float:
-    """One request with what is sent before it, or one conversation."""
+    """Return the seconds of one request with what is sent before it, or of one conversation."""
     prompt, answers = (
         point.prompt_length(),
         max(len(job.turns), 1) * _answer_tokens(job, point, speeds),
@@ -159,14 +159,14 @@ def _round_s(job: Job, point: Point, speeds: Speeds) -> float:
 
 
 def _answer_tokens(job: Job, point: Point, speeds: Speeds) -> float:
-    """Of a quick look what fits in its time."""
+    """Return the tokens of an answer; in a quick look what fits in its time."""
     if job.answer_s is None:
         return point.output_tokens
     return min(point.output_tokens, job.answer_s * speeds.decode_tokens_per_s)
 
 
 def _conversation_tokens(job: Job, point: Point) -> int:
-    """Evaluated over all turns: each text once, or the history anew with each."""
+    """Return the tokens evaluated over all turns: each text once, or the history with each turn."""
     texts = [_text_tokens(text) for text in job.turns]
     if job.reuse:
         return sum(texts)
@@ -180,6 +180,6 @@ def _text_tokens(text: str) -> int:
 
 
 def _fitting_s(point: Point, speeds: Speeds) -> float:
-    """The whole prompt about once, since an engine evaluates only what it has not seen."""
+    """Return the seconds of fitting: about one whole prompt, since an engine reuses the rest."""
     length = point.prompt_length()
     return 0.0 if length is None else (length + SAMPLE_TOKENS) / speeds.prefill_tokens_per_s

@@ -158,7 +158,7 @@ def _absent_plan(
 
 
 def _steps(schedule: _Schedule, machine: Machine, shapes: Sequence[Shape]) -> Iterator[_Step]:
-    """Yield every cell once in each block, or in an A/A run twice, with canaries around the blocks.
+    """Yield every cell once in each block, twice in a noise run, with canaries around the blocks.
 
     A control adds an A/A pair of each baseline cell.
     """
@@ -172,7 +172,7 @@ def _steps(schedule: _Schedule, machine: Machine, shapes: Sequence[Shape]) -> It
 
 
 def _has_canaries(schedule: _Schedule) -> bool:
-    """Tell whether canaries are measured; an A/A run shows a drift by itself."""
+    """Tell whether canaries are measured; a noise run shows a drift by itself."""
     return schedule.request.role == "measure" and canaries.wanted(
         schedule.request.experiment, schedule.repeats
     )

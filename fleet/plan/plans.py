@@ -174,7 +174,7 @@ class Plan:
             yield from (trial for trial in trials if trial.role != "canary")
 
     def controls(self) -> list[Trial]:
-        """Return the A/A pairs beside what is measured; a run of nothing but A/A pairs has none."""
+        """Return the A/A pairs beside what is measured; a noise run has none."""
         measured = self.request.role == "measure"
         return [trial for trial in self.trials() if measured and trial.role == "noise"]
 

@@ -87,8 +87,8 @@ def _left_on(
     work = [trial for trial in unfinished if trial.role != "canary"]
     if not work:
         return ()
-    birds = [trial for trial in unfinished if trial.role == "canary"]
-    work += canaries.around(birds, {trial.block for trial in work})
+    standing = [trial for trial in unfinished if trial.role == "canary"]
+    work += canaries.around(standing, {trial.block for trial in work})
     return tuple(
         Attempt(trial=trial, fence=_next_fence(past.get(trial.trial_id, ())))
         for trial in sorted(work, key=lambda trial: trial.position)

@@ -121,7 +121,7 @@ def _named(names: Sequence[str], machines: Sequence[Machine]) -> tuple[Machine, 
 def unknown_machines(unknown: Sequence[str], known: Sequence[str]) -> UnknownName:
     """Return the error for names that no machine has."""
     return UnknownName(
-        f"machines: nobody is named {', '.join(unknown)}", f"there are {', '.join(known)}"
+        f"machines: no machine is named {', '.join(unknown)}", f"there are {', '.join(known)}"
     )
 
 
@@ -130,9 +130,9 @@ def _matching(selector: Selector, machines: Sequence[Machine]) -> tuple[Machine,
     for name, wanted, test in _clauses(selector):
         matching = tuple(machine for machine in left if test(_value(machine, name)))
         if not matching:
-            nobody = f"nobody with {passed}" if passed else "nobody"
+            subject = f"no machine with {passed}" if passed else "no machine"
             raise PlanRefused(
-                f"machines.{name}: {nobody} has {wanted}; {_nearest(name, wanted, left)}"
+                f"machines.{name}: {subject} has {wanted}; {_nearest(name, wanted, left)}"
             )
         left, passed = matching, ", ".join(filter(None, (passed, f"{name} {wanted}")))
     return left

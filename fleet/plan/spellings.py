@@ -1,8 +1,8 @@
-"""One model under several spellings: a request is asked as it was asked before; pure.
+"""One model under several spellings: a request keeps the spelling of its earlier trials; pure.
 
-`Llama3.1` and `llama3.1:latest` are one model to an engine. The spelling is a part of a trial's
-id, and of the name that an experiment gets from the command line, so another one would measure the
-same a second time, and stand beside the first as if it were another model.
+`Llama3.1` and `llama3.1:latest` are one model to an engine. The spelling is a part of the id of a
+trial, and of the name that an experiment gets from the command line, so a new spelling would
+measure the same again, beside the first as if it were another model.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from fleet.model.experiment import Request
 from fleet.model.machine import same_model
 
 Known = Mapping[str, Sequence[str]]
-"""By experiment, the names of its models as they are stored."""
+"""By experiment, the stored names of its models."""
 
 
 def as_before(request: Request, known: Known) -> Request:
-    """The request with the spellings that its earlier trials have."""
+    """Return the request with the spellings of its earlier trials."""
     experiment = request.experiment
     name = experiment.name if experiment.name in known else _known_name(request, known)
     stored = known.get(name, ())
@@ -38,7 +38,7 @@ def _as_stored(model: str, stored: Sequence[str]) -> str:
 
 
 def _known_name(request: Request, known: Known) -> str:
-    """Of a name that was made of the model's name: the stored one made of another spelling."""
+    """Return the stored name of an experiment that is named after another spelling of the model."""
     experiment = request.experiment
     if f"-{_folded(experiment.models[0])}-" not in f"-{_folded(experiment.name)}-":
         return experiment.name
@@ -52,6 +52,6 @@ def _has_all(request: Request, stored: Sequence[str]) -> bool:
 
 
 def _folded(name: str) -> str:
-    """What the spellings of one name have in common, as far as a name can tell."""
+    """Return what the spellings of one name have in common."""
     words = re.sub(r"[^a-z0-9._]+", "-", name.lower())
     return re.sub(r"registry\.ollama\.ai-|library-|-latest\b", "", words)

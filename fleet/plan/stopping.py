@@ -44,8 +44,8 @@ def stopped(
 ) -> frozenset[str]:
     """Return the ids of the waiting trials that are no longer needed; no canary is among them.
 
-    Every cell ends at `most`. The A/A pair of a control ends with its cell; a run of nothing but
-    A/A pairs is measured whole.
+    Every cell ends at `most`. The A/A pair of a control ends with its cell; a noise run is
+    measured whole.
     """
     waiting = list(waiting)
     measured = {trial.cell() for trial in waiting if trial.role == "measure"}

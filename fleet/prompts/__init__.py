@@ -1,9 +1,9 @@
-"""Prompts that no cache knows and whose length in tokens is known.
+"""Prompts that no cache has seen and whose length in tokens is known.
 
-A prompt is a nonce, which differs from request to request, and a body, which a trial's requests
-of one point share. So a body whose length was found on the engine itself fits them all: each word
-of a nonce, with the space before it, is one token in the byte-pair vocabularies of the common
-model families, and the same number of tokens in nearly every other.
+A prompt consists of a nonce, which differs from request to request, and a body, which the requests
+of one point share. A body whose length the engine itself has counted therefore fits them all: each
+word of a nonce, with the space before it, is one token in the byte-pair vocabularies of the common
+model families, and the same number of tokens in nearly every other vocabulary.
 """
 
 from fleet.prompts.body import Body, Fit, Text

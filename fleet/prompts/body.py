@@ -1,7 +1,7 @@
-"""What stands after the nonce: an excerpt of our own plain English, or common words.
+"""The body of a prompt: an excerpt of our own plain English, or common words.
 
-`everyday.txt` was written for this purpose: two dozen paragraphs on everyday subjects, ASCII.
-Nothing in an excerpt repeats until the whole text has been used; a longer one goes on with the
+`everyday.txt` was written for this purpose: two dozen paragraphs on everyday subjects, in ASCII.
+No excerpt repeats anything until the whole text has been used; a longer excerpt continues with the
 paragraphs in another order.
 """
 
@@ -20,13 +20,13 @@ from fleet.prompts.words import WORDS
 Text = Literal["natural", "synthetic"]
 
 LAST_WORDS = 12
-"""A natural body ends in so many words of its text, with the fillers before them, so that a
-model finds a sentence to go on with, and a prompt fitted anew keeps its beginning in the cache."""
+"""A natural body ends in so many words of its text, with the fillers before them: the model has a
+sentence to continue, and a prompt that is fitted again keeps its beginning in the cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How many words of the text make the length asked for, and how many one-token words."""
+    """The numbers of words of the text, and of one-token words, that make the requested length."""
 
     words: int
     fillers: int = 0
@@ -40,11 +40,11 @@ class Body:
     seed: str
 
     def cut(self, fit: Fit, after: int = 0) -> str:
-        """`fit.words` words of it, the first `after` left out, with the fillers among them."""
-        taken = list(islice(self._words(), after, after + fit.words))
+        """Return `fit.words` words of the text without the first `after`, with the fillers."""
+        words = list(islice(self._words(), after, after + fit.words))
         fillers = random.Random(f"fillers {self.seed}").choices(WORDS, k=fit.fillers)
-        split = max(len(taken) - LAST_WORDS, 0)
-        return "".join(f" {word}" for word in (*taken[:split], *fillers, *taken[split:]))
+        split = max(len(words) - LAST_WORDS, 0)
+        return "".join(f" {word}" for word in (*words[:split], *fillers, *words[split:]))
 
     def _words(self) -> Iterator[str]:
         chance = random.Random(self.seed)
@@ -57,7 +57,7 @@ def _common(chance: random.Random) -> Iterator[str]:
 
 
 def _excerpt(chance: random.Random) -> Iterator[str]:
-    """From the beginning of some paragraph on, around the whole text; then in other orders."""
+    """Yield the whole text from a random paragraph on, then its paragraphs in other orders."""
     paragraphs = list(everyday())
     start = chance.randrange(len(paragraphs))
     order = paragraphs[start:] + paragraphs[:start]
@@ -69,6 +69,6 @@ def _excerpt(chance: random.Random) -> Iterator[str]:
 
 @cache
 def everyday() -> tuple[tuple[str, ...], ...]:
-    """Words of each paragraph, punctuation with the word before it."""
+    """Return the words of each paragraph, punctuation with the word before it."""
     text = (Path(__file__).parent / "everyday.txt").read_text(encoding="ascii")
     return tuple(tuple(paragraph.split()) for paragraph in text.split("\n\n"))

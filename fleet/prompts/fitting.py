@@ -1,7 +1,7 @@
-"""How many words make exactly so many tokens, found by asking the engine to count; pure.
+"""Finds how many words make an exact number of tokens, by the counts of the engine; pure.
 
-Words of a natural text have one token or several, so the number of words is brought near the
-target from below, and the last few tokens are made of words that have one token each.
+Words of a natural text have one token or several, so the number of words approaches the target from
+below, and words with one token each make the last few tokens.
 """
 
 from __future__ import annotations
@@ -14,47 +14,48 @@ from fleet.prompts.body import Fit
 from fleet.prompts.words import NONCE_WORDS
 
 SAMPLE_WORDS = 24
-"""Few enough for the smallest context that can be asked for."""
+"""Few enough for the smallest context that an experiment can set."""
 
 MOST_COUNTS = 10
 MOST_FILLERS = 40
 CAUTION = 2.0
-"""A guess that is too long might not fit the context, so each stays below the target."""
+"""Each guess stays below the target by this factor: a longer one might not fit the context."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What a vocabulary makes of words, measured on the engine."""
+    """The tokens that a vocabulary makes of words, as the engine counts them."""
 
     nonce_tokens: int
-    """Of a prompt that is only a nonce, with what the engine adds."""
+    """The tokens of a nonce alone, with those that the engine adds."""
     sample_tokens: int
-    """Of a nonce and SAMPLE_WORDS words of the text."""
+    """The tokens of a nonce and SAMPLE_WORDS words of the text."""
 
     @property
     def per_filler(self) -> int:
-        """Tokens of one common word: the engine adds less than half a token for each of eight."""
+        """Tokens of one common word; the engine adds less than half a token for each word."""
         return max(round(self.nonce_tokens / NONCE_WORDS), 1)
 
     @property
     def per_word(self) -> float:
+        """Tokens of one word of the text, on average."""
         return max((self.sample_tokens - self.nonce_tokens) / SAMPLE_WORDS, 1.0)
 
 
 def fit(count: Callable[[Fit], int], target: int, base: int, scale: Scale) -> Fit:
-    """The cut whose prompt has `target` tokens; `base` are those of the prompt without it.
+    """Return the cut whose prompt has `target` tokens; `base`: tokens of the prompt without it.
 
-    Asks `count` at most MOST_COUNTS times. Where the vocabulary allows no exact fit, the nearest
-    that was counted.
+    Calls `count` at most MOST_COUNTS times. If the vocabulary allows no exact fit, the result is
+    the nearest cut that was counted.
     """
-    tried: dict[Fit, int] = {}
+    counts: dict[Fit, int] = {}
     guess: Fit | None = _first(target - base, scale)
-    while guess is not None and guess not in tried and len(tried) < MOST_COUNTS:
-        tried[guess] = count(guess)
-        if tried[guess] == target:
+    while guess is not None and guess not in counts and len(counts) < MOST_COUNTS:
+        counts[guess] = count(guess)
+        if counts[guess] == target:
             return guess
-        guess = _nearer(guess, target - tried[guess], tried[guess] - base, scale)
-    return min(tried, key=lambda cut: abs(tried[cut] - target))
+        guess = _nearer(guess, target - counts[guess], counts[guess] - base, scale)
+    return min(counts, key=lambda cut: abs(counts[cut] - target))
 
 
 def _first(tokens: int, scale: Scale) -> Fit:
@@ -65,17 +66,17 @@ def _first(tokens: int, scale: Scale) -> Fit:
 
 
 def _surely_within(tokens: int, counted: int, per_word: float) -> int:
-    """Words that stay below `tokens`, judged from text of `counted` tokens.
+    """Return a number of words that stays below `tokens`, judged from `counted` tokens of text.
 
-    Sizes of words vary by less than their mean, so the sum of n more is known to within its
-    square root, and the mean found from m words to within 1 / sqrt(m).
+    Sizes of words vary by less than their mean, so the sum of n more words is known to within its
+    square root, and the mean of m words to within 1 / sqrt(m).
     """
     spread = math.sqrt(tokens * per_word * (1 + tokens / max(counted, 1)))
     return int(max(tokens - CAUTION * spread, 0) / per_word)
 
 
 def _nearer(cut: Fit, missing: int, counted: int, scale: Scale) -> Fit | None:
-    """The next cut to try, `missing` tokens longer; None where no word is small enough."""
+    """Return the next cut, `missing` tokens longer; None: no word is small enough."""
     unit = scale.per_filler
     in_words = counted - cut.fillers * unit
     per_word = max(in_words / cut.words, 1.0) if cut.words else scale.per_word

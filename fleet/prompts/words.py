@@ -1,4 +1,4 @@
-"""Words that are one token each in nearly every vocabulary, and the nonce made of them."""
+"""Words that are one token each in nearly every vocabulary, and nonces made of them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ NONCE_WORDS = 8
 
 
 def nonce(*parts: str | int) -> str:
-    """Eight words made from the parts: the same on every machine, another for each request."""
+    """Return eight words made from the parts: equal on every machine, new for each request."""
     digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
     return "".join(" " + WORDS[byte % len(WORDS)] for byte in digest[:NONCE_WORDS])

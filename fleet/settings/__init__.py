@@ -1,1 +1,1 @@
-"""Settings of the system and of the engine: applied for one trial, verified, always put back."""
+"""Settings of the system and the engine: applied for one trial, verified, and always put back."""

@@ -1,6 +1,6 @@
-"""What is to be put back, on disk before it is changed: one open entry for each machine.
+"""The change that must be put back, on disk before it is made: one open entry for each machine.
 
-The file is there exactly as long as the machine may differ from how it was found.
+The file exists exactly as long as the machine may differ from its state before the trial.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from fleet.units import NS_PER_S
 
 FORM = 1
 BOOT_SLACK_S = 60
-"""Wall clocks are set right by some seconds; a machine does not boot within a minute of a trial."""
+"""Corrections of a wall clock are smaller; a machine does not boot within a minute of a trial."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class SettingChange:
     """One change of one setting."""
 
     setting: str
@@ -31,33 +31,33 @@ class Entry:
     form: int = FORM
 
     def is_older_than(self, boot_unix_s: int | None) -> bool:
-        """The system has started anew since, and forgotten the change."""
+        """Tell whether the system has booted since, which undid the change."""
         if boot_unix_s is None:
             return False
         return self.written_unix_ns + BOOT_SLACK_S * NS_PER_S < boot_unix_s * NS_PER_S
 
 
 class Journal:
-    """`<name>.open.json` in a folder of the node's state; the last closed entry stays beside it."""
+    """Keeps `<name>.open.json` in a folder of the node's state, beside the last closed entry."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
         self.path = folder / f"{name}.open.json"
         self._closed = folder / f"{name}.closed.json"
 
-    def begin(self, entry: Entry) -> None:
-        """Durable on return; raises SettingFailed where it cannot be written: nothing changed."""
+    def begin(self, entry: SettingChange) -> None:
+        """Write the entry, durable on return; raises SettingFailed if it cannot be written."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             _write(self.path, asdict(entry))
         except OSError as problem:
-            what = f"{self.path}: what is to be put back cannot be written: {problem.strerror}"
+            what = f"{self.path}: the change cannot be recorded: {problem.strerror}"
             raise SettingFailed(
-                what, "nothing was changed; make room or the folder writable"
+                what, "nothing was changed; make room, or make the folder writable"
             ) from (problem)
 
-    def pending(self) -> Entry | None:
-        """The entry that nobody closed; raises SettingStuck where it cannot be read."""
+    def pending(self) -> SettingChange | None:
+        """Return the open entry; raises SettingStuck if it cannot be read."""
         try:
             text = self.path.read_text()
         except FileNotFoundError:
@@ -65,18 +65,18 @@ class Journal:
         except (OSError, UnicodeDecodeError) as problem:
             raise self._unreadable(str(problem)) from problem
         try:
-            entry = Entry(**json.loads(text))
+            entry = SettingChange(**json.loads(text))
         except (ValueError, TypeError) as problem:
             raise self._unreadable("it is damaged") from problem
         if not _sound(entry):
             raise self._unreadable("it is of another form")
         return entry
 
-    def close(self, entry: Entry, note: str) -> None:
-        """The note says how it ended; raises SettingStuck where the file cannot be taken away."""
-        told = asdict(entry) | {"note": note, "closed_unix_ns": time.time_ns()}
+    def close(self, entry: SettingChange, note: str) -> None:
+        """Close the entry with a note on its end; raises SettingStuck if the file must stay."""
+        content = asdict(entry) | {"note": note, "closed_unix_ns": time.time_ns()}
         try:
-            _write(self._closed, told)
+            _write(self._closed, content)
             self.path.unlink(missing_ok=True)
             durable.sync_folder(self._folder)
         except OSError as problem:
@@ -91,7 +91,7 @@ class Journal:
         )
 
 
-def _sound(entry: Entry) -> bool:
+def _sound(entry: SettingChange) -> bool:
     numbers = (entry.before, entry.wanted, entry.written_unix_ns)
     whole = all(isinstance(number, int) and number >= 0 for number in numbers)
     return whole and entry.form == FORM and isinstance(entry.setting, str)

@@ -1,7 +1,7 @@
-"""The life of a trial's settings: read, write down, apply, verify, measure, put back, verify.
+"""The life of a trial's settings: read, record, apply, verify, measure, put back, verify.
 
-The order on disk and on the machine makes a crash at any moment harmless: the journal's entry is
-durable before the first change, and closed only when the system says that all is as it was.
+This order makes a crash at any moment harmless: the entry of the journal is durable before the
+first change, and it is closed only when the system confirms that everything is as before.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from fleet.model.machine import ENGINE_ENVIRONMENT, WIRED_LIMIT, full_model_name
 from fleet.model.settings import Value, variables_of
 from fleet.model.trial import Attempt
 from fleet.ports import Engine, EngineHost, InForce, OwnEngine, Setting, Stop
-from fleet.settings.journal import Entry, Journal
+from fleet.settings.journal import Journal, SettingChange
 
 
 class TrialSettings:
-    """What can be changed on this machine. Its machine's lock is held around `applied`, `recover`.
+    """What a trial can change on this machine, whose lock is held around `applied` and `recover`.
 
-    `limit` None: this system has no wired limit; `host` None: no engine of fleet's own can be
-    started here. `boot_unix_s`: when the system started, None where that is not known.
+    `limit` None: this system has no wired limit; `host` None: fleet cannot start an engine of its
+    own here. `boot_unix_s`: when the system booted; None: not known.
     """
 
     def __init__(
@@ -39,22 +39,22 @@ class TrialSettings:
         self._boot_unix_s = boot_unix_s
 
     def settable(self) -> dict[str, str]:
-        """As `Machine.settable`."""
+        """Return what `Machine.settable` holds."""
         host = self._host.refusal() if self._host else "this engine takes no environment"
         limit = self._limit.refusal() if self._limit else "only a Mac has a wired limit"
         return {WIRED_LIMIT: limit or host, ENGINE_ENVIRONMENT: host}
 
     def is_changed(self) -> bool:
-        """A trial has changed something that is not put back yet."""
+        """Tell whether a trial changed something that is not put back yet."""
         return self._journal.pending() is not None
 
     def recover(self) -> str:
-        """Puts back what a crash left changed; what was done, in words. Raises SettingStuck."""
+        """Put back what a crash left changed, and say what was done; raises SettingStuck."""
         entry = self._journal.pending()
         if entry is None:
             return ""
         if entry.is_older_than(self._boot_unix_s()):
-            self._journal.close(entry, "the system has started anew since and forgot the change")
+            self._journal.close(entry, "the system has booted since, which undid the change")
             return f"{entry.setting}: changed by a trial before this system started; nothing to do"
         limit = self._limit
         if limit is None or limit.name != entry.setting:
@@ -66,15 +66,14 @@ class TrialSettings:
         return f"{entry.setting}: {note}"
 
     def needs_own_engine(self, settings: Mapping[str, Value]) -> bool:
-        """Such a trial is measured on an engine that fleet starts beside the owner's."""
+        """Tell whether a trial needs an engine that fleet starts beside the owner's."""
         return self._wanted_mb(settings) is not None or bool(variables_of(settings))
 
     @contextmanager
     def applied(self, attempt: Attempt, engine: Engine, stop: Stop) -> Iterator[InForce]:
-        """All of the trial's settings are in force inside, and as before outside.
+        """Keep the settings of a trial in force inside the block, and put them back at its end.
 
-        Raises SettingFailed where one cannot be had or proven, SettingStuck where one could not
-        be put back.
+        Raises SettingFailed if one cannot be made or proven, SettingStuck if it cannot be put back.
         """
         self.recover()
         settings = attempt.trial.settings
@@ -109,7 +108,7 @@ class TrialSettings:
             yield
             limit.verify(before)
             return
-        entry = Entry(
+        entry = SettingChange(
             setting=limit.name,
             before=before,
             wanted=wanted_mb,
@@ -125,12 +124,12 @@ class TrialSettings:
         finally:
             self._put_back(limit, entry, "put back after the trial")
 
-    def _put_back(self, limit: Setting, entry: Entry, note: str) -> str:
-        """A third value is the owner's own since: it stays. Returns how it ended."""
+    def _put_back(self, limit: Setting, entry: SettingChange, note: str) -> str:
+        """Put the setting back and return how that ended; a third value is the owner's own."""
         try:
-            found = limit.current()
-            if found not in (entry.before, entry.wanted):
-                note = f"left at {found}: somebody else has set it since"
+            now = limit.current()
+            if now not in (entry.before, entry.wanted):
+                note = f"left at {now}: somebody else has set it since"
             else:
                 _restore(limit, entry.before)
                 note = f"{note}: {entry.before}"
@@ -143,7 +142,7 @@ class TrialSettings:
         return note
 
     def _wanted_mb(self, settings: Mapping[str, Value]) -> int | None:
-        """No limit is what a system without one is asked for."""
+        """Return the requested limit; a system without a limit already has the default."""
         wanted_mb = _wanted_mb(settings)
         return None if self._limit is None and wanted_mb == 0 else wanted_mb
 
@@ -151,7 +150,7 @@ class TrialSettings:
         if wanted_mb is not None and self._limit is None:
             raise SettingFailed("wired_limit_mb: only a Mac has a wired limit", "")
         if self._host is None:
-            raise SettingFailed("this engine cannot be started anew with other settings", "")
+            raise SettingFailed("this engine cannot be restarted with other settings", "")
         return self._host
 
 
@@ -167,7 +166,7 @@ def _own_engine(
 
 
 def _restore(limit: Setting, before: int) -> None:
-    """What did not answer in time may have done its work all the same."""
+    """Restore the value; a command that did not answer in time may have done its work."""
     try:
         limit.restore(before)
     except SettingFailed:
@@ -177,31 +176,31 @@ def _restore(limit: Setting, before: int) -> None:
 
 
 def _wanted_mb(settings: Mapping[str, Value]) -> int | None:
-    """None: the trial says nothing of it; 0: the system's default."""
-    asked = settings.get("wired_limit_mb")
-    if asked is None:
+    """Return the requested limit in MiB; 0: the system's default; None: the trial sets none."""
+    requested = settings.get("wired_limit_mb")
+    if requested is None:
         return None
-    return 0 if asked == "default" else int(asked)
+    return 0 if requested == "default" else int(requested)
 
 
 def _effective_mb(wanted_mb: int, own: OwnEngine) -> int:
-    """A limit that is set holds to the MiB: what the engine tells, rounded, must not contradict."""
-    told = own.gpu_limit_mb
-    if told is None:
+    """Return the exact limit that was set, which the rounded report of the engine must confirm."""
+    reported_mb = own.gpu_limit_mb
+    if reported_mb is None:
         raise SettingFailed(
-            f"the limit was set to {wanted_mb} MiB, but the engine does not tell its own",
+            f"the limit was set to {wanted_mb} MiB, but the engine does not report its own",
             "see its start in the log: ollama serve prints `inference compute`",
         )
-    if abs(told - wanted_mb) > own.gpu_limit_step_mb:
+    if abs(reported_mb - wanted_mb) > own.gpu_limit_step_mb:
         raise SettingFailed(
-            f"the limit was set to {wanted_mb} MiB, but the engine works with {told} MiB", ""
+            f"the limit was set to {wanted_mb} MiB, but the engine works with {reported_mb} MiB", ""
         )
     return wanted_mb
 
 
-def _same_engine(attempt: Attempt, found: Engine, own: Engine) -> None:
-    """The engine started for the trial is the one that the plan was made for, with its model."""
-    before, now = found.facts().version, own.facts().version
+def _same_engine(attempt: Attempt, owners: Engine, own: Engine) -> None:
+    """Refuse an engine of another version than the owner's, or without the planned model."""
+    before, now = owners.facts().version, own.facts().version
     if before != now:
         raise SettingFailed(
             f"the engine that runs here is version {before}, the one on PATH is {now}",
@@ -212,16 +211,18 @@ def _same_engine(attempt: Attempt, found: Engine, own: Engine) -> None:
     digests = {full_model_name(model.name): model.digest for model in own.models()}
     if wanted not in digests or (trial.digest and digests[wanted] != trial.digest):
         raise SettingFailed(
-            f"the engine started for this trial does not find {trial.model} as it was found before",
+            f"the engine started for this trial does not have the same {trial.model}",
             "set OLLAMA_MODELS to the folder of the Ollama that runs, where fleet is started",
         )
 
 
-def _environment_in_force(wanted: Mapping[str, str], told: Mapping[str, str]) -> None:
-    """A variable that the engine does not list at all is taken as given to its process."""
+def _environment_in_force(wanted: Mapping[str, str], reported: Mapping[str, str]) -> None:
+    """Refuse a variable that the engine reports otherwise; one it does not list is in force."""
     for name, value in wanted.items():
-        if name in told and _plain(told[name]) != _plain(value):
-            raise SettingFailed(f"{name} was set to {value}, the engine says {told[name]!r}", "")
+        if name in reported and _plain(reported[name]) != _plain(value):
+            raise SettingFailed(
+                f"{name} was set to {value}, the engine reports {reported[name]!r}", ""
+            )
 
 
 def _plain(value: str) -> str:

@@ -1,4 +1,4 @@
-"""`iogpu.wired_limit_mb` of a Mac: read by anybody, set through the privileged helper alone."""
+"""`iogpu.wired_limit_mb` of a Mac: every user can read it, only the privileged helper sets it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fleet.readers.sysctl import parse_boot_unix_s
 
 KEY = "iogpu.wired_limit_mb"
 HELPER = Path("/Library/PrivilegedHelperTools/fleet-wired-limit")
-"""Only root can write to this folder."""
+"""The helper lies in a folder that only root can write to."""
 SHIPPED = Path(__file__).parent / "privileged" / "wired_limit_helper.sh"
 ROOT = 0
 HELPER_DEADLINE_S = 10.0
@@ -26,7 +26,7 @@ BY_HAND = f"sudo sysctl {KEY}={{}}"
 
 
 class WiredLimit:
-    """One side of ports.Setting; 0 is the system's default."""
+    """The wired limit of a Mac as a ports.Setting; 0 is the system's default."""
 
     name = KEY
 
@@ -35,6 +35,7 @@ class WiredLimit:
         self._helper = HELPER
 
     def refusal(self) -> str:
+        """Return why the limit cannot be set here, and how to allow it; empty: it can."""
         if why := untrusted(self._helper):
             return f"{why}; to allow it there: {ALLOW}"
         if not self._commands.run(["sudo", "-n", "-l", str(self._helper)]).ok:
@@ -42,48 +43,53 @@ class WiredLimit:
         return ""
 
     def current(self) -> int:
-        said = self._commands.run(["sysctl", "-n", KEY])
-        if not said.ok:
-            reason = said.stderr.strip() or f"status {said.code}"
+        """Return the limit; raises SettingFailed if it cannot be read."""
+        output = self._commands.run(["sysctl", "-n", KEY])
+        if not output.ok:
+            reason = output.stderr.strip() or f"status {output.code}"
             raise SettingFailed(f"{KEY} cannot be read: {reason}", f"try: sysctl {KEY}")
-        return _limit(said.stdout.strip())
+        return _limit(output.stdout.strip())
 
     def apply(self, value: int) -> None:
+        """Set the limit through the helper; raises SettingFailed."""
         done = run_privileged(["sudo", "-n", str(self._helper), str(value)], HELPER_DEADLINE_S)
         if not done.ok:
             reason = done.stderr.strip() or f"status {done.code}"
             raise SettingFailed(f"{KEY} was not set to {value}: {reason}", BY_HAND.format(value))
 
     def verify(self, value: int) -> None:
-        """By the line that names the key, so that an answer about another key is no proof."""
-        said = self._commands.run(["sysctl", KEY]).stdout
-        match = re.fullmatch(rf"{re.escape(KEY)}\s*[:=]\s*(\S+)\s*", said)
-        found = _limit(match[1]) if match else None
-        if found != value:
-            raise SettingFailed(f"{KEY} is {found} after it was set to {value}", f"sysctl {KEY}")
+        """Raise SettingFailed unless the line that names the key shows the value."""
+        line = self._commands.run(["sysctl", KEY]).stdout
+        match = re.fullmatch(rf"{re.escape(KEY)}\s*[:=]\s*(\S+)\s*", line)
+        now = _limit(match[1]) if match else None
+        if now != value:
+            raise SettingFailed(f"{KEY} is {now} after it was set to {value}", f"sysctl {KEY}")
 
     def restore(self, before: int) -> None:
+        """Set the limit back."""
         if self.current() != before:
             self.apply(before)
 
 
 def boot_unix_s(commands: Commands) -> int | None:
-    """When this system started; None where it does not say, or says what cannot be: a limit that
-    a trial has set would count as forgotten since."""
-    found = parse_boot_unix_s(commands.run(["sysctl", "-n", "kern.boottime"]).stdout)
-    return None if found is None or FACTS["boot_unix_s"].problem(found) else found
+    """Return when this system booted; None: not known.
+
+    An impossible time counts as unknown: a limit that a trial has set would else count as undone.
+    """
+    booted = parse_boot_unix_s(commands.run(["sysctl", "-n", "kern.boottime"]).stdout)
+    return None if booted is None or FACTS["boot_unix_s"].problem(booted) else booted
 
 
 def untrusted(helper: Path) -> str:
-    """Why this helper must not be run as root; empty where it may."""
+    """Return why this helper must not run as root; empty: it may."""
     try:
-        found, folder = helper.lstat(), helper.parent.stat()
+        file, folder = helper.lstat(), helper.parent.stat()
         text = helper.read_bytes()
     except OSError:
         return "fleet may not set the wired limit"
-    others_write = (found.st_mode | folder.st_mode) & (stat.S_IWGRP | stat.S_IWOTH)
-    owners = {found.st_uid, folder.st_uid}
-    if not stat.S_ISREG(found.st_mode) or owners != {ROOT} or others_write:
+    others_write = (file.st_mode | folder.st_mode) & (stat.S_IWGRP | stat.S_IWOTH)
+    owners = {file.st_uid, folder.st_uid}
+    if not stat.S_ISREG(file.st_mode) or owners != {ROOT} or others_write:
         return f"{helper} is not a file that root alone can write"
     if text != SHIPPED.read_bytes():
         return f"{helper} is of another version of fleet"
@@ -91,7 +97,7 @@ def untrusted(helper: Path) -> str:
 
 
 def run_privileged(argv: Sequence[str], deadline_s: float) -> Output:
-    """Never waits longer: what runs as root cannot be ended by a user, and is left behind."""
+    """Run a command as root, and leave it behind at the deadline: a user cannot end it."""
     try:
         process = subprocess.Popen(
             argv,

@@ -69,7 +69,7 @@ BAD: Mapping[str, Bad] = {
     ),
     "nobody matches": Bad(
         content=changed('"version": 1', '"version": 1, "machines": {"memory_gb": ">=192"}'),
-        says=("machines.memory_gb: nobody has >= 192; the nearest is beta with 128",),
+        says=("machines.memory_gb: no machine has >= 192; the nearest is beta with 128",),
     ),
     "unknown model, simulated": Bad(
         content=changed('["tiny"]', '["tinny"]'),

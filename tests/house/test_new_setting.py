@@ -45,6 +45,7 @@ from fleet.model.settings import variables_of
 from fleet.plan.expand import expand
 from fleet.plan.refusals.limits import refused_settings
 from fleet.readers.environment import is_listed
+from fleet.query.views import columns_of
 from fleet.runner.sending import RequestPlan, build_ask, load_options
 from tests.builders_plan import machine, request
 
@@ -61,6 +62,7 @@ print(json.dumps({
     "kept": is_listed("OLLAMA_SCHED_SPREAD"),
     "fact": [FACTS["top_k"].words, FACTS["top_k"].standing, ENVIRONMENT_FACTS["sched_spread"]],
     "refusals": list(refused_settings([trial.settings], [machine()])),
+    "columns": {name: columns_of("trials").get(name) for name in ("top_k", "sched_spread")},
     "ids": [trial.trial_id for trial in plain.trials()],
 }))
 """
@@ -119,6 +121,10 @@ def test_engines_get_the_new_setting(read: dict[str, Any]) -> None:
 
 def test_the_table_of_what_may_differ_has_the_new_setting(read: dict[str, Any]) -> None:
     assert read["fact"] == ["candidates per token", "refused", "OLLAMA_SCHED_SPREAD"]
+
+
+def test_a_store_that_an_older_fleet_wrote_has_the_new_columns_too(read: dict[str, Any]) -> None:
+    assert read["columns"] == {"top_k": "bigint", "sched_spread": "boolean"}
 
 
 def test_trials_that_do_not_set_it_keep_their_ids(read: dict[str, Any]) -> None:

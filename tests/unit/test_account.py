@@ -27,7 +27,7 @@ def test_an_account_adds_up_or_says_so(shares: list[Share], off_by: int) -> None
     assert account.unaccounted == off_by
     assert sum(account.count(state) for state in ACCOUNT_STATES) == total
     if off_by:
-        with pytest.raises(InternalError, match=f"{total + off_by} trials were asked for, {total}"):
+        with pytest.raises(InternalError, match=f"{total + off_by} trials were requested, {total}"):
             account.checked()
     else:
         assert account.checked() is account

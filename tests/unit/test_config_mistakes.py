@@ -333,7 +333,7 @@ JOB_SAID = [
     ),
     (
         "name: mine\nprompt: x\nprompt_file: p.txt\n",
-        "3:1: prompt_file: prompt is given too: keep one of them",
+        "3:1: prompt_file: stands beside prompt: keep one of them",
     ),
     (
         "name: mine\npoints: [{prompt_tokens: 16}]\n",

@@ -10,7 +10,7 @@ from fleet.errors import StoreUnusable
 from fleet.ledger.journal import Ledger
 from fleet.ledger.opening import VERSION
 from fleet.ledger.rows import LeftOutRow, MachineRow, Origin
-from fleet.plan.entries import Entry
+from fleet.plan.entries import QueueEntry
 from tests import builders
 
 
@@ -141,8 +141,8 @@ def test_each_machine_keeps_its_last_state_and_reason(ledger: Ledger) -> None:
 
 def test_the_account_is_that_of_one_submission(ledger: Ledger) -> None:
     """`asked` comes from elsewhere: where the rows do not make it up, the account says so."""
-    entries = [Entry(trial=builders.trial(block=block), state="queued") for block in range(3)]
-    canary = Entry(trial=builders.trial(block=9, role="canary"), state="queued")
+    entries = [QueueEntry(trial=builders.trial(block=block), state="queued") for block in range(3)]
+    canary = QueueEntry(trial=builders.trial(block=9, role="canary"), state="queued")
     submission = ledger.begin(builders.request())
     ledger.ask(submission, 0, 4, [*entries, canary])
     assert ledger.account(submission).unaccounted == 1
@@ -161,9 +161,9 @@ def test_what_was_measured_before_keeps_its_date_and_its_reason(ledger: Ledger) 
     ledger.enqueue(submission, [attempt])
     ledger.finished(builders.result(attempt, outcome="failed", reason="out_of_memory", detail="x"))
     (before,) = ledger.status()[0].states
-    ledger.ask(submission, 0, 1, [Entry(trial=attempt.trial, state="failed", reason="short")])
+    ledger.ask(submission, 0, 1, [QueueEntry(trial=attempt.trial, state="failed", reason="short")])
     assert ledger.status()[0].states == (before,)
-    ledger.ask(submission, 0, 1, [Entry(trial=attempt.trial, state="queued")])
+    ledger.ask(submission, 0, 1, [QueueEntry(trial=attempt.trial, state="queued")])
     (after,) = ledger.status()[0].states
     assert (after.state, after.reason) == ("queued", "")
     assert after.changed_unix_s > before.changed_unix_s
@@ -185,7 +185,7 @@ def test_machines_that_an_earlier_submission_waits_for_are_promised_to_it(tmp_pa
         assert second.promised(later) == {}, "it does not wait yet"
         first.enter(waiting, "waiting")
         assert second.promised(later) == {
-            name: f"{name} is waited for by first, which came first" for name in ("a", "b")
+            name: f"{name} is reserved for first, which came first" for name in ("a", "b")
         }
         assert first.promised(waiting) == {}, "nobody came before"
         first.close()
@@ -196,7 +196,7 @@ def test_machines_of_earlier_submissions_are_known(ledger: Ledger) -> None:
     """One that is absent stays asked for, however often it is not there."""
     submission = ledger.begin(builders.request())
     ledger.enqueue(submission, [builders.attempt(machine="b"), builders.attempt(machine="a")])
-    away = Entry(trial=builders.trial(machine="c"), state="absent", reason="it is off")
+    away = QueueEntry(trial=builders.trial(machine="c"), state="absent", reason="it is off")
     ledger.ask(submission, 0, 3, [away])
     told = [(name, f"machine-{name}") for name in "abc"]
     assert ledger.machines_of("demo", 0) == [(*each, True) for each in told]
@@ -252,7 +252,7 @@ def test_an_older_ledger_is_read_and_written_on(tmp_path: Path) -> None:
             assert status.left_out[0].clause == "too long"
     with closing(Ledger(path)) as ledger:
         submission = ledger.begin(builders.request())
-        absent = Entry(trial=builders.trial(), state="absent", reason="it is off")
+        absent = QueueEntry(trial=builders.trial(), state="absent", reason="it is off")
         ledger.ask(submission, 0, 1, [absent])
         assert ledger.account(submission).count("left out") == 1
 

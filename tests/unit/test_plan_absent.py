@@ -90,7 +90,8 @@ def test_a_name_that_nobody_ever_had_is_refused_before_anybody_is_waited_for() -
     with pytest.raises(UnknownName) as caught:
         wanted_names(("studio-69",), {}, ["studio-96"], [known("b")])
     assert str(caught.value) == (
-        "machines: nobody is named studio-69 (did you mean studio-96?)\n  there are b, studio-96"
+        "machines: no machine is named studio-69 (did you mean studio-96?)\n"
+        "  there are b, studio-96"
     )
     assert wanted_names(("a", "b"), {}, ["b"], [known("a")]) == ["b"], "a is known, and absent"
 

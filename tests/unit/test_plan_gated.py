@@ -18,8 +18,8 @@ def refusals(policy: str, **facts: FactValue) -> tuple[str, ...]:
 
 def test_a_gate_that_a_machine_never_tells_can_never_open() -> None:
     assert refusals("strict", thermal_class=None, memory_pressure=None) == (
-        "gates: strict cannot be kept on studio-96, which does not tell: thermal level, memory "
-        "pressure; gates: wait holds it for what it does tell",
+        "gates: strict cannot be kept on studio-96, which does not report: thermal level, memory "
+        "pressure; gates: wait checks what it does report",
     )
 
 
@@ -36,7 +36,7 @@ def test_what_will_be_told_once_the_engine_rests_is_no_refusal() -> None:
     busy = {"resident_models": "llama3:8b", "gpu_memory_in_use_mb": 40_000}
     assert refusals("strict", **silent, **busy) == ()
     [refusal] = refusals("strict", **silent, resident_models="llama3:8b")
-    assert "which does not tell: GPU memory of others;" in refusal
+    assert "which does not report: GPU memory of others;" in refusal
 
 
 def test_the_policy_travels_with_each_trial_and_asks_no_other_question() -> None:

@@ -46,38 +46,38 @@ def test_a_selector_finds_its_machines(selector: object, expected: list[str]) ->
         (
             Selector(memory_gb=">=192"),
             ALL[:2],
-            "machines.memory_gb: nobody has >= 192; the nearest is studio-128 with 128",
+            "machines.memory_gb: no machine has >= 192; the nearest is studio-128 with 128",
         ),
         (
             Selector(memory_gb=100),
             ALL,
-            "machines.memory_gb: nobody has 100; the nearest is studio-96 with 96",
+            "machines.memory_gb: no machine has 100; the nearest is studio-96 with 96",
         ),
         (
             Selector(os="darwin", memory_gb=">=192"),
             ALL,
-            "machines.memory_gb: nobody with os darwin has >= 192; "
+            "machines.memory_gb: no machine with os darwin has >= 192; "
             "the nearest is studio-128 with 128",
         ),
         (
             Selector(chip="M5 Ultra"),
             ALL,
-            "machines.chip: nobody has M5 Ultra; the nearest is studio-96 with Apple M3 Ultra",
+            "machines.chip: no machine has M5 Ultra; the nearest is studio-96 with Apple M3 Ultra",
         ),
         (
             Selector(gpu="H200"),
             ALL[:2],
-            "machines.gpu: nobody has H200; no machine says what its gpu is",
+            "machines.gpu: no machine has H200; no machine says what its gpu is",
         ),
         (
             Selector(name="studio-69"),
             ALL,
-            "machines.name: nobody has studio-69; the nearest is studio-96",
+            "machines.name: no machine has studio-69; the nearest is studio-96",
         ),
         (
             Selector(os="linux"),
             ALL[:1],
-            "machines.os: nobody has linux; the nearest is studio-96 with darwin",
+            "machines.os: no machine has linux; the nearest is studio-96 with darwin",
         ),
     ],
 )
@@ -96,7 +96,7 @@ def test_unknown_names_come_all_at_once_with_the_nearest() -> None:
     with pytest.raises(UnknownName) as unknown:
         names(("studio-69", "mars", "box-4090"))
     assert str(unknown.value) == (
-        "machines: nobody is named studio-69 (did you mean studio-96?), mars\n"
+        "machines: no machine is named studio-69 (did you mean studio-96?), mars\n"
         "  there are box-4090, studio-128, studio-96"
     )
 

@@ -69,7 +69,7 @@ def test_each_point_is_as_the_written_one() -> None:
         ('"a"\n{"prompt": " "}', "2:1: prompt is empty"),
         ('"a"\n[1]', '2:1: must be text, or {"prompt": ..., "id": ...}'),
         ('"a"\n{"prompt": "b", "id": true}', "2:1: id must be text or a whole number"),
-        ('"a"\n{"prompt" "b"}', "2:11: no JSON: Expecting ':' delimiter"),
+        ('"a"\n{"prompt" "b"}', "2:11: is not JSON: Expecting ':' delimiter"),
         (
             '{"prompt": "a", "id": "x"}\n{"prompt": "b", "id": "x"}',
             "2:1: id x stands in line 1 too",

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from fleet.errors import SettingFailed, SettingStuck
-from fleet.settings.journal import Entry, Journal
+from fleet.settings.journal import Journal, SettingChange
 
 S = 1_000_000_000
 
 
-def entry(**changes: Any) -> Entry:
+def entry(**changes: Any) -> SettingChange:
     plain: dict[str, Any] = {
         "setting": "iogpu.wired_limit_mb",
         "before": 0,
@@ -22,7 +22,7 @@ def entry(**changes: Any) -> Entry:
         "attempt_id": "trial-1-0",
         "written_unix_ns": 1_700_000_000 * S,
     }
-    return Entry(**{**plain, **changes})
+    return SettingChange(**{**plain, **changes})
 
 
 def test_an_entry_is_there_from_begin_to_close(tmp_path: Path) -> None:

@@ -168,8 +168,8 @@ def test_whatever_fails_the_number_is_back_or_the_journal_says_so(
     ("host", "words"),
     [
         ({"version": "2"}, "the engine that runs here is version 1, the one on PATH is 2"),
-        ({"digest": "sha256:bb"}, "does not find tiny-llama as it was found before"),
-        ({"told": {"OLLAMA_KV_CACHE_TYPE": "f16"}}, "was set to q8_0, the engine says 'f16'"),
+        ({"digest": "sha256:bb"}, "does not have the same tiny-llama"),
+        ({"told": {"OLLAMA_KV_CACHE_TYPE": "f16"}}, "was set to q8_0, the engine reports 'f16'"),
     ],
 )
 def test_an_engine_that_is_not_the_same_is_not_measured(

@@ -15,7 +15,7 @@ from fleet.commands import SystemCommands
 from fleet.errors import SettingFailed, SettingStuck, UserError
 from fleet.owner import permission
 from fleet.settings import wired_limit
-from fleet.settings.journal import Entry, Journal
+from fleet.settings.journal import Journal, SettingChange
 from fleet.settings.wired_limit import SHIPPED, WiredLimit, boot_unix_s
 from fleet.wiring import real
 from tests.fake_bin import FakeMac
@@ -222,7 +222,7 @@ def test_what_a_trial_changed_is_put_back_before_the_helper_goes(fresh: FakeMac)
     allow(["wired-limit"], print, "darwin")
     fresh.set_limit(81_920)
     machine_id, _ = real.settings_here()
-    entry = Entry(
+    entry = SettingChange(
         setting=wired_limit.KEY, before=0, wanted=81_920, attempt_id="a", written_unix_ns=2 * 10**18
     )
     Journal(folders.settings_folder(), machine_id).begin(entry)

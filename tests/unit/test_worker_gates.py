@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pytest
 
+from fleet import wiring
 from fleet.errors import EngineInUse, EngineUnreachable, GateClosed, Interrupted
 from fleet.model.event import Finished, Held, Started
 from fleet.model.experiment import CoolDown, SimulatedEngine

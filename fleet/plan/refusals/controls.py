@@ -1,7 +1,7 @@
-"""The A/A control of an experiment: its baseline cells twice more in each block; pure.
+"""The control of an experiment: an A/A pair of its baseline cells in each block; pure.
 
-Nothing differs between the two but chance, so they tell how far the machine was from itself in the
-very hours in which the other cells were measured.
+Only chance differs between the two sides of a pair, so that they show the noise of the machine in
+the very hours in which the other cells were measured.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from fleet.model.settings import SETTINGS
 from fleet.plan.refusals.unfit import Shape
 
 LEAST_BLOCKS = 5
-"""From fewer no noise floor is taken."""
+"""Fewer blocks give no noise floor."""
 
 
 def wanted(request: Request) -> bool:
-    """A run that is all control needs none."""
+    """Tell whether the experiment has a control; a noise run has none."""
     return request.role == "measure" and request.experiment.control == "on"
 
 
 def baseline_shapes(experiment: Experiment, shapes: Sequence[Shape]) -> list[Shape]:
-    """Of each model and job the one cell that the others stand against."""
+    """Return, for each model and job, the cell that the others are compared with."""
     first: dict[tuple[str, str], Shape] = {}
     for shape in sorted(shapes, key=lambda each: not _is_baseline(experiment, each)):
         first.setdefault((shape.model, shape.job.name), shape)
@@ -30,7 +30,7 @@ def baseline_shapes(experiment: Experiment, shapes: Sequence[Shape]) -> list[Sha
 
 
 def _is_baseline(experiment: Experiment, shape: Shape) -> bool:
-    """By the name given; where none is, the first in the order written is the baseline."""
+    """Tell whether the experiment names this cell as its baseline."""
     axes = experiment.settings.axes()
     axis = experiment.compare_by or (axes[0] if axes else "")
     if axis not in SETTINGS or experiment.baseline is None:

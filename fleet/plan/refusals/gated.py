@@ -1,4 +1,4 @@
-"""Which machines an experiment with strict gates cannot be measured on; pure."""
+"""The machines on which an experiment with strict gates cannot be measured; pure."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from fleet.model.machine import Fingerprint, Machine
 
 
 def refused_gates(experiment: Experiment, machines: Sequence[Machine]) -> Iterator[str]:
-    """A gate of which a machine says nothing never opens, so a strict trial would wait in vain."""
+    """Refuse a machine with an unknown gate, which would hold a strict trial in vain."""
     if experiment.gate_rule().policy != "strict":
         return
     for machine in machines:
-        untold = unverified(_at_rest(machine.fingerprint))
-        if untold:
+        unknown = unverified(_at_rest(machine.fingerprint))
+        if unknown:
             yield (
-                f"gates: strict cannot be kept on {machine.name}, which does not tell: "
-                f"{', '.join(untold)}; gates: wait holds it for what it does tell"
+                f"gates: strict cannot be kept on {machine.name}, which does not report: "
+                f"{', '.join(unknown)}; gates: wait checks what it does report"
             )
 
 
 def _at_rest(look: Fingerprint) -> Fingerprint:
-    """As it will be once the engine holds no model: then all that is in use of the GPU's memory is
-    others', which until then nobody tells on some machines."""
+    """Return the look as it will be once the engine holds no model.
+
+    Everything in the GPU's memory then belongs to others, which some machines show only so.
+    """
     return with_resident(look, (), "supposed") if look.get("resident_models") else look

@@ -1,4 +1,4 @@
-"""Which command restarts the Ollama of each machine's owner, and where none may; pure."""
+"""The command that restarts the owner's Ollama on each machine, if one may; pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fleet.model.machine import Machine
 
 
 def restarts(experiment: Experiment, machines: Sequence[Machine]) -> Iterator[str]:
-    """What would be typed on each machine, before each trial."""
+    """Yield, for each machine, the command that runs before each trial."""
     engine = experiment.engine
     if not experiment.restart_engine or not isinstance(engine, OllamaEngine):
         return
@@ -21,7 +21,7 @@ def restarts(experiment: Experiment, machines: Sequence[Machine]) -> Iterator[st
 
 
 def refused_restarts(experiment: Experiment, machines: Sequence[Machine]) -> Iterator[str]:
-    """The owner's command, or the owner's permission: without either nothing is restarted."""
+    """Refuse machines without a restart command and without the owner's permission."""
     engine = experiment.engine
     if not experiment.restart_engine or not isinstance(engine, OllamaEngine) or engine.restart:
         return

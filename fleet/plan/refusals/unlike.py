@@ -1,6 +1,6 @@
-"""What of the machines as found `fleet compare` will refuse, said before anything is measured.
+"""Differences between machines that `fleet compare` will refuse, before anything is measured; pure.
 
-The classes are those of `fleet.comparability`, the very table that compare applies; pure.
+The classes are those of `fleet.comparability`, the very table that compare applies.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
-from fleet import comparability as likeness
+from fleet import comparability
 from fleet.comparability import ENVIRONMENT_FACTS, Difference, differing
 from fleet.model.experiment import Request
 from fleet.model.machine import Machine
@@ -17,7 +17,7 @@ from fleet.plan.refusals.unfit import PlanWarning
 NOT_SET = "not set"
 SHOWN_DIGITS = 12
 
-MENDS = {
+HINTS = {
     "digest": "the machines need one digest: pull the model anew where it is the older one",
     "engine": "use one kind of engine",
     "engine_version": "bring the engine to one version everywhere",
@@ -26,8 +26,8 @@ MENDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """What one machine shows of each fact of the table, now, for one model."""
+class _MachineFacts:
+    """The facts of the table on one machine now, for one model."""
 
     machine: Machine
     model: str = ""
@@ -46,56 +46,58 @@ class _Found:
             return engine.environment.get(ENVIRONMENT_FACTS[fact], NOT_SET)
         if fact in ("engine", "engine_version"):
             return engine.kind if fact == "engine" else engine.version
-        return None  # what an experiment asks is asked of all; the rest is only listed
+        return None  # settings are equal on all machines; the rest is only listed
 
 
 def unlike(by: str, request: Request, machines: Sequence[Machine]) -> tuple[PlanWarning, ...]:
-    """One warning per fact, model and value that a machine does not share with the first.
+    """Return a warning for each fact, model and value that a machine does not share with the first.
 
-    `by`: the axis of the experiment; where it is compared within each machine there is none.
+    `by`: the axis of the experiment; an axis that is compared within each machine has no warnings.
     """
-    there = [machine for machine in machines if machine.engine is not None]
-    if len(there) < 2 or likeness.is_across(by) is False or not _sides_are_machines(by, there):
+    ready = [machine for machine in machines if machine.engine is not None]
+    if len(ready) < 2 or comparability.is_across(by) is False or not _sides_are_machines(by, ready):
         return ()
-    asked = {name for settings in request.experiment.settings.combinations() for name in settings}
-    found: dict[tuple[str, str, str], list[Machine]] = {}
+    settings_made = {
+        name for settings in request.experiment.settings.combinations() for name in settings
+    }
+    unlike_first: dict[tuple[str, str, str], list[Machine]] = {}
     for model in dict.fromkeys(request.experiment.models):
-        for machine in there[1:]:
-            for each in _refused(by, there[0], machine, model):
-                if each.fact in asked:
-                    continue  # it will be the same everywhere, however it is now
+        for machine in ready[1:]:
+            for each in _refused(by, ready[0], machine, model):
+                if each.fact in settings_made:
+                    continue  # a trial sets it alike everywhere
                 of_model = model if each.fact == "digest" else ""
-                key = (each.fact, of_model, _told(each, there[0]))
-                found.setdefault(key, [])
-                found[key] += [] if machine in found[key] else [machine]
+                key = (each.fact, of_model, _words(each, ready[0]))
+                others = unlike_first.setdefault(key, [])
+                others += [] if machine in others else [machine]
     return tuple(
         PlanWarning(
             machine=", ".join(machine.name for machine in others),
             model=model,
-            what=f"{told}; fleet compare --by {by} will refuse this: "
-            f"{MENDS[fact]}, or compare with --allow-diff {fact}",
+            what=f"{words}; fleet compare --by {by} will refuse this: "
+            f"{HINTS[fact]}, or compare with --allow-diff {fact}",
         )
-        for (fact, model, told), others in found.items()
+        for (fact, model, words), others in unlike_first.items()
     )
 
 
 def _sides_are_machines(by: str, machines: Sequence[Machine]) -> bool:
-    """A condition that no two machines differ in is no axis between them."""
+    """Tell whether the axis tells machines apart: a condition that all share does not."""
     values = {_axis_value(by, machine) for machine in machines}
-    return likeness.is_across(by) is True or len(values) > 1
+    return comparability.is_across(by) is True or len(values) > 1
 
 
 def _axis_value(by: str, machine: Machine) -> str:
-    found = {*_Found(machine)(by)} if by in likeness.FACTS else {None}
-    return str(machine.fingerprint.get(by) if found == {None} else found)
+    values = {*_MachineFacts(machine)(by)} if by in comparability.FACTS else {None}
+    return str(machine.fingerprint.get(by) if values == {None} else values)
 
 
 def _refused(by: str, first: Machine, other: Machine, model: str) -> Iterator[Difference]:
-    for each in differing(_Found(first, model), _Found(other, model), by):
+    for each in differing(_MachineFacts(first, model), _MachineFacts(other, model), by):
         if each.standing == "refused" and not each.unknown:
             yield each
 
 
-def _told(each: Difference, first: Machine) -> str:
-    ours, theirs = (str(*values)[:SHOWN_DIGITS] for values in (each.side, each.baseline))
-    return f"{each.words} differ: {ours} against {theirs} on {first.name}"
+def _words(each: Difference, first: Machine) -> str:
+    value, first_value = (str(*values)[:SHOWN_DIGITS] for values in (each.side, each.baseline))
+    return f"{each.words} differ: {value} against {first_value} on {first.name}"
