@@ -16,10 +16,8 @@ from typing import Any
 
 from fleet import wiring
 from fleet.clock import SystemClock
-from fleet.commands import SystemCommands
 from fleet.engines.ollama import Ollama, address
 from fleet.errors import TrialError
-from fleet.model.experiment import OllamaEngine
 from fleet.settings import wired_limit
 from tests import builders
 from tests.fake_bin.programs import FOLDER, Step
@@ -28,10 +26,10 @@ from tests.fake_bin.programs import FOLDER, Step
 def main() -> int:
     (FOLDER / "life.pid").write_text(str(os.getpid()))
     as_on_a_fake_mac()
-    settings = wiring._real_settings(OllamaEngine(kind="ollama"), SystemCommands(), "mac")
+    machine_id, settings = wiring.settings_here()
     try:
         if len(sys.argv) == 1:
-            print(json.dumps({"recovered": settings.recover()}))
+            print(json.dumps({"recovered": settings.recover(), "machine_id": machine_id}))
             return 0
         asked = json.loads(sys.argv[1])
         attempt = builders.attempt(model="tiny", settings={"num_ctx": 1024, **asked})

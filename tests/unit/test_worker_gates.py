@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from fleet import wiring
 from fleet.clock import SystemClock
 from fleet.errors import EngineInUse, EngineUnreachable, GateClosed, Interrupted
 from fleet.model.event import Finished, Held, Started
@@ -504,8 +505,18 @@ def test_a_note_that_says_nothing(note: str) -> None:
 
 
 @pytest.fixture
-def laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NodeWorker]:
-    """A worker on a stepped clock, of a scripted machine that is on its battery for ever."""
+def clock() -> builders.SteppedClock:
+    return builders.SteppedClock()
+
+
+@pytest.fixture
+def make_laptop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: builders.SteppedClock
+) -> Iterator[Callable[..., NodeWorker]]:
+    """Makes a worker on a stepped clock, of a scripted machine that is on its battery for ever.
+
+    What it is given are fields of its node.
+    """
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setenv("FLEET_STATE", str(tmp_path / "state"))
     tiny = ScriptedModel(prefill_tokens_per_s=20_000, decode_tokens_per_s=2_000, load_s=0.01)
@@ -518,9 +529,21 @@ def laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NodeWork
     )
     engine = SimulatedEngine(kind="simulated", machines={"laptop": script})
     spec = WorkerSpec(engine=engine, name="laptop", state=str(tmp_path))
-    worker = NodeWorker(spec, clock=builders.SteppedClock())
-    yield worker
-    worker.close()
+    node, made = wiring.node, list[NodeWorker]()
+
+    def make(**changes: Any) -> NodeWorker:
+        monkeypatch.setattr(wiring, "node", lambda *words: replace(node(*words), **changes))
+        made.append(NodeWorker(spec, clock=clock))
+        return made[-1]
+
+    yield make
+    for worker in made:
+        worker.close()
+
+
+@pytest.fixture
+def laptop(make_laptop: Callable[..., NodeWorker]) -> NodeWorker:
+    return make_laptop()
 
 
 def test_a_worker_says_for_which_trial_it_is_held_and_begins_it_after_that(
@@ -536,11 +559,12 @@ def test_a_worker_says_for_which_trial_it_is_held_and_begins_it_after_that(
     assert events[-1].result.gates_held_ns == 3 * NS_PER_S
 
 
-def test_where_the_hours_end_while_it_is_held_it_waits_for_the_next(laptop: NodeWorker) -> None:
-    clock = laptop._clock
+def test_where_the_hours_end_while_it_is_held_it_waits_for_the_next(
+    make_laptop: Callable[..., NodeWorker], clock: builders.SteppedClock
+) -> None:
     now = minute_of_day(clock.unix_ns() / NS_PER_S)
     hours = Hours((now - 60) % DAY_MIN, (now + 1) % DAY_MIN)
-    laptop._node = replace(laptop._node, hours=lambda: hours)
+    laptop = make_laptop(hours=lambda: hours)
     events = list(laptop.run([builders.attempt(gates=Gates(at_most="2m"))]))
     told = [event.why.split(" ", 2)[0] for event in events if isinstance(event, Held)]
     assert told == [*["held"] * 4, "not", "waits"]
@@ -561,7 +585,7 @@ def test_a_trial_that_is_dropped_while_it_is_held_leaves_nothing(laptop: NodeWor
 
 @pytest.mark.parametrize(("settings", "restarts"), [({}, 1), ({"flash_attention": True}, 0)])
 def test_the_owners_engine_stays_beside_an_engine_of_its_own(
-    laptop: NodeWorker, settings: dict[str, Value], restarts: int
+    make_laptop: Callable[..., NodeWorker], settings: dict[str, Value], restarts: int
 ) -> None:
     again: list[Engine] = []
 
@@ -569,7 +593,7 @@ def test_the_owners_engine_stays_beside_an_engine_of_its_own(
         again.append(engine)
         return engine
 
-    laptop._node = replace(laptop._node, restart=restart)
+    laptop = make_laptop(restart=restart)
     plain = builders.trial()
     changes = {"settings": {**plain.settings, **settings}, "restart_engine": True}
     [*_, last] = laptop.run([builders.attempt(gates=Gates(policy="record"), **changes)])
