@@ -227,6 +227,34 @@ def test_a_machine_whose_worker_fails_is_counted_as_a_lost_one(tmp_path: Path) -
     assert (measuring.done, measuring.failed, measuring.waiting) == (3, 3, 0)
 
 
+def test_a_result_is_forgotten_on_the_node_only_once_it_is_stored(tmp_path: Path) -> None:
+    stored: list[bool] = []
+
+    class Watchful(Machines):
+        def acknowledge(self, machine_id: str, attempt_id: str) -> None:
+            trials = results_folder(tmp_path) / "current" / "trials"
+            stored.append((trials / f"{attempt_id}.parquet").is_file())
+
+    measure(tmp_path, planned(repeats=3, canary="off"), Watchful())
+    assert stored == [True] * 6
+
+
+@pytest.mark.parametrize(("transient", "tries"), [(True, 3), (False, 1)])
+def test_a_trial_whose_failure_may_pass_is_tried_three_times(
+    tmp_path: Path, transient: bool, tries: int
+) -> None:
+    def fails(attempt: Attempt) -> TrialResult:
+        return result(attempt, outcome="failed", reason="engine_busy", transient=transient)
+
+    machines = Machines(answer=fails)
+    measuring = measure(tmp_path, planned(repeats=3, canary="off"), machines)
+    fences: dict[str, list[int]] = {}
+    for attempt in machines.ran:
+        fences.setdefault(attempt.trial.trial_id, []).append(attempt.fence)
+    assert list(fences.values()) == [list(range(tries))] * 6
+    assert (measuring.done, measuring.failed, measuring.waiting) == (0, 6, 0)
+
+
 def test_a_result_that_cannot_be_stored_is_set_aside_and_stops_nothing(tmp_path: Path) -> None:
     def answer(attempt: Attempt) -> TrialResult:
         poisoned = attempt.trial.block == 1 and attempt.trial.settings["num_batch"] == 8
