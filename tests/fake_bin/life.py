@@ -15,10 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from fleet.clock import SystemClock
-from fleet.commands import SystemCommands
 from fleet.engines.ollama import Ollama, address
 from fleet.errors import TrialError
-from fleet.model.experiment import OllamaEngine
 from fleet.settings import wired_limit
 from fleet.wiring import real
 from tests import builders
@@ -28,10 +26,10 @@ from tests.fake_bin.programs import FOLDER, Step, put
 def main() -> int:
     put(FOLDER / "life.pid", str(os.getpid()))
     as_on_a_fake_mac()
-    settings = real.trial_settings(OllamaEngine(kind="ollama"), SystemCommands(), "mac")
+    machine_id, settings = real.settings_here()
     try:
         if len(sys.argv) == 1:
-            print(json.dumps({"recovered": settings.recover()}))
+            print(json.dumps({"recovered": settings.recover(), "machine_id": machine_id}))
             return 0
         asked = json.loads(sys.argv[1])
         attempt = builders.attempt(model="tiny", settings={"num_ctx": 1024, **asked})

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,45 @@ def test_no_connection_is_made_of_the_environment(path: Path) -> None:
             given = {key.arg: ast.unparse(key.value) for key in call.keywords}
             assert given.get("trust_env") == "False", f"{path.name}:{call.lineno}"
             assert {"verify", "transport"} & set(given), f"{path.name}:{call.lineno}"
+
+
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+PRIVATE = re.compile(r"_[A-Za-z]\w*")
+NO_PUBLIC_ROAD = {
+    ("tests/unit/test_install_ollama.py", "_build"): "the public way compiles for minutes",
+    ("tests/unit/test_install_mlx.py", "_assembled"): "the public way compiles for minutes",
+    ("tests/unit/test_noise_report.py", "_judged"): "the public way measures ten trials a note",
+    ("tests/unit/test_simulated_schedule.py", "_stream"): "no server is late when a test wants it",
+}
+"""Private names that a test uses all the same: its file, the name, and the reason."""
+
+
+def test_no_test_touches_what_is_private_where_a_public_road_exists() -> None:
+    used = {
+        (str(path.relative_to(ROOT)), name)
+        for path in TESTS
+        for name in _private_names(ast.parse(path.read_text()))
+    }
+    assert used == set(NO_PUBLIC_ROAD)
+
+
+def _private_names(tree: ast.Module) -> Iterator[str]:
+    """Names with a leading underscore that a module takes from another one, or from its objects."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and not _is_own(node):
+            names = [node.attr]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
+            ("fleet", "tests")
+        ):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("setattr"):
+            texts = (a.value for a in node.args[:2] if isinstance(a, ast.Constant))
+            names = [str(text).rpartition(".")[2] for text in texts]
+        else:
+            continue
+        yield from (name for name in names if PRIVATE.fullmatch(name))
+
+
+def _is_own(node: ast.Attribute) -> bool:
+    """Of the object itself, or a function of the system that is written so."""
+    return ast.unparse(node.value) in {"self", "cls"} or ast.unparse(node) == "os._exit"

@@ -374,6 +374,29 @@ def test_text_shows_medians_and_n_beside_every_ratio(opened: Opened) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("metric", "column", "shown"),
+    [
+        ("load", {"load_ns": 2_500_000_000}, "2.5 s"),
+        ("ttft", {"first_chunk_ns": 320_000_000}, "320.0 ms"),
+        ("end_to_end", {"ended_ns": 7_250_000_000}, "7.25 s"),
+    ],
+)
+def test_a_time_is_shown_in_its_unit(
+    opened: Opened, metric: str, column: dict[str, int], shown: str
+) -> None:
+    of_trial = column if metric == "load" else {}
+    asked = {} if metric == "load" else {**column, "output_duration_ns": None}
+    store = GoldenStore()
+    for side in (8, 512):
+        for block in range(3):
+            name = f"{side}-{block}"
+            store.trial(name, block=block, ask=asked, num_batch=side, **of_trial)
+    lines = comparison_lines(compare(opened(store), by="num_batch", metrics=[metric]))
+    heads = [line for line in lines if line.startswith("gpt-oss:20b, chat, ")]
+    assert heads == [f"gpt-oss:20b, chat, {metric}, on studio, against num_batch 8 ({shown}, n 3)"]
+
+
 @dataclass(frozen=True)
 class Known:
     """What `fleet noise` would have found."""
@@ -467,6 +490,29 @@ def test_several_machines_of_each_kind_are_judged_by_machines(opened: Opened) ->
     line = only_line(group(one))
     assert (line.design, one.speaks_of) == ("these machines", "these machines")
     assert "this speaks of these machines, not of the kinds" in one.footer[0]
+
+
+def test_the_kinds_of_machines_are_never_known_closer_than_their_noise_floors(
+    opened: Opened,
+) -> None:
+    """The two of each kind agree by luck; each machine alone is known to 10 % only."""
+    store = GoldenStore()
+    for number, rate in enumerate((100, 100.1)):
+        columns = {"machine_id": f"small-{number}", "machine": f"small-{number}"}
+        blocks(store, f"a{number}", rate, **columns)
+    for number, rate in enumerate((120, 120.1)):
+        blocks(store, f"b{number}", rate, **studio(number))
+    con = opened(store)
+    machines = [f"small-{n}" for n in range(2)] + [str(studio(n)["machine_id"]) for n in range(2)]
+    floors = {(machine, "decode"): Known(0.1) for machine in machines}
+    bare = only_line(group(compare(con, by="memory_gb")))
+    floored = only_line(group(compare(con, by="memory_gb", floors=lambda _: floors)))
+    assert (bare.design, floored.design) == ("kinds of machines", "kinds of machines")
+    assert bare.estimate is not None
+    assert floored.estimate is not None
+    assert floored.estimate.half_width > 10 * bare.estimate.half_width
+    assert floored.estimate.floored
+    assert not bare.estimate.floored
 
 
 @pytest.mark.parametrize("swapped", [False, True])

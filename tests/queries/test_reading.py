@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from fleet.query.open_store import open_store, rows
 from fleet.query.results import results, show
 from fleet.query.sandbox import open_locked
 from fleet.report.comparison_text import results_lines
+from fleet.report.trial_text import shown_lines
 from tests.builders_compare import GoldenStore, request, transcripts
 
 SHOWN = ("trials", "requests", "readings")
@@ -138,6 +140,20 @@ def test_show_of_a_failed_trial_has_no_rates(folder: Path) -> None:
     assert (shown.trial["counted"], shown.trial["reason"]) == (False, "stream_broken")
     assert len(shown.requests) == 1
     assert not any("per_s" in name for name in shown.requests[0])
+
+
+def test_the_times_of_a_trial_are_shown_in_their_units(tmp_path: Path) -> None:
+    store = GoldenStore()
+    asked = request(load_duration_ns=2_300_000, prompt_duration_ns=1_040_000_000)
+    store.trial("t", requests=[asked], load_ns=7_340_000_000, duration_ns=62_200_000_000)
+    con = open_store([store.write(tmp_path)], SHOWN)
+    lines = shown_lines(show(con, "trial-t"))
+    assert "  times      load 7.34 s  whole trial 62.2 s" in lines
+    heads, cells = (
+        re.split(r"\s{2,}", line.strip()) for line in lines if "prompt" in line or "chat" in line
+    )
+    assert cells[heads.index("load")] == "2.3 ms"
+    assert cells[heads.index("read")] == "1.04 s"
 
 
 def test_no_results_here(tmp_path: Path) -> None:

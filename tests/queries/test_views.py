@@ -421,6 +421,27 @@ def test_several_streams_have_a_throughput_of_their_own(tmp_path: Path) -> None:
     assert one(con, "speeds", "short")["throughput_tokens_per_s"] is None
 
 
+@pytest.mark.parametrize(
+    ("first_ns", "rest_ns", "good"),
+    [
+        (2 * S, 20 * S, True),
+        (2 * S + 1, 20 * S, False),
+        (2 * S, 20 * S + 1, False),
+    ],
+)
+def test_good_is_a_first_token_in_2_s_and_the_rest_at_10_a_second(
+    tmp_path: Path, first_ns: int, rest_ns: int, good: bool
+) -> None:
+    ended_ns = first_ns + rest_ns
+    times = {"first_chunk_ns": first_ns, "last_chunk_ns": ended_ns, "ended_ns": ended_ns}
+    store = GoldenStore()
+    store.trial("t", requests=[request(**times, output_duration_ns=rest_ns)])
+    con = open_store([store.write(tmp_path)])
+    [row] = rows(con, "select requests, goodput_tokens_per_s as goodput from speeds")
+    assert row["requests"] == 1
+    assert row["goodput"] == pytest.approx(201 / (ended_ns / S) if good else 0)
+
+
 def test_token_latencies_need_a_chunk_for_each_token_and_enough_of_them(tmp_path: Path) -> None:
     store = GoldenStore()
     gaps = {"gap_p50_us": 10_000, "gap_p90_us": 20_000, "gap_p99_us": 30_000}

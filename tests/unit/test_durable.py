@@ -15,6 +15,7 @@ from fleet import durable
 from fleet.durable import FOR_ALL_USERS, FileLock
 from fleet.errors import UserError
 from fleet.exclusive import lock_folder
+from fleet.store.publish import publish
 
 NOBODY = 65534
 TAKE = """
@@ -57,6 +58,16 @@ def test_a_file_is_on_the_disk_before_its_name_and_its_name_before_it_counts(
     steps.clear()
     assert durable.create(tmp_path / "b", b"mine")
     assert steps == ["fsync", "link", "fsync folder"]
+
+
+def test_a_new_file_is_on_the_disk_when_it_counts_as_written(
+    tmp_path: Path, steps: list[str]
+) -> None:
+    durable.write_new(tmp_path / "a", b"new")
+    assert steps == ["fsync"]
+    steps.clear()
+    publish({tmp_path / "b": b"rows", tmp_path / "mark": b"whole"}, tmp_path)
+    assert steps == ["fsync", "fsync", "link", "fsync folder", "link", "fsync folder"]
 
 
 def test_what_another_process_has_made_stays(tmp_path: Path) -> None:

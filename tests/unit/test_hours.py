@@ -119,6 +119,15 @@ def test_a_trial_longer_than_the_hours_begins_at_their_start_and_says_so(berlin:
     assert began == "2027-01-11 22:00"
 
 
+@pytest.mark.parametrize(("minutes", "begins"), [(0, True), (5, True), (6, False)])
+def test_the_first_five_minutes_of_the_hours_count_as_their_start(
+    berlin: None, minutes: int, begins: bool
+) -> None:
+    told = turn(NIGHT, at("2027-01-10 22:00") + minutes * 60, 10 * HOUR_S)
+    assert told.begins == begins
+    assert told.said.startswith("begins, and will not end" if begins else "waits until 22:00")
+
+
 def test_hours_that_are_changed_meanwhile_count_at_once(berlin: None) -> None:
     answers = iter([NIGHT, NIGHT, Hours.read("13-14")])
     later = Hours.read("13-14")

@@ -226,6 +226,34 @@ def test_a_machine_whose_worker_fails_is_counted_as_a_lost_one(tmp_path: Path) -
     assert (measuring.done, measuring.failed, measuring.waiting) == (3, 3, 0)
 
 
+def test_a_result_is_forgotten_on_the_node_only_once_it_is_stored(tmp_path: Path) -> None:
+    stored: list[bool] = []
+
+    class Watchful(Machines):
+        def acknowledge(self, machine_id: str, attempt_id: str) -> None:
+            trials = results_folder(tmp_path) / "current" / "trials"
+            stored.append((trials / f"{attempt_id}.parquet").is_file())
+
+    measure(tmp_path, planned(repeats=3, canary="off"), Watchful())
+    assert stored == [True] * 6
+
+
+@pytest.mark.parametrize(("transient", "tries"), [(True, 3), (False, 1)])
+def test_a_trial_whose_failure_may_pass_is_tried_three_times(
+    tmp_path: Path, transient: bool, tries: int
+) -> None:
+    def fails(attempt: Attempt) -> TrialResult:
+        return result(attempt, outcome="failed", reason="engine_busy", transient=transient)
+
+    machines = Machines(answer=fails)
+    measuring = measure(tmp_path, planned(repeats=3, canary="off"), machines)
+    fences: dict[str, list[int]] = {}
+    for attempt in machines.ran:
+        fences.setdefault(attempt.trial.trial_id, []).append(attempt.fence)
+    assert list(fences.values()) == [list(range(tries))] * 6
+    assert (measuring.done, measuring.failed, measuring.waiting) == (0, 6, 0)
+
+
 def test_a_result_that_cannot_be_stored_is_set_aside_and_stops_nothing(tmp_path: Path) -> None:
     def answer(attempt: Attempt) -> TrialResult:
         poisoned = attempt.trial.block == 1 and attempt.trial.settings["num_batch"] == 8
@@ -287,15 +315,19 @@ def test_a_control_makes_no_blocks_of_its_cell(tmp_path: Path) -> None:
 
 
 def test_a_control_that_fails_loses_no_cell(tmp_path: Path) -> None:
+    """Where its cell were lost, nothing would be compared, and each side end with its own noise."""
+    spread = {8: (1.0, 1.001, 0.999, 1.002, 1.0), 512: (1.0, 1.4, 0.7, 1.3, 0.8)}
+
     def answer(attempt: Attempt) -> TrialResult:
         if attempt.trial.role == "noise":
             return result(attempt, outcome="failed", reason="request_refused", transient=False)
-        return result(attempt)
+        factors = spread[int(attempt.trial.settings["num_batch"])]
+        return result(attempt, factors[attempt.trial.block])
 
     wide = planned(control="on", canary="off", repeats={"least": 3, "most": 5})
-    measuring = measure(tmp_path, wide, Machines(answer=answer))
-    assert measuring.done == 6
-    assert not measuring._lost
+    machines = Machines(answer=answer)
+    measuring = measure(tmp_path, wide, machines)
+    assert measuring.done == 10
 
 
 @pytest.mark.parametrize("packed", [False, True])

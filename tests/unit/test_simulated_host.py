@@ -34,17 +34,15 @@ SCRIPT = MachineScript(
 
 
 @pytest.fixture
-def host() -> Iterator[SimulatedHost]:
-    host = SimulatedHost(lambda: SCRIPT, "alpha", SystemClock())
-    owners = host.start_owners()
-    yield host
-    owners.close()
+def host() -> SimulatedHost:
+    return SimulatedHost(lambda: SCRIPT, "alpha", SystemClock())
 
 
 @pytest.fixture
-def owners(host: SimulatedHost) -> Simulated:
-    assert host._owners is not None
-    return host._owners
+def owners(host: SimulatedHost) -> Iterator[Simulated]:
+    owners = host.start_owners()
+    yield owners
+    owners.close()
 
 
 def own(host: SimulatedHost) -> OwnEngine:

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from fleet.durable import FileLock
 from fleet.errors import StoreUnusable
 from fleet.store import codec, generation, pack
 from fleet.store.parquet import ParquetStore
-from fleet.store.publish import locked
 from fleet.store.rows import blank, rows_of
 from fleet.store.schema import TABLES, TRIALS
 from tests.builders_store import HOUR_NS, NOV_2026_NS, result
@@ -245,13 +245,23 @@ def test_opening_clears_what_a_dead_writer_left(folder, store):
     assert len(ids(folder)) == 1
 
 
-def test_what_a_living_writer_stages_is_left_alone(folder, store):
-    (folder / "staging/0.part").write_bytes(b"half")
-    with locked(folder / "lock"):
-        store._recover()
-        assert (folder / "staging/0.part").exists()
-    store._recover()
-    assert not (folder / "staging/0.part").exists()
+def test_what_a_living_writer_stages_is_left_alone(folder, store, monkeypatch):
+    half, writer = folder / "staging/0.part", FileLock(folder / "lock")
+    half.write_bytes(b"half")
+    waits = FileLock.wait
+
+    def when_it_waits(lock, stop=None):
+        """The writer goes on to its end only when the one that opens the store waits for it."""
+        writer.release()
+        monkeypatch.setattr(FileLock, "wait", waits)
+        return waits(lock, stop)
+
+    assert writer.take()
+    monkeypatch.setattr(FileLock, "wait", when_it_waits)
+    ParquetStore(folder)
+    assert half.exists()
+    ParquetStore(folder)
+    assert not half.exists()
 
 
 def test_read_only_makes_nothing(folder):

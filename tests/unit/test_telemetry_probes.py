@@ -542,19 +542,24 @@ def test_a_macmon_that_ends_says_why_and_is_started_again(
     probe.close()
 
 
+def started(probe: Macmon | Powermetrics, pid_file: Path) -> int:
+    """The id of the probe's program, which writes it to a file."""
+    end = time.monotonic() + DEADLINE_S
+    while not pid_file.exists() or not pid_file.read_text():
+        assert time.monotonic() < end
+        probe.read()
+    return int(pid_file.read_text())
+
+
 def test_closing_ends_a_macmon_that_ignores_being_asked(
     on_path: Callable[[str, str], Path],
 ) -> None:
     on_path("macmon", "trap '' TERM\necho $$ > $0.pid\nwhile :; do sleep 0.05; done")
     probe = Macmon(500, SystemClock())
-    pid_file = on_path("unused", "").parent / "macmon.pid"
-    end = time.monotonic() + DEADLINE_S
-    while not pid_file.exists() or not pid_file.read_text():
-        assert time.monotonic() < end
-        probe.read()
+    process_id = started(probe, on_path("unused", "").parent / "macmon.pid")
     probe.close()
     with pytest.raises(ProcessLookupError):
-        os.kill(int(pid_file.read_text()), 0)
+        os.kill(process_id, 0)
 
 
 def test_a_program_of_roots_ends_with_its_pipe(
@@ -563,15 +568,14 @@ def test_a_program_of_roots_ends_with_its_pipe(
     def refuse(process: subprocess.Popen[bytes]) -> None:
         raise PermissionError
 
-    on_path("sudo", "while echo sample; do sleep 0.05; done")
+    on_path("sudo", "echo $$ > $0.pid\nwhile echo sample; do sleep 0.05; done")
     probe = Powermetrics(500, SystemClock())
-    probe.read()
-    process = probe._process
-    assert process is not None
+    process_id = started(probe, on_path("unused", "").parent / "sudo.pid")
     monkeypatch.setattr(subprocess.Popen, "terminate", refuse)
     monkeypatch.setattr(subprocess.Popen, "kill", refuse)
     probe.close()
-    assert process.poll() is not None
+    with pytest.raises(ProcessLookupError):
+        os.kill(process_id, 0)
 
 
 PLIST = """\

@@ -76,9 +76,13 @@ def test_impossible_sizes_are_refused(sizes: dict[str, int], tmp_path: Path) -> 
 def test_every_word_of_the_vocabulary_is_one_token() -> None:
     words = vocabulary.build(2048, templates.LLAMA_SPECIALS)
     assert len(words.tokens) == len(set(words.tokens)) == 2048
-    for token in words.words:
-        assert words._split(words.tokens[token]) == [words.tokens[token]]
-    assert words._split("assistant") == ["assistant"]
+    letters = {vocabulary.encoded(chr(code)): chr(code) for code in range(128)}
+    listed = ["".join(map(letters.__getitem__, words.tokens[token])) for token in words.words]
+    merges = tuple(words.merges)
+    for word in (*listed, "assistant"):
+        assert words.add_word(word, 2048)
+        assert vocabulary.encoded(word) in words.ids
+    assert tuple(words.merges) == merges, "none of them takes another merge"
     for word in " the of and to in is that it was for".split():
         assert vocabulary.encoded(f" {word}") in words.ids
 
