@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fleet.model.job import Think
-from fleet.model.machine import Fingerprint
+from fleet.model.machine import Drafts, Fingerprint
 from fleet.model.settings import Value
 from fleet.model.trial import Trial
 
@@ -173,6 +173,11 @@ class TrialResult:
     """Client's time over the trial's own load of the model."""
     active_bytes: int | None = None
     """Weight bytes read for each token; less than all where experts take turns."""
+    model_format: str | None = None
+    """`gguf` or `safetensors`; this and the next three as in ModelFacts."""
+    quantization: str | None = None
+    bits_per_weight: float | None = None
+    drafts: Drafts | None = None
     think: Think | None = None
     """Thinking as it was sent with each chat; None: not sent."""
     cooled_ns: int | None = None
