@@ -42,6 +42,9 @@ FACTS: dict[str, FactValue] = {
     "foreign_gpu_memory_mb": 300,
     "gpu_usable_mb": 90000,
     "gpu_limit_conflict": "set to 90000 MiB, Ollama works with 73728 MiB",
+    "mlx_version": "0.32.2",
+    "mlx_device": "gpu",
+    "mlx_library": "mlx_metal_v4",
 }
 SETTINGS: dict[str, Value] = {
     "num_ctx": 8192,
@@ -173,6 +176,10 @@ def result(
         placement=Placement(size_bytes=14, gpu_bytes=13, context_length=8192),
         load_ns=8_000_000_000,
         active_bytes=3_700_000_000,
+        model_format="safetensors",
+        quantization="nvfp4",
+        bits_per_weight=4.5,
+        drafts="no",
         cooled_ns=0,
         clock_step_ns=70,
         gates_held_ns=0,

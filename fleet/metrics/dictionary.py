@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-VERSION = 5
+VERSION = 6
 """As `flags_version` in the views; its history stands at the top of `views.sql`."""
 
 
@@ -36,7 +36,8 @@ METRICS = (
         name="prefill_tokens_per_s",
         unit="tokens/s",
         meaning="prefill rate: how fast a prompt is read",
-        formula="prompt tokens that no cache held / engine's prompt time",
+        formula="prompt tokens that no cache held / engine's prompt time; on MLX one token less, "
+        "for it times the last one with the output (Ollama's mlxrunner/pipeline.go)",
         needs="512 such tokens, of which a cache may have held 16; an engine that says what its "
         "cache held, a raw prompt that begins with words of its own, or the first request after a "
         "load",
@@ -45,8 +46,9 @@ METRICS = (
         name="decode_tokens_per_s",
         unit="tokens/s",
         meaning="decode rate: how fast an answer is written",
-        formula="(output tokens - 1) / engine's output time: llama.cpp times the first output "
-        "token with the prompt",
+        formula="steps / engine's output time, of N output tokens: N - 1 on llama.cpp, which times "
+        "the first one with the prompt; N on MLX, and N + 1 where the answer ended by itself "
+        "(Ollama's mlxrunner/pipeline.go, and measured); with drafts N, whatever their steps",
         needs="128 output tokens, of a quick look 16",
     ),
     Entry(
@@ -60,22 +62,46 @@ METRICS = (
         name="naive_decode_tokens_per_s",
         unit="tokens/s",
         meaning="eval rate as `ollama run --verbose` prints it",
-        formula="output tokens / engine's output time: too high by N / (N - 1)",
+        formula="output tokens / engine's output time: on llama.cpp too high by N / (N - 1), on "
+        "MLX right but for an answer that ended by itself",
         needs="2 output tokens",
+    ),
+    Entry(
+        name="client_decode_tokens_per_s",
+        unit="tokens/s",
+        meaning="decode rate by the client's clock alone, a second opinion: a cell says where its "
+        "median is more than 1 %, and a millisecond of the clock, from that of the engine",
+        formula="(chunks - 1) / (last chunk - first chunk), the same on every engine",
+        needs="a chunk for each output token, as decode; one stream, and no drafts",
+    ),
+    Entry(
+        name="tokens_per_round",
+        unit="tokens",
+        meaning="what one step of a model with drafts gives",
+        formula="output tokens / rounds: chunks within a millisecond of the one before are of its "
+        "round",
+        needs="drafts",
+    ),
+    Entry(
+        name="round_p50_ns",
+        unit="ns",
+        meaning="time from one round of a model with drafts to the next, median",
+        formula="quantile of the gaps between rounds, median over requests",
+        needs="drafts, more than 20 rounds",
     ),
     Entry(
         name="burst_decode_tokens_per_s",
         unit="tokens/s",
         meaning="decode rate of a cool machine",
         formula="over the first third of the gaps of the trial's first answer",
-        needs="128 output tokens",
+        needs="128 output tokens, no drafts",
     ),
     Entry(
         name="sustained_decode_tokens_per_s",
         unit="tokens/s",
         meaning="decode rate after the machine has worked",
         formula="over the last third of the gaps of the trial's last answer",
-        needs="128 output tokens",
+        needs="128 output tokens, no drafts",
     ),
     Entry(
         name="first_token_ns",
@@ -99,7 +125,8 @@ METRICS = (
         name="server_first_token_ns",
         unit="ns",
         meaning="time to first token, by the engine's counters",
-        formula="engine's load time + prompt time",
+        formula="engine's load time + prompt time, on MLX also the first of the output's steps, "
+        "with drafts of its rounds",
     ),
     Entry(
         name="first_token_disagreement_ns",
@@ -113,7 +140,8 @@ METRICS = (
         unit="ns",
         meaning="inter-token latency, median",
         formula="quantile of the gaps between chunks, median over requests",
-        needs="a chunk for each output token, more than 20 of them",
+        needs="a chunk for each output token, more than 20 of them; no drafts, whose tokens come "
+        "together",
     ),
     Entry(
         name="inter_token_p90_ns",
@@ -192,12 +220,17 @@ FLAGS = (
         "the engine says that a tenth of that context or more was not",
     ),
     Flag(name="suspended", kind="invalid", rule="the machine slept during the trial"),
-    Flag(name="context", kind="invalid", rule="another context length was in force than asked"),
+    Flag(
+        name="context",
+        kind="invalid",
+        rule="another context length was in force than asked; MLX holds to none",
+    ),
     Flag(
         name="clock",
         kind="invalid",
         rule="client and engine disagree on the time of the output by more than 10 % and 50 ms; "
-        "of output that began without chunks, it does not fit into the time of the request",
+        "of output that began without chunks, or with drafts, it does not fit into the time of the "
+        "request",
     ),
     Flag(
         name="above_ceiling",
@@ -210,13 +243,19 @@ FLAGS = (
         name="spilled",
         kind="qualified",
         rule="part of the model lay outside the GPU's memory; a file that is mapped, and counted a "
-        "second time for it, does not count",
+        "second time for it, does not count; not known of MLX, which refuses what does not fit",
+    ),
+    Flag(
+        name="queued",
+        kind="qualified",
+        rule="several streams of a point on MLX, which answers one request at a time: the others "
+        "wait, and their first token waits with them",
     ),
     Flag(
         name="throttled",
         kind="qualified",
         rule="the last third of an answer of 5 s or more, or of a minute of answers, was more "
-        "than 10 % slower than the first",
+        "than 10 % slower than the first; drafts, which come as the text lets them, are not judged",
     ),
     Flag(
         name="drifting",

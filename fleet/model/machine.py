@@ -16,6 +16,10 @@ FactValue = str | int | float | bool | None
 EnergyScope = Literal["gpu_board", "chip_package", "cpu_package", "system", "wall"]
 """The part of a machine whose power is measured; `system` is behind its power supply."""
 
+Drafts = Literal["yes", "no"]
+"""Whether a model writes with speculative decoding: a draft head proposes several tokens, and one
+step of the model accepts those that are right."""
+
 FINGERPRINT_RECIPE = 2
 """Which facts enter which hash, see HARDWARE, SOFTWARE, CONDITION. A hash is SHA-256 over the
 canonical JSON of the recipe's number and these facts; a fact that a probe cannot read is null in
@@ -148,6 +152,14 @@ class ModelFacts:
     size_bytes: int
     architecture: str | None = None
     quantization: str | None = None
+    """As the engine names it: `Q4_K_M` of a GGUF file, `nvfp4` of a mix for MLX. No name of one
+    format is ever one of the other."""
+    model_format: str | None = None
+    """`gguf` or `safetensors`, as the engine says."""
+    bits_per_weight: float | None = None
+    """Over all tensors that write text, with their scales; a draft head does not count."""
+    drafts: Drafts | None = None
+    """Whether several tokens come of one step; None: not known."""
     parameters: int | None = None
     context_length: int | None = None
     tensors_bytes: int | None = None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fleet.model.job import Think
-from fleet.model.machine import Fingerprint
+from fleet.model.machine import Drafts, Fingerprint
 from fleet.model.settings import Value
 from fleet.model.trial import Trial
 
@@ -174,6 +174,11 @@ class TrialResult:
     """The time that the trial's own load of the model took, on the client's clock."""
     active_bytes: int | None = None
     """Bytes of the weights that are read for each token; in a mixture of experts not all."""
+    model_format: str | None = None
+    """`gguf` or `safetensors`; this and the next three as in ModelFacts."""
+    quantization: str | None = None
+    bits_per_weight: float | None = None
+    drafts: Drafts | None = None
     think: Think | None = None
     """Thinking as it was sent with each chat; None: not sent."""
     cooled_ns: int | None = None

@@ -53,7 +53,9 @@ create or replace temp table raw_requests (
   gap_p99_us bigint,
   gap_most_us bigint,
   submission_id varchar,
-  most_output_ns bigint
+  most_output_ns bigint,
+  rounds bigint,
+  round_p50_us bigint
 );
 
 create or replace temp table raw_readings (
@@ -205,5 +207,13 @@ create or replace temp table raw_trials (
   gpu_usable_mb bigint,
   gpu_limit_conflict varchar,
   utc_offset_s bigint,
-  submission_id varchar
+  submission_id varchar,
+  model_format varchar,
+  quantization varchar,
+  bits_per_weight double,
+  runner varchar,
+  drafts varchar,
+  mlx_version varchar,
+  mlx_device varchar,
+  mlx_library varchar
 );

@@ -16,6 +16,9 @@
 --     beginning that prompts share is no fault; above_ceiling, and no rate, also where no machine
 --     is so fast; spilled: a mapped file that is counted twice is not; gpu_users; one token has no
 --     rate; quick, whose answers need 16 tokens for a rate
+--   6 (2026-12) MLX: its clocks hold a step more than llama.cpp's, so rates, the time to first token
+--     and clock count other steps; drafts, whose chunks are no tokens; context and spilled are not
+--     judged there; queued; client_decode_tokens_per_s, a second opinion
 
 set parquet_metadata_cache = true;
 
@@ -37,10 +40,56 @@ create or replace macro measurement_of(
     end
   );
 
+-- What is known of a model's weights, by the digest of its content: rows of an older fleet do not say
+-- it, newer rows of the same model do.
+create or replace view weights as
+select
+  digest,
+  max(model_format) as model_format,
+  max(quantization) as quantization,
+  max(bits_per_weight) as bits_per_weight,
+  max(drafts) as drafts
+from {trials}
+where digest is not null
+group by digest;
+
+-- The attempts that MLX computed, which are those of its format.
+create or replace view mlx_attempts as
+select t.attempt_id, t.folder, coalesce(t.drafts, w.drafts) as drafts
+from {trials} t
+left join weights w using (digest)
+where coalesce(t.model_format, w.model_format) = 'safetensors';
+
+-- And which runner a version of an engine has for a format.
+create or replace view runners as
+select engine, engine_version, model_format, max(runner) as runner
+from {trials}
+where engine_version is not null and model_format is not null
+group by all;
+
+-- The rows of the table, each with what is known of its model. Fleet asks llama-server for no drafts.
+create or replace view trials_told as
+select
+  t.* replace (
+    coalesce(t.model_format, w.model_format) as model_format,
+    coalesce(t.quantization, w.quantization) as quantization,
+    coalesce(t.bits_per_weight, w.bits_per_weight) as bits_per_weight,
+    coalesce(
+      t.drafts, w.drafts, if(coalesce(t.model_format, w.model_format) = 'gguf', 'no', null)
+    ) as drafts,
+    coalesce(t.runner, u.runner) as runner
+  ),
+  coalesce(coalesce(t.model_format, w.model_format) = 'safetensors', false) as mlx
+from {trials} t
+left join weights w using (digest)
+left join runners u
+  on u.engine = t.engine and u.engine_version = t.engine_version
+    and u.model_format = coalesce(t.model_format, w.model_format);
+
 -- One row per attempt and measurement, failed ones too. A copy in another folder counts once.
 create or replace view trials as
-select *, wall_clock(started_at, utc_offset_s) as started_local
-from {trials}
+select * exclude (mlx), wall_clock(started_at, utc_offset_s) as started_local
+from trials_told
 qualify row_number() over (
   partition by attempt_id, measurement_of(
     submission_id, imported, started_at, zero_unix_ns, zero_ns, duration_ns, machine
@@ -72,10 +121,11 @@ select
   wall_clock(started_at, utc_offset_s) as started_local,
   -- The two clocks that the sleep is read from are read one after the other: below 0.1 s is noise.
   coalesce(suspended_ns > 100_000_000, false) as suspended,
-  coalesce(context_length <> num_ctx, false) as wrong_context,
+  -- MLX holds to no context length, and says there what a request asked for.
+  not mlx and coalesce(context_length <> num_ctx, false) as wrong_context,
   -- Where the GPU holds as much as the whole file, and what is beside it is just as large as the
-  -- file, the file is mapped and was counted a second time.
-  coalesce(
+  -- file, the file is mapped and was counted a second time. MLX calls all of its memory the GPU's.
+  if(mlx, null, coalesce(
     gpu is not null and placement_gpu_bytes < placement_size_bytes
       and not coalesce(
         placement_gpu_bytes >= model_size_bytes
@@ -84,7 +134,7 @@ select
         false
       ),
     false
-  ) as spilled,
+  )) as spilled,
   coalesce(power_source = 'battery', false) as on_battery,
   coalesce(power_mode = 'low', false) as low_power,
   coalesce(gpu_slowed_before, false) or coalesce(thermal_class <> 'nominal', false) as hot,
@@ -106,7 +156,7 @@ select
   coalesce(condition_after_id <> condition_id, false) as condition_changed,
   coalesce(gpu_slowdowns <> '', false) as gpu_slowed,
   coalesce(json_extract_string(job_content, '$.load') = 'request', false) as fresh_load
-from {trials} t
+from trials_told t
 left join older using (trial_id, folder)
 where outcome = 'ok'
 qualify row_number() over (
@@ -181,7 +231,23 @@ create or replace macro least_output(most_output_ns) as
 
 -- One row per request, of superseded attempts too: what its own row tells of it.
 create or replace view requests_judged as
-with looked_at as (
+with of_runner as (
+  select
+    r.*,
+    m.attempt_id is not null as mlx,
+    coalesce(m.drafts = 'yes', false) as drafting,
+    -- Steps of the model in the engine's output time. llama.cpp times the first token with the
+    -- prompt; MLX times every token, and where the answer ended by itself the end as well. Of
+    -- drafts, whose steps nobody counts, the tokens.
+    case
+      when drafting then r.output_tokens
+      when mlx then r.output_tokens + if(r.done_reason = 'stop', 1, 0)
+      else r.output_tokens - 1
+    end as output_steps
+  from {requests} r
+  left join mlx_attempts m using (attempt_id, folder)
+),
+looked_at as (
   select
     *,
     -- Only a request that we sent ourselves has a client's stamps.
@@ -243,10 +309,14 @@ with looked_at as (
       or coalesce(depth_tokens > 0 and cached_tokens < 0.9 * nullif(reused_tokens, 0), false)
       as not_reused,
     -- Tokens that make no chunk may come before the first chunk: then the client saw a part of the
-    -- output only, and the engine's whole time must fit into the client's.
+    -- output only, and the engine's whole time must fit into the client's. The first chunk of MLX
+    -- ends the first of its steps; of drafts, whose first chunks come together, only the whole.
+    case when mlx and not drafting
+      then output_duration_ns - output_duration_ns // nullif(output_steps, 0)
+      when not mlx then output_duration_ns end as seen_output_ns,
     coalesce(
-      disagree(ended_ns - first_chunk_ns, output_duration_ns)
-        and (ended_ns - first_chunk_ns > output_duration_ns or chunks = output_tokens)
+      disagree(ended_ns - first_chunk_ns, seen_output_ns)
+        and (ended_ns - first_chunk_ns > seen_output_ns or chunks = output_tokens)
       or disagree(
         ended_ns - sent_ns,
         greatest(
@@ -273,32 +343,46 @@ with looked_at as (
     coalesce(think = 'false' and first_thinking_ns is not null, false) as unasked_thinking,
     -- An answer below 5 s is slower at its end for other reasons than heat.
     coalesce(
-      ended_ns - first_chunk_ns >= 5_000_000_000 and chunks > 60
+      not drafting and ended_ns - first_chunk_ns >= 5_000_000_000 and chunks > 60
         and last_third_us > 1.10 * first_third_us,
       false
     ) as throttled,
     -- A chunk may hold several tokens.
-    case when chunks > 3 and output_tokens >= 128
+    case when not drafting and chunks > 3 and output_tokens >= 128
       then (output_tokens - 1) / (chunks - 1) * ((chunks - 1) // 3) end as tokens_of_a_third,
-    -- Chunks are not tokens: only where each token came as a chunk are gaps token latencies.
-    chunks = output_tokens as each_token_seen
-  from {requests}
+    -- Chunks are not tokens: only where each token came as a chunk of its own are gaps token
+    -- latencies. Those of drafts come together.
+    not drafting and chunks = output_tokens as each_token_seen
+  from of_runner
 )
 select
   * exclude (
     nothing_before_nonce, naive_prompt_tokens, long_prompt, impossible_output,
-    impossible_prompt, tokens_of_a_third, each_token_seen
+    impossible_prompt, tokens_of_a_third, each_token_seen, mlx, drafting, output_steps,
+    seen_output_ns
   ),
   not (aborted or short or wrong_count or cached_prefix or not_reused or wrong_clock
     or above_ceiling or unasked_thinking) as valid,
-  -- llama.cpp times the first output token with the prompt: N tokens take N - 1 steps.
   -- A rate needs 128 output tokens (of a quick look 16), or 512 prompt tokens that no cache held.
   case when not aborted and not impossible_output and output_duration_ns > 0
       and output_tokens >= least_output(most_output_ns)
-    then (output_tokens - 1) / (output_duration_ns / 1e9) end as decode_tokens_per_s,
+    then output_steps / (output_duration_ns / 1e9) end as decode_tokens_per_s,
   case when not aborted and not impossible_prompt and cache_known and nothing_before_nonce
       and long_prompt and prompt_duration_ns > 0
-    then uncached_tokens / (prompt_duration_ns / 1e9) end as prefill_tokens_per_s,
+    -- MLX evaluates the last token of the prompt with the output.
+    then (uncached_tokens - if(mlx, 1, 0)) / (prompt_duration_ns / 1e9) end
+    as prefill_tokens_per_s,
+  -- A second opinion, of the client's clock alone: from the first chunk to the last.
+  case when not aborted and coalesce(concurrency, 1) = 1 and last_chunk_ns > first_chunk_ns
+      and output_tokens >= least_output(most_output_ns)
+      and (each_token_seen
+        or not mlx and done_reason = 'stop' and chunks = output_tokens - 1)
+    then (chunks - 1) / ((last_chunk_ns - first_chunk_ns) / 1e9) end
+    as client_decode_tokens_per_s,
+  case when drafting and not aborted and rounds > 1 then output_tokens / rounds end
+    as tokens_per_round,
+  case when drafting and not aborted and rounds > 20 then round_p50_us * 1000 end
+    as round_p50_ns,
   case
     when not long_prompt then 'too short for a rate'
     when imported and turn > 0 then 'history in the prompt'
@@ -332,7 +416,13 @@ select
   case when not aborted then first_thinking_ns - sent_ns end as first_thinking_token_ns,
   case when not aborted then first_answer_ns - sent_ns end as first_answer_token_ns,
   case when not aborted
-    then coalesce(load_duration_ns, 0) + prompt_duration_ns end as server_first_token_ns,
+    then coalesce(load_duration_ns, 0) + prompt_duration_ns
+      + case
+        when not mlx then 0
+        when drafting then output_duration_ns // nullif(rounds, 0)
+        else output_duration_ns // nullif(output_steps, 0)
+      end
+    end as server_first_token_ns,
   case when not aborted
     then (first_chunk_ns - sent_ns)
       - (server_first_unix_ns - (server_final_unix_ns - total_duration_ns)) end
@@ -375,7 +465,7 @@ select
   t.under_pressure, t.foreign_load, t.model_resident, t.gpu_users, t.clock_stepped,
   t.condition_changed,
   t.gpu_slowed, t.cut,
-  5 as flags_version
+  6 as flags_version
 from requests_judged r
 join attempts t using (attempt_id, folder);
 
@@ -400,6 +490,10 @@ with points as (
     median(decode_tokens_per_s) filter (valid) as decode_tokens_per_s,
     median(naive_prefill_tokens_per_s) filter (valid) as naive_prefill_tokens_per_s,
     median(naive_decode_tokens_per_s) filter (valid) as naive_decode_tokens_per_s,
+    median(client_decode_tokens_per_s) filter (valid) as client_decode_tokens_per_s,
+    median(last_chunk_ns - first_chunk_ns) filter (valid) as client_window_ns,
+    median(tokens_per_round) filter (valid) as tokens_per_round,
+    median(round_p50_ns) filter (valid) as round_p50_ns,
     -- The first third of the first answer, the last third of the last.
     arg_min(burst_decode_tokens_per_s, request) filter (valid) as burst_decode_tokens_per_s,
     arg_max(sustained_decode_tokens_per_s, request) filter (valid)
@@ -502,10 +596,13 @@ select * from trial_points where role = 'noise';
 -- 3 % or more from the first to the last.
 create or replace view all_speeds as
 select
-  * exclude (role, quick, throttled, canary_log, canary_block, canaries, correlation, log_change),
+  * exclude (
+    role, quick, throttled, mlx, canary_log, canary_block, canaries, correlation, log_change
+  ),
   concat_ws(' ',
     case when quick then 'quick' end,
     case when spilled then 'spilled' end,
+    case when mlx and concurrency > 1 then 'queued' end,
     case when throttled then 'throttled' end,
     case when canaries >= 4 and abs(log_change) >= 0.03
         and abs(correlation) >= [
@@ -524,7 +621,7 @@ select
     case when gpu_slowed then 'gpu_slowed' end,
     case when cut then 'cut' end
   ) as flags,
-  5 as flags_version
+  6 as flags_version
 from (
   select
     *,
@@ -545,13 +642,25 @@ where coalesce(role, 'measure') = 'measure';
 create or replace view speeds as
 select * exclude (silent) from all_speeds where not silent;
 
+-- The client's rate against the engine's, medians of a cell: they may differ by 1 %, and by what
+-- a millisecond of the client's clock is of the time from the first chunk to the last.
+create or replace macro second_opinion(client_tokens_per_s, engine_tokens_per_s, window_ns) as
+  case
+    when abs(client_tokens_per_s / engine_tokens_per_s - 1) <= 0.01 + 1e6 / window_ns then ''
+    else printf('client %.4g, engine %.4g tokens/s', client_tokens_per_s, engine_tokens_per_s)
+  end;
+
 -- One row per cell and point of one session: medians over its trials. What must not be pooled
--- (another digest, engine, hardware, system, GPU limit or flag) makes a row of its own.
+-- (another digest, engine, hardware, system, GPU limit, flag, or drafts) makes a row of its own.
 create or replace view cells as
 select
   experiment, session, machine_id, machine, model, digest, job, point, settings,
   engine, engine_version, engine_environment, hardware_id, os_version, os_build, kernel, gpu_driver,
-  gpu_limit_mb, flags,
+  gpu_limit_mb, flags, drafts,
+  any_value(model_format) as model_format,
+  any_value(quantization) as quantization,
+  any_value(bits_per_weight) as bits_per_weight,
+  any_value(runner) as runner,
   count(*) as trials,
   sum(requests)::bigint as requests,
   sum(requests_left_out)::bigint as requests_left_out,
@@ -561,6 +670,13 @@ select
   median(decode_tokens_per_s) as decode_tokens_per_s,
   median(naive_prefill_tokens_per_s) as naive_prefill_tokens_per_s,
   median(naive_decode_tokens_per_s) as naive_decode_tokens_per_s,
+  median(client_decode_tokens_per_s) as client_decode_tokens_per_s,
+  -- Empty where they agree; null where there is nothing to compare.
+  second_opinion(
+    median(client_decode_tokens_per_s), median(decode_tokens_per_s), median(client_window_ns)
+  ) as decode_second_opinion,
+  median(tokens_per_round) as tokens_per_round,
+  median(round_p50_ns) as round_p50_ns,
   median(burst_decode_tokens_per_s) as burst_decode_tokens_per_s,
   median(sustained_decode_tokens_per_s) as sustained_decode_tokens_per_s,
   median(throughput_tokens_per_s) as throughput_tokens_per_s,
@@ -585,6 +701,6 @@ select
   arg_max(trial_id, (started_at, trial_id)) as last_trial_id,
   arg_max(coalesce(utc_offset_s, 0), (started_at, trial_id)) as last_utc_offset_s,
   bool_or(imported) as imported,
-  5 as flags_version
+  6 as flags_version
 from speeds
 group by all;

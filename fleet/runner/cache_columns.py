@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
 from statistics import median
 
 from fleet.model.measure import RequestRecord, TrialResult
+from fleet.model.runners import MLX_BATCH, MLX_FORMAT
 
 Columns = dict[str, object]
 
@@ -22,6 +24,7 @@ def cache_columns(result: TrialResult) -> Iterator[Columns]:
     """Yield the columns of each request, in order."""
     load_each = result.trial.job.load == "request"
     siblings, read_ns = _sibling_medians(result.requests), _read_ns(result)
+    steps = _Steps.of(result)
     since_load, sent = 0, Counter[Hashable]()
     for record in result.requests:
         if load_each and not record.warmup:
@@ -30,7 +33,7 @@ def cache_columns(result: TrialResult) -> Iterator[Columns]:
             "since_load": since_load,
             "repeats_before": 0 if record.reused_tokens else sent[_prompt(record)],
             "sibling_prompt_ns": siblings.get(_kind(record)),
-            **_least(record, read_ns, int(result.trial.settings.get("num_batch", 0))),
+            **_least(record, read_ns, steps),
         }
         since_load += 1
         sent[_prompt(record)] += 1
@@ -44,15 +47,41 @@ def _read_ns(result: TrialResult) -> float | None:
     return result.active_bytes / gb_per_s  # bytes / (GB/s) = ns
 
 
-def _least(record: RequestRecord, read_ns: float | None, batch: int) -> Columns:
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """How often the engine of a trial reads the weights, by what its clocks hold.
+
+    llama.cpp times the first output token with the prompt, MLX the last prompt token with the
+    output. With drafts, one read gives several tokens: nobody tells how many reads there were.
+    """
+
+    batch: int
+    mlx: bool
+    drafts: bool
+
+    @classmethod
+    def of(cls, result: TrialResult) -> _Steps:
+        mlx = result.model_format == MLX_FORMAT
+        batch = MLX_BATCH if mlx else int(result.trial.settings.get("num_batch", 0))
+        return cls(batch, mlx, mlx and result.drafts != "no")
+
+    def of_output(self, tokens: int) -> int | None:
+        return None if self.drafts else tokens - (not self.mlx)
+
+    def of_prompt(self, tokens: int) -> int:
+        return max(tokens - self.mlx, 0) // self.batch
+
+
+def _least(record: RequestRecord, read_ns: float | None, steps: _Steps) -> Columns:
     """Return the least times: a decode step reads the weights once, a prompt batch no less."""
     reply = record.reply
-    if read_ns is None or not batch or not reply.output_tokens or reply.prompt_tokens is None:
+    if read_ns is None or not steps.batch or not reply.output_tokens or reply.prompt_tokens is None:
         return {"least_output_ns": None, "least_prompt_ns": None}
     cached = record.reused_tokens if reply.cached_tokens is None else reply.cached_tokens
-    batches = max(reply.prompt_tokens - (cached or 0), 0) // batch
+    reads = steps.of_output(reply.output_tokens)
+    batches = steps.of_prompt(reply.prompt_tokens - (cached or 0))
     return {
-        "least_output_ns": round((reply.output_tokens - 1) * read_ns),
+        "least_output_ns": None if reads is None else round(reads * read_ns),
         "least_prompt_ns": round(batches * read_ns),
     }
 

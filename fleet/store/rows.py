@@ -13,6 +13,7 @@ from fleet.model.gates import FOREIGN_MEMORY, others_gpu_mb
 from fleet.model.job import Think
 from fleet.model.machine import CONDITION, FactValue, Fingerprint
 from fleet.model.measure import Placement, Reading, RequestRecord, TrialResult
+from fleet.model.runners import MLX, runner_of
 from fleet.model.settings import SETTINGS
 from fleet.model.trial import show_settings
 from fleet.runner.cache_columns import cache_columns
@@ -23,6 +24,9 @@ Row = dict[str, object]
 
 MOST_INTEGER = 2**63
 """What is absurd as an integer of 64 bits is null there, and kept in the JSON of the facts."""
+
+LEAST_ROUND_US = 1_000
+"""Chunks closer than this are of one round."""
 
 MAX_GAP_US = 2**31 - 1
 """A longer gap does not fit its column, and is null there."""
@@ -47,6 +51,7 @@ TRIAL_ONLY_FACTS = (
     *("memory_bandwidth_gb_s", "memory_pressure", "foreign_cpu_percent", "foreign_gpu_percent"),
     *("resident_models", "gpu_usable_mb", "gpu_limit_conflict"),
 )
+MLX_FACTS = ("mlx_version", "mlx_device", "mlx_library")
 AFTER = (
     *("condition_after_id", "condition_after"),
     *("foreign_cpu_after_percent", "resident_models_after", "foreign_gpu_memory_after_mb"),
@@ -137,12 +142,34 @@ def _found(result: TrialResult) -> Row:
         "placement_gpu_bytes": placement.gpu_bytes,
         "load_ns": result.load_ns,
         "active_bytes": result.active_bytes,
+        **_weights(result),
         "cooled_ns": result.cooled_ns,
         "engine_restarted": result.engine_restarted,
         "wired_limit_applied_mb": result.wired_limit_applied_mb,
         "gpu_limit_effective_mb": result.gpu_limit_effective_mb,
         "engine_environment_applied": canonical_json(result.engine_environment_applied),
     }
+
+
+def _weights(result: TrialResult) -> Row:
+    """How the model is stored and what ran it. MLX is told of by the log once it has begun."""
+    engine, version = result.trial.engine.kind, result.engine_version
+    runner = runner_of(engine, version, result.model_format)
+    looks = (result.fingerprint_after, result.fingerprint)
+    mlx = [look for look in looks if look is not None] if runner == MLX else []
+    return {
+        "model_format": result.model_format,
+        "quantization": result.quantization,
+        "bits_per_weight": result.bits_per_weight,
+        "runner": runner,
+        "drafts": result.drafts,
+        **{name: _first_known(mlx, name) for name in MLX_FACTS},
+    }
+
+
+def _first_known(looks: Iterable[Fingerprint], name: str) -> FactValue:
+    values = (_fitting(look.get(name), TRIALS.field(name).type) for look in looks)
+    return next((value for value in values if value is not None), None)
 
 
 def _course(result: TrialResult) -> Row:
@@ -221,24 +248,34 @@ def _request(attempt_id: str, api: str, record: RequestRecord) -> Row:
         "think": _think(record.think),
         "most_output_ns": record.most_output_ns,
         **_gaps(reply.chunk_gaps_us),
+        **_rounds(reply.chunks, reply.chunk_gaps_us),
+    }
+
+
+def _rounds(chunks: int, gaps_us: Sequence[int]) -> Row:
+    """Under speculative decoding the tokens of one round come together; a step takes longer."""
+    between = sorted(gap for gap in gaps_us if gap > LEAST_ROUND_US)
+    return {
+        "rounds": len(between) + 1 if chunks else None,
+        "round_p50_us": _quantile(between, 0.5),
     }
 
 
 def _gaps(gaps_us: Sequence[int]) -> Row:
     """Return sums over the first and the last third, and quantiles by nearest rank."""
     third, ordered = len(gaps_us) // 3, sorted(gaps_us)
-
-    def quantile(share: float) -> int | None:
-        return ordered[math.ceil(share * len(ordered)) - 1] if ordered else None
-
     return {
         "first_third_us": sum(gaps_us[:third]) if third else None,
         "last_third_us": sum(gaps_us[-third:]) if third else None,
-        "gap_p50_us": quantile(0.5),
-        "gap_p90_us": quantile(0.9),
-        "gap_p99_us": quantile(0.99),
+        "gap_p50_us": _quantile(ordered, 0.5),
+        "gap_p90_us": _quantile(ordered, 0.9),
+        "gap_p99_us": _quantile(ordered, 0.99),
         "gap_most_us": ordered[-1] if ordered else None,
     }
+
+
+def _quantile(ordered: Sequence[int], share: float) -> int | None:
+    return ordered[math.ceil(share * len(ordered)) - 1] if ordered else None
 
 
 def _reading(attempt_id: str, reading: Reading) -> Row:

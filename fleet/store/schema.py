@@ -13,6 +13,9 @@ SCHEMA_VERSION is written into every file's metadata. History:
    machine's local time was ahead of UTC when a trial began; the submission that measured a row:
    two stores may hold two measurements of one attempt; the time that answers of a quick look are
    cut to (2026-11)
+6  the format, quantization, bits per weight and drafts of a model, the runner that computed it, and
+   of MLX its version, device and library; of a request's gaps, how many rounds they are: tokens
+   that come of one step of a model with drafts come together (2026-12)
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ import pyarrow as pa
 
 from fleet.model.settings import SETTINGS
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 _text, _int, _real, _yes = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
@@ -144,6 +147,14 @@ TRIALS = _schema(
     gpu_limit_conflict=_text,  # as found: a wired limit that is set and is not in effect in Ollama
     utc_offset_s=_int,  # of the machine's local time at started_at; null: not known
     submission_id=_text,  # random, of the submit that measured it; null: imported, or older
+    model_format=_text,  # gguf, safetensors; null, here and in the next four: not known
+    quantization=_text,  # as the engine names it; a name of one format is none of the other
+    bits_per_weight=_real,  # with the scales of its blocks, on average
+    runner=_text,  # llama-server, older engine, mlx, llama.cpp
+    drafts=_text,  # yes: a draft head proposes tokens; no
+    mlx_version=_text,  # as Ollama's log says; null: another runner, or no log
+    mlx_device=_text,
+    mlx_library=_text,  # which build of MLX's kernels: mlx_metal_v3, mlx_metal_v4
 )
 
 REQUESTS = _schema(
@@ -201,6 +212,8 @@ REQUESTS = _schema(
     gap_most_us=_int,
     submission_id=_text,  # as in trials
     most_output_ns=_int,  # of a quick look: the time its answer was cut to; null: not cut
+    rounds=_int,  # chunks that came apart: those within 1 ms of the one before are of one round
+    round_p50_us=_int,  # median time from one round to the next
 )
 
 READINGS = _schema(

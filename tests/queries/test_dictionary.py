@@ -33,7 +33,10 @@ def test_every_number_of_the_view_is_in_the_dictionary_and_no_other(tmp_path: Pa
     measured = {
         name
         for name in columns
-        if re.search(r"_tokens_per_s$|token\w*_ns$|^(load|end_to_end|most_lateness)_ns$", name)
+        if re.search(
+            r"_tokens_per_s$|token\w*_ns$|^(load|end_to_end|most_lateness|round_p50)_ns$|_per_round$",
+            name,
+        )
     }
     assert named == measured
     assert {metric.column for metric in METRICS.values() if not metric.of_energy} <= named

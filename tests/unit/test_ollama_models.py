@@ -6,13 +6,8 @@ from typing import Any
 
 import pytest
 
-from fleet.engines.ollama.models import (
-    active_bytes,
-    described,
-    listed_models,
-    loaded_models,
-    read_for_each_token,
-)
+from fleet.engines.ollama.models import described, listed_models, loaded_models
+from fleet.engines.ollama.weights import active_bytes, listed_tensors, read_for_each_token
 from fleet.model.job import Think
 from fleet.model.machine import ModelFacts
 
@@ -44,11 +39,11 @@ EXPERTS, BIAS, ROUTER = 2880 * 2880 * 32 // 32 * 17, 2880 * 32 * 4, 2880 * 32 * 
 
 
 def test_the_table_of_words_is_not_read_for_each_token() -> None:
-    assert active_bytes(DENSE, {}) == Q + OUTPUT
+    assert active_bytes(listed_tensors(DENSE), {}) == Q + OUTPUT
 
 
 def test_a_table_that_is_the_output_matrix_too_is_read_once() -> None:
-    assert active_bytes(DENSE[:2], {}) == Q + 4096 * 1000 // 256 * 144
+    assert active_bytes(listed_tensors(DENSE[:2]), {}) == Q + 4096 * 1000 // 256 * 144
 
 
 def test_names_of_a_checkpoint_tell_no_experts_and_no_tables() -> None:
@@ -58,11 +53,11 @@ def test_names_of_a_checkpoint_tell_no_experts_and_no_tables() -> None:
         tensor("model.layers.0.mlp.experts.gate_up_proj.weight", "nvfp4", 2880, 2880, 32),
         tensor("lm_head.weight", "BF16", 2880, 1000),
     ]
-    assert active_bytes(tensors, INFO) is None
+    assert active_bytes(listed_tensors(tensors), INFO) is None
 
 
 def test_of_experts_those_that_are_used() -> None:
-    assert active_bytes(SPARSE, INFO) == Q + OUTPUT + ROUTER + (EXPERTS + BIAS) // 8
+    assert active_bytes(listed_tensors(SPARSE), INFO) == Q + OUTPUT + ROUTER + (EXPERTS + BIAS) // 8
 
 
 def test_parts_for_pictures_and_rows_of_other_tables_take_no_part() -> None:
@@ -81,7 +76,7 @@ def test_parts_for_pictures_and_rows_of_other_tables_take_no_part() -> None:
     ],
 )
 def test_unknown_stays_unknown(tensors: Any, info: dict[str, object]) -> None:
-    assert active_bytes(tensors, info) is None
+    assert active_bytes(listed_tensors(tensors), info) is None
 
 
 @pytest.mark.parametrize(
@@ -154,7 +149,7 @@ def test_numbers_that_cannot_be_are_unknown() -> None:
     found = described(BARE, {"model_info": info})
     assert (found.parameters, found.context_length) == (None, 131_072)
     sparse = {**INFO, "gptoss.expert_used_count": 64}  # of 32
-    assert active_bytes(SPARSE, sparse) is None
+    assert active_bytes(listed_tensors(SPARSE), sparse) is None
 
 
 def test_what_is_in_memory_with_a_size_that_cannot_be_is_of_unknown_size() -> None:

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.engines.ollama.client import request_body
-from fleet.engines.ollama.models import tensors_bytes
 from fleet.engines.ollama.stream import Arrivals, read_reply, unix_ns
+from fleet.engines.ollama.weights import listed_tensors, tensors_bytes
 from fleet.engines.reply_builder import gaps_us, output_sha256
 from fleet.errors import RequestRefused
 from fleet.model.measure import Ask, Reply
@@ -294,7 +294,8 @@ def test_tensor_bytes_are_exact_or_unknown() -> None:
         {"name": "a", "type": "MXFP4", "shape": [64, 32, 4]},
         {"name": "b", "type": "F32", "shape": [10]},
     ]
-    assert tensors_bytes(tensors) == 64 * 32 * 4 * 17 // 32 + 40
-    assert tensors_bytes([*tensors, {"name": "c", "type": "Q9_X", "shape": [32]}]) is None
-    assert tensors_bytes(None) is None
-    assert tensors_bytes([]) is None
+    assert tensors_bytes(listed_tensors(tensors)) == 64 * 32 * 4 * 17 // 32 + 40
+    unknown = {"name": "c", "type": "Q9_X", "shape": [32]}
+    assert tensors_bytes(listed_tensors([*tensors, unknown])) is None
+    assert tensors_bytes(listed_tensors(None)) is None
+    assert tensors_bytes(listed_tensors([])) is None

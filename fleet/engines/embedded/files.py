@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from fleet.engines import tiny
-from fleet.engines.ollama.models import read_for_each_token
+from fleet.engines.ollama.weights import bits_per_weight, read_for_each_token
 from fleet.errors import ModelMissing, RequestRefused, UserError
 from fleet.installation import add_extra
 from fleet.model.machine import ModelFacts
@@ -79,6 +79,7 @@ def _read(name: str, path: Path) -> ModelFacts:
     context = fields.get(f"{architecture}.context_length")
     experts = (fields.get(f"{architecture}.{k}") for k in ("expert_used_count", "expert_count"))
     sizes = {str(tensor.name): int(tensor.n_bytes) for tensor in file.tensors}
+    parameters = sum(int(tensor.n_elements) for tensor in file.tensors)
     with path.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
     return ModelFacts(
@@ -87,7 +88,10 @@ def _read(name: str, path: Path) -> ModelFacts:
         size_bytes=path.stat().st_size,
         architecture=architecture,
         quantization=_quantization(fields.get("general.file_type")),
-        parameters=sum(int(tensor.n_elements) for tensor in file.tensors),
+        model_format="gguf",
+        bits_per_weight=bits_per_weight(sum(sizes.values()), parameters),
+        drafts="no",
+        parameters=parameters,
         context_length=int(context) if isinstance(context, int) else None,
         tensors_bytes=sum(sizes.values()),
         active_bytes=read_for_each_token(sizes, *experts),

@@ -1,0 +1,193 @@
+"""Rates, times and flags of the two runners, each from the counts and clocks it really has."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet.query.open_store import open_store, rows
+from fleet.query.results import results
+from tests.builders_compare import GoldenStore, Row, S, request, with_thirds
+
+MS = S // 1000
+STEP_MS, PROMPT_MS_PER_TOKEN, LOAD_MS = 20, 2, 3
+MLX = {"model_format": "safetensors", "runner": "mlx", "drafts": "no", "digest": "digest-mlx"}
+DRAFTS = {**MLX, "drafts": "yes", "digest": "digest-drafts"}
+THIRDS = ("first_third_us", "last_third_us")
+GGUF = {"model_format": "gguf", "runner": "llama-server", "drafts": "no"}
+
+
+def true_request(
+    runner: str,
+    done_reason: str,
+    *,
+    per_round: int = 1,
+    tokens: int = 128,
+    step_ms: int = STEP_MS,
+) -> Row:
+    """A request of 20 ms per token and 2 ms per prompt token, as this runner counts and times it.
+
+    The prompt has 513 tokens, of which a cache holds one. On llama.cpp the end token is counted.
+    """
+    mlx, ends = runner == "mlx", done_reason == "stop"
+    evaluated = 512 - mlx
+    prompt_ms = evaluated * PROMPT_MS_PER_TOKEN
+    first_ms = LOAD_MS + prompt_ms + (step_ms * per_round if mlx else 0)
+    gaps_us = [
+        0 if number % per_round else step_ms * per_round * 1000 for number in range(1, tokens)
+    ]
+    seen_ms = sum(gaps_us) // 1000 + (step_ms if ends and per_round == 1 else 0)
+    output_ms = seen_ms + (step_ms * per_round if mlx else 0)
+    return with_thirds(
+        {
+            **{k: v for k, v in request().items() if k not in ("chunks", *THIRDS)},
+            "output_tokens_asked": None if ends else tokens,
+            "prompt_tokens": 513,
+            "cached_tokens": 1,
+            "load_duration_ns": LOAD_MS * MS,
+            "prompt_duration_ns": prompt_ms * MS,
+            "output_tokens": tokens + (ends and not mlx),
+            "output_duration_ns": output_ms * MS,
+            "done_reason": done_reason,
+            "first_chunk_ns": first_ms * MS,
+            "last_chunk_ns": first_ms * MS + sum(gaps_us) * 1000,
+            "ended_ns": (first_ms + seen_ms) * MS,
+            "chunk_gaps_us": gaps_us,
+            "rounds": -(-tokens // per_round),
+            "round_p50_us": step_ms * per_round * 1000,
+        }
+    )
+
+
+def judged(folder: Path, asked: Row, view: str = "requests_flagged", **columns: Any) -> Row:
+    store = GoldenStore()
+    store.trial("one", requests=[asked], **columns)
+    with closing(open_store([store.write(folder)])) as con:
+        [row] = rows(con, f"from {view}")
+    return row
+
+
+@pytest.mark.parametrize("done_reason", ["length", "stop"])
+@pytest.mark.parametrize(
+    ("columns", "per_round"), [(GGUF, 1), (MLX, 1), (DRAFTS, 4)], ids=["gguf", "mlx", "drafts"]
+)
+def test_rates_and_first_token_are_the_true_ones(
+    tmp_path: Path, columns: Row, per_round: int, done_reason: str
+) -> None:
+    asked = true_request(str(columns["runner"]), done_reason, per_round=per_round)
+    row = judged(tmp_path, asked, **columns)
+    assert (row["invalid"], row["valid"]) == ("", True)
+    true_decode, true_prefill = 1000 / STEP_MS, 1000 / PROMPT_MS_PER_TOKEN
+    assert row["decode_tokens_per_s"] == pytest.approx(true_decode, rel=0.001)
+    assert row["prefill_tokens_per_s"] == pytest.approx(true_prefill, rel=0.005)
+    assert row["server_first_token_ns"] == pytest.approx(row["first_token_ns"], abs=0.5 * MS)
+    client = row["client_decode_tokens_per_s"]
+    if per_round == 1:
+        assert client == pytest.approx(true_decode, rel=0.001)
+        assert row["tokens_per_round"] is row["round_p50_ns"] is None
+    else:
+        assert client is None
+        assert (row["tokens_per_round"], row["round_p50_ns"]) == (4, 80 * MS)
+
+
+def test_gaps_within_a_round_are_no_token_latencies(tmp_path: Path) -> None:
+    asked = {**true_request("mlx", "length", per_round=4), "gap_p50_us": 12, "gap_p90_us": 80_000}
+    row = judged(tmp_path, asked, "speeds", **DRAFTS)
+    assert [row[f"inter_token_{q}_ns"] for q in ("p50", "p90", "p99")] == [None] * 3
+    assert row["burst_decode_tokens_per_s"] is row["sustained_decode_tokens_per_s"] is None
+
+
+def test_drafts_that_fail_more_and_more_are_no_heat(tmp_path: Path) -> None:
+    slower = {"first_third_us": 2_000_000, "last_third_us": 9_000_000, "ended_ns": 20 * S}
+    asked = {**true_request("mlx", "length", per_round=4), **slower}
+    assert not judged(tmp_path / "drafts", asked, **DRAFTS)["throttled"]
+    assert judged(tmp_path / "plain", asked, **MLX)["throttled"], "nothing to see here"
+
+
+@pytest.mark.parametrize("tokens", [1, 2])
+def test_a_step_of_mlx_that_the_client_cannot_see_is_no_fault_of_a_clock(
+    tmp_path: Path, tokens: int
+) -> None:
+    """A prefill point of a model below 20 tokens/s: its one step lies before the first chunk."""
+    slow = true_request("mlx", "length", tokens=tokens, step_ms=300)
+    assert judged(tmp_path / "mlx", slow, **MLX)["invalid"] == ""
+    assert judged(tmp_path / "gguf", slow, **GGUF)["invalid"] == "clock"
+
+
+def test_drafts_are_judged_by_the_whole_time(tmp_path: Path) -> None:
+    """The first round of a long one may be more than a tenth of an answer."""
+    asked = true_request("mlx", "length", per_round=16, tokens=128)
+    assert asked["output_duration_ns"] > 1.11 * (asked["ended_ns"] - asked["first_chunk_ns"])
+    assert judged(tmp_path / "right", asked, **DRAFTS)["invalid"] == ""
+    wrong = {**asked, "output_duration_ns": 2 * asked["output_duration_ns"]}
+    assert judged(tmp_path / "wrong", wrong, **DRAFTS)["invalid"] == "clock"
+
+
+def test_no_output_at_all_is_a_count_and_no_fault(tmp_path: Path) -> None:
+    """An end token at once: MLX leaves the count out, and times the one step."""
+    asked = true_request("mlx", "stop", tokens=1)
+    nothing = {
+        "output_tokens": 0,
+        "output_duration_ns": STEP_MS * MS,
+        **dict.fromkeys(("first_chunk_ns", "last_chunk_ns")),
+        "chunk_gaps_us": [],
+        "chunks": 0,
+    }
+    row = judged(tmp_path, {**asked, **nothing}, **MLX)
+    assert (row["invalid"], row["decode_tokens_per_s"]) == ("", None)
+    assert row["prefill_tokens_per_s"] == pytest.approx(1000 / PROMPT_MS_PER_TOKEN, rel=0.005)
+
+
+def test_rows_of_before_take_what_newer_rows_tell_of_the_same_model(tmp_path: Path) -> None:
+    store, asked = GoldenStore(), true_request("mlx", "length")
+    known = {**MLX, "quantization": "nvfp4", "bits_per_weight": 4.5}
+    store.trial("before", requests=[asked], digest="digest-mlx", block=0)
+    store.trial("since", requests=[asked], block=1, **known)
+    store.trial("unknown", requests=[asked], block=0, model="other", digest="digest-other")
+    with closing(open_store([store.write(tmp_path)])) as con:
+        [other, cell] = rows(con, "from cells order by model desc")
+        facts = rows(con, "select model_format, quantization, drafts, runner from trials")
+        shown = results(con)
+    assert (cell["trials"], cell["quantization"], cell["drafts"]) == (2, "nvfp4", "no")
+    assert cell["decode_tokens_per_s"] == pytest.approx(1000 / STEP_MS)
+    assert [other[name] for name in ("model_format", "quantization", "drafts")] == [None] * 3
+    assert facts.count(facts[0]) == 2
+    assert len(shown) == 2
+
+
+def test_what_mlx_says_of_context_and_memory_is_not_judged(tmp_path: Path) -> None:
+    odd = {"context_length": 4096, "placement_gpu_bytes": 500}
+    asked = true_request("mlx", "length")
+    row = judged(tmp_path / "mlx", asked, "speeds", **{**MLX, **odd})
+    assert (row["requests"], row["flags"], row["spilled"]) == (1, "", None)
+    asked = true_request("llama-server", "length")
+    row = judged(tmp_path / "gguf", asked, **{**GGUF, **odd})
+    assert (row["invalid"], row["spilled"]) == ("context", True)
+
+
+def test_streams_of_one_slot_are_labelled(tmp_path: Path) -> None:
+    store = GoldenStore()
+    for name, columns in (("mlx", MLX), ("gguf", GGUF)):
+        both = [{**true_request(name, "length"), "concurrency": 2, "stream": n} for n in (0, 1)]
+        store.trial(name, requests=both, model=name, **columns)
+    with closing(open_store([store.write(tmp_path)])) as con:
+        labels = {row["model"]: row["flags"] for row in rows(con, "from cells")}
+    assert labels == {"mlx": "queued", "gguf": ""}
+
+
+def test_a_cell_says_where_client_and_engine_disagree_and_loses_no_request(tmp_path: Path) -> None:
+    store = GoldenStore()
+    asked = true_request("llama-server", "length")
+    store.trial("right", requests=[asked], model="right")
+    # As an engine would count that begins its clock a step earlier: 1/127 and no more is 0.8 %.
+    for name, steps in (("a-step", 1), ("three-steps", 3)):
+        longer = asked["output_duration_ns"] + steps * STEP_MS * MS
+        store.trial(name, requests=[{**asked, "output_duration_ns": longer}], model=name)
+    with closing(open_store([store.write(tmp_path)])) as con:
+        told = {row["model"]: row["decode_second_opinion"] for row in rows(con, "from cells")}
+        assert {row.valid for row in results(con)} == {1}
+    assert (told["right"], told["a-step"]) == ("", "")
+    assert told["three-steps"] == "client 50, engine 48.85 tokens/s"
