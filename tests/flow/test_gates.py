@@ -170,7 +170,7 @@ def test_a_gpu_that_cannot_be_looked_into_is_unverified_and_refused_under_strict
     [row] = fleet.rows("select gates_unverified, foreign_gpu_memory_mb from trials")
     assert tuple(row.values()) == ("GPU load of others; GPU memory of others", None)
     refused = fleet("plan", written(fleet, one, gates="strict"), code=2)
-    assert "does not tell: GPU load of others, GPU memory of others" in refused.out + refused.err
+    assert "does not report: GPU load of others, GPU memory of others" in refused.out + refused.err
 
 
 def shared(**resident: Any) -> dict[str, Any]:
