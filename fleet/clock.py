@@ -42,7 +42,7 @@ def utc_offset_s(unix_ns: int) -> int | None:
 
 
 def in_local_zone(written: datetime) -> datetime:
-    """The moment that a person wrote: in this machine's time zone where the text names none.
+    """Return the moment that a person wrote: in this machine's time zone where the text names none.
 
     A time that a clock skips in spring becomes the moment so long after the skip.
     """

@@ -36,8 +36,9 @@ All take plain positional arguments and keep them in `args`, so each survives pi
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 
 def nearest(word: str, names: Iterable[str]) -> str | None:
@@ -133,10 +134,16 @@ class Fault(FleetError):
 class Unstorable(FleetError):
     reason = "unstorable"
     """The word of a trial whose result was set aside for this."""
+    transient = False
 
 
 class Interrupted(FleetError):
+    """The user stopped the work. A trial in progress ends as cancelled, and is not tried again."""
+
     exit_code = 130
+    outcome: Literal["cancelled"] = "cancelled"
+    reason = ""
+    transient = False
 
 
 class InternalError(FleetError):
@@ -144,8 +151,12 @@ class InternalError(FleetError):
 
 
 class TrialError(FleetError):
-    """`reason` is the word stored in the trial's row."""
+    """One trial failed. `reason` is the word stored in the trial's row.
 
+    `transient` alone decides whether the trial is tried again.
+    """
+
+    outcome: Literal["failed"] = "failed"
     reason = "failed"
     transient = False
 
@@ -225,19 +236,11 @@ class DigestChanged(TerminalError):
     reason = "digest_changed"
 
 
-TRANSIENT_REASONS = frozenset(
-    kind.reason
-    for kind in (
-        TransientError,
-        EngineUnreachable,
-        EngineBusy,
-        EngineNotRestarted,
-        StreamBroken,
-        CounterImpossible,
-        WorkerLost,
-        GateClosed,
-        EngineInUse,
-        SettingFailed,
-        SettingStuck,
-    )
-)
+def _with_subclasses(kind: type[TrialError]) -> Iterator[type[TrialError]]:
+    yield kind
+    for subclass in kind.__subclasses__():
+        yield from _with_subclasses(subclass)
+
+
+TRANSIENT_REASONS = frozenset(kind.reason for kind in _with_subclasses(TransientError))
+"""Reasons after which the same trial is tried again."""

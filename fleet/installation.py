@@ -21,7 +21,7 @@ NAME = "ollama-fleet"
 
 
 def distribution() -> metadata.Distribution | None:
-    """What the installer noted about fleet; None where a bare checkout runs."""
+    """Return what the installer noted about fleet; None where a bare checkout runs."""
     try:
         return metadata.distribution(NAME)
     except metadata.PackageNotFoundError:
@@ -29,7 +29,7 @@ def distribution() -> metadata.Distribution | None:
 
 
 def add_extra(extra: str) -> str:
-    """The command that adds the packages of an extra to the running environment."""
+    """Return the command that adds the packages of an extra to the running environment."""
     requirements = _requirements(extra)
     if not requirements:
         checkout = Path(fleet.__file__).parents[1]

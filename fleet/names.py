@@ -9,7 +9,7 @@ from fleet.errors import UnknownName, nearest
 
 
 def known(name: str, names: Iterable[str], what: str, hint: str) -> str:
-    """The name itself; UnknownName with the nearest one where nobody has it."""
+    """Return the name itself; UnknownName with the nearest one where nobody has it."""
     names = list(names)
     if name in names:
         return name

@@ -8,6 +8,7 @@
 | EngineHost | engines.ollama.own_server, engines.simulated.host |
 | TelemetryProbe | telemetry.host, .apple, .nvidia, .amd, .simulated, .replay |
 | Commands | commands.System; recorded outputs in the tests |
+| ForgetFile | page_cache.forget_file |
 | Store | store.parquet |
 | Dispatcher | dispatch.local, dispatch.ray |
 | Clock | clock.SystemClock; a stepped one in the tests |
@@ -27,6 +28,9 @@ from fleet.model.settings import Value
 from fleet.model.trial import Attempt
 
 Say = Callable[[str], None]
+
+ForgetFile = Callable[[str], bool]
+"""Drop a file from the system's page cache; False where some of it may still be there."""
 
 
 class Stop(Protocol):
@@ -254,6 +258,11 @@ class PastAttempt:
     hardware_id: str | None
     gpu_limit_mb: int | None
     duration_ns: int
+
+    @property
+    def is_final(self) -> bool:
+        """True if the trial is not tried again: it succeeded, or failed for a lasting reason."""
+        return self.outcome == "ok" or (self.outcome == "failed" and not self.transient)
 
 
 class Store(Protocol):

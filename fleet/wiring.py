@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # who only wants a folder does not wait for the nouns and the
     from fleet.model.hours import Hours
     from fleet.model.machine import EngineFacts, EngineRestart, Fingerprint
     from fleet.model.script import MachineScript
-    from fleet.ownership import OwnersOllama
+    from fleet.owner.ownership import OwnersOllama
     from fleet.ports import (
         Clock,
         Commands,
@@ -164,10 +164,10 @@ def _real_telemetry(asked: Telemetry) -> Sequence[TelemetryProbe]:
 
 
 def _real_node(spec: WorkerSpec, state: Path) -> Node:
-    from fleet import ownership
     from fleet.commands import Remembering, SystemCommands
     from fleet.fingerprint import assemble
     from fleet.model.experiment import OllamaEngine
+    from fleet.owner import ownership
 
     commands = SystemCommands()
     seen = Remembering(commands)
@@ -248,7 +248,7 @@ def helper_file() -> Path:
 def _own_servers(engine: OllamaEngine, platform: str, say: Say | None) -> EngineHost:
     from fleet.clock import SystemClock
     from fleet.engines.ollama import Ollama
-    from fleet.ownership import own_servers
+    from fleet.owner.ownership import own_servers
 
     owners = Ollama(ollama_address(engine)[0], clock=SystemClock())
     log = settings_folder() / f"{platform}.ollama.log"

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from fleet.compare.designs import NO_FLOORS, Contrast, Floors, contrast
 from fleet.compare.sides import Side
-from fleet.compare.variants import Variant
 from fleet.metrics.compared import METRICS
 from fleet.model.experiment import Repeats
 from fleet.model.trial import Trial
@@ -24,6 +23,7 @@ from fleet.plan.expand import expand
 from fleet.plan.stopping import Contrast as Pair
 from fleet.plan.stopping import contrasts as declared
 from fleet.plan.stopping import stopped
+from fleet.query.variants import Variant
 from tests import builders_plan
 
 DECODE = METRICS["decode"]

@@ -157,7 +157,7 @@ def _decides(answer: Answer, fit: Fit) -> str:
 
 
 def _baseline(wish: Wish, upgrade: Upgrade | None) -> Believed | None:
-    """The rate of the machine that was measured, for the model that is asked about."""
+    """Return the rate of the machine that was measured, for the model that is asked about."""
     if upgrade is None:
         return None
     rate = decode_rate(wish.shape, muscle_of(upgrade.box), wish.depth)
@@ -209,5 +209,5 @@ def distinct(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def runner_for(shape: ModelShape) -> Runner:
-    """The runner that a model's format asks for."""
+    """Return the runner that a model's format asks for."""
     return Runner.MLX if shape.format == "safetensors" else Runner.LLAMA_SERVER

@@ -25,7 +25,7 @@ _ORDER = {certainty: place for place, certainty in enumerate(Certainty)}
 
 
 def _weaker(first: Certainty, other: Certainty) -> Certainty:
-    """A sum is known no better than its worst known part."""
+    """Return the weaker certainty: a sum is known no better than its worst known part."""
     return first if _ORDER[first] >= _ORDER[other] else other
 
 
@@ -62,7 +62,7 @@ ZERO = exact(0)
 
 
 def total(amounts: Iterable[Amount]) -> Amount:
-    """The sum; its interval is as wide as if every part missed in the same direction."""
+    """Return the sum; its interval is as wide as if every part missed in the same direction."""
     result = ZERO
     for amount in amounts:
         result = result.plus(amount)

@@ -108,7 +108,7 @@ WIDE_REST = frozenset({"gpt-oss"})
 
 
 def plain(architecture: str) -> str:
-    """The one name of an architecture that goes by several."""
+    """Return the one name of an architecture that goes by several."""
     low = architecture.lower()
     return SAME.get(low, low)
 

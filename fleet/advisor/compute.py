@@ -78,7 +78,7 @@ def _both(value: bool | None) -> tuple[bool, ...]:
 
 
 def _builds(setup: Setup) -> list[tuple[bool, bool]]:
-    """(current, logits of the whole batch) of every build that it may be; the likeliest first."""
+    """List the builds that it may be, the likeliest first: (current, logits of the whole batch)."""
     return [
         (current, full)
         for current in _both(setup.current)
@@ -119,8 +119,11 @@ def _widest(shape: ModelShape) -> float:
 
 
 def _routed(shape: ModelShape) -> float:
-    """Gate, up and product of the experts used; the way down stands beside them where it is wider
-    than gate and up together, since it then fits into no gap."""
+    """Return the elements of gate, up and product of the experts used.
+
+    The way down stands beside them where it is wider than gate and up together, since it then
+    fits into no gap.
+    """
     if shape.experts is None:
         return 0.0
     used = shape.experts.used or shape.experts.count

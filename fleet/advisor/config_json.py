@@ -39,9 +39,10 @@ TEXT_PARTS = ("text_config", "llm_config", "language_config")
 
 
 def model_info(config: Mapping[str, object]) -> dict[str, object]:
-    """The keys that the rest of the advisor reads; a model that also sees has them one level down.
+    """Return the keys that the rest of the advisor reads.
 
-    Values that are null, or of a kind that no number is, are left out.
+    A model that also sees has them one level down. Values that are null, or of a kind that no
+    number is, are left out.
     """
     text = next((config[key] for key in TEXT_PARTS if isinstance(config.get(key), Mapping)), config)
     assert isinstance(text, Mapping)

@@ -43,7 +43,7 @@ def decode_terms(work: DecodeWork, muscle: Muscle) -> dict[str, float]:
 def decode_seconds(
     work: DecodeWork, muscle: Muscle, constants: DecodeConstants | None = None
 ) -> float:
-    """The expected time of one token."""
+    """Return the expected time of one token."""
     fitted = constants or DECODE[muscle.speed_class]
     read = work.weight_bytes / muscle.bandwidth
     cache = work.cache_bytes / muscle.bandwidth
@@ -66,5 +66,5 @@ def decode_seconds(
 
 
 def decode_ceiling_seconds(work: DecodeWork, muscle: Muscle) -> float:
-    """The least time that the bandwidth allows: every byte once at the peak."""
+    """Return the least time that the bandwidth allows: every byte once at the peak."""
     return (work.weight_bytes + work.cache_bytes) / muscle.bandwidth

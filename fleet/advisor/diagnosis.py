@@ -34,7 +34,7 @@ class Diagnosis:
 
 
 def diagnose(seen: Observation) -> Diagnosis:
-    """The diagnosis of one run; with little known it says little."""
+    """Return the diagnosis of one run; with little known it says little."""
     expected = seen.expected_decode()
     ratio = share = moved = None
     if seen.decode and expected is not None:
@@ -76,7 +76,7 @@ def _facts(
 
 
 def _limit(seen: Observation) -> Limit:
-    """The limit that was set, else the lowest that the machine may have had."""
+    """Return the limit that was set, else the lowest that the machine may have had."""
     return as_set(seen.wired_limit_mib) if seen.wired_limit_mib else _usual_limit(seen)
 
 

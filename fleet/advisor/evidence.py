@@ -61,7 +61,7 @@ other class alone misses by 14 to 21 %, which is worse than none, and is not use
 
 
 def believe(modelled_rate: Amount, evidence: Evidence, *, mixture: bool) -> Believed:
-    """The best known rate.
+    """Return the best known rate.
 
     Two anchors, one dense and one mixture, calibrate a machine: the one of the model's class
     scales the modelled rate. A machine with anchors of one class only is not calibrated for the
@@ -85,7 +85,10 @@ def believe(modelled_rate: Amount, evidence: Evidence, *, mixture: bool) -> Beli
 
 
 def calibration(anchors: Sequence[Anchor], *, mixture: bool) -> float | None:
-    """The factor from modelled to measured on this machine; None unless both classes are known."""
+    """Return the factor from modelled to measured on this machine.
+
+    None unless both classes are known.
+    """
     usable = [a for a in anchors if _possible(a.measured) and _possible(a.expected)]
     if len({anchor.mixture for anchor in usable}) < 2:
         return None

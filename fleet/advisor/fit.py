@@ -45,7 +45,7 @@ class Fit:
 
 
 def judge(need: Need, limit: Limit | None, ram_bytes: float | None = None) -> Fit:
-    """The verdict; `ram_bytes` is the memory of a machine whose GPU shares it."""
+    """Return the verdict; `ram_bytes` is the memory of a machine whose GPU shares it."""
     if limit is None:
         return Fit(verdict=Verdict.UNKNOWN, spare=None, decides="the GPU's memory is not known")
     demand, allowance = need.gpu, limit.bytes
@@ -86,7 +86,7 @@ def _leaves_room(need: Need, ram_bytes: float) -> bool:
 
 
 def _what_decides(need: Need, limit: Limit) -> str:
-    """The part with the widest interval, in words."""
+    """Return the part with the widest interval, in words."""
     setup = need.setup
     reasons = []
     if setup.flash_attention is None:
@@ -107,6 +107,6 @@ def _largest(need: Need) -> str:
 
 
 def smallest_limit_mib(need: Need) -> int:
-    """The smallest wired limit under which the engine moves nothing to the CPU."""
+    """Return the smallest wired limit under which the engine moves nothing to the CPU."""
     driver = need.part("driver's memory").value
     return -(-int(need.gpu.value - driver) // MIB) + ENGINE_MARGIN_MIB

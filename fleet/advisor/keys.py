@@ -44,7 +44,7 @@ class Keys:
         self._info = info
 
     def integer(self, key: str) -> int | None:
-        """A whole number from 0; of a list with one entry for each layer the largest."""
+        """Return a whole number from 0; of a list with one entry for each layer the largest."""
         value = self._value(key)
         if isinstance(value, list):
             numbers = [self._number(key, item) for item in value]
@@ -52,7 +52,7 @@ class Keys:
         return None if value is None else self._number(key, value)
 
     def needed(self, key: str) -> int:
-        """A number without which nothing can be said; it is at least 1."""
+        """Return a number without which nothing can be said; it is at least 1."""
         number = self.integer(key)
         if number is None:
             raise UserError(f"the metadata of this model has no {key}", DAMAGED)

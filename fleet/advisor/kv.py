@@ -67,8 +67,11 @@ def _cells(group: Layers, setup: Setup) -> int:
 
 
 def _mlx_cells(group: Layers, setup: Setup) -> int:
-    """MLX has one slot; its cache grows in steps of 256 tokens with what is used, and a windowed
-    layer is a ring of the window."""
+    """Return the cells of a layer on MLX, which has one slot.
+
+    Its cache grows in steps of 256 tokens with what is used; a windowed layer is a ring of the
+    window.
+    """
     used = setup.context if setup.tokens_used is None else setup.tokens_used
     grown = -(-used // CONTEXT_STEP) * CONTEXT_STEP
     return min(grown, group.window) if group.kind == "windowed" else grown

@@ -28,7 +28,7 @@ class Described:
 def describe_layers(
     keys: Keys, blocks: int, width: int, tensors: Sequence[Tensor] = ()
 ) -> Described:
-    """The layers in groups of alike ones, and what had to be assumed."""
+    """Return the layers in groups of alike ones, and what had to be assumed."""
     describer = _Describer(keys, blocks, width, rows_by_block(tensors, width) if tensors else {})
     layers = [describer.layer(number) for number in range(blocks)]
     groups = Counter(layer for layer in layers if layer is not None)

@@ -5,32 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fleet.advisor.amounts import Amount, Certainty, modelled
+from fleet.model.mac_gpu_limit import MACOS_26_MIB, TO_MACOS_15_MIB
 from fleet.units import MIB
-
-TO_MACOS_15_MIB = {
-    16: 10922,
-    24: 16384,
-    32: 21845,
-    64: 49152,
-    96: 73728,
-    128: 98304,
-    192: 147456,
-    256: 212992,
-    512: 475136,
-}
-MACOS_26_MIB = {
-    8: 5461,
-    16: 12124,
-    24: 18186,
-    32: 25559,
-    36: 28753,
-    48: 38338,
-    64: 53084,
-    96: 79626,
-    128: 110100,
-}
-"""Limits that Macs with these many GB were seen to have with `iogpu.wired_limit_mb` 0. They change
-with a release of macOS: a machine that can be asked is always asked."""
 
 KEEP_FREE_MIB = 8192
 """Of every Mac's memory so much stays with the system: with less, Macs have panicked."""
@@ -49,7 +25,7 @@ class Limit:
 
 
 def mac_default(ram_gb: int, macos: int) -> Limit:
-    """The limit of a Mac on which nobody set one; modelled for sizes that were not seen."""
+    """Return the limit of a Mac on which nobody set one; modelled for sizes that were not seen."""
     old = macos <= 15
     label = "macOS 15 and earlier" if old else f"macOS {macos}"
     seen = (TO_MACOS_15_MIB if old else MACOS_26_MIB).get(ram_gb) if macos <= 26 else None
@@ -77,7 +53,7 @@ def _shares(ram_gb: int, *, old: bool) -> tuple[float, float]:
 
 
 def highest_wired_mib(ram_gb: float) -> int:
-    """The highest limit that leaves the system its 8 GiB."""
+    """Return the highest limit that leaves the system its 8 GiB."""
     return int(ram_gb * 1024) - KEEP_FREE_MIB
 
 
@@ -89,6 +65,6 @@ def of_card(memory_mib: float, devices: int = 1) -> Limit:
 
 
 def as_set(limit_mib: float) -> Limit:
-    """A limit that somebody set or read."""
+    """Return a limit that somebody set or read."""
     size = limit_mib * MIB
     return Limit(bytes=Amount(size, size, size, Certainty.EXACT), label="as given")

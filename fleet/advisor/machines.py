@@ -35,7 +35,7 @@ class _Words:
 
 
 def read(text: str, extra: Sequence[MachineKind] = ()) -> Box:
-    """The machine that these words name; UserError where it is unknown or was never sold.
+    """Return the machine that these words name; UserError where it is unknown or was never sold.
 
     Where a chip was sold with more than one number of GPU cores and none is named, the smaller is
     taken, and the box says so.
@@ -101,7 +101,7 @@ def _named(name: str, kinds: Sequence[MachineKind]) -> list[MachineKind]:
 def _with_memory(
     kinds: list[MachineKind], memory_gb: float | None
 ) -> tuple[float, list[MachineKind]]:
-    """(the memory, the variants sold with it)."""
+    """Return the memory and the variants that were sold with it."""
     sizes = sorted({size for kind in kinds for size in kind.memory_gb})
     if memory_gb is None:
         if len(sizes) == 1 or not kinds[0].shares_memory:

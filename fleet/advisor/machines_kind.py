@@ -100,7 +100,7 @@ class Box:
         return self.memory_gb * GIB if self.kind.shares_memory else None
 
     def limits(self) -> tuple[Limit, ...]:
-        """The GPU limit; of a Mac that nobody asked one for each generation of macOS."""
+        """Return the GPU limit; of a Mac that nobody asked one for each generation of macOS."""
         if self.limit_mib is not None:
             size = self.limit_mib * MIB
             limit = Amount(size, size, size, Certainty.EXACT)

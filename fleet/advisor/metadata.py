@@ -21,7 +21,10 @@ UNKNOWN_ARCHITECTURE = (
 
 
 def from_show(name: str, answer: Mapping[str, object], file_bytes: int | None = None) -> ModelShape:
-    """The shape of a model from the answer of `/api/show`; `file_bytes` is its size on disk."""
+    """Return the shape of a model from the answer of `/api/show`.
+
+    `file_bytes` is its size on disk.
+    """
     info = answer.get("model_info")
     if not isinstance(info, Mapping) or not info:
         raise UserError(
@@ -42,7 +45,10 @@ def from_show(name: str, answer: Mapping[str, object], file_bytes: int | None = 
 
 
 def tensors_of(entries: object) -> tuple[Tensor, ...]:
-    """The tensors as `/api/show` lists them; an entry without name, type and shape is an error."""
+    """Return the tensors as `/api/show` lists them.
+
+    An entry without name, type and shape is an error.
+    """
     if not isinstance(entries, Sequence) or isinstance(entries, str):
         return ()
     return tuple(_tensor(entry) for entry in entries)
@@ -67,10 +73,10 @@ def from_metadata(
     quantization: str = "",
     file_bytes: int | None = None,
 ) -> ModelShape:
-    """The shape from the keys and the tensors of a model file; UserError where too little is told.
+    """Return the shape from the keys and the tensors of a model file.
 
-    Without a list of tensors the weights are estimated from the size of the file or from the
-    number of parameters, and say so.
+    It raises UserError if they say too little. Without a list of tensors the weights are estimated
+    from the size of the file or from the number of parameters, and say so.
     """
     keys = Keys(info)
     blocks = keys.needed("block_count")
@@ -144,7 +150,7 @@ def _usual(keys: Keys, count: int) -> int | None:
 
 
 def _feed_forward(keys: Keys, experts: Experts | None) -> int:
-    """The widest feed-forward part that is no routed expert; 0 where there is none."""
+    """Return the widest feed-forward part that is no routed expert; 0 where there is none."""
     plain = keys.integer("feed_forward_length") or 0
     if experts is None:
         return plain

@@ -27,7 +27,7 @@ _QUANTIZATIONS = {name.lower().replace("_", ""): name for name in RECIPES} | {
 
 
 def find(name: str) -> ModelShape | None:
-    """The shape of a model by its name, a quantization at the end included; None if unknown.
+    """Return the shape of a model by its name, a quantization at the end included; None if unknown.
 
     `qwen3:14b`, `qwen3:14b-q8_0`, `gemma4:26b-mlx`, `library/qwen3:14b` and `qwen3-14b` are read.
     """
@@ -45,7 +45,7 @@ def find(name: str) -> ModelShape | None:
 
 
 def look_up(name: str) -> ModelShape:
-    """The same; UnknownName with the nearest name where the catalogue has none."""
+    """Return the shape of a model; UnknownName with the nearest name if the catalogue has none."""
     shape = find(name)
     if shape is not None:
         return shape
@@ -58,7 +58,7 @@ def look_up(name: str) -> ModelShape:
 
 
 def plain_name(name: str) -> str:
-    """The name in small letters, without registry, namespace `library` and tag `latest`."""
+    """Return the name in small letters, without registry, namespace `library` and tag `latest`."""
     low = name.strip().lower()
     low = re.sub(r"^(registry\.ollama\.ai/)?(library/)?", "", low)
     return low.removesuffix(":latest")
@@ -79,7 +79,7 @@ def names() -> dict[str, tuple[Entry, str]]:
 
 
 def variants(name: str) -> list[ModelShape]:
-    """The other published tags of the same model, in the order of the catalogue."""
+    """Return the other published tags of the same model, in the order of the catalogue."""
     match = names().get(plain_name(name)) or names().get(_split(plain_name(name))[0])
     if match is None:
         return []

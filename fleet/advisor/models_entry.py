@@ -74,7 +74,7 @@ class Entry:
     """The metadata in front of the weights."""
 
     def shape(self, tag: str = "") -> ModelShape:
-        """The shape of one tag; the default one where none is named."""
+        """Return the shape of one tag; the default one where none is named."""
         file = next((f for f in self.files if f.tag == tag), self.files[0])
         return self.quantized(file.quantization, file.bytes, name=self.name)
 

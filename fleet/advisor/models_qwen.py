@@ -15,7 +15,10 @@ VL_PROJECTOR = 800_000_000
 def _qwen35(
     name: str, dense: tuple[int, int, int], kv: tuple[int, int], parameters: int, value_heads: int
 ) -> Entry:
-    """A Qwen 3.5: three layers with a state for each with attention; `dense`: layers, width, ff."""
+    """Return a Qwen 3.5: three layers with a state for each with attention.
+
+    `dense`: layers, width, ff.
+    """
     blocks, width, feed_forward = dense
     heads, kv_heads = kv
     return Entry(

@@ -63,7 +63,7 @@ class Need:
 
     @classmethod
     def of(cls, parts: Sequence[Part], setup: Setup, notes: tuple[str, ...] = ()) -> Need:
-        """The need with these parts; those that take nothing are left out."""
+        """Return the need with these parts; those that take nothing are left out."""
         return cls(
             parts=tuple(part for part in parts if part.bytes.high > 0),
             setup=setup,
@@ -81,7 +81,10 @@ class Need:
 def need(
     shape: ModelShape, setup: Setup, backend: Backend = "metal", offset: Amount | None = None
 ) -> Need:
-    """The memory of this model in this setup; `offset` is what this machine was seen to add."""
+    """Return the memory of this model in this setup.
+
+    `offset` is what this machine was seen to add.
+    """
     setup = setup.capped(shape.trained_context)
     if setup.runner is Runner.MLX or shape.format == "safetensors":
         return _mlx_need(shape, setup)
@@ -130,7 +133,7 @@ def _mlx_need(shape: ModelShape, setup: Setup) -> Need:
 
 
 def load_bytes(shape: ModelShape) -> float:
-    """The bytes of tensors that Ollama compares with the free memory before it loads with MLX."""
+    """Return the bytes of tensors that Ollama compares with free memory before an MLX load."""
     weights = shape.weights
     return float(weights.text_bytes + weights.draft_bytes + weights.projector_bytes)
 
@@ -152,7 +155,7 @@ def _cache(shape: ModelShape, setup: Setup) -> Amount:
 
 
 def _projector(shape: ModelShape, setup: Setup) -> Amount:
-    """The reader of pictures with its graph, which llama.cpp's own plan does not count."""
+    """Return the reader of pictures with its graph, which llama.cpp's own plan does not count."""
     size = float(shape.weights.projector_bytes)
     if not size or not setup.read_pictures:
         return ZERO

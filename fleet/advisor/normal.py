@@ -32,7 +32,7 @@ class Normal:
 
 
 def is_normal(machine: str, measured: Sequence[Measured]) -> Normal:
-    """The answer in one sentence."""
+    """Return the answer in one sentence."""
     usable = [m for m in measured if m.rate > 0 and m.expected.value > 0]
     if not usable:
         return Normal(is_normal=None, ratio=None, sentence=f"{machine}: nothing measured to judge")

@@ -66,7 +66,7 @@ class Observation:
         return (self.prompt_tokens or 0) + (self.output_tokens or 0) // 2
 
     def setup(self) -> Setup:
-        """The setup in which it ran, as far as it is known."""
+        """Return the setup in which it ran, as far as it is known."""
         runner = Runner.MLX if self.shape.format == "safetensors" else Runner.LLAMA_SERVER
         current = None if self.before_fit is None else not self.before_fit
         tokens = (self.prompt_tokens or 0) + (self.output_tokens or 0)
@@ -109,8 +109,10 @@ SHORT_PROMPT = 50
 
 
 def signs(seen: Observation) -> tuple[Sign, ...]:
-    """The signs that this run shows; the last one alone proves nothing, since a short prompt pays
-    for the first read of the weights."""
+    """Return the signs that this run shows.
+
+    The last one alone proves nothing, since a short prompt pays for the first read of the weights.
+    """
     result = []
     placed = seen.size_bytes is not None and seen.gpu_bytes is not None
     if placed and (seen.gpu_bytes or 0) < NOT_WHOLE * (seen.size_bytes or 0):

@@ -19,7 +19,7 @@ class Outcome:
 
 
 def outcome(fit: Fit, setup: Setup, backend: Backend, parts: Split | None = None) -> Outcome:
-    """What loading does on this kind of machine with this runner."""
+    """Tell what loading does on this kind of machine with this runner."""
     if fit.verdict is Verdict.FITS:
         return Outcome(what="runs on the GPU alone")
     if fit.verdict is Verdict.UNKNOWN:

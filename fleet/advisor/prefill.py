@@ -46,7 +46,7 @@ def prefill_terms(work: PrefillWork, muscle: Muscle) -> dict[str, float]:
 def prefill_seconds(
     work: PrefillWork, muscle: Muscle, constants: PrefillConstants | None = None
 ) -> float:
-    """The expected time of the whole prompt."""
+    """Return the expected time of the whole prompt."""
     fitted = constants or PREFILL[muscle.speed_class]
     terms = prefill_terms(work, muscle)
     seconds = fitted.dense * terms["dense"] + fitted.mixture * terms["mixture"]
@@ -57,7 +57,7 @@ def prefill_seconds(
 
 
 def prefill_ceiling_seconds(work: PrefillWork, muscle: Muscle) -> float:
-    """The least time: every operation at the peak, or every weight read once for each batch."""
+    """Return the least time: all operations at the peak, or all weights read once a batch."""
     batches = math.ceil(work.tokens / work.batch)
     compute = (2 * work.parameters * work.tokens + work.attention_flops) / muscle.flops
     read = work.touched_bytes / muscle.bandwidth

@@ -68,7 +68,7 @@ UNKNOWN_RECIPE = Recipe(4.85, 4.85, 4.85, 6.0, 0.25)
 
 
 def recipe_of(quantization: str) -> Recipe:
-    """The recipe of a quantization; of an unknown one a guess with a wide interval."""
+    """Return the recipe of a quantization; of an unknown one a guess with a wide interval."""
     return RECIPES.get(quantization) or RECIPES.get(quantization.upper(), UNKNOWN_RECIPE)
 
 
@@ -111,7 +111,7 @@ def parts_of(
 
 
 def weights_of(parts: Parts, quantization: str, *, tied: bool) -> Weights:
-    """The bytes of these parameters in a quantization."""
+    """Return the bytes of these parameters in a quantization."""
     recipe = recipe_of(quantization)
     table = parts.table * (recipe.output if tied else recipe.table) / 8
     layer_table = parts.layer_table * recipe.table / 8
@@ -148,7 +148,10 @@ def estimated_weights(
 def scaled_to_file(
     weights: Weights, file_bytes: int, other_bytes: int = 0, head_bytes: int = HEAD_BYTES
 ) -> Weights:
-    """The same split with the total that a file of this size has; `other_bytes` are no text."""
+    """Return the same split with the total that a file of this size has.
+
+    `other_bytes` are no text.
+    """
     text = max(file_bytes - head_bytes - other_bytes, 1)
     ratio = text / weights.text_bytes if weights.text_bytes else 1.0
     if not 0.5 < ratio < 2:
@@ -175,7 +178,7 @@ def _all_scaled(weights: Weights, ratio: float) -> Weights:
 
 
 def in_quantization(shape: ModelShape, quantization: str) -> ModelShape:
-    """The same model in another quantization, by its recipe; projector and drafts stay."""
+    """Return the same model in another quantization, by its recipe; projector and drafts stay."""
     weights_now = shape.weights
     output = 0 if weights_now.tied else shape.vocabulary * shape.width
     parts = Parts(

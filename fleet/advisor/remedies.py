@@ -22,7 +22,7 @@ MOST_CONTEXT = 2**24
 def largest_context(
     shape: ModelShape, setup: Setup, limit: Limit, backend: Backend, ram_bytes: float | None = None
 ) -> int | None:
-    """The longest context that fits, a multiple of 256 tokens; None where not even 256 do.
+    """Return the longest context that fits, a multiple of 256 tokens; None where not even 256 do.
 
     Need grows with the context, so halving finds it. A context that the engine's own choice of
     batch makes wider is judged with that batch.
@@ -58,7 +58,7 @@ class WiredLimit:
 
 
 def wired_limit(demand: Need, ram_gb: float) -> WiredLimit:
-    """The smallest limit under which the model runs on the GPU alone."""
+    """Return the smallest limit under which the model runs on the GPU alone."""
     return WiredLimit(mib=smallest_limit_mib(demand), highest_mib=highest_wired_mib(ram_gb))
 
 
@@ -76,7 +76,7 @@ class Split:
 
 
 def split(shape: ModelShape, setup: Setup, limit: Limit, backend: Backend) -> Split:
-    """What of a model that does not fit stays on the GPU.
+    """Split a model that does not fit into what stays on the GPU and what does not.
 
     llama.cpp since the autumn of 2025 keeps all dense parts and the cache, and then as many
     experts as fit; before, and for dense models, whole layers stay from the last to the first.
@@ -121,7 +121,10 @@ def smaller_that_fits(
     backend: Backend,
     published: Iterable[ModelShape] = (),
 ) -> ModelShape | None:
-    """The published tag, else the quantization, that fits and loses least; None if none does."""
+    """Return the published tag, else the quantization, that fits and loses least.
+
+    None if none does.
+    """
     own = shape.weights.text_bytes
     candidates = [other for other in published if other.weights.text_bytes < own]
     candidates.sort(key=lambda other: -other.weights.text_bytes)

@@ -90,7 +90,7 @@ class Setup:
         return -(-self.context // CONTEXT_STEP) * CONTEXT_STEP
 
     def micro_batch(self) -> int:
-        """The physical batch: as named, else as the engine chooses it.
+        """Return the physical batch: as named, else as the engine chooses it.
 
         Ollama from v0.30: 512 up to 4096 tokens of context over all slots, 1024 up to 32768,
         else 2048. Before: 512.
@@ -103,14 +103,14 @@ class Setup:
         return 512 if together <= 4096 else 1024 if together <= 32768 else 2048
 
     def capped(self, trained_context: int | None) -> Setup:
-        """The same with the context that the engine really gives: never more than trained."""
+        """Return the setup with the context that the engine gives: never more than trained."""
         if trained_context is None or self.context <= trained_context:
             return self
         return replace(self, context=trained_context)
 
 
 def of_version(setup: Setup, kind: str, version: str, *, safetensors: bool = False) -> Setup:
-    """The same under this engine; an unknown version counts both ways."""
+    """Return the setup under this engine; an unknown version counts both ways."""
     if safetensors:
         return replace(setup, runner=Runner.MLX)
     if kind == "ollama":

@@ -58,7 +58,7 @@ def decode_rate(
 
 
 def rate_of(work: DecodeWork, muscle: Muscle) -> Rate:
-    """The same from the work itself."""
+    """Return the decode rate for this work."""
     constants = DECODE[muscle.speed_class]
     rate = 1 / decode_seconds(work, muscle, constants)
     ceiling = 1 / decode_ceiling_seconds(work, muscle)
@@ -80,7 +80,7 @@ def prefill_rate(
 
 
 def prefill_rate_of(work: PrefillWork, muscle: Muscle) -> Rate:
-    """The same from the work itself."""
+    """Return the prefill rate for this work."""
     constants = PREFILL[muscle.speed_class]
     rate = work.tokens / prefill_seconds(work, muscle, constants)
     ceiling = work.tokens / prefill_ceiling_seconds(work, muscle)

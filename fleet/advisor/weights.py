@@ -49,7 +49,10 @@ _BLOCK = re.compile(r"(?:^|\.)(?:blk|layers|h)\.(\d+)\.")
 
 
 def role_of(name: str, blocks: int | None = None) -> Role:
-    """What a tensor is for; blocks beyond the last are a draft head (next-token prediction)."""
+    """Tell what a tensor is for.
+
+    Blocks beyond the last are a draft head (next-token prediction).
+    """
     role = next((role for role, pattern in _PATTERNS if pattern.search(name)), Role.DENSE)
     block = block_of(name)
     beyond = blocks is not None and block is not None and block >= blocks
@@ -57,7 +60,7 @@ def role_of(name: str, blocks: int | None = None) -> Role:
 
 
 def block_of(name: str) -> int | None:
-    """The number of the block that a tensor belongs to."""
+    """Return the number of the block that a tensor belongs to."""
     match = _BLOCK.search(name)
     return int(match[1]) if match and len(match[1]) < 6 else None
 
@@ -135,7 +138,10 @@ _RECURRENT = ("ssm_", "shortconv", "linear_attn", "mamba", "conv.conv")
 
 
 def rows_by_block(tensors: Iterable[Tensor], width: int) -> dict[int, BlockRows]:
-    """The attention of every block whose tensors are listed; `width` is that of the model."""
+    """Return the attention of every block whose tensors are listed.
+
+    `width` is that of the model.
+    """
     rows_of_block: dict[int, dict[str, int]] = {}
     recurrent: set[int] = set()
     for tensor in tensors:
@@ -155,6 +161,9 @@ def rows_by_block(tensors: Iterable[Tensor], width: int) -> dict[int, BlockRows]
 
 
 def _output_rows(shape: tuple[int, ...], width: int) -> int:
-    """The side of a matrix that is not the model's width; engines list shapes in either order."""
+    """Return the side of a matrix that is not the model's width.
+
+    Engines list shapes in either order.
+    """
     first, second = shape
     return first if second == width and first != width else second

@@ -26,7 +26,7 @@ FIRST_CURRENT_OLLAMA = (0, 12)
 
 
 def age_of(kind: str, version: str) -> EngineAge:
-    """The age of an engine by its version: `b7948`, `0.32.15`, `2023-11`."""
+    """Return the age of an engine by its version: `b7948`, `0.32.15`, `2023-11`."""
     words = version.strip().lower().lstrip("vb")
     if words[:4] in ("2022", "2023") and kind != "ollama":
         return EngineAge.OLD
@@ -57,7 +57,7 @@ class Muscle:
 
 
 def muscle_of(machine: Box | MachineKind, age: EngineAge = EngineAge.CURRENT) -> Muscle:
-    """The peaks of a machine."""
+    """Return the peaks of a machine."""
     kind = machine.kind if isinstance(machine, Box) else machine
     count = machine.devices if isinstance(machine, Box) else 1
     return Muscle(
@@ -113,7 +113,10 @@ def is_bf16(quantization: str) -> bool:
 
 
 def decode_work(shape: ModelShape, depth: int, cache_type: str = "f16") -> DecodeWork | None:
-    """The work of one token after `depth` others; None where the experts used are unknown."""
+    """Return the work of one token after `depth` others.
+
+    None where the experts used are unknown.
+    """
     weights, parameters = shape.active_bytes, shape.active_parameters
     if weights is None or parameters is None:
         return None
@@ -132,7 +135,10 @@ def decode_work(shape: ModelShape, depth: int, cache_type: str = "f16") -> Decod
 def prefill_work(
     shape: ModelShape, tokens: int, depth: int = 0, batch: int = 512
 ) -> PrefillWork | None:
-    """The work of reading `tokens` after `depth` others; None where the experts are unknown."""
+    """Return the work of reading `tokens` after `depth` others.
+
+    None where the experts are unknown.
+    """
     parameters = shape.active_parameters
     if parameters is None:
         return None

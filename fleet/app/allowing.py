@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from fleet import wiring
+from fleet.doctor.findings import Ownership
 from fleet.errors import UserError, nearest
 from fleet.exclusive import MachineLock
 from fleet.model.hours import Hours
-from fleet.model.machine import EngineRestart
+from fleet.model.machine import WIRED_LIMIT, EngineRestart
+from fleet.owner.allowed import RESTART_OLLAMA, Allowed, read, remove, write
 from fleet.ports import Say
-from fleet.settings.allowed import RESTART_OLLAMA, Allowed, read, remove, write
 
-WIRED_LIMIT = "wired-limit"
 KINDS = (RESTART_OLLAMA, WIRED_LIMIT)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ownership:
-    """What doctor tells of it: the permission, how Ollama is run, what a restart would type."""
-
-    allowed: Allowed = field(default_factory=Allowed)
-    problem: str = ""
-    """Why the permission cannot be read."""
-    restart: EngineRestart = field(default_factory=EngineRestart)
-    wired_limit: bool = False
 
 
 def allow(
@@ -39,7 +28,7 @@ def allow(
     if RESTART_OLLAMA in kinds or asked is not None:
         _keep(RESTART_OLLAMA in kinds, asked, say)
     if WIRED_LIMIT in kinds:
-        from fleet.settings import permission
+        from fleet.owner import permission
 
         say("fleet may set this Mac's GPU wired limit while it measures; as root it runs, once:")
         permission.allow(say)
@@ -48,7 +37,7 @@ def allow(
 
 def disallow(say: Say) -> list[str]:
     """What is no longer so, in words; what a trial has changed is put back before."""
-    from fleet.ownership import permitted
+    from fleet.owner.ownership import permitted
 
     file = wiring.permission_here()
     before, problem = permitted(file)
@@ -64,8 +53,8 @@ def disallow(say: Say) -> list[str]:
 
 def ownership() -> Ownership:
     """As it is on this machine now; asks the system, changes nothing."""
-    from fleet.ownership import permitted
-    from fleet.settings import permission
+    from fleet.owner import permission
+    from fleet.owner.ownership import permitted
 
     allowed, problem = permitted(wiring.permission_here())
     return Ownership(
@@ -115,7 +104,7 @@ def _keep(restart: bool, hours: Hours | None, say: Say) -> None:
 def _restart_words() -> EngineRestart:
     from fleet.commands import SystemCommands
     from fleet.model.experiment import OllamaEngine
-    from fleet.ownership import OwnersOllama
+    from fleet.owner.ownership import OwnersOllama
 
     url, wrong_address = wiring.ollama_address(OllamaEngine(kind="ollama"))
     if wrong_address is not None:
@@ -125,7 +114,7 @@ def _restart_words() -> EngineRestart:
 
 def _disallow_wired_limit(say: Say) -> bool:
     """True where it was allowed."""
-    from fleet.settings import permission
+    from fleet.owner import permission
 
     if not permission.is_allowed():
         return False

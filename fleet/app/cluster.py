@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from fleet import folders, wiring
 from fleet.app.joining import for_new_machines
 from fleet.app.options import REGISTERED, Options
-from fleet.app.talking import Talk
+from fleet.app.progress import Talk
 from fleet.config.shipped import shipped_folder
 from fleet.dispatch.cluster import (
     join,
@@ -28,7 +28,7 @@ from fleet.dispatch.cluster import (
 )
 from fleet.dispatch.jobs import ENDED, Jobs
 from fleet.dispatch.members import Member, members
-from fleet.dispatch.places import job_log
+from fleet.dispatch.ray_paths import job_log
 from fleet.dispatch.tunnel import fetch_token, tunnel
 from fleet.dispatch.wheel import build_wheel
 from fleet.errors import FleetError, FleetUnreachable, Interrupted, UserError
@@ -37,7 +37,7 @@ from fleet.ports import Dispatcher, Say, Stop
 from fleet.worker import NodeWorker
 
 if TYPE_CHECKING:
-    from fleet.dispatch.seats import Seat
+    from fleet.dispatch.nodes import NodeSlot
     from fleet.plan.expand import Plan
 
 REQUEST = "FLEET_REQUEST"
@@ -183,14 +183,14 @@ def plan_wanted() -> str:
 
 def coordinate(talk: Talk) -> int:
     """What the head runs for a request that was sent to it."""
-    from fleet.app.submitting import submit
+    from fleet.app.submit import submit
 
     return submit(*_sent(), talk)
 
 
 def coordinate_plan() -> Plan:
     """The same, for a plan only."""
-    from fleet.app.submitting import plan
+    from fleet.app.submit import plan
 
     return plan(*_sent())
 
@@ -209,9 +209,9 @@ def ray_dispatcher(engine: wiring.EngineSpec, experiment: str, address: str) -> 
     from fleet.dispatch.access import token_file
     from fleet.dispatch.actors import RayDispatcher
 
-    def spec_of(seat: Seat) -> wiring.WorkerSpec:
+    def spec_of(slot: NodeSlot) -> wiring.WorkerSpec:
         return wiring.WorkerSpec(
-            engine=engine, name=seat.name, join_name=seat.join_name, state=wiring.OWN_HOME
+            engine=engine, name=slot.name, join_name=slot.join_name, state=wiring.OWN_HOME
         )
 
     state = folders.state_folder()

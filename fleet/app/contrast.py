@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fleet.compare.axes import check_axis
+from fleet.comparability import check_axis
 from fleet.plan.expand import Plan
 from fleet.plan.stopping import axis
 

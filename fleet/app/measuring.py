@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
 
-from fleet.app.answering import Widths, with_speeds
-from fleet.app.homes import Home
-from fleet.app.talking import Talk
+from fleet.app.home import Home
+from fleet.app.progress import Talk
+from fleet.app.submit_report import Widths, with_speeds
 from fleet.errors import Unstorable
 from fleet.ledger.journal import Ledger
 from fleet.ledger.rows import MachineRow
@@ -153,7 +153,7 @@ class Measuring:
             outcome="failed",
             reason=problem.reason,
             detail=f"{problem.what}; the result is kept in {path}",
-            transient=False,
+            transient=problem.transient,
         )
 
     def _keep(self, result: TrialResult) -> None:

@@ -10,7 +10,7 @@ from itertools import pairwise
 from statistics import median
 
 from fleet.app.selftest_stages import FLAGS
-from fleet.engines.simulated.written import Written
+from fleet.engines.simulated.ground_truth import TrueRequest
 from fleet.errors import FleetError
 from fleet.units import NS_PER_MS, NS_PER_S
 
@@ -22,7 +22,7 @@ class Pair:
     """One request: as reported from the views, and as its server wrote it down."""
 
     row: Row
-    written: Written
+    written: TrueRequest
 
     def counts(self) -> bool:
         """Warm-ups enter no number, and what counts a prompt's tokens repeats itself on purpose."""
@@ -132,7 +132,7 @@ METRICS = (
 )
 
 
-def paired(machine: str, rows: Sequence[Row], written: Sequence[Written]) -> list[Pair]:
+def paired(machine: str, rows: Sequence[Row], written: Sequence[TrueRequest]) -> list[Pair]:
     """Each request of one machine with its server's record; both are in the order asked.
 
     Raises FleetError where one side knows of a request that the other does not.

@@ -53,7 +53,7 @@ def advise(
     """List the machines that would run a model at this rate."""
     from fleet.advisor import advice, machines
     from fleet.advisor.setup import Setup
-    from fleet.app import advising
+    from fleet.app import advise as advising
     from fleet.cli.fit import tokens
     from fleet.errors import UserError
 
@@ -93,7 +93,7 @@ def _upgrade(
     name: str | None, model: str, store: list[str] | None
 ) -> tuple[Upgrade | None, tuple[str, ...]]:
     from fleet.advisor.advice import Upgrade
-    from fleet.app import advising
+    from fleet.app import advise as advising
     from fleet.model.machine import full_model_name
 
     if name is None:
@@ -128,7 +128,7 @@ def _prices(words: Sequence[str]) -> dict[str, float]:
 def _lines(
     wish: Wish, candidates: Sequence[Candidate], upgrade: Upgrade | None, notes: Sequence[str]
 ) -> Iterator[str]:
-    from fleet.cli.fit_text import wrapped
+    from fleet.report.fit_text import wrapped
     from fleet.report.tables import aligned
 
     yield (

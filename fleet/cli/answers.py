@@ -72,7 +72,7 @@ def answers(
     """
     import shutil
 
-    from fleet.app import answers_reading as app
+    from fleet.app import answers as app
     from fleet.report import answers_text
     from fleet.report import comparison_text as text
 

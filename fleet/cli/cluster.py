@@ -67,7 +67,7 @@ def head(
     """
     from fleet import folders
     from fleet.app import cluster
-    from fleet.cli.view import say
+    from fleet.cli.output import say
 
     if show_token:
         from fleet.dispatch.access import make_token, read_token
@@ -110,7 +110,7 @@ def join(
     is joined; both stay until fleet leave.
     """
     from fleet.app import allowing, cluster
-    from fleet.cli.view import say
+    from fleet.cli.output import say
     from fleet.errors import UserError
 
     allowing.allow(allow or (), say, hours=hours)
@@ -141,7 +141,7 @@ def leave() -> None:
     """
     from fleet import folders
     from fleet.app import allowing, cluster
-    from fleet.cli.view import say
+    from fleet.cli.output import say
 
     left = cluster.leave(folders.state_folder())
     if left:
@@ -160,7 +160,7 @@ def practice(
     """Run a fleet of simulated machines here."""
     from fleet import config
     from fleet.app import cluster
-    from fleet.cli.view import say
+    from fleet.cli.output import say
 
     names = config.practice_machines(machines)
     with until_told() as stop:
@@ -170,8 +170,8 @@ def practice(
 def coordinate() -> None:
     """Run on the head for a request that was sent to it."""
     from fleet.app import cluster
-    from fleet.cli import planning
-    from fleet.cli.view import PlainTalk
+    from fleet.cli import plan as planning
+    from fleet.cli.progress import PlainTalk
 
     if form := cluster.plan_wanted():
         raise typer.Exit(planning.show(cluster.coordinate_plan(), json=form == "json"))

@@ -11,7 +11,7 @@ from fleet.report.tables import described
 from fleet.units import show_count
 
 if TYPE_CHECKING:
-    from fleet.app.doctoring import Diagnosis
+    from fleet.app.doctor import Diagnosis
 
 EPILOG = """\b
     fleet doctor
@@ -31,7 +31,7 @@ def doctor(fleet: File = None, store: options.Store = None, json: options.Json =
     Changes nothing. Exit code 1 where something is unfit, 2 where OLLAMA_HOST is no address here.
     """
     from fleet import folders
-    from fleet.app.doctoring import diagnose
+    from fleet.app.doctor import diagnose
 
     found = diagnose(folders.home_folder(store), fleet)
     if json:

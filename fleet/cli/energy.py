@@ -14,7 +14,7 @@ from fleet.report.tables import Column, fitted
 from fleet.units import show_count, show_number
 
 if TYPE_CHECKING:
-    from fleet.app.metering import MeterReport
+    from fleet.app.energy import MeterReport
 
 SHOW_EPILOG = """\b
     fleet energy show               all cells whose energy was read
@@ -54,7 +54,7 @@ def show(
     J/token is all that a request used over the tokens it wrote; prefill and decode are joules per
     token of their own. Only values of one scope can be compared.
     """
-    from fleet.app import metering as app
+    from fleet.app import energy as app
 
     found = app.read_energy(options.folders(store), experiment)
     if json:
@@ -84,7 +84,7 @@ def import_meter(
     Columns are found by name: time or unix_s; power_w, kW, energy_wh or energy_kwh. A log with a
     line that cannot be read is refused with the number of each such line.
     """
-    from fleet.app import metering as app
+    from fleet.app import energy as app
     from fleet.cli import asking
 
     request = app.MeterRequest(file=file, machine=machine, shift_s=shift, zone=zone)

@@ -12,8 +12,8 @@ from fleet.cli import options, output
 if TYPE_CHECKING:
     from fleet.advisor.limits import Limit
     from fleet.advisor.machines_kind import Box
+    from fleet.advisor.report import Report
     from fleet.advisor.setup import Setup
-    from fleet.app.fitting import Report
 
 EPILOG = """\b
     fleet fit gpt-oss:120b --on "M3 Ultra 96 GB"
@@ -75,7 +75,8 @@ def fit(
 
     Nothing is loaded, and no machine is touched.
     """
-    from fleet.app import advising, fitting
+    from fleet.advisor import report as fitting
+    from fleet.app import advise as advising
 
     if models or machines:
         _list_catalogue(models=models, json=json)
@@ -106,7 +107,7 @@ def _print(reports: Sequence[Report], *, chart: bool, json: bool) -> None:
 
 
 def _text(reports: Sequence[Report], *, chart: bool) -> list[str]:
-    from fleet.cli import fit_text
+    from fleet.report import fit_text
 
     if len(reports) > 2 and not chart:
         return fit_text.grid_lines(reports)
@@ -124,7 +125,7 @@ def _boxes(
 ) -> list[Box | None]:
     """The machines asked about; None stands for none."""
     from fleet.advisor import machines
-    from fleet.app import advising
+    from fleet.app import advise as advising
 
     boxes: list[Box | None] = [machines.read(text) for text in on or ()]
     if names:

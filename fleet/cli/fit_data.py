@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from fleet.advisor.amounts import Amount
 from fleet.advisor.limits import Limit
+from fleet.advisor.report import Line, Report
 from fleet.advisor.speed import Rate
-from fleet.app.fitting import Line, Report
 
 
 def as_data(report: Report) -> dict[str, object]:

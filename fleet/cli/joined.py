@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from fleet.cli import options, output
-from fleet.cli.view import say
+from fleet.cli.output import say
 from fleet.errors import UserError
 from fleet.report.tables import aligned
 from fleet.units import show_count

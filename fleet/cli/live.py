@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from fleet.cli import output
-from fleet.cli.view import Lane, PlainTalk
+from fleet.cli.progress import Lane, PlainTalk
 from fleet.model.event import Event, Failed, Finished, Started
 from fleet.plan.expand import Redo
 from fleet.units import show_span

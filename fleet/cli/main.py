@@ -12,22 +12,22 @@ from fleet.cli import (
     advise,
     answers,
     cluster,
-    comparing,
-    configuration,
     doctor,
     energy,
     fit,
-    importing,
     metrics,
     noise,
     output,
-    planning,
-    querying,
     reading,
     selftest,
-    submitting,
     watching,
 )
+from fleet.cli import compare as comparing
+from fleet.cli import config as configuration
+from fleet.cli import import_ as importing
+from fleet.cli import plan as planning
+from fleet.cli import sql as querying
+from fleet.cli import submit as submitting
 from fleet.errors import FleetError
 
 HELP = """Measure local language models on several machines and compare them honestly.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet.cli import options
+from fleet.cli import options, output
 
 if TYPE_CHECKING:
     from fleet.model.experiment import Request
@@ -55,9 +55,10 @@ def noise(
     they are not, or trials failed.
     """
     from fleet.app import noise as app
-    from fleet.app import submitting
+    from fleet.app import submit as submitting
     from fleet.app.named_experiments import refuse_experiment
-    from fleet.cli import asking, view
+    from fleet.cli import asking
+    from fleet.cli.talk import talk as open_talk
 
     home = asking.home(store)
     if model is not None:
@@ -76,9 +77,9 @@ def noise(
 
     target = asking.head(head)
     if target is not None:
-        raise typer.Exit(asking.send(request, chosen, target, detach=detach, say=view.say))
+        raise typer.Exit(asking.send(request, chosen, target, detach=detach, say=output.say))
     asking.refuse_detached(detach)
-    with view.talk(chosen.home) as talk:
+    with open_talk(chosen.home) as talk:
         if not json:
             raise typer.Exit(submitting.submit(request, chosen, talk))
         result = submitting.measured(request, chosen, talk)

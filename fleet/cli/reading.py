@@ -110,7 +110,7 @@ def machines(
     from fleet.report import machine_text
 
     if here:
-        from fleet.app.doctoring import look_here
+        from fleet.app.doctor import look_here
 
         facts = look_here()
         if json:

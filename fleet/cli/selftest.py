@@ -9,8 +9,8 @@ import typer
 from fleet.cli import options, output
 
 if TYPE_CHECKING:
+    from fleet.app.selftest import Report
     from fleet.app.selftest_checks import Accuracy, Raised
-    from fleet.app.selftesting import Report
 
 EPILOG = """\b
     fleet selftest
@@ -36,11 +36,10 @@ def selftest(full: Full = False, json: options.Json = False) -> None:
     against the moments at which the engine wrote each token, and each fault injected into it
     against the flags. Takes a minute. Exit code 1 where anything is off.
     """
-    from fleet.app import selftesting as app
+    from fleet.app import selftest as app
     from fleet.app.selftest_stages import FULL, QUICK
-    from fleet.cli import view
 
-    report = app.selftest(view.say, FULL if full else QUICK)
+    report = app.selftest(output.say, FULL if full else QUICK)
     if json:
         from fleet.report import comparison_text as text
 

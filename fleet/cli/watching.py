@@ -34,7 +34,7 @@ def status(
 
     Each with its reason and the command to type.
     """
-    from fleet.app import queueing
+    from fleet.app import queue as queueing
     from fleet.cli import asking
 
     home = asking.home(store)
@@ -59,7 +59,7 @@ def cancel(
 
     What is finished is kept; the same submit goes on with the rest.
     """
-    from fleet.app import queueing
+    from fleet.app import queue as queueing
     from fleet.cli import asking
 
     output.emit([queueing.cancel(asking.home(store), experiment)])

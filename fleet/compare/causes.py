@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from fleet.comparability import HARDWARE_AXES
 from fleet.compare.sides import Side
-from fleet.model.likeness import HARDWARE_AXES
 from fleet.names import natural
 from fleet.stats.verdict import Word, show_percent
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
+from fleet.comparability import FACTS, standing
 from fleet.compare.left_out import LeftOut
 from fleet.compare.matching import Cell
 from fleet.compare.sides import STATE, Side
-from fleet.compare.variants import Variant
-from fleet.model.likeness import FACTS, standing
+from fleet.query.variants import Variant
 
 TIME_AXES = ("experiment", "session", "date")
 """Their sides are different sessions by themselves, so none is shared."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from fleet.compare.axes import check_fact
+from fleet.comparability import HARDWARE_AXES, check_fact
 from fleet.compare.designs import Floors, no_floors
 from fleet.compare.footer import (
     closing_lines,
@@ -30,11 +30,10 @@ from fleet.compare.matchups import Matchup, is_across, matchups
 from fleet.compare.metric_matchups import MetricMatchup, on_metric
 from fleet.compare.result import Comparison
 from fleet.compare.side_names import check_apart, is_called, of_sides, side_names
-from fleet.compare.variants import Variant, read_failed, read_variants
 from fleet.errors import OutOfMemory
 from fleet.metrics.compared import Metric, check_metric
-from fleet.model.likeness import HARDWARE_AXES
 from fleet.query.open_store import Connection, has, rows
+from fleet.query.variants import Variant, read_failed, read_variants
 from fleet.query.views import question
 from fleet.stats.ratios import SAME_WITHIN
 from fleet.units import show_count

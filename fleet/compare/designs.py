@@ -15,8 +15,8 @@ from itertools import chain
 from typing import Literal, Protocol
 
 from fleet.compare.sides import Side
-from fleet.compare.variants import Block
 from fleet.metrics.compared import Metric
+from fleet.query.variants import Block
 from fleet.stats import ratios as estimates
 from fleet.stats.ratios import Estimate
 

@@ -6,9 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fleet.compare.sides import Side
-from fleet.metrics.compared import Metric
-from fleet.model.likeness import (
+from fleet.comparability import (
     ENERGY_FACTS,
     FACTS,
     OUTPUT_TOKENS,
@@ -16,6 +14,8 @@ from fleet.model.likeness import (
     differing,
     standing,
 )
+from fleet.compare.sides import Side
+from fleet.metrics.compared import Metric
 from fleet.names import natural
 
 LENGTHS_ALIKE = 1.10

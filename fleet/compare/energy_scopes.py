@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from fleet.compare.left_out import LeftOut
 from fleet.compare.matching import Cell
-from fleet.compare.variants import Variant
+from fleet.query.variants import Variant
 
 NOT_READ = "no energy was read"
 

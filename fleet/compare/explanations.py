@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from fleet.comparability import HARDWARE_AXES
 from fleet.compare.causes import SPILL_SHOWN
 from fleet.compare.sides import Side
 from fleet.metrics.compared import Metric
-from fleet.model.likeness import HARDWARE_AXES
 from fleet.stats.ratios import Estimate
 from fleet.stats.verdict import Word, show_percent
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
+from fleet.comparability import HARDWARE_AXES, SETTINGS
 from fleet.compare.controls import control_lines
 from fleet.compare.designs import NEEDED
 from fleet.compare.explanations import LEGEND
 from fleet.compare.left_out import LeftOut
 from fleet.compare.matchups import tells_energy
 from fleet.compare.result import Group, Line, SpeaksOf
-from fleet.compare.variants import Variant
 from fleet.errors import UserError
-from fleet.model.likeness import HARDWARE_AXES, SETTINGS
 from fleet.names import natural
+from fleet.query.variants import Variant
 
 MOST_REASONS = 6
 """Shown where nothing could be compared; `fleet results` shows every cell."""

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fleet.compare.variants import Variant
 from fleet.errors import FleetError
 from fleet.query.open_store import Row
+from fleet.query.variants import Variant
 
 TOO_SHORT = "too short for a rate"
 NOT_NAMED = "not a side that was named"

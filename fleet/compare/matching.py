@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from fleet.compare.variants import Variant
+from fleet.query.variants import Variant
 
 Settings = tuple[str | None, ...]
 """The value of each setting that is matched, as asked; None: not asked for."""

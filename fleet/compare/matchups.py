@@ -9,15 +9,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from fleet import comparability as likeness
+from fleet.comparability import ENERGY_SCOPE, SETTINGS
 from fleet.compare.choosing import choose
 from fleet.compare.energy_scopes import by_scope, common_scope
 from fleet.compare.left_out import LeftOut
 from fleet.compare.matching import Cell, cells, match, only
 from fleet.compare.sides import Side
-from fleet.compare.variants import Variant
-from fleet.model import likeness
-from fleet.model.likeness import ENERGY_SCOPE, SETTINGS
 from fleet.names import natural
+from fleet.query.variants import Variant
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,14 +6,14 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from statistics import median
 
+from fleet.comparability import ENERGY_SCOPE
 from fleet.compare.designs import Contrast, Floors, contrast
 from fleet.compare.differences import Differences, differences
 from fleet.compare.matchups import Matchup
 from fleet.compare.result import Line
 from fleet.compare.sides import Side
-from fleet.compare.variants import TOO_SHORT
 from fleet.metrics.compared import Metric
-from fleet.model.likeness import ENERGY_SCOPE
+from fleet.query.variants import TOO_SHORT
 from fleet.units import show_count
 
 QUICK = "quick"

@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from fleet.compare.axes import check_axis
+from fleet.comparability import check_axis
 from fleet.compare.choosing import choose
 from fleet.compare.designs import Floors, contrast, floor_of, no_floors
 from fleet.compare.matching import Cell as MatchedCell
 from fleet.compare.matchups import Matchup, is_across, matchups
 from fleet.compare.side_names import is_called, side_names
 from fleet.compare.sides import Side
-from fleet.compare.variants import Variant, read_variants
 from fleet.metrics.compared import METRICS, Metric
 from fleet.query.open_store import Connection
+from fleet.query.variants import Variant, read_variants
 from fleet.stats import ratios as estimates
 
 Cell = tuple[str, str, str, str]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from fleet.compare.variants import Variant
+from fleet.comparability import HARDWARE_AXES
 from fleet.errors import UnknownName, UserError
-from fleet.model.likeness import HARDWARE_AXES
 from fleet.names import known, natural
 from fleet.query.periods import check_period, in_period
+from fleet.query.variants import Variant
 
 NOT_KNOWN = "not known"
 LEAST_ID_LETTERS = 6

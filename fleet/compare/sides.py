@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import median
 
-from fleet.compare.variants import THROTTLED, Block, Variant
+from fleet import comparability as likeness
 from fleet.metrics.compared import Metric
-from fleet.model import likeness
+from fleet.query.variants import THROTTLED, Block, Variant
 
 STATE = ("engine", "engine_version", "engine_environment", *likeness.ENVIRONMENT_FACTS)
 STATE += ("digest", "job_content", "gpu_limit_mb")

@@ -37,8 +37,8 @@ def from_models(
 
     Raises UnknownName, UserError, and ConfigError for mistakes in a job's file.
     """
+    from fleet.config.from_words import request_from_words
     from fleet.config.overrides import given_settings
-    from fleet.config.spoken import request_from_words
 
     return request_from_words(
         models,

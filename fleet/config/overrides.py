@@ -16,7 +16,7 @@ from fleet.errors import ConfigError, UserError
 from fleet.model.experiment import Experiment, Request, Telemetry
 from fleet.model.job import QUICK_ANSWER_S, Job
 from fleet.model.noun import Noun
-from fleet.model.settings import Settings, Value
+from fleet.model.settings import SETTINGS, Settings, Value
 
 EXAMPLE = "such as --set num_ctx=8192, or --set num_batch=512,2048 to measure both"
 _SCALAR = re.compile(r"[A-Za-z0-9._+-]+")
@@ -120,8 +120,8 @@ def _split(words: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
         values = [value.strip() for value in text.split(",")]
         if not equals or not name or not all(map(_SCALAR.fullmatch, values)):
             mistakes.append(f"--set {word}: must be NAME=VALUE or NAME=VALUE,VALUE")
-        elif name not in Settings.model_fields:
-            hint = did_you_mean(name, Settings.model_fields)
+        elif name not in SETTINGS:
+            hint = did_you_mean(name, SETTINGS)
             mistakes.append(f"--set {name}: unknown setting{hint}")
         elif name in texts:
             mistakes.append(

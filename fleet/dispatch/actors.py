@@ -17,9 +17,9 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from fleet.dispatch.driver import connect, in_words
+from fleet.dispatch.nodes import NodeSlot
 from fleet.dispatch.pool import ActorPool
 from fleet.dispatch.ray_log import RayLog
-from fleet.dispatch.seats import Seat
 from fleet.errors import FleetError, UserError
 from fleet.model.event import Event, Failed, Lost
 from fleet.model.machine import Machine
@@ -29,13 +29,13 @@ from fleet.ports import Worker
 POLL_S = 0.25
 CANCEL_S = 1.5
 CLOSE_S = 3.0
-LOCK_FILE = "seats.lock"
+LOCK_FILE = "slots.lock"
 
 
 class RayDispatcher:
     """One side of ports.Dispatcher.
 
-    `make_worker` is called on each machine with the spec that `spec_of` made here for its seat;
+    `make_worker` is called on each machine with the spec that `spec_of` made here for its slot;
     both it and the specs are pickled. `log`: a file for Ray's own words. Connects at once; raises
     FleetUnreachable, and UserError for a wrong token.
     """
@@ -43,7 +43,7 @@ class RayDispatcher:
     def __init__(
         self,
         make_worker: Callable[[Any], Worker],
-        spec_of: Callable[[Seat], object],
+        spec_of: Callable[[NodeSlot], object],
         *,
         address: str,
         token_file: Path,
@@ -63,7 +63,7 @@ class RayDispatcher:
         return self._pool.absent
 
     def joined(self) -> Sequence[str]:
-        return list(self._pool.seats())
+        return list(self._pool.slots())
 
     def take(self, names: Collection[str], promised: Mapping[str, str]) -> Mapping[str, str]:
         return self._pool.take(names, promised, self._lock)

@@ -12,7 +12,8 @@ from pathlib import Path
 from fleet.dispatch import launch
 from fleet.dispatch.access import make_token, read_token, save_token, token_file
 from fleet.dispatch.installer import make_installer
-from fleet.dispatch.places import (
+from fleet.dispatch.processes import GRACE_S, RayProcess, mark
+from fleet.dispatch.ray_paths import (
     fresh_folder,
     host_label,
     own_address,
@@ -21,7 +22,6 @@ from fleet.dispatch.places import (
     resolved,
     split_address,
 )
-from fleet.dispatch.processes import GRACE_S, RayProcess, mark
 from fleet.dispatch.records import HEAD, NODE, Record, end_recorded, read_record, write_record
 from fleet.dispatch.running import HEAD_UP_S, Head, Running, wait
 from fleet.dispatch.versions import VersionsServer, answers, ask_head, check_versions, installed

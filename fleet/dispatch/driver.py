@@ -22,7 +22,7 @@ from ray.exceptions import (
 
 from fleet.dispatch.access import TOKEN_MEND, read_token
 from fleet.dispatch.launch import driver_environment
-from fleet.dispatch.places import split_address
+from fleet.dispatch.ray_paths import split_address
 from fleet.dispatch.versions import ask_head, check_versions, installed
 from fleet.errors import FleetError, FleetUnreachable, UserError
 

@@ -11,7 +11,7 @@ Why each variable stands here:
   OpenMP thread, and kill them when the engine beside them fills the memory. The rest of them
   keeps an idle node near 0.6 % of one core.
 * The setup hook, Ray's own name for a function that each worker process calls first: see
-  seats.without_arrow.
+  slots.without_arrow.
 * RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER on a Mac, in every process: without it a head or a driver there
   silently uses 127.0.0.1. Written from Ray's source and documentation; not run on real hardware.
 """
@@ -110,7 +110,7 @@ def worker_environment(token_file: Path, system: str, threads: int) -> dict[str,
         "RAY_task_events_report_interval_ms": "0",
         "RAY_raylet_report_resources_period_milliseconds": "1000",
         "OMP_NUM_THREADS": str(threads),
-        "__RAY_WORKER_PROCESS_SETUP_HOOK_ENV_VAR": "fleet.dispatch.seats.without_arrow",
+        "__RAY_WORKER_PROCESS_SETUP_HOOK_ENV_VAR": "fleet.dispatch.nodes.without_arrow",
     }
 
 

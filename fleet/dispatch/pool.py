@@ -21,8 +21,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from fleet.dispatch.driver import in_words
 from fleet.dispatch.holders import holder_words
 from fleet.dispatch.launch import SLOT
+from fleet.dispatch.nodes import NodeSlot, WorkerActor, slots
 from fleet.dispatch.ray_log import RayLog
-from fleet.dispatch.seats import Seat, Seated, seats
 from fleet.durable import FileLock
 from fleet.model.machine import Machine
 from fleet.ports import Worker
@@ -46,7 +46,7 @@ class ActorPool:
     def __init__(
         self,
         make_worker: Callable[[Any], Worker],
-        spec_of: Callable[[Seat], object],
+        spec_of: Callable[[NodeSlot], object],
         *,
         experiment: str,
         log: RayLog,
@@ -61,9 +61,9 @@ class ActorPool:
         self.actors: dict[str, Any] = {}
         self.absent: dict[str, str] = {}
 
-    def seats(self) -> dict[str, Seat]:
+    def slots(self) -> dict[str, NodeSlot]:
         list_nodes: Callable[[], list[dict[str, Any]]] = ray.nodes
-        return {seat.name: seat for seat in seats(list_nodes())}
+        return {slot.name: slot for slot in slots(list_nodes())}
 
     def take(
         self, names: Collection[str], promised: Mapping[str, str], lock: Path
@@ -84,7 +84,7 @@ class ActorPool:
         fresh = self._fresh(names)
         with _one_at_a_time(lock):
             others = self._holders()
-            self._begin({name: seat for name, seat in fresh.items() if name not in others})
+            self._begin({name: slot for name, slot in fresh.items() if name not in others})
         return {name: others[name] for name in fresh if name in others}
 
     def look(self) -> dict[str, Machine]:
@@ -110,12 +110,12 @@ class ActorPool:
             ray.wait(calls, num_returns=len(calls), timeout=within_s)
         self.release(tuple(self.actors))
 
-    def _fresh(self, names: Collection[str]) -> dict[str, Seat]:
+    def _fresh(self, names: Collection[str]) -> dict[str, NodeSlot]:
         settled = self.actors.keys() | self.absent.keys()
-        wanted = {name: seat for name, seat in self.seats().items() if name in names}
-        return {name: seat for name, seat in wanted.items() if name not in settled}
+        wanted = {name: slot for name, slot in self.slots().items() if name in names}
+        return {name: slot for name, slot in wanted.items() if name not in settled}
 
-    def _begin(self, fresh: Mapping[str, Seat]) -> None:
+    def _begin(self, fresh: Mapping[str, NodeSlot]) -> None:
         late = tuple(fresh)
         for _ in range(ASKED_TIMES):
             self.actors |= {name: self._started(fresh[name]) for name in late}
@@ -124,21 +124,21 @@ class ActorPool:
             self.release(late)
         self.absent |= dict.fromkeys(late, NO_SEAT)
 
-    def _started(self, seat: Seat) -> Any:
-        name, namespace = f"{self._experiment}@{seat.name}", f"{SINCE}{time.time_ns() // 10**6}"
+    def _started(self, slot: NodeSlot) -> Any:
+        name, namespace = f"{self._experiment}@{slot.name}", f"{SINCE}{time.time_ns() // 10**6}"
         self._own.add((namespace, name))
         options: dict[str, Any] = {
             "name": name,
             "namespace": namespace,
             "num_cpus": 0,
             "resources": {SLOT: 1},
-            "scheduling_strategy": NodeAffinitySchedulingStrategy(seat.node_id, soft=False),
+            "scheduling_strategy": NodeAffinitySchedulingStrategy(slot.node_id, soft=False),
             "max_restarts": 0,
             "max_task_retries": 0,
             "max_concurrency": THREADS,
         }
-        actor: Any = ray.remote(Seated)
-        return actor.options(**options).remote(self._make_worker, self._spec_of(seat))
+        actor: Any = ray.remote(WorkerActor)
+        return actor.options(**options).remote(self._make_worker, self._spec_of(slot))
 
     def _reserve(self) -> dict[str, str]:
         """The machine's own lock too, which somebody without Ray may hold."""

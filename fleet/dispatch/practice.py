@@ -13,14 +13,14 @@ from pathlib import Path
 from fleet.dispatch import launch
 from fleet.dispatch.access import token_file
 from fleet.dispatch.cluster import NODE_UP_S, start_head, start_node
-from fleet.dispatch.places import (
+from fleet.dispatch.processes import RayProcess, end_sessions
+from fleet.dispatch.ray_paths import (
     busy_port,
     folder_of,
     folder_root,
     fresh_folder,
     own_address,
 )
-from fleet.dispatch.processes import RayProcess, end_sessions
 from fleet.dispatch.records import HEAD, Record, write_record
 from fleet.dispatch.running import WATCH_S, Head
 from fleet.durable import FileLock

@@ -55,11 +55,11 @@ class AmdProbe:
         return bool(parse_drm(ask_drm(self._commands).text))
 
     def collect(self) -> Sequence[Fact]:
-        found = parse_drm(ask_drm(self._commands).text)
+        gpus = parse_drm(ask_drm(self._commands).text)
         tools = ask_all(self._commands, TOOLS, TOOLS_DEADLINE_S)
         named = parse_amd_smi(tools["amd-smi"].text) or parse_rocm_smi(tools["rocm-smi"].text)
         memory_kib = parse_meminfo(self._commands.read("/proc/meminfo") or "").total_kib
-        gpus = joined(found, named)
+        gpus = joined(gpus, named)
         return [
             *amd_facts(gpus, memory_kib),
             *self._versions(gpus),
@@ -86,17 +86,17 @@ class AmdProbe:
         return holder_facts("amdgpu", [held], self._processes)
 
 
-def joined(found: Sequence[AmdGpu], named: Sequence[AmdGpu]) -> list[AmdGpu]:
+def joined(gpus: Sequence[AmdGpu], named: Sequence[AmdGpu]) -> list[AmdGpu]:
     """Each GPU by the kernel's files, what they leave open from the tool.
 
     Paired by the kind of device; a tool that tells none counts only where the order can.
     """
-    if len(found) == len(named) and not any(gpu.device for gpu in named):
-        return [_filled(*both) for both in zip(found, named, strict=True)]
+    if len(gpus) == len(named) and not any(gpu.device for gpu in named):
+        return [_filled(*both) for both in zip(gpus, named, strict=True)]
     waiting = [gpu for gpu in named if gpu.device]
     whole: list[AmdGpu] = []
-    for gpu in found:
-        alike = next((one for one in waiting if one.device == device_of(gpu)), None)
+    for gpu in gpus:
+        alike = next((other for other in waiting if other.device == device_of(gpu)), None)
         if alike is not None:
             waiting.remove(alike)
         whole.append(_filled(gpu, alike or AmdGpu()))
@@ -104,13 +104,16 @@ def joined(found: Sequence[AmdGpu], named: Sequence[AmdGpu]) -> list[AmdGpu]:
 
 
 def amd_facts(gpus: Sequence[AmdGpu], memory_kib: int | None) -> list[Fact]:
-    """A processor's own GPU counts only where engines use it; cards beside it always do."""
+    """Return the facts of the GPUs.
+
+    A processor's own GPU counts only where engines use it; cards beside it always count.
+    """
     cards = [gpu for gpu in gpus if not is_integrated(gpu)]
     unified = [gpu for gpu in gpus if device_of(gpu) == STRIX_HALO]
     if cards or not unified:
         beside = [gpu for gpu in gpus if gpu not in cards]
-        told = facts("/sys/class/drm", {"integrated_gpu": _names(beside)}, absent="none")
-        return told + (_card_facts(cards) if cards else [])
+        result = facts("/sys/class/drm", {"integrated_gpu": _names(beside)}, absent="none")
+        return result + (_card_facts(cards) if cards else [])
     return _unified_facts(unified[0], memory_kib)
 
 
@@ -176,7 +179,7 @@ def _in_use_mb(gpus: Sequence[AmdGpu]) -> int | None:
 
 
 def _names(gpus: Sequence[AmdGpu]) -> str | None:
-    """A GPU that nothing names goes by its numbers, which people can look up."""
+    """Name the GPUs; one without a name goes by its numbers, which people can look up."""
     names = [gpu.name or f"AMD GPU {device_of(gpu)}" for gpu in gpus]
     if len(names) > 1 and len(set(names)) == 1:
         return f"{len(names)}x {names[0]}"
@@ -201,6 +204,6 @@ def _each(values: Iterable[str | None]) -> str | None:
 
 
 def _sum(values: Iterable[int | None]) -> int | None:
-    found = list(values)
-    known = [value for value in found if value is not None]
-    return sum(known) if known and len(known) == len(found) else None
+    numbers = list(values)
+    known = [value for value in numbers if value is not None]
+    return sum(known) if known and len(known) == len(numbers) else None

@@ -13,8 +13,8 @@ from fleet.fingerprint.facts import (
     not_understood,
     outside_of,
 )
-from fleet.fingerprint.gpu_limit import expected_gpu_limit_mb
 from fleet.fingerprint.macos import ROSETTA_CHIP
+from fleet.model.mac_gpu_limit import expected_gpu_limit_mb
 from fleet.model.machine import Fact
 from fleet.ports import Commands
 from fleet.readers.ioreg import Accelerator, parse_accelerators
@@ -85,16 +85,16 @@ class AppleProbe:
             *_heat(answers["heat"], answers["coarse heat"]),
         ]
 
-    def _gpu(self, values: Mapping[str, str], told: Answer) -> list[Fact]:
+    def _gpu(self, values: Mapping[str, str], answer: Answer) -> list[Fact]:
         """`ioreg` names GPU and cores in milliseconds; a guest has no core count anywhere."""
-        found = parse_accelerators(told.text)
-        gpu = next((one for one in found if one.gpu_cores), found[0] if found else None)
+        gpus = parse_accelerators(answer.text)
+        gpu = next((each for each in gpus if each.gpu_cores), gpus[0] if gpus else None)
         if (gpu is None or not gpu.gpu_cores) and not _is_guest(values):
             return self._profiled_gpu()
-        return _gpu_facts("ioreg", gpu or Accelerator(model=None, gpu_cores=None), told.why)
+        return _gpu_facts("ioreg", gpu or Accelerator(model=None, gpu_cores=None), answer.why)
 
     def _profiled_gpu(self) -> list[Fact]:
-        """Takes seconds, so once only, at the first look; trials are looked at again and again."""
+        """Ask system_profiler at the first look alone, since it takes seconds."""
         if self._profiled is None:
             self._profiled = ask(self._commands, *DISPLAYS, deadline_s=PROFILER_DEADLINE_S)
         profile = parse_system_profiler(self._profiled.text)
@@ -185,8 +185,10 @@ def _cores(values: Mapping[str, str], why: str) -> list[Fact]:
 
 
 def _limits(values: Mapping[str, str], why: str) -> list[Fact]:
-    """The limit that is set, and with it in force where Ollama does not tell another; the default
-    behind a 0 only Metal knows."""
+    """Return the limit that is set, which is in force where Ollama reports no other.
+
+    Only Metal knows the default behind a 0.
+    """
     printed = values.get(SETTING)
     setting_mb = whole(printed)
     size_bytes = whole(values.get("hw.memsize"))

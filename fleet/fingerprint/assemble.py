@@ -41,12 +41,12 @@ def fingerprint(probes: Sequence[FactProbe], deadline_s: float = PROBES_S) -> Fi
 
     What a probe tells that has not ended by the deadline is unknown, with that reason.
     """
-    found = together({probe.name: partial(_collected, probe) for probe in probes}, deadline_s)
-    heard = (
-        found[probe.name] if probe.name in found else _unheard(probe, deadline_s)
+    collected = together({probe.name: partial(_collected, probe) for probe in probes}, deadline_s)
+    facts = (
+        collected[probe.name] if probe.name in collected else _unheard(probe, deadline_s)
         for probe in probes
     )
-    return assembled(fact for each in heard for fact in each)
+    return assembled(fact for each in facts for fact in each)
 
 
 def _collected(probe: FactProbe) -> Sequence[Fact]:
@@ -57,10 +57,10 @@ def _unheard(probe: FactProbe, deadline_s: float) -> Sequence[Fact]:
     return facts(probe.name, dict.fromkeys(sorted(probe.tells)), late(deadline_s))
 
 
-def assembled(found: Iterable[Fact]) -> Fingerprint:
+def assembled(facts: Iterable[Fact]) -> Fingerprint:
     """One fact per name: the first one known; a later one only where the earlier are None."""
     known: dict[str, Fact] = {}
-    for fact in found:
+    for fact in facts:
         if fact.name not in known or known[fact.name].value is None:
             known[fact.name] = fact
     known |= {fact.name: fact for fact in derived(known)}
@@ -74,7 +74,7 @@ def assembled(found: Iterable[Fact]) -> Fingerprint:
 
 
 def machine_id(platform_id: str, join_name: str | None) -> str:
-    """The same on every look; another join name is another machine."""
+    """Return the machine's id; another join name makes another machine."""
     return content_id("machine", [platform_id, *([join_name] if join_name else [])])
 
 
@@ -94,9 +94,9 @@ def label(fingerprint: Fingerprint) -> str:
 
 
 def twins(machines: Sequence[Machine]) -> UserError | None:
-    """What to say where several nodes have one id: cloned disks, containers, namespaces."""
+    """Return the error for nodes that share one id: cloned disks, containers, namespaces."""
     counts = Counter(machine.machine_id for machine in machines)
-    doubled = next((one for one, count in counts.items() if count > 1), None)
+    doubled = next((machine_id for machine_id, count in counts.items() if count > 1), None)
     if doubled is None:
         return None
     names = [machine.name for machine in machines if machine.machine_id == doubled]
@@ -109,7 +109,10 @@ def twins(machines: Sequence[Machine]) -> UserError | None:
 
 
 def _class_id(tag: str, names: frozenset[str], facts: Sequence[Fact]) -> str:
-    """A fact looked for and not to be had (None) hashes differently from one not looked for."""
+    """Hash the facts of one class.
+
+    A fact that a probe could not get (None) hashes differently from one that no probe looks for.
+    """
     content = {fact.name: fact.value for fact in facts if fact.name in names}
     memory_mb = content.get("gpu_memory_mb")
     if isinstance(memory_mb, (int, float)):

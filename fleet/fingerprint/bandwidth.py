@@ -38,17 +38,19 @@ def variants() -> tuple[Variant, ...]:
 def look_up(
     name: str, gpu_cores: int | None = None, memory_gb: int | None = None
 ) -> tuple[Variant | None, str]:
-    """(the one variant that this is, why there is none)."""
-    named = [one for one in variants() if _matches(one.chip, _plain(name))]
+    """Return the one variant that this is, or None with the reason."""
+    named = [variant for variant in variants() if _matches(variant.chip, _plain(name))]
     if not named:
         return None, f"{name} is not in the table"
-    fits = [one for one in named if not one.memory_gb or memory_gb in one.memory_gb]
+    fits = [variant for variant in named if not variant.memory_gb or memory_gb in variant.memory_gb]
     # Where the number of cores is unknown, a chip whose variants are all alike is known still.
-    found = [
-        one for one in fits if not one.gpu_cores or gpu_cores is None or gpu_cores in one.gpu_cores
+    alike = [
+        variant
+        for variant in fits
+        if not variant.gpu_cores or gpu_cores is None or gpu_cores in variant.gpu_cores
     ]
-    if len({one.gb_s for one in found}) == 1:
-        return found[0], ""
+    if len({variant.gb_s for variant in alike}) == 1:
+        return alike[0], ""
     what = f"with {gpu_cores} GPU cores" if gpu_cores else "without its number of GPU cores"
     return None, f"{name} {what} is not in the table"
 

@@ -8,8 +8,8 @@ from typing import TypeGuard
 
 from fleet.fingerprint.bandwidth import Variant, look_up
 from fleet.fingerprint.facts import facts
-from fleet.fingerprint.gpu_limit import PRINTED_TO_MB
 from fleet.fingerprint.sizes import MIB_PER_GIB, card_gb
+from fleet.model.mac_gpu_limit import PRINTED_TO_MB
 from fleet.model.machine import GPU_SIZES, Fact, FactValue
 
 SIMULATED = "simulated"
@@ -30,7 +30,7 @@ def derived(known: Mapping[str, Fact]) -> Iterator[Fact]:
 
 
 def _limit_in_effect(known: Mapping[str, Fact]) -> list[Fact]:
-    """A limit that was set is in effect only once the engine has started anew.
+    """Return the limit in effect: a limit that was set counts once the engine has started anew.
 
     Where the engine tells another one, that is the GPU's limit, and the conflict is a fact.
     """
@@ -80,7 +80,7 @@ def _looked_up(name: str, values: Mapping[str, FactValue]) -> tuple[Variant | No
 
 
 def _gpu_memory(values: Mapping[str, FactValue]) -> list[Fact]:
-    """What a GPU may use; what is merely usual on such machines is no such fact."""
+    """Return what a GPU may use; what is merely usual on such machines is no such fact."""
     names = [name for name in GPU_SIZES if name != "gpu_limit_expected_mb"]
     for name in names:
         size_mb = values.get(name)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from fleet.errors import TrialError
 from fleet.fingerprint.facts import ask, facts, outside_of
-from fleet.fingerprint.gpu_limit import PRINTED_TO_MB, expected_gpu_limit_mb
 from fleet.fingerprint.run_as import of_these, run_as_fact, servers
+from fleet.model.mac_gpu_limit import PRINTED_TO_MB, expected_gpu_limit_mb
 from fleet.model.machine import EngineFacts, Fact
 from fleet.ports import Commands
 from fleet.readers.environment import changes_speed
@@ -57,33 +57,33 @@ class EngineProbe:
 
     def collect(self) -> Sequence[Fact]:
         try:
-            told = self._engine()
+            engine = self._engine()
         except TrialError as problem:
             unknown = dict.fromkeys(("engine", "engine_version", "engine_environment"))
             return facts("engine", unknown, problem.what)
-        known = facts("engine", {"engine": told.kind, "engine_version": told.version})
-        if told.kind != "ollama":
+        known = facts("engine", {"engine": engine.kind, "engine_version": engine.version})
+        if engine.kind != "ollama":
             return known
         kept = run_as_fact(self._run_as()) if self._run_as else []
-        return [*known, *self._ollama(told), *kept]
+        return [*known, *self._ollama(engine), *kept]
 
-    def _ollama(self, told: EngineFacts) -> list[Fact]:
+    def _ollama(self, engine: EngineFacts) -> list[Fact]:
         if self._system != "darwin":
-            return self._environment(told, ServeLog())
+            return self._environment(engine, ServeLog())
         text = self._log()
         log = parse_serve_log(text)
-        if log.version != told.version:
+        if log.version != engine.version:
             why = "no log of the Ollama that answers"
             unknown = dict.fromkeys(("metal_version", *LIMITS))
-            return [*self._environment(told, ServeLog()), *facts("Ollama's log", unknown, why)]
-        return [*self._environment(told, log), *self._metal(text, log)]
+            return [*self._environment(engine, ServeLog()), *facts("Ollama's log", unknown, why)]
+        return [*self._environment(engine, log), *self._metal(text, log)]
 
-    def _environment(self, told: EngineFacts, log: ServeLog) -> list[Fact]:
+    def _environment(self, engine: EngineFacts, log: ServeLog) -> list[Fact]:
         """From the engine itself, its process, or its log, whichever can be read."""
-        if told.environment:
-            return _shown("engine", told.environment)
-        if (found := process_environment(self._commands, self._is_its)) is not None:
-            return _shown("/proc of ollama serve", found)
+        if engine.environment:
+            return _shown("engine", engine.environment)
+        if (variables := process_environment(self._commands, self._is_its)) is not None:
+            return _shown("/proc of ollama serve", variables)
         if log.environment:
             set_ones = {k: v for k, v in log.environment.items() if v not in ("", "0", "false")}
             return _shown("Ollama's log", set_ones)
@@ -99,7 +99,7 @@ class EngineProbe:
         return [*facts("Ollama's log", values, "no model loaded yet"), *self._limit(log)]
 
     def _limit(self, log: ServeLog) -> list[Fact]:
-        """What Metal gave Ollama when it started: in force until it starts again.
+        """Return what Metal gave Ollama when it started, in force until it starts again.
 
         The log rounds it; a figure that agrees with the usual default is that default. The exact
         one comes with the first model only, and a limit must not change by loading one.
@@ -125,8 +125,8 @@ def process_environment(
     commands: Commands, is_its: Callable[[Mapping[str, str]], bool]
 ) -> Mapping[str, str] | None:
     """Variables of the running server; None where there is none, or another user's."""
-    found = of_these(servers(commands), is_its)
-    return None if found is None else found.environment
+    server = of_these(servers(commands), is_its)
+    return None if server is None else server.environment
 
 
 def _shown(source: str, environment: Mapping[str, str]) -> list[Fact]:

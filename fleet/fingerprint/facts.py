@@ -57,7 +57,10 @@ def _fact(source: str, name: str, value: FactValue, why: str, absent: str) -> Fa
 
 
 def not_understood(text: str | None) -> str:
-    """The reason where something was printed that makes no sense; empty where nothing was."""
+    """Return the reason where something was printed that makes no sense.
+
+    Empty where nothing was.
+    """
     plain = one_line(text or "", 60)
     return f'not understood: "{plain}"' if plain else ""
 
@@ -96,21 +99,21 @@ def ask_all(
         name: partial(ask, commands, *argv, deadline_s=deadline_s)
         for name, argv in questions.items()
     }
-    found = together(asks, deadline_s + 1.0)
-    return {name: found.get(name) or Answer("", late(deadline_s), False) for name in questions}
+    answers = together(asks, deadline_s + 1.0)
+    return {name: answers.get(name) or Answer("", late(deadline_s), False) for name in questions}
 
 
 def together(asks: Mapping[str, Callable[[], Some]], deadline_s: float) -> dict[str, Some]:
-    """What each gave; one that has not ended by the deadline is left behind, and absent.
+    """Run the calls side by side, and return the result of each that ends by the deadline.
 
-    Threads of their own, not of a pool: a pool waits at the program's end for the one that hangs.
+    Each has a thread of its own: a pool would wait at the program's end for the one that hangs.
     """
-    found: dict[str, Some] = {}
+    results: dict[str, Some] = {}
     errors: list[BaseException] = []
 
     def run(name: str, call: Callable[[], Some]) -> None:
         try:
-            found[name] = call()
+            results[name] = call()
         except BaseException as problem:  # noqa: BLE001 (raised by the caller, below)
             errors.append(problem)
 
@@ -122,7 +125,7 @@ def together(asks: Mapping[str, Callable[[], Some]], deadline_s: float) -> dict[
         thread.join(timeout=max(0.0, until - time.monotonic()))
     if errors:
         raise errors[0]
-    return dict(found)
+    return dict(results)
 
 
 def late(deadline_s: float) -> str:

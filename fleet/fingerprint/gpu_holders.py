@@ -88,7 +88,7 @@ def _is_own(
 
 
 def holder_facts(source: str, gpus: Sequence[Held], processes: OwnProcesses) -> list[Fact]:
-    """What others hold on all GPUs together, which programs those are, what is in use in all."""
+    """Return what others hold on all GPUs together, with which programs, and what is in use."""
     used = [gpu.in_use_mb for gpu in gpus if gpu.in_use_mb is not None]
     in_use_mb = sum(used) if used and len(used) == len(gpus) else None
     others = processes.apart(each for gpu in gpus for each in gpu.holders or ())
@@ -131,7 +131,9 @@ def shown(others: Sequence[Holder]) -> str:
 
 
 def program_name(path: str) -> str:
-    """Without its folders, which can hold a person's name, and without arguments, which can hold
-    anything."""
+    """Return a program's name without its folders and arguments.
+
+    Folders can hold a person's name, and arguments can hold anything.
+    """
     program = re.split(r"\s+-", path.strip(), maxsplit=1)[0].replace("\\", "/")
     return one_line(program.rsplit("/", 1)[-1].strip(), MOST_NAME) or "unknown"

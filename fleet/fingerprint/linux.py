@@ -72,9 +72,9 @@ def _system(commands: Commands, uname: Answer) -> list[Fact]:
     release = parse_os_release(commands.read("/etc/os-release") or "")
     version = " ".join(filter(None, (release.get("ID"), release.get("VERSION_ID"))))
     kernel, _, architecture = uname.text.strip().partition(" ")
-    told = {"kernel": kernel or None, "architecture": architecture or None}
+    values = {"kernel": kernel or None, "architecture": architecture or None}
     return [
-        *facts("uname", {"os": "linux", **told}, uname.why),
+        *facts("uname", {"os": "linux", **values}, uname.why),
         *facts("/etc/os-release", {"os_version": version or None}),
         *facts(
             "/etc/os-release",
@@ -153,7 +153,7 @@ def _memory(commands: Commands, drm: str) -> list[Fact]:
 
 
 def _installed_kib(total_kib: int | None, shares_mb: Sequence[int | None]) -> int | None:
-    """What the system has, and what the processor's own GPU was given before it started."""
+    """Add what the system has and what the processor's own GPU was given before it started."""
     known = [share for share in shares_mb if share is not None]
     if total_kib is None or len(known) < len(shares_mb):
         return None

@@ -93,7 +93,7 @@ def _heat(printed: str) -> list[Fact]:
 
 
 def _battery(supplies: Answer) -> list[Fact]:
-    """A machine without one is on mains, if it is a machine at all and no guest."""
+    """Tell whether there is a battery; a machine without one is on mains, unless it is a guest."""
     present = parse_has_battery(supplies.text) if supplies.ok else None
     return facts("/sys/class/power_supply", {"battery_present": present}, supplies.why)
 

@@ -65,7 +65,7 @@ class LoadProbe:
 
 
 def fleets_own(processes: Sequence[Process], own: int | None) -> set[int]:
-    """This process, what started it to work, and all that these have started."""
+    """Return this process, what started it to work, and all that these have started."""
     names = {process.pid: process.name for process in processes}
     this = [process for process in processes if process.pid == own]
     starters = {p.parent for p in this if STARTERS.match(names.get(p.parent, ""))}

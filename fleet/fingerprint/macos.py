@@ -69,8 +69,8 @@ def macos_facts(commands: Commands) -> list[Fact]:
 def _system(values: Mapping[str, str], machine: str, sw_vers: str, why: str) -> list[Fact]:
     version, build = values.get("kern.osproductversion"), values.get("kern.osversion")
     if not version or not build:
-        told = parse_sw_vers(sw_vers)
-        version, build = told.get("ProductVersion"), told.get("BuildVersion")
+        versions = parse_sw_vers(sw_vers)
+        version, build = versions.get("ProductVersion"), versions.get("BuildVersion")
     # A Mac that cannot translate has no such key; one whose keys cannot be read tells nothing.
     rosetta = values.get("sysctl.proc_translated") == "1" if values else None
     system = {

@@ -62,8 +62,11 @@ class NvidiaProbe:
         self._processes = processes or OwnProcesses(commands)
 
     def available(self) -> bool:
-        """Listing fails where a driver is installed but there is no GPU, or none that answers:
-        then the kernel's list of devices decides."""
+        """Tell whether there is an NVIDIA GPU.
+
+        Listing fails where a driver is installed but no GPU answers: then the kernel's list of
+        devices decides.
+        """
         return self._listed() or NVIDIA in parse_graphics(ask(self._commands, *PCI).text)
 
     def collect(self) -> Sequence[Fact]:
@@ -102,9 +105,9 @@ class NvidiaProbe:
         return _with_holders(joined, tabled) if joined else tabled
 
     def _queried(self, program: str) -> list[Gpu]:
-        """An older driver refuses the whole query over one unknown field, and lists its own."""
-        if found := self._query(program, QUERY):
-            return found
+        """Query the GPUs, with fewer fields where an older driver refuses an unknown one."""
+        if gpus := self._query(program, QUERY):
+            return gpus
         listed = parse_fields(self._run(program, "--help-query-gpu"))
         fewer = [name for name in QUERY if name in listed]
         return self._query(program, fewer) if 0 < len(fewer) < len(QUERY) else []
@@ -195,7 +198,10 @@ def _users(gpus: Sequence[Gpu]) -> str | None:
 
 
 def _memory(gpus: Sequence[Gpu], system_memory_gb: int | None, usable_mb: int | None) -> list[Fact]:
-    """A card's own; of a GPU that shares the machine's, that, and what the system has of it."""
+    """Return a card's own memory.
+
+    A GPU that shares the machine's memory has that, and what the system leaves it.
+    """
     if len(gpus) == 1 and _shares_memory(gpus[0]):
         shared_mb = None if system_memory_gb is None else system_memory_gb * MIB_PER_GIB
         sizes = {"gpu_memory_mb": shared_mb, "gpu_usable_mb": usable_mb}

@@ -40,37 +40,45 @@ class Server:
 
 def servers(commands: Commands) -> list[Server]:
     """Every `ollama serve` of a Linux machine."""
-    found = []
+    result = []
     for word in ask(commands, "pgrep", "-x", "ollama").text.split():
         if not word.isdecimal():
             continue
         argv = (commands.read(f"/proc/{word}/cmdline") or "").split("\0")
         if "serve" in argv:
-            told = commands.read(f"/proc/{word}/environ")
+            environ = commands.read(f"/proc/{word}/environ")
             cgroup = parse_cgroup(commands.read(f"/proc/{word}/cgroup") or "")
-            environment = _variables(told) if told else None
-            found.append(Server(pid=int(word), environment=environment, cgroup=cgroup))
-    return found
+            environment = _variables(environ) if environ else None
+            result.append(Server(pid=int(word), environment=environment, cgroup=cgroup))
+    return result
 
 
 def of_these(servers: Sequence[Server], is_its: IsIts) -> Server | None:
-    """The one that is asked: by its environment, else the only one whose cannot be read."""
-    read = [one for one in servers if one.environment is not None and is_its(one.environment)]
-    unread = [one for one in servers if one.environment is None]
+    """Pick the server in question by its environment, else the only one without a readable one."""
+    read = [
+        server
+        for server in servers
+        if server.environment is not None and is_its(server.environment)
+    ]
+    unread = [server for server in servers if server.environment is None]
     if read:
         return read[0]
     return unread[0] if len(unread) == 1 else None
 
 
-def run_as_fact(found: RunAs) -> list[Fact]:
-    return facts("how its process is kept", {NAME: str(found) or None}, found.why)
+def run_as_fact(run_as: RunAs) -> list[Fact]:
+    return facts("how its process is kept", {NAME: str(run_as) or None}, run_as.why)
 
 
-def on_linux(commands: Commands, found: Sequence[Server], is_its: IsIts) -> RunAs:
+def on_linux(commands: Commands, processes: Sequence[Server], is_its: IsIts) -> RunAs:
     """`found`: of `servers`."""
-    server = of_these(found, is_its)
+    server = of_these(processes, is_its)
     if server is None:
-        why = "which of its processes answers cannot be told" if found else "no process of it here"
+        why = (
+            "which of its processes answers cannot be told"
+            if processes
+            else "no process of it here"
+        )
         return RunAs(kind=None, why=why)
     if is_container(server.cgroup, parse_cgroup(commands.read("/proc/self/cgroup") or "")):
         return RunAs(kind="container")
@@ -83,7 +91,7 @@ def on_linux(commands: Commands, found: Sequence[Server], is_its: IsIts) -> RunA
 
 def on_darwin(commands: Commands, port: int) -> RunAs:
     """Of what listens on this port of the Mac itself."""
-    told = ask_all(
+    answers = ask_all(
         commands,
         {
             "listeners": ("lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fp"),
@@ -91,21 +99,24 @@ def on_darwin(commands: Commands, port: int) -> RunAs:
             "services": ("launchctl", "list"),
         },
     )
-    why = told["listeners"].why
+    why = answers["listeners"].why
     if why in (late(DEADLINE_S), NO_LSOF):
         return RunAs(kind=None, why=why)
     return on_mac(
-        parse_listeners(told["listeners"].text),
-        parse_processes(told["processes"].text),
-        parse_services(told["services"].text),
+        parse_listeners(answers["listeners"].text),
+        parse_processes(answers["processes"].text),
+        parse_services(answers["services"].text),
     )
 
 
 def _unit(commands: Commands, server: Server, is_its: IsIts) -> RunAs | None:
-    """The unit whose main process it is; a place in a unit alone may be that of a shell's."""
+    """Return the unit whose main process this is.
+
+    A process that merely lies in a unit may be a shell's.
+    """
     names = list(dict.fromkeys(filter(None, (unit_of(server.cgroup), OLLAMA_UNIT))))
     shown = (*names, f"--property={UNIT_PROPERTIES}")
-    told = ask_all(
+    answers = ask_all(
         commands,
         {
             "system": ("systemctl", "show", *shown),
@@ -113,8 +124,8 @@ def _unit(commands: Commands, server: Server, is_its: IsIts) -> RunAs | None:
         },
     )
     kinds: tuple[tuple[Kind, str], ...] = (("systemd", "system"), ("systemd user", "user"))
-    for kind, asked in kinds:
-        for unit in parse_units(told[asked].text):
+    for kind, units in kinds:
+        for unit in parse_units(answers[units].text):
             its_own = unit.environment_known and is_its(unit.environment)
             if unit.pid == server.pid and (server.environment is not None or its_own):
                 return RunAs(kind=kind, name=unit.name)
@@ -122,6 +133,6 @@ def _unit(commands: Commands, server: Server, is_its: IsIts) -> RunAs | None:
 
 
 def _variables(environ: str) -> dict[str, str]:
-    """The listed ones; the others of a process are its user's own."""
+    """Return the variables that fleet lists; the others of a process are its user's own."""
     lines = (line.partition("=") for line in environ.split("\0") if "=" in line)
     return kept((name, value) for name, _, value in lines)

@@ -43,7 +43,7 @@ class ScriptedProbe:
         return facts("machine script", {**values, **more})
 
     def _memory(self) -> dict[str, FactValue]:
-        """A Mac's GPU takes from the machine's memory up to a limit; a card has its own."""
+        """Return the GPU's memory: a Mac's GPU shares the machine's, a card has its own."""
         own_mb = self._script.gpu_memory_mb
         if self._script.os != "darwin":
             return {"gpu_memory_mb": own_mb}
@@ -72,5 +72,5 @@ class HeatProbe:
 
 
 def _told(value: FactValue | tuple[FactValue, ...], look: int) -> FactValue:
-    """A list is told look by look, its last value from then on."""
+    """Return the value for this look; a list gives one value a look, and its last from then on."""
     return value[min(look, len(value) - 1)] if isinstance(value, tuple) else value

@@ -25,7 +25,7 @@ CARD_MISSING = 0.08
 
 
 def machine_gb(total_kib: int | None) -> int | None:
-    """The next size that machines are sold with; Linux's `MemTotal` reads low."""
+    """Return the next size that machines are sold with; Linux's `MemTotal` reads low."""
     if total_kib is None or total_kib <= 0:
         return None
     gib = total_kib / KIB_PER_GIB
@@ -34,7 +34,10 @@ def machine_gb(total_kib: int | None) -> int | None:
 
 
 def card_gb(memory_mb: float) -> int:
-    """The size that a card with so many MiB is sold with; whole GiB where no such card is known."""
+    """Return the size that a card with so many MiB is sold with.
+
+    Whole GiB where no such card is known.
+    """
     gib = memory_mb / MIB_PER_GIB
     place = bisect_left(CARD_GB, gib)
     if place < len(CARD_GB) and gib >= CARD_GB[place] * (1 - CARD_MISSING):

@@ -48,7 +48,7 @@ def firmware_names(commands: Commands) -> Names:
 
 
 def guest_facts(names: Names, flagged: bool | None, listed: Lscpu) -> list[Fact]:
-    """`flagged`: the processor's own flag, None where it has none (Arm)."""
+    """Return the facts of a virtual machine; `flagged` is the processor's flag, None on Arm."""
     words = f"{names.vendor or ''} {names.product or ''} "
     named = next((name for sign, name in GUESTS if re.search(sign, words, re.I)), None)
     named = named or (listed.hypervisor.lower() if listed.hypervisor else None)
@@ -63,7 +63,7 @@ def guest_facts(names: Names, flagged: bool | None, listed: Lscpu) -> list[Fact]
 
 
 def container_facts(commands: Commands) -> list[Fact]:
-    """The limits are this container's; the machine's own memory and cores stand beside them."""
+    """Return this container's limits, beside the machine's own memory and cores."""
     kind = _container(commands)
     return [
         *facts("marks and cgroup", {"container": kind is not None}),
@@ -76,6 +76,6 @@ def _container(commands: Commands) -> str | None:
     for path, kind in CONTAINER_MARKS.items():
         if commands.read(path) is not None:
             return kind
-    told = one_space(commands.read("/run/systemd/container"))
+    manager = one_space(commands.read("/run/systemd/container"))
     groups = CONTAINER_GROUPS.search(commands.read("/proc/1/cgroup") or "")
-    return told or (groups[0] if groups else None)
+    return manager or (groups[0] if groups else None)

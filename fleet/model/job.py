@@ -16,9 +16,6 @@ Think = bool | Literal["low", "medium", "high", "max"]
 SHORTEST_PROMPT_TOKENS = 16
 """A prompt of exact length has at least this many tokens: BOS, the nonce and one word more."""
 
-CONTEXT_STEP = 256
-"""llama.cpp rounds the context up to a multiple of this, so fleet only asks for multiples."""
-
 MOST_STREAMS = 64
 
 QUICK_ANSWER_S = 3.0

@@ -180,6 +180,10 @@ class EngineRestart:
     """Empty: it may."""
 
 
+WIRED_LIMIT, ENGINE_ENVIRONMENT = "wired-limit", "engine-environment"
+"""What a machine's owner lets a trial change: its wired limit, and what an engine starts with."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
     """One machine as found at this moment."""
@@ -195,8 +199,7 @@ class Machine:
     models: tuple[ModelFacts, ...] = ()
     free_disk_bytes: int | None = None
     settable: Mapping[str, str] = field(default_factory=dict)
-    """Kinds of setting (`wired-limit`, `engine-environment`): empty where fleet may change them
-    there, else why it may not."""
+    """Why a trial may not change WIRED_LIMIT and ENGINE_ENVIRONMENT there; empty: it may."""
     restart: EngineRestart = EngineRestart(
         refusal="this worker does not say that it can restart it"
     )

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from fleet.model.experiment import LEAST_FOR_CANARIES, Experiment, Repeats
 from fleet.model.job import Job, Point
-from fleet.model.settings import Settings
+from fleet.model.settings import Settings, settings_of
 from fleet.model.trial import Trial
-from fleet.plan.unfit import Shape
+from fleet.plan.refusals.unfit import Shape
 
 JOB = Job(
     name="canary",
@@ -21,8 +21,8 @@ JOB = Job(
     points=(Point(label="pp512+tg128", prompt_tokens=512, output_tokens=128),),
     requests=3,
 )
-SETTINGS = Settings(num_ctx=1024).combinations()[0]
-KEPT_SETTINGS = ("num_thread", "num_gpu")
+CANARY_SETTINGS = Settings(num_ctx=1024).combinations()[0]
+KEPT_SETTINGS = tuple(each.name for each in settings_of("load option") if each.default is None)
 """Taken from the experiment: without them the canary may load another part of the machine."""
 
 
@@ -36,7 +36,7 @@ def shape(shapes: Sequence[Shape]) -> Shape:
     """The canary of a machine: the first model that it measures."""
     first = shapes[0]
     kept = {name: first.settings[name] for name in KEPT_SETTINGS if name in first.settings}
-    return Shape(model=first.model, job=JOB, settings=SETTINGS | kept)
+    return Shape(model=first.model, job=JOB, settings=CANARY_SETTINGS | kept)
 
 
 def around(canaries: Iterable[Trial], blocks: Iterable[int]) -> list[Trial]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from fleet.plan.plans import AbsentPlan, LeftTrials, MachinePlan
+from fleet.plan.refusals.unfit import Fitting, LeftOut, PlanWarning, Spill, silent_machine, spill_of
 from fleet.plan.selection import Asked
-from fleet.plan.unfit import Fitting, LeftOut, PlanWarning, Spill, silent_machine, spill_of
 
 
 @dataclass(frozen=True, slots=True)

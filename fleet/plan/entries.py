@@ -58,7 +58,7 @@ def _settled(trial: Trial, past: Sequence[PastAttempt], absent: str = "") -> Ent
     """By its attempts so far; `absent`: why its machine cannot try it now."""
     if any(attempt.outcome == "ok" for attempt in past):
         return Entry(trial=trial, state="done")
-    failed = [attempt for attempt in past if attempt.outcome == "failed" and not attempt.transient]
+    failed = [attempt for attempt in past if attempt.outcome == "failed" and attempt.is_final]
     if absent and not failed:
         return Entry(trial=trial, state="absent", reason=absent)
     reason = failed[-1].reason if failed else "no attempt of it is stored"

@@ -13,24 +13,24 @@ from dataclasses import dataclass
 from fleet.errors import PlanRefused
 from fleet.model.experiment import Experiment, Repeats, Request
 from fleet.model.machine import Machine
-from fleet.model.settings import Settings, Value
+from fleet.model.settings import SETTINGS, Value
 from fleet.model.trial import Role, Trial, show_settings, trial_id
-from fleet.plan import canaries, controls
+from fleet.plan import canaries
 from fleet.plan.absent import AbsentMachine
 from fleet.plan.counting import Counting
 from fleet.plan.estimate import idle_s, prior_s, rest_s
-from fleet.plan.gated import refused_gates
-from fleet.plan.limits import limit_changes, limit_conflicts, refused_settings
 from fleet.plan.plans import AbsentPlan as AbsentPlan
 from fleet.plan.plans import Cell as Cell
 from fleet.plan.plans import MachinePlan as MachinePlan
 from fleet.plan.plans import Plan as Plan
 from fleet.plan.plans import Pull as Pull
 from fleet.plan.plans import Redo as Redo
-from fleet.plan.restarts import refused_restarts, restarts
-from fleet.plan.selection import Asked, asked, narrow
-from fleet.plan.unfit import LeftOut as LeftOut
-from fleet.plan.unfit import (
+from fleet.plan.refusals import controls
+from fleet.plan.refusals.gated import refused_gates
+from fleet.plan.refusals.limits import limit_changes, limit_conflicts, refused_settings
+from fleet.plan.refusals.restarts import refused_restarts, restarts
+from fleet.plan.refusals.unfit import LeftOut as LeftOut
+from fleet.plan.refusals.unfit import (
     PlanWarning,
     Shape,
     fitting_shapes,
@@ -41,9 +41,9 @@ from fleet.plan.unfit import (
     spilling,
     unmeasurable_models,
 )
+from fleet.plan.selection import Asked, asked, narrow
 from fleet.units import show_bytes
 
-DEFAULT_SETTINGS = {name: field.default for name, field in Settings.model_fields.items()}
 MOST_BLOCKS = 1000
 
 
@@ -258,7 +258,7 @@ def _trial(
 
 def _beside_defaults(settings: Mapping[str, Value]) -> dict[str, Value]:
     """A setting that a later version adds must not make new ids of old questions."""
-    return {name: value for name, value in settings.items() if value != DEFAULT_SETTINGS[name]}
+    return {name: value for name, value in settings.items() if value != SETTINGS[name].default}
 
 
 def _estimate_s(schedule: _Schedule, machine: Machine, shape: Shape) -> float:

@@ -9,8 +9,8 @@ from fleet.model.experiment import Repeats, Request
 from fleet.model.machine import Machine
 from fleet.model.trial import Trial
 from fleet.plan.absent import AbsentMachine
-from fleet.plan.limits import LimitChange
-from fleet.plan.unfit import LeftOut, PlanWarning
+from fleet.plan.refusals.limits import LimitChange
+from fleet.plan.refusals.unfit import LeftOut, PlanWarning
 
 Cell = tuple[str, str, str, str]
 """`Trial.cell()`: machine id, model, job, settings."""

@@ -193,11 +193,7 @@ def _next_fence(past: Sequence[PastAttempt]) -> int:
 
 
 def _finished(trial: Trial, machine: Machine, past: Sequence[PastAttempt]) -> bool:
-    return any(_final(attempt) and not _changes(trial, machine, attempt) for attempt in past)
-
-
-def _final(attempt: PastAttempt) -> bool:
-    return attempt.outcome == "ok" or (attempt.outcome == "failed" and not attempt.transient)
+    return any(attempt.is_final and not _changes(trial, machine, attempt) for attempt in past)
 
 
 def _redo(plan: MachinePlan, past: Mapping[str, Sequence[PastAttempt]]) -> list[Redo]:

@@ -14,7 +14,7 @@ from fleet.errors import UnknownName
 from fleet.identity import canonical_json
 from fleet.model.experiment import Repeats, Request
 from fleet.model.machine import FactValue, Machine
-from fleet.model.settings import Settings
+from fleet.model.settings import SETTINGS
 from fleet.model.trial import Trial
 from fleet.plan.expand import Cell, Plan
 from fleet.plan.selection import did_you_mean
@@ -137,7 +137,7 @@ def cut(trial: Trial, seconds_seen: float) -> Trial:
 
 def _known_axes(machines: Sequence[Machine]) -> list[str]:
     facts = sorted({fact.name for machine in machines for fact in machine.fingerprint.facts})
-    return list(dict.fromkeys(["machine", "model", "job", *Settings.model_fields, *facts]))
+    return list(dict.fromkeys(["machine", "model", "job", *SETTINGS, *facts]))
 
 
 def _one_of_each_cell(plan: Plan) -> list[tuple[Machine, Trial]]:
@@ -168,7 +168,7 @@ def _side(axis: str, machine: Machine, trial: Trial) -> tuple[FactValue, str]:
     value: FactValue
     if axis in ("model", "job"):
         value = trial.model if axis == "model" else trial.job.name
-    elif axis in Settings.model_fields:
+    elif axis in SETTINGS:
         value = trial.settings.get(axis)
     else:
         value = machine.fingerprint.get(axis)
@@ -178,7 +178,7 @@ def _side(axis: str, machine: Machine, trial: Trial) -> tuple[FactValue, str]:
 def _held(axis: str, trial: Trial) -> Hashable:
     """What must be equal for two cells to be in one contrast."""
     others = {name: value for name, value in trial.settings.items() if name != axis}
-    by_machine = axis in ("model", "job") or axis in Settings.model_fields
+    by_machine = axis in ("model", "job") or axis in SETTINGS
     return (
         trial.machine_id if by_machine else "",
         trial.model if axis != "model" else "",

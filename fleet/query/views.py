@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
+from fleet.model.settings import SETTINGS
+
 HERE = Path(__file__).parent
 _STATEMENT = re.compile(r"(?=^create or replace (?:view|macro) )", re.MULTILINE)
 _MADE = re.compile(r"create or replace (?:view|macro) (\w+)")
@@ -15,6 +17,7 @@ _WORD = re.compile(r"\w+")
 _COMMENT = re.compile(r"--[^\n]*")
 _TABLE = re.compile(r"^create or replace temp table raw_(\w+) \((.*?)^\);", re.M | re.S)
 _COLUMN = re.compile(r"^  (\w+) (.+?),?$", re.MULTILINE)
+_SQL_TYPES = {"integer": "bigint", "real": "double", "boolean": "boolean", "text": "varchar"}
 _COLUMNS_ARE_OURS = "hive_partitioning = false"
 """Else a folder called `model=x` above the files would say what their column `model` holds."""
 
@@ -86,9 +89,12 @@ def question(name: str, **blanks: str) -> str:
 
 
 def tables_sql() -> str:
-    """The five tables without a row, each with the column `folder`."""
-    text = (HERE / "tables.sql").read_text(encoding="utf-8")
-    return text.replace("\n);", ",\n  folder integer\n);")
+    """Return the SQL that makes the five tables without a row, each with the column `folder`."""
+    tables = ((table, {**columns_of(table), "folder": "integer"}) for table in TABLES)
+    return "".join(
+        f"create or replace temp table raw_{table} ({', '.join(map(' '.join, columns.items()))});\n"
+        for table, columns in tables
+    )
 
 
 def columns_of(table: str) -> dict[str, str]:
@@ -99,7 +105,9 @@ def columns_of(table: str) -> dict[str, str]:
 @cache
 def _columns() -> dict[str, dict[str, str]]:
     made = _TABLE.findall((HERE / "tables.sql").read_text(encoding="utf-8"))
-    return {table: dict(_COLUMN.findall(columns)) for table, columns in made}
+    tables = {table: dict(_COLUMN.findall(columns)) for table, columns in made}
+    tables["trials"] |= {each.name: _SQL_TYPES[each.column] for each in SETTINGS.values()}
+    return tables
 
 
 def files_of(root: str, table: str, *, by_name: bool = True) -> str:

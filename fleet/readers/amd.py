@@ -62,7 +62,7 @@ def parse_rocm_smi(text: str) -> list[AmdGpu]:
 
 
 def parse_amd_smi(text: str) -> list[AmdGpu]:
-    """`static --json`: a bare list, or one under `gpu_data`."""
+    """Parse `amd-smi static --json`: a bare list, or one under `gpu_data`."""
     document = parse_json(text)
     gpus = items(mapping(document).get("gpu_data")) or items(document)
     return [_amd(mapping(gpu)) for gpu in gpus if mapping(gpu).get("asic")]
@@ -92,8 +92,10 @@ def parse_kfd(text: str) -> dict[int, int]:
 
 
 def parse_displays(text: str) -> int | None:
-    """Displays attached, of the same lines; None where no connector is there to ask, or where one
-    does not say and no other has a display."""
+    """Count the attached displays.
+
+    None where there is no connector, or where one does not answer and no other has a display.
+    """
     states = [match[1] for match in map(_CONNECTOR.fullmatch, text.splitlines()) if match]
     attached = states.count("connected")
     known = attached > 0 or (states != [] and set(states) == {"disconnected"})
@@ -123,19 +125,19 @@ def _rocm(name: str, card: Mapping[str, object], driver: str | None) -> AmdGpu:
     return bounded(gpu)
 
 
-def _first_real(told: Mapping[str, str | None], beginnings: tuple[str, ...]) -> float | None:
-    found = (
+def _first_real(values: Mapping[str, str | None], beginnings: tuple[str, ...]) -> float | None:
+    numbers = (
         real(value)
         for beginning in beginnings
-        for key, value in told.items()
+        for key, value in values.items()
         if key.startswith(beginning)
     )
-    return next((value for value in found if value is not None), None)
+    return next((value for value in numbers if value is not None), None)
 
 
-def _rocm_link(told: Mapping[str, str | None]) -> str | None:
-    """The fastest of the links that it lists as levels `0`, `1`, ..."""
-    levels = [value.split() for key, value in told.items() if key.isdigit() and value]
+def _rocm_link(values: Mapping[str, str | None]) -> str | None:
+    """Return the fastest of the links that it lists as levels `0`, `1`, ..."""
+    levels = [value.split() for key, value in values.items() if key.isdigit() and value]
     links = [(real(w[0]), real(w[1][1:])) for w in levels if len(w) > 1 and w[1][:1] == "x"]
     return _link(*max(links, key=lambda link: link[0] or 0.0)) if links else None
 
@@ -192,14 +194,14 @@ def _present(text: str | None) -> str | None:
 
 
 def _hex(text: str | None) -> str | None:
-    found = re.fullmatch(r"0x([0-9a-fA-F]{1,8})", text or "", re.ASCII)
-    return found[1].lower() if found else None
+    match = re.fullmatch(r"0x([0-9a-fA-F]{1,8})", text or "", re.ASCII)
+    return match[1].lower() if match else None
 
 
 def _amount(value: object) -> float | None:
-    """A number, or one with its unit beside it."""
-    told = mapping(value).get("value") if isinstance(value, dict) else value
-    return number(told) if not isinstance(told, str) else real(told)
+    """Return a number, or one with its unit beside it."""
+    amount = mapping(value).get("value") if isinstance(value, dict) else value
+    return number(amount) if not isinstance(amount, str) else real(amount)
 
 
 def _sized(value: object, unit: str | None) -> int | None:

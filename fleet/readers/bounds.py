@@ -23,7 +23,7 @@ Some = TypeVar("Some", bound=Record)
 
 
 def bounded(record: Some) -> Some:
-    """The same record; each number outside its line of the table is None, with its reason."""
+    """Return the record with each number outside its range replaced by None and a reason."""
     values = {each.name: getattr(record, each.name) for each in fields(record)}
     reasons = {name: why for name, value in values.items() if (why := _problem(name, value))}
     for part, whole in WHOLES.items():

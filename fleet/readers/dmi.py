@@ -37,12 +37,12 @@ def parse_memory_devices(text: str) -> list[MemoryDevice]:
 
 
 def parse_udev_memory(text: str) -> list[MemoryDevice]:
-    """The same from `/run/udev/data/+dmi:id`, where udev keeps sizes in bytes."""
-    found: dict[int, dict[str, str]] = {}
+    """Parse the memory devices of `/run/udev/data/+dmi:id`, where udev keeps sizes in bytes."""
+    devices: dict[int, dict[str, str]] = {}
     for line in text.splitlines():
         if match := _UDEV.fullmatch(line.strip()):
-            found.setdefault(int(match[1]), {})[match[2]] = match[3]
-    slots = (slot for _, slot in sorted(found.items()))
+            devices.setdefault(int(match[1]), {})[match[2]] = match[3]
+    slots = (slot for _, slot in sorted(devices.items()))
     return [_udev_device(slot) for slot in slots if slot.get("SIZE") and slot.get("PRESENT") != "0"]
 
 
@@ -63,32 +63,32 @@ def _blocks(text: str) -> Iterable[tuple[str, Mapping[str, str]]]:
         yield kind, dict(pairs(body, ":"))
 
 
-def _device(told: Mapping[str, str]) -> MemoryDevice:
-    speed = _value(told, "Configured Memory Speed") or _value(told, "Configured Clock Speed")
+def _device(fields: Mapping[str, str]) -> MemoryDevice:
+    speed = _value(fields, "Configured Memory Speed") or _value(fields, "Configured Clock Speed")
     device = MemoryDevice(
-        size_gib=_gib(_value(told, "Size")),
-        kind=_value(told, "Type"),
-        width_bits=_number(_value(told, "Data Width")),
-        speed_mt_s=_number(speed or _value(told, "Speed")),
-        locator=_value(told, "Bank Locator") or _value(told, "Locator"),
+        size_gib=_gib(_value(fields, "Size")),
+        kind=_value(fields, "Type"),
+        width_bits=_number(_value(fields, "Data Width")),
+        speed_mt_s=_number(speed or _value(fields, "Speed")),
+        locator=_value(fields, "Bank Locator") or _value(fields, "Locator"),
     )
     return bounded(device)
 
 
-def _udev_device(told: Mapping[str, str]) -> MemoryDevice:
-    size_bytes = whole(told.get("SIZE"))
+def _udev_device(fields: Mapping[str, str]) -> MemoryDevice:
+    size_bytes = whole(fields.get("SIZE"))
     device = MemoryDevice(
         size_gib=size_bytes / 2**30 if size_bytes else None,
-        kind=_value(told, "TYPE"),
-        width_bits=whole(told.get("DATA_WIDTH")),
-        speed_mt_s=whole(told.get("CONFIGURED_SPEED_MTS")) or whole(told.get("SPEED_MTS")),
-        locator=_value(told, "BANK_LOCATOR") or _value(told, "LOCATOR"),
+        kind=_value(fields, "TYPE"),
+        width_bits=whole(fields.get("DATA_WIDTH")),
+        speed_mt_s=whole(fields.get("CONFIGURED_SPEED_MTS")) or whole(fields.get("SPEED_MTS")),
+        locator=_value(fields, "BANK_LOCATOR") or _value(fields, "LOCATOR"),
     )
     return bounded(device)
 
 
-def _value(told: Mapping[str, str], key: str) -> str | None:
-    value = one_space(told.get(key))
+def _value(fields: Mapping[str, str], key: str) -> str | None:
+    value = one_space(fields.get(key))
     return None if value is None or value in _NO_VALUE else value
 
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from fleet.model.settings import settings_of
+
 SPEED = re.compile(
-    r"OLLAMA_(?:FLASH_ATTENTION|KV_CACHE_TYPE|NUM_PARALLEL|CONTEXT_LENGTH|MAX_LOADED_MODELS"
+    r"OLLAMA_(?:CONTEXT_LENGTH|MAX_LOADED_MODELS"
     r"|GPU_OVERHEAD|SCHED_SPREAD|LLM_LIBRARY|VULKAN|IGPU_ENABLE|NEW_ENGINE|MULTIUSER_CACHE)"
     r"|(?:LLAMA_ARG|GGML)_[A-Z0-9_]+|(?:CUDA|ROCR|HIP|GGML_VK)_VISIBLE_DEVICES|GPU_DEVICE_ORDINAL"
     r"|HSA_OVERRIDE_GFX_VERSION",
     re.ASCII,
 )
-"""Variables that change what is measured."""
+"""Variables that change what is measured, beside those that an experiment can set."""
+SETTINGS = frozenset(setting.variable for setting in settings_of("environment"))
 ADDRESS = "OLLAMA_HOST"
 """By which one of several servers on a machine is told from the others."""
 HARMLESS = frozenset(
@@ -30,14 +33,16 @@ _LOGIN = re.compile(r"[^\s/@\[]*:[^\s/@]*@|(?<=//)[^\s/@]*@")
 
 
 def kept(variables: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The listed ones, each without a name and password in an address."""
+    """Keep the listed variables, each without a user name and password in an address."""
     return {name: _LOGIN.sub("", value) for name, value in variables if is_listed(name)}
 
 
 def is_listed(name: str) -> bool:
-    listed = name == ADDRESS or name in HARMLESS or SPEED.fullmatch(name) is not None
-    return listed and not SECRET.search(name)
+    return changes_speed(name) or (
+        (name == ADDRESS or name in HARMLESS) and not SECRET.search(name)
+    )
 
 
 def changes_speed(name: str) -> bool:
-    return SPEED.fullmatch(name) is not None and not SECRET.search(name)
+    listed = name in SETTINGS or SPEED.fullmatch(name) is not None
+    return listed and not SECRET.search(name)

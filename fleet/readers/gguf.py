@@ -91,7 +91,7 @@ def parse_head(data: bytes) -> GgufHead:
 
 
 def as_model_info(head: GgufHead) -> dict[str, object]:
-    """The metadata as `/api/show` gives it, with the length of the vocabulary where it is known."""
+    """Return the metadata as `/api/show` gives it, with the vocabulary's length if it is known."""
     info: dict[str, object] = {
         name: value for name, value in head.metadata.items() if not isinstance(value, Counted)
     }

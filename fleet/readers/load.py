@@ -75,15 +75,17 @@ def foreign_percent(before: Look, after: Look, own: Collection[int]) -> float | 
 
 
 def family(processes: Iterable[Process], pids: Collection[int], names: re.Pattern[str]) -> set[int]:
-    """These processes, those with such names, and all their descendants."""
+    """Return these processes, those with such names, and all their descendants."""
     known = list(processes)
-    found = {process.pid for process in known if process.pid in pids or names.search(process.name)}
+    members = {
+        process.pid for process in known if process.pid in pids or names.search(process.name)
+    }
     grown = True
     while grown:
-        more = {p.pid for p in known if p.parent in found and p.pid not in found}
-        found |= more
+        more = {p.pid for p in known if p.parent in members and p.pid not in members}
+        members |= more
         grown = bool(more)
-    return found
+    return members
 
 
 def _ticks(line: str) -> list[int] | None:

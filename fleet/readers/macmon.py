@@ -80,7 +80,7 @@ def _fans(sample: Mapping[str, object]) -> tuple[float, ...]:
 
 
 def _percent(value: object) -> float | None:
-    """A share is counted in small steps, and may end a hair above the whole."""
+    """Return a share in percent; macmon counts in steps and may end a hair above the whole."""
     ratio = number(value)
     if ratio is None:
         return None

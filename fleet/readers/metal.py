@@ -37,13 +37,13 @@ def parse_llama_cpp(text: str) -> MetalDevice:
 
     Of both, the list is exact: the start-up line is rounded to 0.01 MB.
     """
-    listed = [found for found in _DEVICE.findall(text) if found[0].startswith(("MTL", "Metal"))]
-    told = [one_space(name) for name in _NAME.findall(text)]
+    listed = [device for device in _DEVICE.findall(text) if device[0].startswith(("MTL", "Metal"))]
+    names = [one_space(name) for name in _NAME.findall(text)]
     sizes = [size for size in map(real, _WORKING_SET.findall(text)) if size is not None]
     families = [whole(number) for number in _FAMILY.findall(text)]
     limit_mb = int((sizes[-1] + HALF_A_DIGIT_MB) * 1e6 / MIB) if sizes else None
     device = MetalDevice(
-        name=one_space(listed[-1][1]) if listed else next(reversed(told), None),
+        name=one_space(listed[-1][1]) if listed else next(reversed(names), None),
         limit_mb=whole(listed[-1][2]) if listed else limit_mb,
         metal_version=next(reversed(families), None),
     )
@@ -52,11 +52,11 @@ def parse_llama_cpp(text: str) -> MetalDevice:
 
 def parse_mlx(text: str) -> MetalDevice:
     """`mlx.core.metal.device_info()` as JSON or as Python prints it, whatever stands around it."""
-    told = {key: string or number for key, string, number in _FIELD.findall(text)}
+    fields = {key: string or number for key, string, number in _FIELD.findall(text)}
     device = MetalDevice(
-        name=one_space(told.get("device_name")),
-        limit_mb=_mib(told.get("max_recommended_working_set_size")),
-        memory_mb=_mib(told.get("memory_size")),
+        name=one_space(fields.get("device_name")),
+        limit_mb=_mib(fields.get("max_recommended_working_set_size")),
+        memory_mb=_mib(fields.get("memory_size")),
     )
     return bounded(device)
 

@@ -37,7 +37,7 @@ class GpuProcess(Record):
 
 
 def present(text: str | None) -> str | None:
-    """The value; None for every way in which nvidia-smi says that there is none."""
+    """Return the value; None for every way in which nvidia-smi says that there is none."""
     value = one_space(text)
     return None if value is None or _ABSENT.fullmatch(value) else value
 

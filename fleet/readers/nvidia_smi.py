@@ -103,7 +103,7 @@ def _document(text: str) -> str:
 
 
 def parse_table(text: str) -> list[Gpu]:
-    """What `nvidia-smi` alone prints: two lines per GPU; a long name is cut by the tool."""
+    """Parse what plain `nvidia-smi` prints: two lines per GPU, in which it cuts long names."""
     driver, cuda = (
         present(match[1]) if (match := head.search(text)) else None for head in (_DRIVER, _CUDA)
     )

@@ -56,14 +56,16 @@ class ServeLog(Record):
 def parse_serve_log(text: str) -> ServeLog:
     """From the last `Listening on` or `server config`; all of it where neither is there."""
     lines = _latest_start(text.splitlines())
-    told = [_fields(line) for line in lines]
-    named = _named(told, "vram-based default context") or _named(told, "entering low vram mode")
+    records = [_fields(line) for line in lines]
+    named = _named(records, "vram-based default context") or _named(
+        records, "entering low vram mode"
+    )
     listening = _LISTENING.search("\n".join(lines))
     log = ServeLog(
         version=listening[2] if listening else None,
         listens=listening[1] if listening else None,
-        environment=parse_environment(_named(told, "server config").get("env", "")),
-        devices=tuple(_device(f) for f in told if f.get("msg") == "inference compute"),
+        environment=parse_environment(_named(records, "server config").get("env", "")),
+        devices=tuple(_device(f) for f in records if f.get("msg") == "inference compute"),
         total_mb=_mib(named.get("total_vram") or named.get("total vram")),
         default_num_ctx=whole(named.get("default_num_ctx")),
     )
@@ -112,8 +114,8 @@ def _bare(word: str) -> str:
     return word[1:-1].replace('\\"', '"') if len(word) > 1 and word[0] == '"' else word
 
 
-def _named(told: list[dict[str, str]], message: str) -> dict[str, str]:
-    return next((fields for fields in reversed(told) if fields.get("msg") == message), {})
+def _named(lines: list[dict[str, str]], message: str) -> dict[str, str]:
+    return next((fields for fields in reversed(lines) if fields.get("msg") == message), {})
 
 
 def _device(fields: Mapping[str, str]) -> ComputeDevice:

@@ -33,7 +33,7 @@ def parse_power_source(text: str) -> str | None:
 
 
 def parse_custom(text: str) -> dict[str, dict[str, str]]:
-    """Settings per power source: `{"AC Power": {"powermode": "0", ...}, ...}`.
+    """Parse the settings of each power source: `{"AC Power": {"powermode": "0", ...}, ...}`.
 
     Each line that is not indented is a heading, so that no setting counts for the source before.
     """
@@ -49,7 +49,7 @@ def parse_custom(text: str) -> dict[str, dict[str, str]]:
 
 
 def has_power_modes(sources: Mapping[str, Mapping[str, str]]) -> bool | None:
-    """False only where settings were read and no mode is among them, under any heading."""
+    """Tell whether there are power modes; False only where settings were read without any."""
     if any(key in settings for settings in sources.values() for key in MODE_KEYS):
         return True
     return False if any(sources.values()) else None

@@ -99,14 +99,14 @@ def _sample(whole: Mapping[str, object]) -> PowerSample:
         ane_millijoules=number(processor.get("ane_energy")),
         gpu_mhz=_mhz(gpu.get("freq_hz")),
         gpu_busy_percent=_busy_percent(gpu),
-        clusters=tuple(_cluster(mapping(one)) for one in items(processor.get("clusters"))),
+        clusters=tuple(_cluster(mapping(cluster)) for cluster in items(processor.get("clusters"))),
     )
     return bounded(sample)
 
 
 def _cluster(cluster: Mapping[str, object]) -> Cluster:
     cores = [mapping(core) for core in items(cluster.get("cpus"))]
-    busy = [one for one in map(_busy_percent, cores) if one is not None]
+    busy = [percent for percent in map(_busy_percent, cores) if percent is not None]
     record = Cluster(
         name=text_of(cluster.get("name")),
         mhz=_mhz(cluster.get("freq_hz")),
@@ -136,8 +136,8 @@ def _thousandth(value: object) -> float | None:
 
 
 def _lower(value: object) -> str | None:
-    told = one_space(text_of(value))
-    return told.lower() if told else None
+    text = one_space(text_of(value))
+    return text.lower() if text else None
 
 
 def _unix_s(value: object) -> float | None:

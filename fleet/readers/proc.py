@@ -69,20 +69,20 @@ def parse_full_pressure_percent(text: str) -> float | None:
 
 def parse_cpu_list(text: str) -> frozenset[int]:
     """`0-3,8` is 0, 1, 2, 3 and 8."""
-    found: set[int] = set()
+    numbers: set[int] = set()
     for part in text.strip().split(","):
         first, _, last = part.partition("-")
         low, high = whole(first), whole(last or first)
         if low is not None and high is not None and 0 <= low <= high < MOST_CPUS:
-            found |= set(range(low, high + 1))
-    return frozenset(found)
+            numbers |= set(range(low, high + 1))
+    return frozenset(numbers)
 
 
 def parse_cores(text: str) -> dict[int, tuple[str | None, str]]:
     """By number of the processor of /proc/cpuinfo: (socket, core)."""
     blocks = (dict(pairs(block, ":")) for block in text.replace("\r", "").split("\n\n"))
-    told = ((whole(block.get("processor")), block) for block in blocks if "core id" in block)
-    return {cpu: (b.get("physical id"), b["core id"]) for cpu, b in told if cpu is not None}
+    numbered = ((whole(block.get("processor")), block) for block in blocks if "core id" in block)
+    return {cpu: (b.get("physical id"), b["core id"]) for cpu, b in numbered if cpu is not None}
 
 
 def parse_os_release(text: str) -> dict[str, str]:
@@ -92,12 +92,12 @@ def parse_os_release(text: str) -> dict[str, str]:
 
 
 def parse_load_1m(text: str) -> float | None:
-    """The first of `0.20 0.18 0.12 1/80 11206`."""
+    """Parse `/proc/loadavg`: the first number of `0.20 0.18 0.12 1/80 11206`."""
     return real(text)
 
 
 def parse_uptime_s(text: str) -> float | None:
-    """The first of `350735.47 234388.90`."""
+    """Parse `/proc/uptime`: the first number of `350735.47 234388.90`, in seconds."""
     return real(text)
 
 

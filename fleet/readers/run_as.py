@@ -62,7 +62,7 @@ class Process:
 
 
 def parse_units(text: str) -> list[Unit]:
-    """Running ones of `systemctl show UNIT ...`, by UNIT_PROPERTIES."""
+    """Parse `systemctl show UNIT ...` with UNIT_PROPERTIES; only running units are returned."""
     units = []
     for block in text.split("\n\n"):
         properties = dict(pairs(block, "="))
@@ -76,7 +76,7 @@ def parse_units(text: str) -> list[Unit]:
 
 
 def process_id(text: str | None) -> int | None:
-    """A number that a process can have; 0 is none."""
+    """Parse a process id; 0 stands for no process."""
     pid = whole(text)
     return None if not pid or PROCESS_ID.problem(pid) else pid
 
@@ -92,7 +92,7 @@ def parse_cgroup(text: str) -> str:
 
 
 def unit_of(cgroup: str) -> str:
-    """The unit that a place in systemd's tree names; empty where it names none."""
+    """Return the unit that a place in systemd's tree names; empty where it names none."""
     last = cgroup.rpartition("/")[2]
     return last if _UNIT.fullmatch(last) else ""
 
@@ -104,13 +104,13 @@ def is_container(cgroup: str, own_cgroup: str) -> bool:
 
 def parse_services(text: str) -> dict[int, str]:
     """Label by process id, of `launchctl list` (PID, status, label)."""
-    found = {}
+    services = {}
     for line in text.splitlines():
         words = line.split("\t")
         pid = process_id(words[0]) if len(words) == 3 else None
         if pid and _LABEL.fullmatch(words[2]):
-            found[pid] = words[2]
-    return found
+            services[pid] = words[2]
+    return services
 
 
 def parse_listeners(text: str) -> list[int]:

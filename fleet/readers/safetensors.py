@@ -16,7 +16,7 @@ _PLAIN = {"F8_E4M3FN": "F8_E4M3"}
 
 
 def parse_head(data: bytes) -> tuple[Tensor, ...]:
-    """The tensors; Incomplete where more bytes are needed, UserError where it is damaged."""
+    """Return the tensors; Incomplete where more bytes are needed, UserError where it is damaged."""
     if len(data) < LENGTH_BYTES:
         raise Incomplete(LENGTH_BYTES)
     (length,) = struct.unpack_from("<Q", data)
@@ -40,7 +40,7 @@ def parse_head(data: bytes) -> tuple[Tensor, ...]:
 
 
 def _tensor(name: str, entry: object) -> Tensor:
-    """The shape is turned round: here the length of a row stands last."""
+    """Parse one tensor; the file lists the length of a row last, so the shape is turned round."""
     if isinstance(entry, Mapping):
         kind, shape = entry.get("dtype"), entry.get("shape")
         if isinstance(kind, str) and isinstance(shape, list):

@@ -28,6 +28,6 @@ done
 
 def parse_heat(text: str) -> float | None:
     """Degrees Celsius of the hottest, of what PRINT_HEAT prints: thousandths, a line each."""
-    told = (whole(line.strip()) for line in text.splitlines())
-    degrees = (value / 1000 for value in told if value is not None)
+    values = (whole(line.strip()) for line in text.splitlines())
+    degrees = (value / 1000 for value in values if value is not None)
     return max((value for value in degrees if not CELSIUS.problem(value)), default=None)

@@ -56,5 +56,5 @@ def parse_boot_unix_s(text: str) -> int | None:
 
 
 def parse_load_1m(text: str) -> float | None:
-    """The first of `{ 1.25 2.50 3.75 }`."""
+    """Parse `vm.loadavg`: the first number of `{ 1.25 2.50 3.75 }`."""
     return real(text.strip().lstrip("{"))

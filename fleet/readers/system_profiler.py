@@ -47,32 +47,32 @@ def parse_system_profiler(text: str) -> Profile:
     return bounded(profile)
 
 
-def _gigabytes(told: str | None) -> int | None:
+def _gigabytes(text: str | None) -> int | None:
     """Memory as `64 GB`, `64 Go` or `1 TB`: the unit is localised, but for its first letter."""
-    number = real(told)
-    unit = (told or "").lstrip("0123456789.+- ")[:1].upper()
+    number = real(text)
+    unit = (text or "").lstrip("0123456789.+- ")[:1].upper()
     return None if number is None else round(number * _GB_PER.get(unit, 1))
 
 
-def _cores(told: object) -> int | None:
-    """The first number of `proc 16:12:4`; a guest prints it bare."""
-    found = re.match(r"proc (\d{1,6})\b", told, re.ASCII) if isinstance(told, str) else None
-    return int(found[1]) if found else whole(told)
+def _cores(value: object) -> int | None:
+    """Parse the number of cores from `proc 16:12:4`; a guest prints the number alone."""
+    match = re.match(r"proc (\d{1,6})\b", value, re.ASCII) if isinstance(value, str) else None
+    return int(match[1]) if match else whole(value)
 
 
 def _metal(display: dict[str, object]) -> int | None:
     """Of `spdisplays_metal4`; a family of chips (`apple7`) is no version of Metal."""
-    told = _text(display, "spdisplays_mtlgpufamilysupport") or _text(display, "spdisplays_metal")
-    found = re.fullmatch(r"spdisplays_metal(\d{1,3})", told or "", re.ASCII)
-    return int(found[1]) if found else None
+    family = _text(display, "spdisplays_mtlgpufamilysupport") or _text(display, "spdisplays_metal")
+    match = re.fullmatch(r"spdisplays_metal(\d{1,3})", family or "", re.ASCII)
+    return int(match[1]) if match else None
 
 
-def _displays(told: object) -> int | None:
-    return len(told) if isinstance(told, list) else None
+def _displays(value: object) -> int | None:
+    return len(value) if isinstance(value, list) else None
 
 
 def _first(document: object, part: str, key: str) -> dict[str, object]:
-    """The first item of one part that has the key."""
+    """Return the first item of one part that has the key."""
     items = document.get(part) if isinstance(document, dict) else None
     if not isinstance(items, list):
         return {}

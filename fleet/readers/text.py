@@ -15,7 +15,7 @@ MIB_PER = {"": 1.0, "b": 2**-20, "kb": 2**-10, "mb": 1.0, "gb": 2.0**10, "tb": 2
 
 
 def whole(text: object) -> int | None:
-    """The integer that `text` is; None where it is anything else, or absurd."""
+    """Return the integer that `text` is; None where it is anything else, or absurd."""
     if isinstance(text, bool) or not isinstance(text, (int, str)):
         return None
     try:
@@ -26,11 +26,11 @@ def whole(text: object) -> int | None:
 
 
 def real(text: str | None) -> float | None:
-    """The number that `text` starts with: `24576 MiB` is 24576; None where there is none."""
-    found = _NUMBER.match((text or "").strip())
-    if found is None:
+    """Return the number that `text` starts with: `24576 MiB` is 24576; None where there is none."""
+    match = _NUMBER.match((text or "").strip())
+    if match is None:
         return None
-    value = float(found[0])
+    value = float(match[0])
     return value if abs(value) <= LARGEST else None
 
 
@@ -53,13 +53,13 @@ def mebibytes(text: str | None) -> int | None:
 
 
 def one_space(text: str | None) -> str | None:
-    """Runs of white space and padding NULs as one space; None where nothing is left."""
+    """Replace each run of white space and padding NULs by one space; None if nothing is left."""
     return " ".join((text or "").replace("\0", " ").split()) or None
 
 
 def pairs(text: str, separator: str) -> Iterator[tuple[str, str]]:
     """(key, value) of every line that has the separator, both without spaces around them."""
     for line in text.splitlines():
-        key, found, value = line.partition(separator)
-        if found and key.strip():
+        key, separated, value = line.partition(separator)
+        if separated and key.strip():
             yield key.strip(), value.strip()

@@ -16,7 +16,7 @@ _BEGINNING = re.compile(r"^[^{\[\n]*?([{\[])", re.MULTILINE)
 
 
 def parse_json(text: str) -> object:
-    """The longest JSON object or list in the text; None where there is none.
+    """Return the longest JSON object or list in the text; None where there is none.
 
     Tools print warnings before it and after it, on lines of their own, and control characters
     within a text.
@@ -52,17 +52,17 @@ def _is_cut_off(problem: Exception) -> bool:
 
 
 def mapping(value: object) -> Mapping[str, object]:
-    """The object that it is; empty for everything else."""
+    """Return the value if it is an object; an empty one otherwise."""
     return value if isinstance(value, dict) else {}
 
 
 def items(value: object) -> Sequence[object]:
-    """The list that it is; empty for everything else."""
+    """Return the value if it is a list; an empty one otherwise."""
     return value if isinstance(value, list) else ()
 
 
 def number(value: object) -> float | None:
-    """A finite number that is one already; a text is none."""
+    """Return a finite number if the value is one; a text is not."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
@@ -72,9 +72,9 @@ def number(value: object) -> float | None:
 
 
 def as_text(value: object) -> str | None:
-    """What a tool says in a text, or in a number that another version of it writes bare."""
-    told = number(value)
-    return text_of(value) if told is None else f"{value}"
+    """Return the value as text; another version of a tool may write a bare number."""
+    figure = number(value)
+    return text_of(value) if figure is None else f"{value}"
 
 
 def text_of(value: object) -> str | None:

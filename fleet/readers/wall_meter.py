@@ -223,7 +223,7 @@ def _cells(line: str, separator: str) -> list[str] | None:
 
 
 def _head_at(lines: Sequence[str]) -> int:
-    """The first line that is neither empty nor a comment; the first of all where none is."""
+    """Return the first line that is neither empty nor a comment, else the first line."""
     above = ("#", "sep=", '"sep=')
     return next(
         (
@@ -250,8 +250,8 @@ def _column(names: Sequence[str], known: Iterable[str]) -> int | None:
 
 
 def _lacking(names: Sequence[str], line: int) -> Iterable[tuple[int, str, str]]:
-    there = show_text(", ".join(names)) or "nothing"
+    columns = show_text(", ".join(names)) or "nothing"
     if _column(names, TIMES) is None:
-        yield line, "", f"no column of times, such as time or unix_s (there is: {there})"
+        yield line, "", f"no column of times, such as time or unix_s (there is: {columns})"
     if _column(names, [*ENERGIES, *POWERS]) is None:
-        yield line, "", f"no column such as power_w or energy_wh (there is: {there})"
+        yield line, "", f"no column such as power_w or energy_wh (there is: {columns})"

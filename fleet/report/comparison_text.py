@@ -7,14 +7,14 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime
 
-from fleet.compare.result import Comparison, Group, Line
-from fleet.model.likeness import (
+from fleet.comparability import (
     ENERGY_ESTIMATE,
     ENERGY_SCOPE,
     FACTS,
     SHOWN_AXES,
     standing,
 )
+from fleet.compare.result import Comparison, Group, Line
 from fleet.report.left_out_text import not_compared_lines
 from fleet.report.results_text import apart_from, settings_of_all, shared_parts
 from fleet.report.results_text import results_lines as results_lines
@@ -121,7 +121,7 @@ def class_lines(axis: str) -> list[str]:
 
 
 def class_page() -> str:
-    """The published table for the main axes: docs/likeness.md."""
+    """The published table for the main axes: docs/comparability.md."""
     head = ("Fact", *(f"by `{axis}`" for axis in SHOWN_AXES))
     rows = [(f"`{fact}`", *(standing(fact, axis) for axis in SHOWN_AXES)) for fact in FACTS]
     return "\n".join([*CLASS_PAGE, *markdown(head, rows), ""])

@@ -1,8 +1,8 @@
-"""Before a trial: the machine cools down, within a bound; effects only through ports."""
+"""Let the machine cool down before a trial, within a bound; effects only through ports."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Iterator
 
 from fleet.model.experiment import CoolDown
 from fleet.model.machine import Fingerprint
@@ -13,29 +13,37 @@ LOOK_EVERY_S = 2.0
 SAY_EVERY_S = 30.0
 
 
-def cooling(
-    wanted: CoolDown, look: Callable[[], Fingerprint], clock: Clock, stop: Stop
-) -> Generator[str, None, int | None]:
-    """Waits until the machine is cool; tells what for, gives the ns waited at the end.
+class Cooling:
+    """One wait for a cool machine."""
 
-    None: the machine tells nothing of its heat, and no rest was asked for.
-    """
-    found, began_ns = look(), clock.monotonic_ns()
-    if not wanted.tells(found):
-        if wanted.rest is None:
-            return None
-        yield f"rests {wanted.rest}: it tells nothing of its heat"
-        clock.sleep(wanted.rest_s, stop)
-        return clock.monotonic_ns() - began_ns
-    waited_s, said_s = 0.0, -SAY_EVERY_S
-    while (why := wanted.hot(found)) and not stop.is_set():
-        if waited_s >= wanted.at_most_s:
-            yield f"not cool after {wanted.at_most}, measures all the same: {why}"
-            break
-        if waited_s - said_s >= SAY_EVERY_S:
-            said_s = waited_s
-            yield f"cools down, at most {wanted.at_most}: {why}"
-        clock.sleep(min(LOOK_EVERY_S, wanted.at_most_s - waited_s), stop)
-        found = look()
-        waited_s = (clock.monotonic_ns() - began_ns) / NS_PER_S
-    return round(waited_s * NS_PER_S)
+    def __init__(
+        self, rule: CoolDown, look: Callable[[], Fingerprint], clock: Clock, stop: Stop
+    ) -> None:
+        self._rule, self._look, self._clock, self._stop = rule, look, clock, stop
+        self.waited_ns: int | None = None
+        """Length of the wait. None: the machine reports no heat, and no rest is configured."""
+
+    def wait(self) -> Iterator[str]:
+        """Wait until the machine is cool; yield the reasons for the wait."""
+        fingerprint, began_ns = self._look(), self._clock.monotonic_ns()
+        if self._rule.tells(fingerprint):
+            self.waited_ns = 0
+            yield from self._cool(fingerprint, began_ns)
+        elif self._rule.rest is not None:
+            yield f"resting for {self._rule.rest}: this machine reports no temperature"
+            self._clock.sleep(self._rule.rest_s, self._stop)
+            self.waited_ns = self._clock.monotonic_ns() - began_ns
+
+    def _cool(self, fingerprint: Fingerprint, began_ns: int) -> Iterator[str]:
+        rule, waited_s, said_s = self._rule, 0.0, -SAY_EVERY_S
+        while (why := rule.hot(fingerprint)) and not self._stop.is_set():
+            if waited_s >= rule.at_most_s:
+                yield f"not cool after {rule.at_most}; measuring all the same: {why}"
+                return
+            if waited_s - said_s >= SAY_EVERY_S:
+                said_s = waited_s
+                yield f"cooling down for at most {rule.at_most}: {why}"
+            self._clock.sleep(min(LOOK_EVERY_S, rule.at_most_s - waited_s), self._stop)
+            fingerprint = self._look()
+            self.waited_ns = self._clock.monotonic_ns() - began_ns
+            waited_s = self.waited_ns / NS_PER_S

@@ -1,7 +1,7 @@
-"""Prompts of an exact length: their body is fitted once per point, on the engine itself.
+"""Fit prompts to an exact length: once per point, with the tokenizer of the engine itself.
 
-The requests that count ask for one token, begin with a nonce of their own, and are recorded as
-warm-ups. Each begins as the one before it, so an engine with a cache evaluates little of them.
+A fit sends requests for one output token, with a nonce of their own, and records them as warm-ups.
+Each begins like the one before it, so an engine with a prompt cache evaluates little of them.
 """
 
 from __future__ import annotations
@@ -14,39 +14,40 @@ from fleet.errors import RequestRefused
 from fleet.model.job import Point
 from fleet.model.trial import Trial
 from fleet.prompts import SAMPLE_WORDS, Body, Fit, Scale
-from fleet.runner.asking import Asking, Question
+from fleet.runner.sending import RequestPlan, RequestSender
 
 Count = Callable[[str], int]
-"""Tokens of a prompt."""
+"""Returns the number of tokens of a prompt."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExactPrompt:
-    """The same for all requests of a point, but for the nonce in front."""
+    """The prompt of all requests of a point, without the nonce in front."""
 
     body: Body
     depth: Fit
     new: Fit
-    fitted_with: str
-    """The nonce it was counted with: what begins with that one the engine knows."""
+    fitting_nonce: str
+    """The nonce of the fit: the engine has already evaluated prompts that begin with it."""
 
     def before(self, nonce: str) -> str:
-        """What is in the context before: the beginning of `whole`."""
+        """Return the beginning of `whole` that is sent ahead, to fill the context."""
         return nonce + self.body.cut(self.depth)
 
     def whole(self, nonce: str) -> str:
+        """Return the prompt that is measured."""
         return self.before(nonce) + self.body.cut(self.new, after=self.depth.words)
 
 
-def fit_prompt(asking: Asking, point: Point) -> ExactPrompt:
-    """The same excerpt for every model and machine, another for each block."""
-    trial = asking.trial
+def fit_prompt(sender: RequestSender, point: Point) -> ExactPrompt:
+    """Fit the point's prompt: one excerpt for every model and machine, another for each block."""
+    trial = sender.trial
     name = point.name(trial.job.name)
     body = Body(trial.job.text, f"{trial.seed}/{trial.job.name}/{name}/{trial.block}")
-    nonce = asking.nonce(name, "fit")
-    count = _counting(asking, name, nonce)
-    scale = asking.course.scale or _scale(trial, body, nonce, count)
-    asking.course.scale = scale
+    nonce = sender.nonce(name, "fit")
+    count = _counting(sender, name, nonce)
+    scale = sender.log.scale or _scale(trial, body, nonce, count)
+    sender.log.scale = scale
     depth, base = Fit(0), scale.nonce_tokens
     if point.depth_tokens:
         depth = prompts.fit(
@@ -64,16 +65,16 @@ def fit_prompt(asking: Asking, point: Point) -> ExactPrompt:
 
 
 def _scale(trial: Trial, body: Body, nonce: str, count: Count) -> Scale:
-    """Synthetic text is made of the nonce's own words, so that the nonce tells all."""
+    """Count sample words. Synthetic text consists of the nonce's words, so those are enough."""
     alone = Scale(count(nonce), 0)
     if trial.job.text == "synthetic":
         return Scale(alone.nonce_tokens, alone.nonce_tokens + SAMPLE_WORDS * alone.per_filler)
     return Scale(alone.nonce_tokens, count(nonce + body.cut(Fit(SAMPLE_WORDS))))
 
 
-def _counting(asking: Asking, name: str, nonce: str) -> Count:
+def _counting(sender: RequestSender, name: str, nonce: str) -> Count:
     def count(text: str) -> int:
-        question = Question(
+        request = RequestPlan(
             point=name,
             prompt=text,
             nonce=nonce,
@@ -82,11 +83,11 @@ def _counting(asking: Asking, name: str, nonce: str) -> Count:
             reuse=True,
             reused_tokens=None,
         )
-        tokens = asking.put(question).prompt_tokens
+        tokens = sender.send(request).prompt_tokens
         if tokens is None:
             raise RequestRefused(
-                "the engine does not count the tokens of a prompt, so none of an exact length "
-                "can be made",
+                "the engine reports no token count for a prompt, so fleet cannot make a prompt of "
+                "an exact length",
                 "give the job a text: prompt, prompt_file or turns",
             )
         return tokens

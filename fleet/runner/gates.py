@@ -1,55 +1,57 @@
-"""Holds a trial until its machine is in a state to be measured; effects only through ports."""
+"""Hold a trial until its machine is in a state to be measured; effects only through ports."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from fleet.errors import EngineInUse, GateClosed, Interrupted, TrialError
 from fleet.model.gates import GPU, GPU_USERS, HEAT, OTHER_MODELS, UNUSED_S, Resident, with_resident
 from fleet.model.machine import Fingerprint
 from fleet.ports import Clock, Engine, Stop
-from fleet.runner.loaded import is_loaded_as_asked
-from fleet.runner.visit import KEPT_S, LeftBehind, Visit
+from fleet.runner.loaded import is_loaded_as_required
+from fleet.runner.visit import KEPT_S, LeftoverModel, Visit
 from fleet.units import NS_PER_S, show_span
 
-__all__ = ["KEPT_S", "Gatekeeper", "LeftBehind", "Visit", "Watch"]
+__all__ = ["KEPT_S", "Gatekeeper", "LeftoverModel", "ModelUse", "Visit"]
 
 LOOK_EVERY_S = 2.0
 SAY_EVERY_S = 30.0
 SETTLES_S = 1.0
-"""Drivers give the load of a GPU as a mean over up to so long, and a model that was taken out may
-take as long to leave the GPU's memory: fleet's own last trial may be in both."""
+"""Drivers report the load of a GPU as a mean over up to this time, and an unloaded model may take
+as long to leave the GPU's memory: both may still show fleet's own last trial."""
 SETTLING = frozenset({GPU, GPU_USERS})
 
 
-class Watch:
-    """How long nobody has used each model in memory: each use moves the time at which it goes."""
+class ModelUse:
+    """How long each model in memory has been idle: each use of a model postpones its expiry."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._still: dict[str, tuple[int | None, int]] = {}
+        self._idle: dict[str, tuple[int | None, int]] = {}
         self.resident: Sequence[Resident] = ()
-        """At the last look."""
+        """The models in memory at the last look."""
 
     def see(self, resident: Sequence[Resident]) -> None:
+        """Note the models in memory now."""
         now_ns, now_unix_ns = self._clock.monotonic_ns(), self._clock.unix_ns()
-        before, self._still = self._still, {}
+        before, self._idle = self._idle, {}
         for model in resident:
             expires_ns = model.expires_unix_ns
             was_ns, since_ns = before.get(model.name, (None, now_ns))
-            # One past its time is still there only because it is answering.
-            still = expires_ns is not None and expires_ns == was_ns and expires_ns > now_unix_ns
-            self._still[model.name] = expires_ns, since_ns if still else now_ns
+            # A model past its expiry is still in memory only because it is answering.
+            idle = expires_ns is not None and expires_ns == was_ns and expires_ns > now_unix_ns
+            self._idle[model.name] = expires_ns, since_ns if idle else now_ns
         self.resident = resident
 
     def unused_s(self, model: Resident) -> float:
-        _, since_ns = self._still[model.name]
+        """Return for how long the model is known to be idle."""
+        _, since_ns = self._idle[model.name]
         return (self._clock.monotonic_ns() - since_ns) / NS_PER_S
 
 
 class Gatekeeper:
-    """Of one machine, over all its trials. `look` tells what the machine itself is."""
+    """Keeps the gates of one machine over all its trials."""
 
     def __init__(
         self,
@@ -59,97 +61,100 @@ class Gatekeeper:
         *,
         may_evict: bool = False,
     ) -> None:
-        """`may_evict`: the owner allows that models in use are taken out of memory."""
+        """`may_evict`: the owner allows fleet to unload models that are in use."""
         self._look, self._clock, self._stop = look, clock, stop
         self._may_evict = may_evict
-        self._watch = Watch(clock)
+        self._use = ModelUse(clock)
         self._stayed: set[str] = set()
-        """Gates that stayed closed as long as a trial may be held, and were not open since."""
+        """Gates that stayed closed for a whole wait and have not been open since."""
 
     def look(self, engine: Engine | None) -> Fingerprint:
-        """One look at the machine, with the models that its engine holds; None: not asked.
+        """Look at the machine, and at the models that its engine holds. None: leave those out.
 
-        A scripted machine may tell them itself.
+        A scripted machine may report its models itself.
         """
-        found = self._look()
-        if engine is None or found.fact("resident_models") is not None:
-            return found
+        fingerprint = self._look()
+        if engine is None or fingerprint.fact("resident_models") is not None:
+            return fingerprint
         try:
             resident = engine.resident()
         except TrialError as problem:
-            return with_resident(found, None, f"engine: {problem.what}")
-        self._watch.see(resident)
-        return with_resident(found, resident, "engine")
+            return with_resident(fingerprint, None, f"engine: {problem.what}")
+        self._use.see(resident)
+        return with_resident(fingerprint, resident, "engine")
 
-    def hold(self, visit: Visit) -> Generator[str, None, None]:
-        """Until the gates are open, or for as long as the policy says; tells what it waits for.
+    def hold(self, visit: Visit) -> Iterator[str]:
+        """Wait until the gates are open, or as long as the policy says; yield the reasons.
 
         Raises GateClosed, EngineInUse, Interrupted.
         """
-        visit.takes_loaded = is_loaded_as_asked(visit.trial, visit.engine)
+        visit.uses_loaded = is_loaded_as_required(visit.trial, visit.engine)
         self._see(visit)
-        self._take_out_own(visit)
-        self._take_out_users(visit)
+        self._unload_leftover(visit)
+        self._unload_own(visit)
         began_ns = self._clock.monotonic_ns()
-        self._settle(visit, self._waits_for(visit))
+        self._settle(visit, self._reasons_to_wait(visit))
         yield from self._wait(visit, began_ns)
-        if visit.shut:
-            self._go_on(visit)
+        if visit.closed_gates:
+            self._pass_closed(visit)
 
-    def _settle(self, visit: Visit, shut: Mapping[str, str]) -> None:
-        """Looks once more where nothing but a trace of what has just ended may be in the way."""
-        if shut and shut.keys() <= SETTLING:
+    def _settle(self, visit: Visit, reasons: Mapping[str, str]) -> None:
+        """Look once more if every reason may be a trace of what has just ended."""
+        if reasons and reasons.keys() <= SETTLING:
             self._clock.sleep(SETTLES_S, self._stop)
             self._see(visit)
 
     def _see(self, visit: Visit) -> None:
         visit.see(self.look(visit.owners))
-        self._stayed &= set(visit.shut)
+        self._stayed &= set(visit.closed_gates)
 
-    def _waits_for(self, visit: Visit) -> dict[str, str]:
-        """What stayed closed for a whole wait is not waited for again, trial after trial, and
-        heat is not where the experiment has said how to wait for it."""
-        gates = visit.trial.gates
+    def _reasons_to_wait(self, visit: Visit) -> dict[str, str]:
+        """Return the closed gates that are worth a wait.
+
+        A gate that stayed closed for a whole wait is not waited for again at each trial, and the
+        experiment's own rule for cooling down has already waited for heat.
+        """
+        gates, closed = visit.trial.gates, visit.closed_gates
         if gates.policy != "wait":
-            return dict(visit.shut) if gates.policy == "strict" else {}
-        cooled = {HEAT} if visit.trial.cool_down else set()
-        return {name: why for name, why in visit.shut.items() if name not in self._stayed | cooled}
+            return dict(closed) if gates.policy == "strict" else {}
+        skipped = self._stayed | ({HEAT} if visit.trial.cool_down else set())
+        return {name: why for name, why in closed.items() if name not in skipped}
 
-    def _wait(self, visit: Visit, began_ns: int) -> Generator[str, None, None]:
-        gates, since_unix_ns = visit.trial.gates, self._clock.unix_ns()
+    def _wait(self, visit: Visit, began_ns: int) -> Iterator[str]:
+        gates, since = visit.trial.gates, _time(self._clock.unix_ns())
         waited_s, said_s, said = 0.0, 0.0, set[str]()
-        while (waits := self._waits_for(visit)) and waited_s < gates.at_most_s:
-            if set(waits) != said or waited_s - said_s >= SAY_EVERY_S:
-                said, said_s = set(waits), waited_s
-                yield f"held since {_time(since_unix_ns)}, at most {gates.at_most}: {_told(waits)}"
+        while (reasons := self._reasons_to_wait(visit)) and waited_s < gates.at_most_s:
+            if set(reasons) != said or waited_s - said_s >= SAY_EVERY_S:
+                said, said_s = set(reasons), waited_s
+                yield f"waiting since {since}, at most {gates.at_most}: {_in_words(reasons)}"
             self._clock.sleep(min(LOOK_EVERY_S, gates.at_most_s - waited_s), self._stop)
-            if self._stop.is_set() or not visit.wanted():
-                raise Interrupted(f"stopped while it was held: {visit.why()}")
+            if self._stop.is_set() or not visit.is_wanted():
+                raise Interrupted(f"stopped while it was waiting: {visit.why()}")
             self._see(visit)
             waited_s = (self._clock.monotonic_ns() - began_ns) / NS_PER_S
             visit.held_ns = round(waited_s * NS_PER_S)
-        if waits and gates.policy == "wait":
-            yield f"not ready after {gates.at_most}, measures under a label: {visit.why()}"
-            self._stayed |= waits.keys() - {OTHER_MODELS}
+        if reasons and gates.policy == "wait":
+            yield f"not ready after {gates.at_most}; measuring under a label: {visit.why()}"
+            self._stayed |= reasons.keys() - {OTHER_MODELS}
 
-    def _go_on(self, visit: Visit) -> None:
-        """With closed gates: makes room where that is allowed, and fails where it must."""
+    def _pass_closed(self, visit: Visit) -> None:
+        """Go on although gates are closed: make room if that is allowed, or fail if need be."""
         strict = visit.trial.gates.policy == "strict"
-        if strict and visit.shut.keys() != {OTHER_MODELS}:
-            raise GateClosed(_not_opened(visit))
-        if OTHER_MODELS in visit.shut:
+        if strict and visit.closed_gates.keys() != {OTHER_MODELS}:
+            raise GateClosed(_still_closed(visit))
+        if OTHER_MODELS in visit.closed_gates:
             self._make_room(visit)
         if strict:
             self._see(visit)
-            self._settle(visit, visit.shut)
-            if visit.shut:
-                raise GateClosed(_not_opened(visit))
+            self._settle(visit, visit.closed_gates)
+            if visit.closed_gates:
+                raise GateClosed(_still_closed(visit))
 
     def _make_room(self, visit: Visit) -> None:
-        """Takes out what nobody has used for long enough; raises EngineInUse for the rest."""
-        resident = self._watch.resident
+        """Unload the models that have been idle for long enough; raise EngineInUse for others."""
+        resident = self._use.resident
         for model in () if self._may_evict else resident:
-            unused_s = self._watch.unused_s(model)
+            unused_s = self._use.unused_s(model)
             if unused_s < UNUSED_S:
                 raise EngineInUse(
                     f"{model.name} is in memory, and may have been used in the last "
@@ -161,8 +166,8 @@ class Gatekeeper:
             visit.engine.unload(model.name)
         visit.unloaded = tuple(model.name for model in resident)
 
-    def _take_out_users(self, visit: Visit) -> None:
-        """All models in memory, where the user says that they are the user's own."""
+    def _unload_own(self, visit: Visit) -> None:
+        """Unload all models if the user says that they are the user's own."""
         if not visit.trial.gates.residents_are_mine:
             return
         models = tuple(model.name for model in visit.engine.resident())
@@ -172,28 +177,29 @@ class Gatekeeper:
         if models:
             self._see(visit)
 
-    def _take_out_own(self, visit: Visit) -> None:
-        left, now_unix_ns = visit.left_behind, self._clock.unix_ns()
-        if left is None or OTHER_MODELS not in visit.shut:
+    def _unload_leftover(self, visit: Visit) -> None:
+        """Unload the model that a trial of fleet left in memory when it was cut off."""
+        leftover, now_unix_ns = visit.leftover, self._clock.unix_ns()
+        if leftover is None or OTHER_MODELS not in visit.closed_gates:
             return
-        own = [model for model in self._watch.resident if left.is_it(model, now_unix_ns)]
-        for model in own:
+        models = [model for model in self._use.resident if leftover.is_it(model, now_unix_ns)]
+        for model in models:
             visit.engine.unload(model.name)
-        if own:
+        if models:
             self._see(visit)
 
 
-def _told(waits: dict[str, str]) -> str:
-    """Why, and what to type to go on at once."""
-    why = "; ".join(waits.values())
-    if OTHER_MODELS in waits:
-        return f"{why}   (ollama stop NAME takes it out)"
+def _in_words(reasons: Mapping[str, str]) -> str:
+    """Say why the trial waits, and what to type to go on at once."""
+    why = "; ".join(reasons.values())
+    if OTHER_MODELS in reasons:
+        return f"{why}   (ollama stop NAME unloads it)"
     return f"{why}   (--gates record measures at once)"
 
 
-def _not_opened(visit: Visit) -> str:
+def _still_closed(visit: Visit) -> str:
     held = show_span(visit.held_ns / NS_PER_S)
-    return f"held for {held}: {visit.why()}; --gates wait measures all the same, under a label"
+    return f"waited for {held}: {visit.why()}; --gates wait measures all the same, under a label"
 
 
 def _time(unix_ns: int) -> str:

@@ -1,4 +1,4 @@
-"""Whether a quick look can take the model as somebody has loaded it, which saves two loads."""
+"""Whether a quick look can use the model as somebody has loaded it, which saves two loads."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from fleet.model.trial import Trial
 from fleet.ports import Engine
 
 
-def is_loaded_as_asked(trial: Trial, engine: Engine) -> bool:
-    """With another context the engine would load it anew, and take it away from its user."""
+def is_loaded_as_required(trial: Trial, engine: Engine) -> bool:
+    """Return True if the context fits too: for another one the engine would reload the model."""
     if trial.job.answer_s is None or trial.job.load == "request":
         return False
     placement = engine.placement(trial.model)

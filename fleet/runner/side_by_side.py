@@ -1,4 +1,4 @@
-"""Several streams at once: one thread for each, all let go at one moment."""
+"""Run several streams at once, one thread each, all released at the same moment."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from fleet.runner.streams import Stream
 
 
 @dataclass(frozen=True, slots=True)
-class Either:
-    """Set by the user, or by a stream that failed: the others then end too."""
+class EitherStop:
+    """Set by the user, or by a failed stream, which ends the other streams."""
 
     user: Stop
     failed: threading.Event
@@ -27,8 +27,8 @@ class Either:
 
 
 def run_side_by_side(streams: Sequence[Stream], failed: threading.Event, clock: Clock) -> None:
-    """Raises what ended the first stream that failed; who was stopped by that says nothing."""
-    start = threading.Barrier(len(streams), action=lambda: _free(streams, clock.monotonic_ns()))
+    """Raise the error of the stream that failed first; the streams it stopped stay silent."""
+    start = threading.Barrier(len(streams), action=lambda: _release(streams, clock.monotonic_ns()))
     problems: list[TrialError | Interrupted] = []
 
     def run(stream: Stream) -> None:
@@ -43,13 +43,13 @@ def run_side_by_side(streams: Sequence[Stream], failed: threading.Event, clock: 
             raise
 
     with ThreadPoolExecutor(len(streams), thread_name_prefix="stream") as pool:
-        running = [pool.submit(run, stream) for stream in streams]
-        for each in running:
-            each.result()
+        futures = [pool.submit(run, stream) for stream in streams]
+        for future in futures:
+            future.result()
     if problems:
         raise problems[0]
 
 
-def _free(streams: Sequence[Stream], now_ns: int) -> None:
+def _release(streams: Sequence[Stream], now_ns: int) -> None:
     for stream in streams:
         stream.free_ns = now_ns

@@ -1,4 +1,4 @@
-"""Streams of requests: one after the other within a stream, several streams side by side."""
+"""Streams of requests: requests follow one another within a stream; streams run side by side."""
 
 from __future__ import annotations
 
@@ -9,59 +9,61 @@ from dataclasses import dataclass, field, replace
 from fleet.model.job import Point
 from fleet.model.measure import Reply
 from fleet.ports import Stop
-from fleet.runner.asking import Asking, Question
 from fleet.runner.exact import ExactPrompt
+from fleet.runner.sending import RequestPlan, RequestSender
 from fleet.units import NS_PER_S
 
 SHORT_RETRIES = 2
-"""An answer that ended too early is asked for again with other words in front, so often."""
+"""How often an answer that ended too early is requested again, with another nonce."""
 QUICK_WARMUP_TOKENS = 16
-"""Of a quick look: enough to see how fast the model writes, and the least that gives a rate."""
+"""Output tokens of a quick look's warm-up: the fewest that give a rate."""
 
 
 @dataclass(slots=True)
 class Stream:
-    """Asks what one point asks; its requests are numbered, and each has a nonce of its own."""
+    """Sends the requests of one point; each request has a number and a nonce of its own."""
 
-    asking: Asking
+    sender: RequestSender
     point: Point
     exact: ExactPrompt | None
     number: int
     stop: Stop
     free_ns: int | None = None
-    """When it could ask next; None: whenever it comes to it."""
+    """When the next request is due. None: when the stream comes to it."""
     token_ns: float | None = None
-    """Of a quick look: how long the warm-up took for each token after its first."""
-    _asked: Iterator[int] = field(default_factory=itertools.count)
+    """How long a quick look's warm-up took for each token after its first."""
+    _sent: Iterator[int] = field(default_factory=itertools.count)
 
     def warm(self) -> None:
-        """One request as the point has them; of a conversation its first turn. A depth was
-        evaluated when it was fitted, and what begins with it need not wait for it once more."""
-        if self.asking.trial.job.turns:
+        """Send one request of the point, or the first turn of a conversation, as a warm-up.
+
+        The fit has already evaluated the context, so the warm-up reuses it.
+        """
+        if self.sender.trial.job.turns:
             reply = self._converse(1, warmup=True)
         elif self.exact is not None and self.point.depth_tokens:
-            nonce = self.exact.fitted_with
-            question = replace(self._question(nonce, warmup=True), reuse=True, reused_tokens=None)
-            reply = self._put(self._deep(question, self.exact, nonce))
+            nonce = self.exact.fitting_nonce
+            request = replace(self._question(nonce, warmup=True), reuse=True, reused_tokens=None)
+            reply = self._send(self._deep(request, self.exact, nonce))
         else:
-            reply = self._put(self._question(self._nonce(), warmup=True))
+            reply = self._send(self._question(self._nonce(), warmup=True))
         steps = (reply.output_tokens or 0) - 1 if reply else 0
         if reply is not None and reply.output_ns and steps > 0:
             self.token_ns = reply.output_ns / steps
 
     def run(self) -> None:
-        """Measured requests: the job's number of them, or for the point's time."""
+        """Send the measured requests: the job's number of them, or for the point's time."""
         for _ in self._rounds():
-            if self.asking.trial.job.turns:
-                self._converse(len(self.asking.trial.job.turns))
+            if self.sender.trial.job.turns:
+                self._converse(len(self.sender.trial.job.turns))
             elif self.point.concurrency > 1 or self.point.seconds or self._fixed:
                 self._single()
             else:
                 self._until_long_enough()
 
     def _rounds(self) -> Iterator[int]:
-        job, clock = self.asking.trial.job, self.asking.place.clock
-        if self.asking.trial.cut:
+        job, clock = self.sender.trial.job, self.sender.ports.clock
+        if self.sender.trial.cut:
             return iter(range(1))
         if self.point.seconds is None:
             return iter(range(job.requests))
@@ -69,7 +71,7 @@ class Stream:
         return itertools.takewhile(lambda _: clock.monotonic_ns() < end_ns, itertools.count())
 
     def _until_long_enough(self) -> None:
-        """Each try is a row; the short ones are flagged there."""
+        """Repeat a request whose answer was too short; each try is a row, short ones get flags."""
         for _ in range(1 + SHORT_RETRIES):
             reply = self._single()
             if (reply.output_tokens, reply.done_reason) == (self._output_tokens(), "length"):
@@ -77,51 +79,51 @@ class Stream:
 
     def _single(self) -> Reply:
         nonce = self._nonce()
-        question = self._question(nonce)
-        if self.asking.trial.job.load == "request":
-            question = replace(question, point=question.point + self._unloaded())
+        request = self._question(nonce)
+        if self.sender.trial.job.load == "request":
+            request = replace(request, point=request.point + self._unloaded())
         if self.exact is not None and self.point.depth_tokens:
-            question = self._deep(question, self.exact, nonce)
-        return self._put(question)
+            request = self._deep(request, self.exact, nonce)
+        return self._send(request)
 
-    def _deep(self, question: Question, exact: ExactPrompt, nonce: str) -> Question:
-        """Sends what is to be in the context before; what follows is then evaluated alone."""
+    def _deep(self, request: RequestPlan, exact: ExactPrompt, nonce: str) -> RequestPlan:
+        """Fill the context first; the engine then evaluates only the rest of the request."""
         depth = self.point.depth_tokens
         before = replace(
-            question,
+            request,
             prompt=exact.before(nonce),
             prompt_tokens=depth,
             output_tokens=1,
             warmup=True,
         )
-        return replace(question, reuse=True, reused_tokens=depth, before=self._put(before))
+        return replace(request, reuse=True, reused_tokens=depth, before=self._send(before))
 
     def _converse(self, turns: int, *, warmup: bool = False) -> Reply | None:
-        """The reply to the last turn."""
-        job, nonce = self.asking.trial.job, self._nonce()
+        """Return the reply to the last turn."""
+        job, nonce = self.sender.trial.job, self._nonce()
         history: tuple[tuple[str, str], ...] = ()
         before: Reply | None = None
-        for turn, said in enumerate(job.turns[:turns]):
-            question = replace(
+        for turn, message in enumerate(job.turns[:turns]):
+            request = replace(
                 self._question(nonce, warmup=warmup),
                 point=f"{self.point.name(job.name)}@t{turn}",
-                prompt=said,
+                prompt=message,
                 history=history,
                 turn=turn,
                 keep_text=True,
                 reuse=job.reuse and turn > 0,
                 reused_tokens=_reusable(before) if job.reuse else 0,
             )
-            before = self._put(question)
-            history = (*history, (said, before.text or ""))
+            before = self._send(request)
+            history = (*history, (message, before.text or ""))
             nonce = nonce if job.reuse else self._nonce()
         return before
 
-    def _question(self, nonce: str, *, warmup: bool = False) -> Question:
-        job, point = self.asking.trial.job, self.point
+    def _question(self, nonce: str, *, warmup: bool = False) -> RequestPlan:
+        job, point = self.sender.trial.job, self.point
         text = point.prompt or job.prompt or ""
         raw = f"{nonce}\n{text}" if job.api == "generate" and nonce else text
-        return Question(
+        return RequestPlan(
             point=point.name(job.name),
             prompt=self.exact.whole(nonce) if self.exact else raw,
             nonce=nonce,
@@ -134,54 +136,58 @@ class Stream:
         )
 
     def _output_tokens(self, *, warmup: bool = False) -> int:
-        """Of a quick look what fits in its time, at the speed of the warm-up: a slow one must not
-        leave too few tokens for a rate."""
-        most_s, whole = self.asking.trial.job.answer_s, self.point.output_tokens
-        if most_s is None:
+        """Return the output length; for a quick look, what fits in its time at the warm-up's speed.
+
+        A slow model still writes enough tokens for a rate.
+        """
+        limit_s, whole = self.sender.trial.job.answer_s, self.point.output_tokens
+        if limit_s is None:
             return whole
         if warmup:
             return min(whole, QUICK_WARMUP_TOKENS)
         if self.token_ns is None:
             return whole
-        fitting = 1 + int(most_s * NS_PER_S / self.token_ns)
+        fitting = 1 + int(limit_s * NS_PER_S / self.token_ns)
         return min(whole, max(fitting, QUICK_WARMUP_TOKENS))
 
-    def _put(self, question: Question) -> Reply:
-        now_ns = self.asking.place.clock.monotonic_ns()
+    def _send(self, request: RequestPlan) -> Reply:
+        now_ns = self.sender.ports.clock.monotonic_ns()
         due_ns = now_ns if self.free_ns is None else self.free_ns
-        reply = self.asking.put(replace(question, due_ns=due_ns), self.stop)
+        reply = self.sender.send(replace(request, due_ns=due_ns), self.stop)
         self.free_ns = reply.ended_ns if self.point.concurrency > 1 else None
         return reply
 
     @property
     def _fixed(self) -> bool:
-        """Word for word the same each time: the answer would be, too, and may end where it ends."""
-        return self.asking.trial.job.fixed_prompt
+        """True if every request has the same prompt: its answer may end early each time."""
+        return self.sender.trial.job.fixed_prompt
 
     def _nonce(self) -> str:
         if self._fixed:
             return ""
-        name = self.point.name(self.asking.trial.job.name)
-        return self.asking.nonce(name, self.number, next(self._asked))
+        name = self.point.name(self.sender.trial.job.name)
+        return self.sender.nonce(name, self.number, next(self._sent))
 
     def _unloaded(self) -> str:
-        """Out of memory again; what the point's name then ends in."""
-        trial, place, model = self.asking.trial, self.asking.place, self.asking.course.model
-        place.engine.unload(trial.model)
-        self.asking.course.loaded()
+        """Unload the model; return the suffix of the point's name that says how cold it is."""
+        trial, ports, model = self.sender.trial, self.sender.ports, self.sender.log.model
+        ports.engine.unload(trial.model)
+        self.sender.log.forget_cache()
         if trial.job.page_cache == "keep":
             return ""
-        gone = model is not None and model.file is not None and place.forget_file(model.file)
+        gone = model is not None and model.file is not None and ports.forget_file(model.file)
         return "@cold" if gone else "@warm"
 
 
 def _reusable(before: Reply | None) -> int | None:
-    """Tokens of the turn before that stand at the beginning of the next: its prompt and its
-    answer, but for the last token, which was never evaluated. Thinking does not come back with
-    the history, so where there was some, what is reused depends on the engine."""
+    """Return the tokens of one turn that the next turn begins with; None: unknown.
+
+    These are its prompt and its answer, except the last token, which was never evaluated. The
+    history leaves out what a model thought, so after thinking the reuse depends on the engine.
+    """
     if before is None:
         return 0
-    thought = before.first_thinking_ns is not None
-    if thought or before.prompt_tokens is None or before.output_tokens is None:
+    has_thinking = before.first_thinking_ns is not None
+    if has_thinking or before.prompt_tokens is None or before.output_tokens is None:
         return None
     return before.prompt_tokens + max(before.output_tokens - 1, 0)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from fleet.errors import SettingFailed, SettingStuck
-from fleet.model.machine import full_model_name
-from fleet.model.settings import ENGINE_ENVIRONMENT, WIRED_LIMIT, Value, engine_variables
+from fleet.model.machine import ENGINE_ENVIRONMENT, WIRED_LIMIT, full_model_name
+from fleet.model.settings import Value, variables_of
 from fleet.model.trial import Attempt
 from fleet.ports import Engine, EngineHost, InForce, OwnEngine, Setting, Stop
 from fleet.settings.journal import Entry, Journal
@@ -67,7 +67,7 @@ class TrialSettings:
 
     def needs_own_engine(self, settings: Mapping[str, Value]) -> bool:
         """Such a trial is measured on an engine that fleet starts beside the owner's."""
-        return self._wanted_mb(settings) is not None or bool(engine_variables(settings))
+        return self._wanted_mb(settings) is not None or bool(variables_of(settings))
 
     @contextmanager
     def applied(self, attempt: Attempt, engine: Engine, stop: Stop) -> Iterator[InForce]:
@@ -81,7 +81,7 @@ class TrialSettings:
         if not self.needs_own_engine(settings):
             yield InForce(engine=engine)
             return
-        wanted_mb, variables = self._wanted_mb(settings), engine_variables(settings)
+        wanted_mb, variables = self._wanted_mb(settings), variables_of(settings)
         host = self._able_host(wanted_mb)
         host.wait_until_free(stop)
         with (

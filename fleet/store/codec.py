@@ -21,8 +21,10 @@ DELTA_COLUMNS = {"requests": ("chunk_gaps_us.list.element",), "readings": ("offs
 
 
 def encode_rows(table: str, rows: Sequence[Row]) -> bytes:
-    """One small file; raises KeyError where a row lacks a column, Unstorable where a value does not
-    fit one. Statistics would cost 2.5 kB each."""
+    """Encode rows as one small file, without statistics, which would cost 2.5 kB each.
+
+    It raises KeyError if a row lacks a column, Unstorable if a value does not fit one.
+    """
     return encode(table, _to_arrow(TABLES[table], rows), statistics=False)
 
 
@@ -45,7 +47,7 @@ def encode(table: str, data: pa.Table, *, statistics: bool) -> bytes:
 
 
 def read(path: Path, table: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """The columns asked for, null where an older file lacks one; in the newest schema.
+    """Return the requested columns in the newest schema, null where an older file lacks one.
 
     StoreUnusable where the file is broken, foreign or newer; FileNotFoundError where it is gone.
     """
@@ -53,9 +55,9 @@ def read(path: Path, table: str, columns: Sequence[str] | None = None) -> pa.Tab
     wanted = schema.names if columns is None else list(columns)
     try:
         with pa.OSFile(str(path)) as opened, pq.ParquetFile(opened, pre_buffer=False) as file:
-            there = file.schema_arrow
-            check_version(path, there)
-            names = set(there.names)
+            stored = file.schema_arrow
+            check_version(path, stored)
+            names = set(stored.names)
             # threads only cost time where most files hold a single row
             data = file.read([name for name in wanted if name in names], use_threads=False)
         return _conform(data, pa.schema([schema.field(name) for name in wanted]))
@@ -66,7 +68,7 @@ def read(path: Path, table: str, columns: Sequence[str] | None = None) -> pa.Tab
 
 
 def check_version(path: Path, schema: pa.Schema) -> None:
-    """Raises StoreUnusable for a file of a newer fleet, or of another program."""
+    """Check the file's schema; raises StoreUnusable for one of a newer fleet or another program."""
     version = (schema.metadata or {}).get(b"schema_version", b"")
     if not version.isdigit() or "attempt_id" not in schema.names:
         raise _broken(path, "not written by fleet")
@@ -107,10 +109,10 @@ def _storable(value: object) -> object:
 
 
 def _conform(data: pa.Table, schema: pa.Schema) -> pa.Table:
-    there = dict(zip(data.column_names, data.columns, strict=True))
+    present = dict(zip(data.column_names, data.columns, strict=True))
     columns = []
     for field in schema:
-        column = there.get(field.name)
+        column = present.get(field.name)
         if column is None:
             column = pa.nulls(len(data), field.type)
         columns.append(column if column.type == field.type else column.cast(field.type))

@@ -32,7 +32,7 @@ _NAME = re.compile(r"gen-(\d{6,})")
 
 
 def current(store: Path) -> Path | None:
-    """The generation that counts; None where the store has none yet.
+    """Return the generation that counts; None where the store has none yet.
 
     Raises StoreUnusable where there are results but nothing says which generation counts.
     """
@@ -77,20 +77,20 @@ def packs(generation: Path, table: str = "trials") -> list[Path]:
 
 
 def has_newest_schema(generation: Path) -> bool:
-    """Raises StoreUnusable where a newer fleet made this generation."""
+    """Raise StoreUnusable where a newer fleet made this generation."""
     for table, schema in TABLES.items():
         path = generation / table / SCHEMA_FILE
         if not path.exists():
             return False
         try:
-            found = pq.read_schema(path)
+            stored = pq.read_schema(path)
         except (pa.ArrowException, OSError) as problem:
             raise StoreUnusable(
                 f"{path} cannot be read: {problem}",
                 f"it holds no results; it is made anew after: rm {path}",
             ) from problem
-        check_version(path, found)
-        if found.names != schema.names:
+        check_version(path, stored)
+        if stored.names != schema.names:
             return False
     return True
 
@@ -156,16 +156,16 @@ def tidy(store: Path, staging: Path) -> None:
     if now is None:
         return
     kept = {number(now) - 1, number(now)}
-    for found, generation in _generations(store).items():
-        if found not in kept:
+    for place, generation in _generations(store).items():
+        if place not in kept:
             shutil.rmtree(generation, ignore_errors=True)
 
 
 def _generations(store: Path) -> dict[int, Path]:
     if not store.is_dir():
         return {}
-    found = [path for path in store.iterdir() if _NAME.fullmatch(path.name)]
-    return {number(path): path for path in found}
+    folders = [path for path in store.iterdir() if _NAME.fullmatch(path.name)]
+    return {number(path): path for path in folders}
 
 
 def _is_empty(generation: Path) -> bool:

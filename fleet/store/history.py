@@ -41,7 +41,7 @@ Past = Mapping[str, Any]
 
 
 def read_past(path: Path, experiment: str) -> list[Past]:
-    """The measured (not imported) attempts of one experiment in one file."""
+    """Return the measured (not imported) attempts of one experiment in one file."""
     data = codec.read(path, "trials", COLUMNS)
     ours = pc.equal(data["experiment"], experiment)
     measured = pc.invert(pc.fill_null(data["imported"], False))

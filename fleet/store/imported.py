@@ -103,7 +103,7 @@ def read_file(
 
 
 def job_name(prompt: str | None, known_jobs: Mapping[str, str]) -> str:
-    """The known job's name, else the first words of the prompt and a mark of the whole of it."""
+    """Name the job: the known job's name, else the prompt's first words and a mark of all of it."""
     if prompt is None:
         return "imported"
     if name := known_jobs.get(_spaced(prompt)):
@@ -114,7 +114,7 @@ def job_name(prompt: str | None, known_jobs: Mapping[str, str]) -> str:
 
 
 def answer_rows(trial: Imported) -> list[Row]:
-    """The kept text of its answer; none where the file does not show where it begins."""
+    """Return the kept text of its answer; none where the file does not show where it begins."""
     turn = trial.transcript
     if turn.answer is None and turn.thinking is None:
         return []
@@ -189,7 +189,7 @@ def _imported(origin: Origin, turn: Transcript, cell: _Cell) -> Imported:
 
 
 def _trial_id(origin: Origin, model: str, turn: Transcript) -> str:
-    """Cached tokens are in it where some were printed: ids made before they were read stay."""
+    """Return the id; cached tokens count only where some were printed, so that older ids stay."""
     figures: list[int | None] = [
         turn.total_ns,
         turn.load_ns,

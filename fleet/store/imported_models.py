@@ -24,13 +24,13 @@ class ModelNames:
     """In the order of the lines."""
 
     def of(self, line: int) -> str | None:
-        """Returns the name for figures on this line; None where nothing was said."""
+        """Return the name for figures on this line; None where nothing was said."""
         above = [name for first, name in self.from_line if first <= line]
         return above[-1] if above else self.whole_file
 
 
 def model_names(words: Sequence[str]) -> ModelNames:
-    """Raises UserError."""
+    """Parse the words of `--model`; raises UserError for one that cannot be understood."""
     by_line: dict[int, str] = {}
     whole: list[str] = []
     for word in words:
@@ -48,7 +48,7 @@ def model_names(words: Sequence[str]) -> ModelNames:
 
 
 def models_of(path: Path, turns: Sequence[Transcript], names: ModelNames) -> list[str]:
-    """Returns a name for each turn. Raises UserError where one is not known, or in doubt."""
+    """Return a name for each turn; raises UserError where one is unknown or in doubt."""
     nameless = [turn for turn in turns if turn.model is None]
     unknown = [turn for turn in nameless if names.of(turn.line) is None]
     if unknown:
@@ -64,7 +64,7 @@ def models_of(path: Path, turns: Sequence[Transcript], names: ModelNames) -> lis
 
 
 def _check_headings(path: Path, nameless: Sequence[Transcript], names: ModelNames) -> None:
-    """Raises UserError where the name for the whole file is not the one in a heading."""
+    """Raise UserError where the name for the whole file is not the one in a heading."""
     chosen = {first for first, _ in names.from_line}
     others = [
         turn
@@ -105,7 +105,7 @@ def _places(turns: Sequence[Transcript]) -> str:
 
 
 def _options(turns: Sequence[Transcript]) -> str:
-    """Writes the options to type, with the names that the file suggests."""
+    """Return the options to type, with the names that the file suggests."""
     options, last = [], ""
     for turn in turns:
         name = turn.model_in_heading or "NAME"

@@ -34,9 +34,9 @@ def pack(store: Path, base: Path) -> int:
 
     An attempt with a file that cannot be read stays as it is.
     """
-    found = sorted(_readable(base), key=lambda attempt: attempt.order)
+    ready = sorted(_readable(base), key=lambda attempt: attempt.order)
     months: dict[str, list[_Waiting]] = defaultdict(list)
-    for attempt in found:
+    for attempt in ready:
         months[attempt.month].append(attempt)
     new: dict[str, dict[str, bytes]] = {table: {} for table in TABLES}
     for month, attempts in months.items():
@@ -46,20 +46,20 @@ def pack(store: Path, base: Path) -> int:
             if parts:
                 rows = pa.concat_tables(parts).combine_chunks()
                 new[table][name] = codec.encode(table, rows, statistics=True)
-    if found:
-        packed = [attempt.attempt_id for attempt in found]
+    if ready:
+        packed = [attempt.attempt_id for attempt in ready]
         generation.build(store, generation.after(base), base=base, packed=packed, new=new)
-    return len(found)
+    return len(ready)
 
 
 def _readable(base: Path) -> Iterator[_Waiting]:
-    there = {table: set(generation.waiting(base, table)) for table in TABLES}
-    for attempt_id in there["trials"]:
+    waiting = {table: set(generation.waiting(base, table)) for table in TABLES}
+    for attempt_id in waiting["trials"]:
         try:
             tables = {
                 table: codec.read(base / table / f"{attempt_id}.parquet", table)
                 for table in TABLES
-                if attempt_id in there[table]
+                if attempt_id in waiting[table]
             }
         except StoreUnusable:
             continue

@@ -73,7 +73,7 @@ class ParquetStore:
         return True
 
     def add_readings(self, name: str, rows: Sequence[codec.Row]) -> None:
-        """Readings of attempts that are here already, from a source of its own.
+        """Add readings from a source of its own to attempts that are here already.
 
         They lie in a file of this name beside those of the attempts; it is never packed.
         """
@@ -94,7 +94,7 @@ class ParquetStore:
         return True
 
     def pack(self, force: bool = False) -> int:
-        """Number of attempts packed: none while few wait, unless `force`."""
+        """Pack waiting attempts and return their number: none while few wait, unless `force`."""
         with self._writing() as now:
             if not force and len(generation.waiting(now)) <= pack.MOST_WAITING:
                 return 0
@@ -104,8 +104,8 @@ class ParquetStore:
 
     def attempts(self, experiment: str) -> Sequence[PastAttempt]:
         """Every attempt of one experiment, imported ones left out."""
-        found = [history.as_attempt(row) for row in self._rows(experiment)]
-        return sorted(found, key=lambda attempt: (attempt.trial_id, attempt.fence))
+        attempts = [history.as_attempt(row) for row in self._rows(experiment)]
+        return sorted(attempts, key=lambda attempt: (attempt.trial_id, attempt.fence))
 
     def past_seconds(self, experiment: str) -> Mapping[history.Cell, float]:
         """Median seconds of a trial that went well, by `Trial.cell()`."""
@@ -116,7 +116,7 @@ class ParquetStore:
         return sorted({row["model"] for row in self._rows(experiment)})
 
     def models_by_experiment(self) -> Mapping[str, Sequence[str]]:
-        """The same of every experiment; imported ones left out."""
+        """Return the models of each measured experiment; imported ones are left out."""
         with usable(self.folder):
             try:
                 return history.models_by_experiment(self._files(self._current()))
@@ -147,14 +147,14 @@ class ParquetStore:
                 generation.build(self.folder, self.folder / "gen-000001")
 
     def _recover(self) -> None:
-        """What a dead writer left goes; a living one holds the lock and is left alone."""
+        """Remove what a dead writer left; a living one holds the lock and is left alone."""
         with locked(self.folder / "lock", wait=False) as free:
             if free:
                 generation.tidy(self.folder, self._staging)
 
     @contextmanager
     def _writing(self) -> Iterator[Path]:
-        """Holds the lock; gives the current generation."""
+        """Hold the lock, and yield the current generation."""
         if self._read_only:
             raise StoreUnusable(f"{self.folder} was opened for reading only")
         with usable(self.folder), locked(self.folder / "lock"):
@@ -168,8 +168,10 @@ class ParquetStore:
             yield now
 
     def _holders(self, now: Path, attempt_id: str) -> list[object]:
-        """The submissions whose measurement of this attempt is here; None: one that tells none,
-        or a file that cannot be read."""
+        """Return the submissions that measured this attempt here.
+
+        None stands for a row without a submission, or for a file that cannot be read.
+        """
         own = now / "trials" / f"{attempt_id}.parquet"
         if own.exists():
             with suppress(StoreUnusable):
@@ -185,7 +187,7 @@ class ParquetStore:
         return self._packed[path.name]
 
     def _answered(self, path: Path) -> frozenset[str]:
-        """Attempts with kept answers in one pack, read once."""
+        """Return the attempts with kept answers in one pack, which is read once."""
         if path.name not in self._with_answers:
             ids = codec.read(path, "answers", ["attempt_id"])["attempt_id"].to_pylist()
             self._with_answers[path.name] = frozenset(ids)
@@ -204,7 +206,7 @@ class ParquetStore:
         return generation.current(self.folder) or self.folder / "gen-000000"
 
     def _rows(self, experiment: str) -> list[history.Past]:
-        """A packer elsewhere may remove an old generation while it is read: then once more."""
+        """Read again where a packer elsewhere removes the old generation meanwhile."""
         with usable(self.folder):
             try:
                 return self._rows_of(self._current(), experiment)
@@ -226,10 +228,10 @@ class ParquetStore:
 
 
 def _submissions(path: Path) -> dict[str, object]:
-    """The submission of each attempt in one file."""
+    """Return the submission of each attempt in one file."""
     rows = codec.read(path, "trials", ["attempt_id", "submission_id"]).to_pylist()
     return {row["attempt_id"]: row["submission_id"] for row in rows}
 
 
 def _renamed(rows: Rows, attempt_id: str) -> Rows:
-    return {t: [{**row, "attempt_id": attempt_id} for row in found] for t, found in rows.items()}
+    return {t: [{**row, "attempt_id": attempt_id} for row in copies] for t, copies in rows.items()}

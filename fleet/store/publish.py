@@ -51,7 +51,7 @@ def _unusable(folder: Path, problem: OSError) -> StoreUnusable:
 
 @contextmanager
 def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Holds the writers' lock; yields False, without it, where `wait` is false and it is taken.
+    """Hold the writers' lock; yield False without it where `wait` is false and it is taken.
 
     The kernel frees it when its holder dies.
     """
@@ -63,7 +63,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """The old text or the new one, never half of one; nothing is done where they are equal."""
+    """Replace a file's text as a whole; do nothing where it is equal already."""
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return
     durable.replace(path, text.encode())

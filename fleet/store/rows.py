@@ -13,10 +13,11 @@ from fleet.model.gates import FOREIGN_MEMORY, others_gpu_mb
 from fleet.model.job import Think
 from fleet.model.machine import CONDITION, FactValue, Fingerprint
 from fleet.model.measure import Placement, Reading, RequestRecord, TrialResult
+from fleet.model.settings import SETTINGS
 from fleet.model.trial import show_settings
-from fleet.store.course import courses
+from fleet.runner.cache_columns import courses
+from fleet.runner.slowdowns import gpu_slowdowns
 from fleet.store.schema import FINGERPRINTS, TABLES, TRIALS
-from fleet.store.slowdowns import gpu_slowdowns
 
 Row = dict[str, object]
 
@@ -51,22 +52,6 @@ AFTER = (
     *("foreign_cpu_after_percent", "resident_models_after", "foreign_gpu_memory_after_mb"),
 )
 FINGERPRINT_FACTS = (*TRIAL_FACTS, "model", "cpu_cores", "wired_limit_mb")
-TRIAL_SETTINGS = (
-    "num_ctx",
-    "num_batch",
-    "num_thread",
-    "num_gpu",
-    "temperature",
-    "repeat_penalty",
-    "wired_limit_mb",
-    "flash_attention",
-    "kv_cache_type",
-    "num_parallel",
-    "cache_ram_mb",
-    "n_cpu_moe",
-    "swa_full",
-    "fit_target_mb",
-)
 
 
 def rows_of(result: TrialResult) -> dict[str, list[Row]]:
@@ -78,16 +63,16 @@ def rows_of(result: TrialResult) -> dict[str, list[Row]]:
             for record, course in zip(result.requests, courses(result), strict=True)
         ],
         "readings": [_reading(attempt_id, reading) for reading in result.readings],
-        "fingerprints": [_fingerprint(result, found) for found in _known(result.fingerprint)],
+        "fingerprints": [_fingerprint(result, content) for content in _known(result.fingerprint)],
         "answers": list(_answers(attempt_id, result.requests)),
         "trials": [_trial(result)],
     }
     submission = {"submission_id": result.submission_id}
-    return {table: [{**row, **submission} for row in found] for table, found in rows.items()}
+    return {table: [{**row, **submission} for row in content] for table, content in rows.items()}
 
 
 def blank(table: str) -> Row:
-    """A row of which nothing is known."""
+    """Return a row of which nothing is known."""
     return dict.fromkeys(TABLES[table].names)
 
 
@@ -113,7 +98,7 @@ def _trial(result: TrialResult) -> Row:
 def _asked(result: TrialResult) -> Row:
     trial = result.trial
     settings = {
-        name: _fitting(trial.settings.get(name), TRIALS.field(name).type) for name in TRIAL_SETTINGS
+        name: _fitting(trial.settings.get(name), TRIALS.field(name).type) for name in SETTINGS
     }
     return {
         "attempt_id": result.attempt_id,
@@ -240,7 +225,7 @@ def _request(attempt_id: str, api: str, record: RequestRecord) -> Row:
 
 
 def _gaps(gaps_us: Sequence[int]) -> Row:
-    """Sums over the first and the last third, and quantiles by nearest rank."""
+    """Return sums over the first and the last third, and quantiles by nearest rank."""
     third, ordered = len(gaps_us) // 3, sorted(gaps_us)
 
     def quantile(share: float) -> int | None:
@@ -266,18 +251,18 @@ def _reading(attempt_id: str, reading: Reading) -> Row:
     }
 
 
-def _fingerprint(result: TrialResult, found: Fingerprint) -> Row:
+def _fingerprint(result: TrialResult, fingerprint: Fingerprint) -> Row:
     facts: dict[str, object] = {}
-    for fact in found.facts:  # the first of a name counts, as in Fingerprint.get
+    for fact in fingerprint.facts:  # the first of a name counts, as in Fingerprint.get
         entry = {"value": _finite(fact.value), "source": fact.source}
         facts.setdefault(fact.name, entry | ({"absent": True} if fact.absent else {}))
     return {
         "attempt_id": result.attempt_id,
         "machine_id": result.trial.machine_id,
         "machine": result.trial.machine,
-        **_hashes(found),
-        "recipe": found.recipe,
-        **_facts(found, FINGERPRINT_FACTS, FINGERPRINTS),
+        **_hashes(fingerprint),
+        "recipe": fingerprint.recipe,
+        **_facts(fingerprint, FINGERPRINT_FACTS, FINGERPRINTS),
         "facts": canonical_json(facts),
     }
 
@@ -304,17 +289,19 @@ def _hashes(fingerprint: Fingerprint | None) -> Row:
     return {name: getattr(fingerprint, name, None) for name in names}
 
 
-def _after(found: Fingerprint | None) -> Row:
-    """The condition as it was when all was restored."""
-    if found is None:
+def _after(fingerprint: Fingerprint | None) -> Row:
+    """Return the condition of the machine when all was restored."""
+    if fingerprint is None:
         return dict.fromkeys(AFTER)
-    condition = {fact.name: _finite(fact.value) for fact in found.facts if fact.name in CONDITION}
+    condition = {
+        fact.name: _finite(fact.value) for fact in fingerprint.facts if fact.name in CONDITION
+    }
     return {
-        "condition_after_id": found.condition_id,
+        "condition_after_id": fingerprint.condition_id,
         "condition_after": canonical_json(condition),
-        "foreign_cpu_after_percent": _fitting(found.get("foreign_cpu_percent"), pa.float64()),
-        "resident_models_after": _fitting(found.get("resident_models"), pa.string()),
-        "foreign_gpu_memory_after_mb": _fitting(found.get(FOREIGN_MEMORY), pa.int64()),
+        "foreign_cpu_after_percent": _fitting(fingerprint.get("foreign_cpu_percent"), pa.float64()),
+        "resident_models_after": _fitting(fingerprint.get("resident_models"), pa.string()),
+        "foreign_gpu_memory_after_mb": _fitting(fingerprint.get(FOREIGN_MEMORY), pa.int64()),
     }
 
 
@@ -329,7 +316,7 @@ def _facts(fingerprint: Fingerprint | None, names: Iterable[str], schema: pa.Sch
 
 
 def _fitting(value: FactValue, kind: pa.DataType) -> FactValue:
-    """The value in its column's type; a fact that is no number is null in a number column."""
+    """Return the value in its column's type; what is no number is null in a number column."""
     if value is None or kind == pa.string():
         return value if value is None or isinstance(value, str) else str(value)
     if kind == pa.bool_():

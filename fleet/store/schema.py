@@ -17,21 +17,31 @@ SCHEMA_VERSION is written into every file's metadata. History:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pyarrow as pa
+
+from fleet.model.settings import SETTINGS
 
 SCHEMA_VERSION = 5
 
 _text, _int, _real, _yes = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
 
-def _schema(**columns: pa.DataType) -> pa.Schema:
+_KINDS = {"integer": _int, "real": _real, "boolean": _yes, "text": _text}
+_SETTINGS = {setting.name: _KINDS[setting.column] for setting in SETTINGS.values()}
+"""A setting without a line below has its column at the end of `trials`."""
+
+
+def _schema(more: Mapping[str, pa.DataType] = {}, /, **columns: pa.DataType) -> pa.Schema:
     return pa.schema(
-        [pa.field(name, kind) for name, kind in columns.items()],
+        [pa.field(name, kind) for name, kind in {**columns, **more}.items()],
         metadata={"schema_version": str(SCHEMA_VERSION)},
     )
 
 
 TRIALS = _schema(
+    _SETTINGS,
     attempt_id=_text,
     trial_id=_text,
     fence=_int,

@@ -15,7 +15,7 @@ _WIDE_SHARE = 0.4
 
 
 def read_text(path: Path, wanted: str, most_bytes: int = MOST_BYTES) -> str:
-    """Reads UTF-8, the UTF-16 that PowerShell writes, or the one-byte encoding of Windows.
+    """Read UTF-8, the UTF-16 that PowerShell writes, or the one-byte encoding of Windows.
 
     `wanted` names what the file should be. Raises UserError.
     """

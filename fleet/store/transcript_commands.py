@@ -52,7 +52,7 @@ _COMPLETE = re.compile(r"""'[^']*'|"(?:\\.|[^"\\])*"|\\.|[^'"\\]""", re.DOTALL)
 
 
 def typed_line(text: str, at: int, limit: int) -> TypedLine | None:
-    '''Returns what the line at `at` holds behind `>>>`, with all lines up to a closing """.
+    '''Return what the line at `at` holds behind `>>>`, with all lines up to a closing """.
 
     None where nothing was typed there.
     '''
@@ -72,7 +72,7 @@ def typed_line(text: str, at: int, limit: int) -> TypedLine | None:
 
 
 def command(text: str, at: int, limit: int) -> Command | None:
-    """Returns the first command on the line at `at`."""
+    """Return the first command on the line at `at`."""
     end = _end_of_line(text, at, limit)
     for _ in range(_MOST_COMMANDS):
         match = _RUN.search(text, at, end)
@@ -115,8 +115,10 @@ def _command(before: str, rest: str, at: int) -> Command | None:
 
 
 def _words(rest: str) -> tuple[list[str], int, bool]:
-    """The shell's words up to a pipe or redirection, the length of the text they are in, and
-    whether a file is read; a quoted prompt may go over many lines."""
+    """Return the shell's words up to a pipe or redirection, their length, and if a file is read.
+
+    A quoted prompt may go over many lines.
+    """
     line_end = end = _after_continuations(rest)
     for _ in range(_MOST_QUOTATIONS):
         line = typed_plainly(rest[:end].replace("\\\n", " "))
@@ -136,7 +138,7 @@ def _words(rest: str) -> tuple[list[str], int, bool]:
 
 
 def _after_continuations(rest: str) -> int:
-    """The end of the line, or of the last of those that a backslash joins."""
+    """Return the end of the line, or of the last of the lines that a backslash joins."""
     end = _end_of_line(rest, 0, len(rest))
     while rest[:end].endswith("\\") and end < len(rest):
         end = _end_of_line(rest, end + 1, len(rest))

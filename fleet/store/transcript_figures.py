@@ -119,7 +119,7 @@ class Figure:
 
 
 def figures_in(text: str) -> list[Figure]:
-    """Returns each label of Ollama's that has a value, or a place for one, in the text's order."""
+    """Return each label of Ollama's that has a value, or a place for one, in the text's order."""
     newlines = [match.start() for match in re.finditer("\n", text)]
     matches = sorted(
         [*_FIGURE.finditer(text), *_WITHOUT_COLON.finditer(text)],
@@ -149,7 +149,7 @@ def _figure(text: str, match: re.Match[str], limit: int, line: int) -> Figure:
 
 
 def _end(text: str, match: re.Match[str], limit: int) -> int:
-    """The end of its line, or of the one below where its value stands there by itself."""
+    """Return the end of its line, or of the one below where its value stands there by itself."""
     end = _end_of_line(text, match.end(), limit)
     if text[match.end() : end].strip():
         return end

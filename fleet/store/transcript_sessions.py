@@ -83,7 +83,7 @@ class Sessions:
         self.unclear_dates: list[HeadingDate] = []
 
     def read(self, text: str, begin: int, end: int, line: int) -> None:
-        """Takes in the lines between two figures; `line` is the number of the first of them."""
+        """Take in the lines between two figures; `line` is the number of the first of them."""
         at, counted = begin, begin
         while at < end:
             line += text.count("\n", counted, at)
@@ -103,7 +103,7 @@ class Sessions:
         return False
 
     def next_turn(self) -> TurnContext:
-        """Counts the turn whose figures begin here; its answer ends with them."""
+        """Count the turn whose figures begin here; its answer ends with them."""
         self._turn += 1
         if self._command is not None and (self._command.prompt or self._command.fed):
             self._turn = 1
@@ -120,7 +120,7 @@ class Sessions:
         return context
 
     def _read_line(self, text: str, at: int, end: int, line: int) -> int:
-        """Takes in the line at `at`, and returns where the text goes on."""
+        """Take in the line at `at`, and return where the text goes on."""
         if fence := _FENCE.match(text, at, end):
             self._fenced(fence["fence"], fence["info"].strip())
         elif self._fence_of_answer:
@@ -137,7 +137,7 @@ class Sessions:
         return _next_line(text, at, end)
 
     def _fenced(self, fence: str, info: str) -> None:
-        """A block of code begins or ends here, in an answer or in the document."""
+        """Note that a block of code begins or ends here, in an answer or in the document."""
         if self._fence_of_answer:
             if not info and fence.startswith(self._fence_of_answer):
                 self._fence_of_answer = ""
@@ -184,12 +184,15 @@ class Sessions:
         self._answer_at, self._question_in_fence = end, bool(self._fence)
 
     def _end(self) -> None:
-        """Ends the session: the model of the figures that come next is not known."""
+        """End the session: the model of the figures that come next is not known."""
         self._command = self._other = self._prompt = self._answer_at = None
         self._turn, self._fence_of_answer = 0, ""
 
     def _typed(self, typed: TypedLine) -> None:
-        """A command that brought its prompt is over after its answer, in which `>>>` is a word."""
+        """Take in a typed line.
+
+        A command that brought its prompt ends with its answer, in which `>>>` is a word.
+        """
         if self._command and (self._command.prompt or self._command.fed):
             if self._answer_at is not None:
                 return

@@ -53,7 +53,7 @@ _OF_EVERY_LINE = tuple(
 
 
 def as_on_a_terminal(text: str) -> str:
-    """Returns what a terminal shows in the end: no escape sequences, backspaces carried out."""
+    """Return what a terminal shows in the end: no escape sequences, backspaces carried out."""
     text = text.replace("\r\n", "\n")
     if _LINE_ERASED in text:
         text = "\n".join(line.rpartition(_LINE_ERASED)[2] for line in text.split("\n"))
@@ -65,24 +65,24 @@ def as_on_a_terminal(text: str) -> str:
 
 
 def evenly_spaced(text: str) -> str:
-    """Returns the text, letter for letter, with a plain space for every other kind of space."""
+    """Return the text, letter for letter, with a plain space for every other kind of space."""
     return _BLANKS.sub(" ", text)
 
 
 def typed_plainly(words: str) -> str:
-    """Returns a command as it was typed, without a word processor's dashes and quotation marks."""
+    """Return a command as it was typed, without a word processor's dashes and quotation marks."""
     straight = _DASHED_OPTION.sub("--", words)
     return _SMART_QUOTED.sub(_straight_quoted, straight)
 
 
 def without_prefix(line: str) -> str:
-    """Returns the line without what programs set before it, and without marks around it."""
+    """Return the line without what programs set before it, and without marks around it."""
     match = _PREFIXES.match(line)
     return line[match.end() if match else 0 :].strip(" *_`|\u2502\u2503")
 
 
 def unquoted(text: str) -> str:
-    """Returns the text without the prefixes that all of its lines have."""
+    """Return the text without the prefixes that all of its lines have."""
     for prefix in _OF_EVERY_LINE:
         lines = [line for line in text.split("\n") if line.strip()]
         while lines and all(prefix.match(line) for line in lines):

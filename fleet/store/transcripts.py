@@ -173,7 +173,7 @@ class _Reader:
             self._unread.append(Unread(figure.line, show_text(figure.remark), "a remark"))
 
     def _goes_on(self, before: _Figures, figure: Figure, at: int) -> bool:
-        """The figure is one more of the same turn."""
+        """Tell whether the figure belongs to the same turn."""
         if _stands_above(figure, before.figures):
             return False
         return self._is_near(figure, at, MOST_LINES_BETWEEN)
@@ -185,7 +185,7 @@ class _Reader:
         return not self._sessions.ends_within(self._text, at, figure.begin)
 
     def _is_out_of_order(self, before: _Figures, figure: Figure, at: int) -> bool:
-        """A turn that lacks some figures, and others directly below it that belong above."""
+        """Tell whether a turn lacks figures that stand directly below it but belong above."""
         if figure.label == TOTAL or len(before.figures) >= WHOLE:
             return False
         return _stands_above(figure, before.figures) and self._is_near(figure, at, lines=2)
@@ -230,7 +230,7 @@ class _Reader:
         )
 
     def _answer(self, context: TurnContext, begin: int) -> tuple[str | None, str | None]:
-        """What was answered and what was thought before it, as Ollama marks that."""
+        """Return what was answered and what was thought before it, as Ollama marks that."""
         if context.answer_at is None:
             return None, None
         line_begin = self._text.rfind("\n", 0, begin) + 1

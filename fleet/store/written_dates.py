@@ -48,7 +48,7 @@ class HeadingDate:
 
 
 def date_in_heading(heading: str, line: int) -> HeadingDate | None:
-    """Returns what a heading says of the day; None where it says nothing."""
+    """Return what a heading says of the day; None where it says nothing."""
     written = list(_written(heading))
     if not written:
         return None
@@ -58,7 +58,7 @@ def date_in_heading(heading: str, line: int) -> HeadingDate | None:
 
 
 def _written(heading: str) -> Iterator[tuple[str, datetime | None]]:
-    """Gives each day as it is written, and as it is meant."""
+    """Yield each day as it is written, and as it is meant."""
     for form in _FORMS:
         for match in form.finditer(heading):
             yield match[0], _meant(match.groupdict())
@@ -66,14 +66,14 @@ def _written(heading: str) -> Iterator[tuple[str, datetime | None]]:
 
 
 def _meant(part: dict[str, str | None]) -> datetime | None:
-    """Returns the day; None where there is no such day, or where day and month may be either."""
+    """Return the day; None where there is no such day, or where day and month may be either."""
     month = part.get("month") or _number_of(part.get("name"))
     day: str | int | None = part.get("day") or 1
     if part.get("one") is not None:
-        one, other = sorted((int(part["one"] or 0), int(part["other"] or 0)))
-        if one != other <= 12:
+        first, other = sorted((int(part["one"] or 0), int(part["other"] or 0)))
+        if first != other <= 12:
             return None
-        month, day = one, other
+        month, day = first, other
     clock = int(part.get("hour") or 0), int(part.get("minute") or 0)
     try:
         return datetime(int(part["year"] or 0), int(month or 0), int(day or 0), *clock)
@@ -88,7 +88,7 @@ def _number_of(month: str | None) -> int:
 
 
 def read_date(text: str) -> datetime:
-    """Reads `2025-08` (its first day), `2025-08-14` or `2025-08-14T10:30`, with or without a zone.
+    """Read `2025-08` (its first day), `2025-08-14` or `2025-08-14T10:30`, with or without a zone.
 
     Raises UserError.
     """
@@ -100,7 +100,7 @@ def read_date(text: str) -> datetime:
 
 
 def check_date(written: datetime, now: datetime, place: str) -> None:
-    """Raises UserError for a day on which nobody can have measured. `now` has a zone."""
+    """Check a day; raises UserError where nobody can have measured then. `now` has a zone."""
     day = f"{place}: {written.date()}"
     if written.date() < FIRST_DAY:
         raise UserError(f"{day} is before Ollama was there ({FIRST_DAY})", EXAMPLE)

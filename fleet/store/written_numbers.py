@@ -39,7 +39,7 @@ class Number:
 
 
 def numbers(text: str) -> tuple[Number, ...]:
-    """Returns every number that the text may mean; none where it is no number."""
+    """Return every number that the text may mean; none where it is no number."""
     if len(text) > LONGEST:
         return ()
     meanings = []
@@ -53,12 +53,12 @@ def numbers(text: str) -> tuple[Number, ...]:
 
 
 def counts(text: str) -> tuple[Number, ...]:
-    """Returns the whole numbers among them."""
+    """Return the whole numbers that the text may mean."""
     return tuple(number for number in numbers(text) if number.place == 1)
 
 
 def durations_ns(text: str) -> tuple[Number, ...]:
-    """Returns the nanoseconds of `1m2.202324708s`, `59.6 ms` or `59,6ms`, as each may be meant."""
+    """Return the nanoseconds of `1m2.202324708s`, `59.6 ms` or `59,6ms`, as each may be meant."""
     parts = _PARTS.findall(text)
     if not parts or _PARTS.sub("", text).strip():
         return ()

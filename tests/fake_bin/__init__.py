@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from fleet.settings import permission
+from fleet.owner import permission
 from fleet.settings.wired_limit import SHIPPED
 from tests import processes
 from tests.builders_flow import until

@@ -105,13 +105,13 @@ def test_cooling_down_gives_each_trial_a_cool_machine(fleet: Fleet) -> None:
     assert {row["thermal_class"] for row in rows} == {"nominal"}
     assert all(row["cooled_ns"] is not None for row in rows)
     assert rows[1]["cooled_ns"] > 0
-    assert "laptop: cools down, at most 30s: thermal pressure heavy" in done.err
+    assert "laptop: cooling down for at most 30s: thermal pressure heavy" in done.err
 
 
 def test_a_machine_that_tells_no_heat_rests_where_asked(fleet: Fleet) -> None:
     fleet.write(experiment({"alpha": machine()}, repeats=1, cool_down={"rest": "1s"}))
     done = fleet("submit", "configs/demo.yaml")
-    assert "alpha: rests 1s: it tells nothing of its heat" in done.err
+    assert "alpha: resting for 1s: this machine reports no temperature" in done.err
     [row] = fleet.rows("select cooled_ns from trials")
     assert row["cooled_ns"] >= 1e9
 

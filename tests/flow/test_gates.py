@@ -36,7 +36,7 @@ from trials order by fence
 def test_held_until_it_is_plugged_in(fleet: Fleet) -> None:
     file = written(fleet, scripted(power_source=["mains", "battery", "battery", "mains"]))
     done = fleet("submit", file)
-    assert "laptop: held since " in done.err
+    assert "laptop: waiting since " in done.err
     assert ", at most 10m: on battery   (--gates record measures at once)" in done.err
     [row] = fleet.rows(GATES)
     assert 2e9 <= row.pop("held_ns") < 20e9
@@ -56,9 +56,9 @@ def test_held_until_it_is_plugged_in(fleet: Fleet) -> None:
 
 def test_status_tells_who_is_held_and_ctrl_c_ends_it(fleet: Fleet) -> None:
     running = fleet.start("submit", written(fleet, scripted(power_source="battery"), repeats=2))
-    running.wait_for("held since")
+    running.wait_for("waiting since")
     status = fleet("status").out
-    [held] = [line for line in status.splitlines() if "held since" in line]
+    [held] = [line for line in status.splitlines() if "waiting since" in line]
     assert held.split()[:3] == ["laptop", "1", "queued"]
     assert "at most 10m: on battery" in held
     running.interrupt()
@@ -72,7 +72,7 @@ def test_after_the_wait_it_is_labelled_and_the_next_trial_goes_on_at_once(fleet:
     gates = {"at_most": "2s"}
     one = scripted(power_source="battery", memory_pressure="warning")
     done = fleet("submit", written(fleet, one, gates=gates, repeats=2))
-    assert done.err.count("not ready after 2s, measures under a label: on battery; memory") == 1
+    assert done.err.count("not ready after 2s; measuring under a label: on battery; memory") == 1
     held = [row["held_ns"] for row in fleet.rows("select gates_held_ns as held_ns from trials")]
     assert sorted(held)[0] == 0 < 2e9 <= sorted(held)[1]
     assert {row["flags"] for row in fleet.rows("from speeds")} == {"on_battery memory_pressure"}
@@ -100,7 +100,7 @@ def test_record_measures_at_once_and_says_what_was_closed(fleet: Fleet) -> None:
 def test_strict_fails_what_was_closed_after_it_and_tries_again(fleet: Fleet) -> None:
     sources = ["mains", "mains", "battery", "mains", "mains"]
     done = fleet("submit", written(fleet, scripted(power_source=sources), gates="strict"))
-    assert "failed: gate_closed when it had been measured: on battery" in done.err
+    assert "failed: gate_closed after the measurement: on battery" in done.err
     rows = fleet.rows("select outcome, reason, transient, gates_closed_after from trials")
     assert sorted(tuple(row.values()) for row in rows) == [
         ("failed", "gate_closed", True, "on battery"),
@@ -114,7 +114,7 @@ def test_strict_waits_and_fails_before_it_measures(fleet: Fleet) -> None:
     gates = {"policy": "strict", "at_most": "1s"}
     one = scripted(power_source=["mains", *["battery"] * 20])
     done = fleet("submit", written(fleet, one, gates=gates), code=1)
-    assert "held for 1 s: on battery; --gates wait measures all the same" in done.err
+    assert "waited for 1 s: on battery; --gates wait measures all the same" in done.err
     assert {row["reason"] for row in fleet.rows(GATES)} == {"gate_closed"}
     assert "gate_closed" in fleet("status").out
 
@@ -220,7 +220,7 @@ def test_where_nothing_was_measured_the_last_line_says_what_takes_ones_own_model
 def test_a_second_submit_waits_while_the_first_is_held(fleet: Fleet) -> None:
     """Nobody else measures on a machine that is held: the first may go on at any moment."""
     first = fleet.start("submit", written(fleet, scripted(power_source="battery")))
-    first.wait_for("held since")
+    first.wait_for("waiting since")
     other = fleet.write(experiment({"laptop": scripted()}, name="other", repeats=1), "other")
     second = fleet.start("submit", other)
     second.wait_for("waits: laptop is measuring demo since ")

@@ -21,9 +21,9 @@ from fleet.commands import SystemCommands
 from fleet.engines.ollama import Ollama, restart
 from fleet.errors import EngineNotRestarted
 from fleet.model.machine import EngineRestart
-from fleet.ownership import OwnersOllama
+from fleet.owner.allowed import Allowed, write
+from fleet.owner.ownership import OwnersOllama
 from fleet.readers.run_as import RunAs
-from fleet.settings.allowed import Allowed, write
 from tests.builders_flow import Fleet, experiment, until
 from tests.fake_bin import FakeMac
 
@@ -151,7 +151,7 @@ from pathlib import Path
 from fleet.clock import SystemClock
 from fleet.commands import SystemCommands
 from fleet.engines.ollama import Ollama
-from fleet.ownership import OwnersOllama
+from fleet.owner.ownership import OwnersOllama
 folder = Path(os.environ["FAKE_MAC"])
 (folder / "life.pid").write_text(str(os.getpid()))
 url = sys.argv[1]

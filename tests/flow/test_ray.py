@@ -34,10 +34,10 @@ from fleet.dispatch.driver import connect  # noqa: E402
 from fleet.dispatch.jobs import Jobs  # noqa: E402
 from fleet.dispatch.launch import Ports  # noqa: E402
 from fleet.dispatch.members import members  # noqa: E402
-from fleet.dispatch.places import busy_port  # noqa: E402
+from fleet.dispatch.nodes import NodeSlot  # noqa: E402
 from fleet.dispatch.practice import Practice, practice_cluster  # noqa: E402
 from fleet.dispatch.processes import in_session  # noqa: E402
-from fleet.dispatch.seats import Seat  # noqa: E402
+from fleet.dispatch.ray_paths import busy_port  # noqa: E402
 from fleet.errors import FleetUnreachable, UserError  # noqa: E402
 from fleet.ledger.journal import Ledger  # noqa: E402
 from fleet.model.event import Event, Failed, Finished, Lost, Prepared, Started  # noqa: E402
@@ -59,7 +59,7 @@ def own_ports() -> Ports:
 
 @pytest.fixture
 def join_names() -> dict[str, str | None]:
-    """What each seat said of the name given at `join --name`."""
+    """What each slot said of the name given at `join --name`."""
     return {}
 
 
@@ -94,10 +94,10 @@ def dispatching(
     join_names.clear()
 
     def make(names: tuple[str, ...] = MACHINES, **changes: dict[str, object]) -> RayDispatcher:
-        def spec_of(seat: Seat) -> Spec:
-            join_names[seat.name] = seat.join_name
-            plain = {"name": seat.name, "machine_id": f"id-{seat.name}"}
-            return Spec(**{**plain, **changes.get(seat.name, {})})
+        def spec_of(slot: NodeSlot) -> Spec:
+            join_names[slot.name] = slot.join_name
+            plain = {"name": slot.name, "machine_id": f"id-{slot.name}"}
+            return Spec(**{**plain, **changes.get(slot.name, {})})
 
         made.append(
             RayDispatcher(
@@ -169,7 +169,7 @@ def test_a_killed_worker_is_lost_and_the_other_goes_on(
     assert "ActorDiedError" not in lost[0].what, "Ray's own words are in the file"
     assert "The actor died" in (cluster[1] / "ray.log").read_text()
     dispatcher.borrow(MACHINES)
-    assert {machine.name for machine in dispatcher.machines()} == {"a", "b"}, "no new seat"
+    assert {machine.name for machine in dispatcher.machines()} == {"a", "b"}, "no new slot"
 
 
 def test_dropped_trials_are_not_begun_and_results_are_acknowledged(
@@ -285,7 +285,7 @@ from fleet.dispatch.actors import RayDispatcher
 from tests.builders_dispatch import FakeWorker, Spec
 holder = RayDispatcher(
     FakeWorker,
-    lambda seat: Spec(seat.name, seat.name),
+    lambda slot: Spec(slot.name, slot.name),
     address=sys.argv[1],
     token_file=Path(sys.argv[2]),
     experiment="other",

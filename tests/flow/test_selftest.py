@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from fleet.app.selftest import Report, selftest
 from fleet.app.selftest_stages import Size
-from fleet.app.selftesting import Report, selftest
 from fleet.cli.selftest import report_lines
 from fleet.errors import StoreUnusable
 from tests.builders_flow import Fleet, until

@@ -132,7 +132,7 @@ def test_a_worker_killed_while_it_measures_is_put_right(fleet: Fleet) -> None:
     until(lambda: open_entries(fleet) and limits_set(fleet) == ["81920\n"])
     worker = min(fleet.processes("fleet.worker"))  # a child of it has its name until it runs
     busy = fleet("plan", "configs/demo.yaml", code=3).err
-    assert "a trial runs here now, and has changed what this machine is" in busy
+    assert "a trial is running here now, and has changed a setting of this machine" in busy
     os.kill(worker, signal.SIGKILL)
     running.end()
     assert limit_file(fleet).read_text() == "81920\n", "nobody was left to put it back"

@@ -67,8 +67,8 @@ def test_help_stays_light() -> None:
 
 def test_a_measuring_process_stays_light() -> None:
     loaded = _imported(
-        "import fleet.worker, fleet.dispatch.pipe\n"
-        "fleet.worker.without_command_line_of_httpx()\n"
+        "import fleet.worker.__main__\n"
+        "fleet.worker.node_worker.without_command_line_of_httpx()\n"
         "import fleet.engines.ollama, fleet.engines.simulated"
     )
     assert not loaded & {"duckdb", "pyarrow", "altair", "typer", "rich", "scipy", "pandas", "ray"}

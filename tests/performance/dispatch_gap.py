@@ -21,12 +21,12 @@ from pathlib import Path
 import _table
 from _table import Table
 
-from fleet.app.homes import Home
+from fleet.app.home import Home
 from fleet.dispatch.access import token_file
 from fleet.dispatch.actors import RayDispatcher
 from fleet.dispatch.local import LocalDispatcher
+from fleet.dispatch.nodes import NodeSlot
 from fleet.dispatch.practice import practice_cluster
-from fleet.dispatch.seats import Seat
 from fleet.model.event import Event, Failed, Finished, Lost
 from fleet.model.experiment import SimulatedEngine
 from fleet.model.job import Point
@@ -159,8 +159,8 @@ def local(machines: Sequence[str], folder: Path) -> Iterator[Dispatcher]:
 
 @contextmanager
 def over_ray(machines: Sequence[str], folder: Path) -> Iterator[Dispatcher]:
-    def spec_of(seat: Seat) -> WorkerSpec:
-        return spec(seat.name, folder)
+    def spec_of(slot: NodeSlot) -> WorkerSpec:
+        return spec(slot.name, folder)
 
     state = folder / f"state-{machines[0]}"
     with practice_cluster(machines, state) as head:

@@ -27,10 +27,10 @@ from _table import Table
 
 from fleet.dispatch.access import token_file
 from fleet.dispatch.actors import RayDispatcher
+from fleet.dispatch.nodes import NodeSlot
 from fleet.dispatch.practice import Practice, practice_cluster
 from fleet.dispatch.processes import in_session
 from fleet.dispatch.records import NODE, Record, read_record
-from fleet.dispatch.seats import Seat
 from fleet.model.experiment import OllamaEngine
 from fleet.units import NS_PER_S
 from fleet.wiring import WorkerSpec
@@ -101,8 +101,8 @@ def _wait_for_record(process: subprocess.Popen[bytes], state: Path) -> Record:
 
 
 def dispatcher(head: Practice, state: Path) -> RayDispatcher:
-    def spec_of(seat: Seat) -> WorkerSpec:
-        return WorkerSpec(engine=NOBODY, name=seat.name, state=str(state / "home"))
+    def spec_of(slot: NodeSlot) -> WorkerSpec:
+        return WorkerSpec(engine=NOBODY, name=slot.name, state=str(state / "home"))
 
     dispatcher = RayDispatcher(
         NodeWorker,

@@ -11,9 +11,9 @@ from __future__ import annotations
 import _table
 from _table import Table
 
+from fleet.app.selftest import selftest
 from fleet.app.selftest_checks import Accuracy
 from fleet.app.selftest_stages import FULL, QUICK
-from fleet.app.selftesting import selftest
 
 
 def fill(table: Table, quick: bool) -> None:

@@ -20,10 +20,10 @@ from _table import Table
 from startup import FLEET, seconds
 
 from fleet.compare.comparison import compare
-from fleet.compare.variants import read_variants
 from fleet.folders import results_folder
 from fleet.model.measure import TrialResult
 from fleet.query.open_store import open_store
+from fleet.query.variants import read_variants
 from fleet.query.views import views_sql
 from fleet.report.comparison_text import comparison_lines
 from fleet.store import generation

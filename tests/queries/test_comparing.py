@@ -15,13 +15,13 @@ import pytest
 from typer.testing import CliRunner
 
 from fleet.cli.main import build
+from fleet.comparability import AXES, FACTS, SETTINGS, standing
 from fleet.compare.comparison import compare
 from fleet.compare.explanations import LEGEND
 from fleet.compare.precision import widths
 from fleet.compare.result import Comparison, Group, Line
 from fleet.errors import UnknownName, UserError
 from fleet.metrics.compared import METRICS
-from fleet.model.likeness import AXES, FACTS, SETTINGS, standing
 from fleet.model.settings import Settings
 from fleet.query.open_store import open_store
 from fleet.report.comparison_text import comparison_lines, comparison_markdown, to_json
@@ -690,7 +690,7 @@ def test_markdown_is_a_table_to_paste(opened: Opened) -> None:
 
 def test_the_page_of_classes_is_the_one_that_the_command_prints() -> None:
     printed = CliRunner().invoke(build(), ["compare", "--classes", "--format", "markdown"])
-    page = Path(__file__).resolve().parents[2] / "docs" / "likeness.md"
+    page = Path(__file__).resolve().parents[2] / "docs" / "comparability.md"
     assert printed.output == page.read_text()
 
 

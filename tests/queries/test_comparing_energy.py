@@ -12,10 +12,10 @@ import pytest
 
 from fleet.compare.comparison import compare
 from fleet.compare.result import Comparison, Line
-from fleet.compare.variants import read_variants
 from fleet.errors import UnknownName, UserError
 from fleet.query.open_store import WITH_READINGS, open_store, rows
 from fleet.query.results import results
+from fleet.query.variants import read_variants
 from fleet.report.comparison_text import (
     comparison_lines,
     comparison_markdown,

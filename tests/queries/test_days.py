@@ -14,12 +14,12 @@ import pytest
 
 from fleet.app.reading import read_machines
 from fleet.compare.comparison import compare
-from fleet.compare.variants import read_variants
 from fleet.errors import UserError
 from fleet.metrics.compared import METRICS
 from fleet.query.open_store import open_store, rows
 from fleet.query.results import results, show
 from fleet.query.sandbox import open_locked
+from fleet.query.variants import read_variants
 from tests.builders_compare import GoldenStore
 
 SHOWN = ("trials", "requests", "readings")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fleet.app.known import Look, absent_machines, known_machines
+from fleet.app.known_machines import Look, absent_machines, known_machines
 from fleet.app.options import Options
 from fleet.model.experiment import Request, Selector
 from fleet.query.open_store import open_store, rows

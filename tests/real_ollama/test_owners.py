@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from fleet import ownership
 from fleet.commands import SystemCommands
 from fleet.engines.ollama import Ollama, own_server
 from fleet.errors import EngineNotRestarted, SettingFailed
-from fleet.settings.allowed import Allowed, write
+from fleet.owner import ownership
+from fleet.owner.allowed import Allowed, write
 from tests.builders_flow import Fleet, experiment
 from tests.ollama_server import RealOllama
 

@@ -15,7 +15,8 @@ from fleet.engines.ollama import Ollama
 from fleet.model.job import Job, Point
 from fleet.model.machine import Fingerprint
 from fleet.model.measure import Ask, RequestRecord, TrialResult
-from fleet.runner import Place, run_trial
+from fleet.runner.trial import run_trial
+from fleet.runner.trial_ports import TrialPorts
 from tests import builders, ollama_server
 from tests.ollama_server import RealOllama
 
@@ -34,9 +35,9 @@ CHANCE = 2
 
 
 def trial(engine: Ollama, job: Job, model: str = PLAIN, **settings: int) -> TrialResult:
-    place = Place(engine, lambda: FOUND, SystemClock(), threading.Event())
+    ports = TrialPorts(engine, lambda: FOUND, SystemClock(), threading.Event())
     asked = {**SETTINGS, "repeat_penalty": 1.0, **settings}
-    return run_trial(builders.attempt(job=job, model=model, settings=asked), place)
+    return run_trial(builders.attempt(job=job, model=model, settings=asked), ports)
 
 
 def measured(result: TrialResult) -> list[RequestRecord]:

@@ -15,9 +15,9 @@ from unittest.mock import patch
 from typer.testing import CliRunner
 
 from fleet.cli.main import build
-from fleet.cli.plan_text import as_data, order_lines, plan_lines
 from fleet.plan.expand import expand
 from fleet.query.open_store import open_store, rows
+from fleet.report.plan_text import as_data, order_lines, plan_lines
 from fleet.store.schema import TABLES
 from tests.builders_plan import CHAT, SWEEP, machine, model, request
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fleet.app.booking import book, machine_rows
-from fleet.app.homes import Home
+from fleet.app.bookings import book, machine_rows
+from fleet.app.home import Home
 from fleet.app.measuring import MOST_ATTEMPTS, Measuring
 from fleet.app.options import Options
 from fleet.app.submission import Submission

@@ -9,7 +9,7 @@ from fleet.advisor.amounts import Certainty, exact, modelled
 from fleet.advisor.fit import WHOLE_MEMORY, Verdict, judge
 from fleet.advisor.grid import grid
 from fleet.advisor.learning import Load, learned_offset
-from fleet.advisor.limits import MACOS_26_MIB, TO_MACOS_15_MIB, as_set, mac_default
+from fleet.advisor.limits import as_set, mac_default
 from fleet.advisor.need import Need, Part, need
 from fleet.advisor.outcome import outcome
 from fleet.advisor.recipes import in_quantization
@@ -22,7 +22,11 @@ from fleet.advisor.remedies import (
     wired_limit,
 )
 from fleet.advisor.setup import Runner, Setup
-from fleet.fingerprint.gpu_limit import expected_gpu_limit_mb
+from fleet.model.mac_gpu_limit import (
+    MACOS_26_MIB,
+    TO_MACOS_15_MIB,
+    expected_gpu_limit_mb,
+)
 from fleet.units import GIB, MIB
 
 GPT_OSS_120B, GPT_OSS_20B = models.look_up("gpt-oss:120b"), models.look_up("gpt-oss:20b")

@@ -14,8 +14,8 @@ from fleet.app import allowing
 from fleet.errors import UserError
 from fleet.model.experiment import EmbeddedEngine
 from fleet.model.hours import Hours
-from fleet.ownership import may, permitted
-from fleet.settings.allowed import Allowed, read, remove, write
+from fleet.owner.allowed import Allowed, read, remove, write
+from fleet.owner.ownership import may, permitted
 from fleet.worker import NodeWorker
 
 NIGHT = Hours.read("22-07")

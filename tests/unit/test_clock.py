@@ -15,7 +15,7 @@ from fleet.cli.asking import seconds_until
 from fleet.clock import SystemClock, in_local_zone, utc_offset_s
 from fleet.errors import EngineBusy
 from fleet.model.trial import Attempt
-from fleet.runner.course import Course, not_begun
+from fleet.runner.trial_log import TrialLog, not_begun
 from fleet.spool import from_json, to_json
 from fleet.store.rows import rows_of
 from fleet.units import NS_PER_S
@@ -120,8 +120,8 @@ def test_every_result_has_the_offset_of_the_machine_that_made_it(
 ) -> None:
     zone(NIUE)
     attempt = Attempt(trial=result().trial, fence=0)
-    course = Course.begun(SystemClock())
-    made = course.result(attempt, None, SystemClock())
+    log = TrialLog.begun(SystemClock())
+    made = log.result(attempt, None, SystemClock())
     not_made = not_begun(attempt, EngineBusy("busy", ""), SystemClock())
     assert made.utc_offset_s == not_made.utc_offset_s == -11 * 3600
     for each in (made, not_made):

@@ -20,11 +20,12 @@ import httpx
 import pytest
 
 from fleet.app.joining import for_new_machines, join_lines
-from fleet.dispatch import cluster, launch, places, versions
+from fleet.dispatch import cluster, launch, versions
+from fleet.dispatch import ray_paths as places
 from fleet.dispatch.access import make_token, read_token, save_token
+from fleet.dispatch.nodes import slots
 from fleet.dispatch.processes import end_sessions, in_session, mark, started_at
 from fleet.dispatch.records import HEAD, NODE, Record, read_record, write_record
-from fleet.dispatch.seats import seats
 from fleet.dispatch.versions import (
     MOST_REQUESTS,
     HeadAnswer,
@@ -446,12 +447,12 @@ def _node(name: str, node_id: str, since: int, ip: str = "10.0.0.2", alive: bool
 def test_a_node_that_was_started_anew_counts_once() -> None:
     nodes = [_node("a", "new", 20), _node("a", "old", 10), _node("b", "dead", 5, alive=False)]
     head = {"NodeID": "head", "Alive": True, "Labels": {}, "NodeManagerAddress": "10.0.0.1"}
-    assert [(seat.name, seat.node_id) for seat in seats([*nodes, head])] == [("a", "new")]
+    assert [(slot.name, slot.node_id) for slot in slots([*nodes, head])] == [("a", "new")]
 
 
 def test_two_machines_of_one_name_are_told_apart() -> None:
     with pytest.raises(UserError, match=r"two machines are called a: 10\.0\.0\.2 and 10\.0\.0\.3"):
-        seats([_node("a", "1", 1), _node("a", "2", 2, ip="10.0.0.3")])
+        slots([_node("a", "1", 1), _node("a", "2", 2, ip="10.0.0.3")])
 
 
 def test_the_installed_versions_are_those_of_this_process() -> None:

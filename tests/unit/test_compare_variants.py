@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fleet.compare.side_names import in_period, is_called
-from fleet.compare.variants import Variant
+from fleet.query.variants import Variant
 
 
 def variant(environment: str | None, **row: object) -> Variant:

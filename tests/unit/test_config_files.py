@@ -19,7 +19,7 @@ from fleet.errors import ConfigError, UnknownName, UserError
 from fleet.model.experiment import Experiment, Repeats, Request, Selector
 from fleet.model.noun import label_mistake
 from fleet.model.settings import Settings
-from fleet.plan.limits import KEEP_FREE_MB
+from fleet.plan.refusals.limits import KEEP_FREE_MB
 
 CONFIGS, JOBS = shipped_folder("configs"), shipped_folder("jobs")
 

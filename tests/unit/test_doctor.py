@@ -10,19 +10,19 @@ from typing import Any
 
 import pytest
 
-from fleet.app.allowing import Ownership
-from fleet.app.checkups import Check, Findings, OllamaFound, RayFound, checks
-from fleet.app.histories import SYSTEM, Seen
-from fleet.app.ownership_checks import CHECKS as OWNERS
-from fleet.app.surroundings import CHECKS as AROUND
 from fleet.compare.sides import STATE
 from fleet.config.declared import load_declared
+from fleet.doctor.changes import SYSTEM, Seen
+from fleet.doctor.findings import Ownership
+from fleet.doctor.machine import Check, Findings, OllamaFound, RayFound, checks
+from fleet.doctor.owner import CHECKS as OWNERS
+from fleet.doctor.system import CHECKS as AROUND
 from fleet.errors import ConfigError
 from fleet.fingerprint.assemble import assembled
 from fleet.model.declared import DeclaredFleet, disagreements, size_in_name
 from fleet.model.hours import Hours
 from fleet.model.machine import FINGERPRINT_RECIPE, EngineRestart, Fact, FactValue, Fingerprint
-from fleet.settings.allowed import Allowed
+from fleet.owner.allowed import Allowed
 from fleet.units import GIB
 
 MAC: dict[str, FactValue] = {

@@ -39,6 +39,15 @@ def test_a_failed_request_is_transient_by_its_reason() -> None:
     assert not RequestFailed("", "", "out_of_memory").transient
 
 
+def test_the_tree_alone_says_which_reasons_are_tried_again() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    trial_errors = [kind for kind in kinds if issubclass(kind, errors.TrialError)]
+    assert len(trial_errors) > 14
+    for kind in trial_errors:
+        assert kind.transient == (kind.reason in errors.TRANSIENT_REASONS), kind
+        assert kind.transient == issubclass(kind, errors.TransientError), kind
+
+
 def test_a_message_says_what_and_the_hint() -> None:
     assert str(FleetError("no head answers", "fleet head")) == "no head answers\n  fleet head"
     assert str(Mistake("a.yaml", 3, 5, "models", "is missing")) == "a.yaml:3:5: models: is missing"

@@ -11,13 +11,13 @@ from fleet.fingerprint import apple, assemble, macos
 from fleet.fingerprint.amd import TOOLS, AmdProbe, amd_facts
 from fleet.fingerprint.cgroup_limits import limit_facts
 from fleet.fingerprint.drm import DRM
-from fleet.fingerprint.gpu_limit import PRINTED_TO_MB
 from fleet.fingerprint.host import HostProbe
 from fleet.fingerprint.linux import linux_facts
 from fleet.fingerprint.load import busiest
 from fleet.fingerprint.nvidia import NvidiaProbe, gpu_facts
 from fleet.fingerprint.virtual import Names, guest_facts
 from fleet.model.gates import BUSY_PERCENT, LOW_POWER, unverified
+from fleet.model.mac_gpu_limit import PRINTED_TO_MB
 from fleet.model.machine import Fact, FactValue, Fingerprint, Machine
 from fleet.readers.amd import AmdGpu
 from fleet.readers.lscpu import parse_lscpu

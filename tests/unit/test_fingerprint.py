@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from fleet.errors import StoreUnusable
 from fleet.fingerprint import assemble
-from fleet.fingerprint.gpu_limit import expected_gpu_limit_mb
 from fleet.fingerprint.nvidia import gpu_facts
 from fleet.fingerprint.simulated import ScriptedProbe
 from fleet.fingerprint.sizes import CARD_GB, MACHINE_GB, card_gb, machine_gb
+from fleet.model.mac_gpu_limit import expected_gpu_limit_mb
 from fleet.model.machine import (
     CONDITION,
     FINGERPRINT_RECIPE,

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.model.hours import DAY_MIN, Hours
-from fleet.settings.hours import held, turn
+from fleet.owner.hours import held, turn
 from fleet.units import NS_PER_S
 from tests import builders
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleet.comparability import AXES, FACTS, standing
 from fleet.compare.left_out import counted
 from fleet.compare.matching import Cell, match, only
 from fleet.compare.matchups import Matched, Matchup, matchups
 from fleet.compare.sides import STATE, Side
-from fleet.compare.variants import Variant
 from fleet.errors import FleetError
-from fleet.model.likeness import AXES, FACTS, standing
+from fleet.query.variants import Variant
 
 NOTHING: frozenset[str] = frozenset()
 

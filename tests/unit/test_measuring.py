@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from fleet.app.answering import Widths
-from fleet.app.homes import Home
+from fleet.app.home import Home
 from fleet.app.measuring import Measuring
+from fleet.app.submit_report import Widths
 from fleet.folders import results_folder
 from fleet.model.event import Event, Failed, Finished, Held, Lost, Started
 from fleet.model.measure import TrialResult

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.app.metering import MeterReport, MeterRequest, import_meter, zone_of
+from fleet.app.energy import MeterReport, MeterRequest, import_meter, zone_of
 from fleet.cli.energy import meter_lines, spans
 from fleet.errors import ConfigError, UserError
 from fleet.query.open_store import open_store, rows

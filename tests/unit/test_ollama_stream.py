@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.engines.heard import gaps_us, output_sha256
 from fleet.engines.ollama.client import request_body
 from fleet.engines.ollama.models import tensors_bytes
 from fleet.engines.ollama.stream import Arrivals, read_reply, unix_ns
+from fleet.engines.reply_builder import gaps_us, output_sha256
 from fleet.errors import RequestRefused
 from fleet.model.measure import Ask, Reply
 from fleet.model.tensors import BLOCKS, GGML_TYPES

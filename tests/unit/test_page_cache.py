@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.runner.page_cache import LOOKS, _in_memory, forget_file
+from fleet.page_cache import LOOKS, _in_memory, forget_file
 
 SIZE_BYTES = 8 * 2**20
 

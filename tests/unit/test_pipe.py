@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from fleet.dispatch.local import LocalDispatcher
-from fleet.dispatch.pipe import serve
 from fleet.errors import Fault, FleetUnreachable, UserError
 from fleet.model.experiment import SimulatedEngine
+from fleet.pipe import serve
 from fleet.ports import Worker
 from fleet.wiring import WorkerSpec
 from tests.builders_dispatch import FakeWorker, Spec

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from fleet.cli.plan_text import as_data, order_lines, plan_lines
 from fleet.model.experiment import Request
 from fleet.plan.expand import Plan, expand
+from fleet.report.plan_text import as_data, order_lines, plan_lines
 from tests.builders_plan import CHAT, SWEEP, machine, model, request
 
 HERE = machine("here", models=[model("a"), model("b")])

@@ -8,7 +8,7 @@ from fleet.model.experiment import Request
 from fleet.model.job import Job, Point
 from fleet.model.machine import Machine
 from fleet.plan.expand import expand
-from fleet.plan.unfit import no_engine
+from fleet.plan.refusals.unfit import no_engine
 from tests.builders_plan import CHAT, machine, model, request
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fleet.plan.unlike import unlike
+from fleet.plan.refusals.unlike import unlike
 from tests.builders_plan import machine, model, request
 
 TINY = model("tiny", digest="sha256:" + "a" * 64)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from fleet.cli import output
 from fleet.cli.live import lane_table
-from fleet.cli.view import Lane
+from fleet.cli.progress import Lane
 from fleet.cli.watching import status_lines
 from fleet.ledger.rows import StateRow, SubmissionStatus
 from fleet.model.event import Finished

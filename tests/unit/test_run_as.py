@@ -9,9 +9,9 @@ from typing import Any, cast
 
 import pytest
 
-from fleet.engines.ollama.owners import Restart, restart_of, right_to
 from fleet.fingerprint.run_as import on_darwin, on_linux, servers
-from fleet.ownership import OwnersOllama
+from fleet.owner.ownership import OwnersOllama
+from fleet.owner.restart import Restart, restart_of, right_to
 from fleet.ports import Output
 from fleet.readers.run_as import (
     UNIT_PROPERTIES,

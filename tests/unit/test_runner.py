@@ -22,7 +22,8 @@ from fleet.model.measure import Ask, Placement, Reading, Reply, TrialResult
 from fleet.model.settings import Value
 from fleet.model.trial import Attempt, Trial
 from fleet.ports import InForce, Say, Stop
-from fleet.runner import Place, run_trial
+from fleet.runner.trial import run_trial
+from fleet.runner.trial_ports import TrialPorts
 from tests import builders
 
 PLACE = Fingerprint(facts=(), hardware_id="h", software_id="s", condition_id="c")
@@ -108,8 +109,8 @@ class WordEngine:
 
 
 def run(engine: WordEngine, **changes: object) -> TrialResult:
-    place = Place(engine, lambda: PLACE, engine.clock, threading.Event())
-    return run_trial(builders.attempt(**changes), place)
+    ports = TrialPorts(engine, lambda: PLACE, engine.clock, threading.Event())
+    return run_trial(builders.attempt(**changes), ports)
 
 
 @pytest.fixture
@@ -153,11 +154,11 @@ def test_a_machine_looked_at_right_before_is_not_looked_at_again(engine: WordEng
         looks.append(PLACE)
         return PLACE
 
-    place = Place(engine, look, engine.clock, threading.Event())
-    assert run_trial(builders.attempt(), place).fingerprint is PLACE
+    ports = TrialPorts(engine, look, engine.clock, threading.Event())
+    assert run_trial(builders.attempt(), ports).fingerprint is PLACE
     assert len(looks) == 2
     before = replace(PLACE, condition_id="before")
-    result = run_trial(builders.attempt(), replace(place, found=before))
+    result = run_trial(builders.attempt(), replace(ports, fingerprint=before))
     assert (result.fingerprint, len(looks)) == (before, 3)
 
 
@@ -172,8 +173,8 @@ def test_a_clock_that_is_set_meanwhile_is_told_even_if_it_is_set_back(engine: Wo
         def monotonic_ns(self) -> int:
             return clock.monotonic_ns()
 
-    place = Place(engine, lambda: PLACE, Set(), threading.Event())
-    result = run_trial(builders.attempt(job=builders.exact_job(*PAIR)), place)
+    ports = TrialPorts(engine, lambda: PLACE, Set(), threading.Event())
+    result = run_trial(builders.attempt(job=builders.exact_job(*PAIR)), ports)
     assert result.clock_step_ns == pytest.approx(-5e9, abs=1e8)
     assert seconds == [], "read at the beginning, after each point and at the end"
 
@@ -318,8 +319,8 @@ class OwnSettings:
 
 
 def run_with(engine: WordEngine, settings: OwnSettings) -> TrialResult:
-    place = Place(engine, lambda: PLACE, engine.clock, threading.Event(), applied=settings)
-    return run_trial(builders.attempt(), place)
+    ports = TrialPorts(engine, lambda: PLACE, engine.clock, threading.Event(), applied=settings)
+    return run_trial(builders.attempt(), ports)
 
 
 def test_settings_are_in_force_for_an_engine_of_their_own(engine: WordEngine) -> None:
@@ -354,9 +355,9 @@ def test_the_machine_is_read_from_before_the_load_until_all_is_asked(engine: Wor
         finally:
             seen.append(("ended", len(engine.loads), len(engine.asked)))
 
-    place = Place(engine, lambda: PLACE, engine.clock, threading.Event(), sampling=sampling)
+    ports = TrialPorts(engine, lambda: PLACE, engine.clock, threading.Event(), sampling=sampling)
     engine.fail_at = 1
-    result = run_trial(builders.attempt(), place)
+    result = run_trial(builders.attempt(), ports)
     assert seen == [("begun", 0, 0), ("ended", 1, 2)]
     assert [reading.value for reading in result.readings] == [result.zero_ns]
     assert result.outcome == "failed"

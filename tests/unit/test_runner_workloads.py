@@ -14,7 +14,8 @@ from fleet.model.machine import EngineFacts, ModelFacts
 from fleet.model.measure import Ask, Reply, RequestRecord, TrialResult
 from fleet.ports import Stop
 from fleet.prompts import NONCE_WORDS, WORDS
-from fleet.runner import Place, run_trial
+from fleet.runner.trial import run_trial
+from fleet.runner.trial_ports import TrialPorts
 from tests import builders
 from tests.unit.test_runner import PLACE, SteppedClock, WordEngine
 
@@ -48,8 +49,8 @@ class WorkEngine(WordEngine):
 
 def run(engine: WorkEngine, job: Job, **changes: object) -> TrialResult:
     forget = changes.pop("forget_file", lambda path: True)
-    place = Place(engine, lambda: PLACE, engine.clock, threading.Event(), forget)  # type: ignore[arg-type]
-    return run_trial(builders.attempt(job=job, **changes), place)
+    ports = TrialPorts(engine, lambda: PLACE, engine.clock, threading.Event(), forget)  # type: ignore[arg-type]
+    return run_trial(builders.attempt(job=job, **changes), ports)
 
 
 def measured(result: TrialResult) -> list[RequestRecord]:
@@ -365,9 +366,9 @@ def test_every_stream_of_a_quick_look_goes_by_the_warm_up() -> None:
 
 def nonces(job: Job, submission: str, fence: int = 0) -> set[str]:
     engine = WorkEngine()
-    place = Place(engine, lambda: PLACE, engine.clock, threading.Event())
+    ports = TrialPorts(engine, lambda: PLACE, engine.clock, threading.Event())
     attempt = replace(builders.attempt(job=job), submission_id=submission, fence=fence)
-    return {record.nonce for record in run_trial(attempt, place).requests}
+    return {record.nonce for record in run_trial(attempt, ports).requests}
 
 
 @pytest.mark.parametrize("points", [(Point(output_tokens=128),), (DEEP,)], ids=["chat", "exact"])

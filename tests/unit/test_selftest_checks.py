@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from fleet.app.selftest import Report
 from fleet.app.selftest_checks import METRICS, Pair, Raised, accuracies, clean, paired, raised
 from fleet.app.selftest_stages import FLAGS
-from fleet.app.selftesting import Report
 from fleet.cli.selftest import report_lines
-from fleet.engines.simulated.written import Written
+from fleet.engines.simulated.ground_truth import TrueRequest
 from fleet.errors import FleetError
 
 MS = 1_000_000
@@ -17,7 +17,7 @@ SPEEDS = {("box", "tiny"): 1_000}
 TOKENS = 1_201
 
 
-def _written(*faults: str, **changes: Any) -> Written:
+def _written(*faults: str, **changes: Any) -> TrueRequest:
     """1,000 tokens/s after a prompt of 100 tokens that took 20 ms."""
     plain: dict[str, Any] = {
         "request": 0,
@@ -29,7 +29,7 @@ def _written(*faults: str, **changes: Any) -> Written:
         "evaluated_from_ns": 10 * MS,
         "tokens_ns": [30 * MS + number * MS for number in range(TOKENS)],
     }
-    return Written(**{**plain, **changes})
+    return TrueRequest(**{**plain, **changes})
 
 
 def _row(flags: str = "", **changes: Any) -> Mapping[str, object]:

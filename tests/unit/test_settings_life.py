@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from fleet.errors import SettingFailed, SettingStuck, TrialError
 from fleet.model.machine import EngineFacts, ModelFacts, Proofs
-from fleet.model.settings import engine_variables
+from fleet.model.settings import variables_of
 from fleet.ports import Engine, OwnEngine, Stop
 from fleet.settings.journal import Journal
 from fleet.settings.life import TrialSettings
@@ -212,9 +212,9 @@ def test_where_there_is_no_limit_the_default_is_what_there_is(tmp_path: Path) ->
 
 
 def test_the_environment_that_settings_ask_for() -> None:
-    assert engine_variables({"num_ctx": 1024}) == {}
+    assert variables_of({"num_ctx": 1024}) == {}
     asked: dict[str, Any] = {"flash_attention": False, "swa_full": True, "num_parallel": 2}
-    assert engine_variables({**asked, "cache_ram_mb": 0}) == {
+    assert variables_of({**asked, "cache_ram_mb": 0}) == {
         "OLLAMA_FLASH_ATTENTION": "0",
         "OLLAMA_NUM_PARALLEL": "2",
         "LLAMA_ARG_CACHE_RAM": "0",

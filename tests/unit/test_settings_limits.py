@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from fleet.fingerprint.gpu_limit import expected_gpu_limit_mb
+from fleet.model.mac_gpu_limit import expected_gpu_limit_mb
 from fleet.model.machine import Machine
-from fleet.plan.limits import (
+from fleet.plan.refusals.limits import (
     default_limit_mb,
     limit_changes,
     limit_conflicts,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fleet.app.answering import wanted_precisions
+from fleet.app.submit_report import wanted_precisions
 from fleet.compare.precision import Precision
 from fleet.plan.expand import Cell, Plan, expand
 from fleet.report.precision_text import precision_lines

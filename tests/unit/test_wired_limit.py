@@ -12,7 +12,8 @@ from fleet import folders, wiring
 from fleet.app import allowing
 from fleet.commands import SystemCommands
 from fleet.errors import SettingFailed, SettingStuck, UserError
-from fleet.settings import permission, wired_limit
+from fleet.owner import permission
+from fleet.settings import wired_limit
 from fleet.settings.journal import Entry, Journal
 from fleet.settings.wired_limit import SHIPPED, WiredLimit, boot_unix_s
 from tests.fake_bin import FakeMac

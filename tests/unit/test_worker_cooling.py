@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from fleet.errors import EngineNotRestarted, Interrupted
 from fleet.model.experiment import CoolDown
 from fleet.model.machine import Fact, FactValue, Fingerprint
-from fleet.runner.cooling import cooling
-from fleet.runner.course import not_begun
+from fleet.runner.cooling import Cooling
+from fleet.runner.trial_log import not_begun
 from tests import builders
 
 
@@ -24,15 +24,10 @@ def found(**facts: FactValue) -> Fingerprint:
 
 def cooled(wanted: CoolDown, looks: list[Fingerprint]) -> tuple[list[str], float | None]:
     """(what was said, seconds waited) of a machine that is looked at again and again."""
-    clock, left = builders.SteppedClock(), iter(looks)
-    last = looks[-1]
-    waiting = cooling(wanted, lambda: next(left, last), clock, threading.Event())
-    said: list[str] = []
-    while True:
-        try:
-            said.append(next(waiting))
-        except StopIteration as ended:
-            return said, None if ended.value is None else ended.value / 1e9
+    left, last = iter(looks), looks[-1]
+    cooling = Cooling(wanted, lambda: next(left, last), builders.SteppedClock(), threading.Event())
+    said = list(cooling.wait())
+    return said, None if cooling.waited_ns is None else cooling.waited_ns / 1e9
 
 
 HEAVY, NOMINAL = found(thermal_class="heavy"), found(thermal_class="nominal")
@@ -47,22 +42,22 @@ def test_a_cool_machine_is_not_waited_for() -> None:
 def test_a_hot_one_is_looked_at_until_it_is_cool() -> None:
     said, seconds = cooled(CoolDown(), [HEAVY, HEAVY, found(thermal_class="moderate"), NOMINAL])
     assert seconds == 6
-    assert said == ["cools down, at most 5m: thermal pressure heavy"]
+    assert said == ["cooling down for at most 5m: thermal pressure heavy"]
 
 
 @pytest.mark.parametrize("name", ["gpu_temperature_c", "cpu_temperature_c"])
 def test_the_warmest_sensor_counts(name: str) -> None:
     hot = found(**{"thermal_class": "nominal", "gpu_temperature_c": 40.0, name: 71.6})
     said, seconds = cooled(CoolDown(below_c=65), [hot, found(**{name: 64})])
-    assert (said, seconds) == (["cools down, at most 5m: 72 C, not below 65"], 2)
+    assert (said, seconds) == (["cooling down for at most 5m: 72 C, not below 65"], 2)
 
 
 def test_the_wait_has_a_bound_and_tells_how_it_goes_on() -> None:
     said, seconds = cooled(CoolDown(at_most="65s"), [HEAVY])
     assert seconds == 65
     assert said == [
-        *["cools down, at most 65s: thermal pressure heavy"] * 3,
-        "not cool after 65s, measures all the same: thermal pressure heavy",
+        *["cooling down for at most 65s: thermal pressure heavy"] * 3,
+        "not cool after 65s; measuring all the same: thermal pressure heavy",
     ]
 
 
@@ -70,7 +65,7 @@ def test_a_machine_that_tells_nothing_rests_only_where_that_is_asked_for() -> No
     mute = found(thermal_class=None, chip="x")
     assert cooled(CoolDown(), [mute]) == ([], None)
     assert cooled(CoolDown(rest="10s"), [mute]) == (
-        ["rests 10s: it tells nothing of its heat"],
+        ["resting for 10s: this machine reports no temperature"],
         10,
     )
     assert cooled(CoolDown(rest="10s"), [NOMINAL]) == ([], 0), "it tells: no blind rest"
@@ -88,7 +83,7 @@ def test_hot_and_cool_are_one_line_apart(warm: float, bound: float) -> None:
 def test_stop_ends_the_wait_at_once() -> None:
     stop = threading.Event()
 
-    waiting = cooling(CoolDown(), lambda: HEAVY, builders.StoppedClock(), stop)
+    waiting = Cooling(CoolDown(), lambda: HEAVY, builders.StoppedClock(), stop).wait()
     next(waiting)
     assert list(waiting) == []
     assert stop.is_set()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from fleet import wiring
 from fleet.errors import EngineInUse, EngineUnreachable, GateClosed, Interrupted
 from fleet.model.event import Finished, Held, Started
 from fleet.model.experiment import CoolDown, SimulatedEngine
@@ -21,9 +23,9 @@ from fleet.model.measure import Placement
 from fleet.model.script import MachineScript, ScriptedModel
 from fleet.model.settings import Value
 from fleet.model.trial import Trial
+from fleet.owner.hours import minute_of_day
 from fleet.ports import Clock, Engine
-from fleet.runner.gates import KEPT_S, Gatekeeper, LeftBehind, Visit
-from fleet.settings.hours import minute_of_day
+from fleet.runner.gates import KEPT_S, Gatekeeper, LeftoverModel, Visit
 from fleet.units import NS_PER_S
 from fleet.wiring import WorkerSpec
 from fleet.worker import NodeWorker
@@ -124,11 +126,9 @@ def test_a_machine_that_is_ready_is_looked_at_once() -> None:
     machine = Machine([ready(), BATTERY])
     visit = machine.visit()
     assert machine.hold(visit) == []
-    assert (visit.held_ns, visit.shut, visit.found and visit.found.get("resident_models")) == (
-        0,
-        {},
-        "",
-    )
+    assert (visit.held_ns, visit.closed_gates) == (0, {})
+    assert visit.fingerprint is not None
+    assert visit.fingerprint.get("resident_models") == ""
 
 
 @pytest.mark.parametrize(
@@ -144,13 +144,13 @@ def test_only_a_quick_look_takes_a_model_as_somebody_has_loaded_it(
     visit = machine.visit(trial("record", job=builders.job(**job), settings=settings))
     if passes:
         assert machine.hold(visit) == []
-        assert visit.found is not None
-        assert visit.found.get("resident_models") == "tiny-llama"  # the rows tell of it
+        assert visit.fingerprint is not None
+        assert visit.fingerprint.get("resident_models") == "tiny-llama"  # the rows tell of it
     else:
         with pytest.raises(EngineInUse):
             machine.hold(visit)
     assert memory.taken_out == []
-    assert visit.takes_loaded is passes
+    assert visit.uses_loaded is passes
 
 
 def test_held_then_opened() -> None:
@@ -159,10 +159,10 @@ def test_held_then_opened() -> None:
     [said] = machine.hold(visit)
     begun = time.strftime("%H:%M", time.localtime(machine.clock.unix_zero_ns / NS_PER_S))
     assert said == (
-        f"held since {begun}, at most 10m: on battery   (--gates record measures at once)"
+        f"waiting since {begun}, at most 10m: on battery   (--gates record measures at once)"
     )
     assert visit.held_ns == 4 * NS_PER_S
-    assert visit.shut == {}
+    assert visit.closed_gates == {}
 
 
 def test_it_is_said_again_every_half_minute_and_when_the_reason_is_another() -> None:
@@ -186,10 +186,10 @@ def test_after_the_wait_it_is_measured_under_a_label() -> None:
     machine = Machine([BATTERY])
     visit = machine.visit(trial(at_most="45s"))
     said = machine.hold(visit)
-    assert said[-1] == "not ready after 45s, measures under a label: on battery"
+    assert said[-1] == "not ready after 45s; measuring under a label: on battery"
     assert (visit.held_ns, visit.why()) == (45 * NS_PER_S, "on battery")
-    assert visit.found is not None
-    assert visit.found.get("power_source") == "battery"
+    assert visit.fingerprint is not None
+    assert visit.fingerprint.get("power_source") == "battery"
 
 
 def test_what_stayed_closed_for_a_whole_wait_is_not_waited_for_again() -> None:
@@ -219,7 +219,7 @@ def test_record_holds_nobody() -> None:
 def test_strict_waits_as_well_and_then_fails() -> None:
     machine = Machine([BATTERY])
     visit = machine.visit(trial("strict"))
-    with pytest.raises(GateClosed, match="held for 10 min: on battery; --gates wait measures"):
+    with pytest.raises(GateClosed, match="waited for 10 min: on battery; --gates wait measures"):
         machine.hold(visit)
     assert visit.held_ns == 10 * MINUTE_NS
     with pytest.raises(GateClosed):
@@ -231,7 +231,7 @@ def test_strict_waits_as_well_and_then_fails() -> None:
 
 def test_under_strict_what_cannot_be_told_is_closed() -> None:
     machine = Machine([ready(thermal_class=None)])
-    with pytest.raises(GateClosed, match="thermal level cannot be told"):
+    with pytest.raises(GateClosed, match="thermal level cannot be read"):
         machine.hold(machine.visit(trial("strict")))
     plain = machine.visit()
     assert machine.hold(plain) == []
@@ -266,7 +266,7 @@ def test_a_program_that_holds_the_gpus_memory_is_waited_for_and_named() -> None:
     )
     stays = Machine([OTHERS])
     said = stays.hold(stays.visit(trial(at_most="45s")))
-    assert said[-1].startswith("not ready after 45s, measures under a label: others hold 69.0 GiB")
+    assert said[-1].startswith("not ready after 45s; measuring under a label: others hold 69.0 GiB")
 
 
 def test_memory_of_the_last_trial_may_still_be_in_use_for_a_moment() -> None:
@@ -316,7 +316,7 @@ def test_stop_ends_the_wait_at_once() -> None:
     machine = Machine([BATTERY], clock=builders.StoppedClock())
     holding = machine.gates.hold(machine.visit())
     next(holding)
-    with pytest.raises(Interrupted, match="while it was held: on battery"):
+    with pytest.raises(Interrupted, match="while it was waiting: on battery"):
         next(holding)
     assert machine.stop.is_set()
 
@@ -326,7 +326,7 @@ def test_a_model_of_somebody_else_is_waited_for() -> None:
     machine.memory.models["llama3:8b"] = forever(machine.clock)
     holding = machine.gates.hold(machine.visit())
     assert next(holding).endswith(
-        "at most 10m: another model is in memory: llama3:8b   (ollama stop NAME takes it out)"
+        "at most 10m: another model is in memory: llama3:8b   (ollama stop NAME unloads it)"
     )
     machine.memory.models.clear()
     assert list(holding) == []
@@ -419,7 +419,7 @@ def test_the_users_own_models_are_taken_out_at_once(policy: str) -> None:
     visit = machine.visit(builders.trial(gates=rule))
     assert machine.hold(visit) == []
     assert (machine.memory.taken_out, visit.unloaded) == (["llama3:8b"], ("llama3:8b",))
-    assert (machine.clock.now_ns, visit.held_ns, visit.shut) == (0, 0, {})
+    assert (machine.clock.now_ns, visit.held_ns, visit.closed_gates) == (0, 0, {})
 
 
 def test_an_engine_of_its_own_finds_the_users_models_gone_too() -> None:
@@ -428,8 +428,8 @@ def test_an_engine_of_its_own_finds_the_users_models_gone_too() -> None:
     visit = machine.visit(builders.trial(gates=Gates(residents_are_mine=True)), own_engine=True)
     assert machine.hold(visit) == []
     assert visit.unloaded == ("llama3:8b",)
-    assert visit.found is not None
-    assert visit.found.get("resident_models") is None, "the owner's engine is not looked at"
+    assert visit.fingerprint is not None
+    assert visit.fingerprint.get("resident_models") is None, "the owner's engine is not looked at"
 
 
 def test_another_reason_to_wait_stays_one_where_the_models_are_the_users_own() -> None:
@@ -445,7 +445,7 @@ def test_strict_goes_on_once_it_has_made_room_and_takes_nothing_out_in_vain() ->
     machine.memory.models["llama3:8b"] = forever(machine.clock)
     visit = machine.visit(trial("strict"))
     machine.hold(visit)
-    assert (visit.shut, machine.memory.taken_out) == ({}, ["llama3:8b"])
+    assert (visit.closed_gates, machine.memory.taken_out) == ({}, ["llama3:8b"])
     battery = Machine([BATTERY])
     battery.memory.models["llama3:8b"] = forever(battery.clock)
     with pytest.raises(GateClosed):
@@ -458,8 +458,8 @@ def test_an_engine_of_its_own_waits_for_the_owners_models_by_itself() -> None:
     machine.memory.models["llama3:8b"] = forever(machine.clock)
     visit = machine.visit(own_engine=True)
     assert machine.hold(visit) == []
-    assert visit.found is not None
-    assert visit.found.get("resident_models") is None
+    assert visit.fingerprint is not None
+    assert visit.fingerprint.get("resident_models") is None
     strict = machine.visit(trial("strict"), own_engine=True)
     assert machine.hold(strict) == []
 
@@ -468,17 +468,17 @@ def test_an_engine_that_does_not_answer_holds_nobody() -> None:
     machine = Machine([ready()], memory=Memory(gone=True))
     visit = machine.visit()
     assert machine.hold(visit) == []
-    assert visit.found is not None
-    [fact] = [fact for fact in visit.found.facts if fact.name == "resident_models"]
+    assert visit.fingerprint is not None
+    [fact] = [fact for fact in visit.fingerprint.facts if fact.name == "resident_models"]
     assert (fact.value, fact.source) == (None, "engine: nothing answers")
 
 
 def test_what_a_trial_cut_off_left_behind_is_fleets_own() -> None:
     machine = Machine([ready()])
-    left = LeftBehind(model="tiny", unix_ns=machine.clock.unix_ns())
+    left = LeftoverModel(model="tiny", unix_ns=machine.clock.unix_ns())
     machine.clock.now_ns += MINUTE_NS
     machine.memory.models["tiny:latest"] = left.unix_ns + round((KEPT_S + 20) * NS_PER_S)
-    assert machine.hold(machine.visit(left_behind=left)) == []
+    assert machine.hold(machine.visit(leftover=left)) == []
     assert machine.memory.taken_out == ["tiny:latest"]
 
 
@@ -488,7 +488,7 @@ def test_what_a_trial_cut_off_left_behind_is_fleets_own() -> None:
 )
 def test_what_somebody_else_loaded_or_used_since_is_not(name: str, minutes: float) -> None:
     now_ns = 1_700_000_000 * NS_PER_S
-    left = LeftBehind(model="tiny", unix_ns=now_ns - MINUTE_NS)
+    left = LeftoverModel(model="tiny", unix_ns=now_ns - MINUTE_NS)
     other = Resident(name=name, expires_unix_ns=left.unix_ns + round(minutes * MINUTE_NS))
     assert not left.is_it(other, now_ns)
     assert not left.is_it(replace(other, expires_unix_ns=None), now_ns)
@@ -496,13 +496,19 @@ def test_what_somebody_else_loaded_or_used_since_is_not(name: str, minutes: floa
 
 @pytest.mark.parametrize("note", ["", "soon tiny", "17", "17 "])
 def test_a_note_that_says_nothing(note: str) -> None:
-    assert LeftBehind.noted(note) is None
-    assert LeftBehind.noted("17 a:b\n") == LeftBehind(model="a:b", unix_ns=17)
+    assert LeftoverModel.noted(note) is None
+    assert LeftoverModel.noted("17 a:b\n") == LeftoverModel(model="a:b", unix_ns=17)
+
+
+MakeWorker = Callable[..., NodeWorker]
 
 
 @pytest.fixture
-def laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NodeWorker]:
-    """A worker on a stepped clock, of a scripted machine that is on its battery for ever."""
+def laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeWorker]:
+    """Make workers of a scripted machine that is on its battery for ever, with a stepped clock.
+
+    The machine differs from its script by the changes that are given.
+    """
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setenv("FLEET_STATE", str(tmp_path / "state"))
     tiny = ScriptedModel(prefill_tokens_per_s=20_000, decode_tokens_per_s=2_000, load_s=0.01)
@@ -515,16 +521,21 @@ def laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NodeWork
     )
     engine = SimulatedEngine(kind="simulated", machines={"laptop": script})
     spec = WorkerSpec(engine=engine, name="laptop", state=str(tmp_path))
-    worker = NodeWorker(spec, clock=builders.SteppedClock())
-    yield worker
-    worker.close()
+    with ExitStack() as workers:
+
+        def make(clock: Clock | None = None, **changes: Any) -> NodeWorker:
+            node = replace(wiring.node(spec, tmp_path), **changes)
+            worker = NodeWorker(spec, clock=clock or builders.SteppedClock(), node=node)
+            return workers.enter_context(closing(worker))
+
+        yield make
 
 
 def test_a_worker_says_for_which_trial_it_is_held_and_begins_it_after_that(
-    laptop: NodeWorker,
+    laptop: MakeWorker,
 ) -> None:
     attempt = builders.attempt(gates=Gates(at_most="3s"))
-    events = list(laptop.run([attempt]))
+    events = list(laptop().run([attempt]))
     kinds = [type(event) for event in events]
     assert kinds == [Held, Held, Started, Finished]
     assert [event.attempt for event in events if isinstance(event, Held)] == [attempt] * 2
@@ -533,23 +544,24 @@ def test_a_worker_says_for_which_trial_it_is_held_and_begins_it_after_that(
     assert events[-1].result.gates_held_ns == 3 * NS_PER_S
 
 
-def test_where_the_hours_end_while_it_is_held_it_waits_for_the_next(laptop: NodeWorker) -> None:
-    clock = laptop._clock
+def test_where_the_hours_end_while_it_is_held_it_waits_for_the_next(laptop: MakeWorker) -> None:
+    clock = builders.SteppedClock()
     now = minute_of_day(clock.unix_ns() / NS_PER_S)
     hours = Hours((now - 60) % DAY_MIN, (now + 1) % DAY_MIN)
-    laptop._node = replace(laptop._node, hours=lambda: hours)
-    events = list(laptop.run([builders.attempt(gates=Gates(at_most="2m"))]))
+    worker = laptop(clock, hours=lambda: hours)
+    events = list(worker.run([builders.attempt(gates=Gates(at_most="2m"))]))
     told = [event.why.split(" ", 2)[0] for event in events if isinstance(event, Held)]
-    assert told == [*["held"] * 4, "not", "waits"]
+    assert told == [*["waiting"] * 4, "not", "waits"]
     assert [type(event) for event in events[-2:]] == [Started, Finished]
     assert minute_of_day(clock.unix_ns() / NS_PER_S) == (now - 60) % DAY_MIN
 
 
-def test_a_trial_that_is_dropped_while_it_is_held_leaves_nothing(laptop: NodeWorker) -> None:
+def test_a_trial_that_is_dropped_while_it_is_held_leaves_nothing(laptop: MakeWorker) -> None:
     held, needed = (builders.attempt(block=block) for block in (0, 1))
-    events = laptop.run([held, needed])
+    worker = laptop()
+    events = worker.run([held, needed])
     assert isinstance(next(events), Held)
-    laptop.drop([held.trial.trial_id])
+    worker.drop([held.trial.trial_id])
     rest = [event for event in events if not isinstance(event, Held)]
     assert [type(event) for event in rest] == [Started, Finished]
     assert isinstance(rest[0], Started)
@@ -558,7 +570,7 @@ def test_a_trial_that_is_dropped_while_it_is_held_leaves_nothing(laptop: NodeWor
 
 @pytest.mark.parametrize(("settings", "restarts"), [({}, 1), ({"flash_attention": True}, 0)])
 def test_the_owners_engine_stays_beside_an_engine_of_its_own(
-    laptop: NodeWorker, settings: dict[str, Value], restarts: int
+    laptop: MakeWorker, settings: dict[str, Value], restarts: int
 ) -> None:
     again: list[Engine] = []
 
@@ -566,10 +578,10 @@ def test_the_owners_engine_stays_beside_an_engine_of_its_own(
         again.append(engine)
         return engine
 
-    laptop._node = replace(laptop._node, restart=restart)
+    worker = laptop(restart=restart)
     plain = builders.trial()
     changes = {"settings": {**plain.settings, **settings}, "restart_engine": True}
-    [*_, last] = laptop.run([builders.attempt(gates=Gates(policy="record"), **changes)])
+    [*_, last] = worker.run([builders.attempt(gates=Gates(policy="record"), **changes)])
     assert isinstance(last, Finished)
     assert (last.result.outcome, last.result.engine_restarted) == ("ok", True)
     assert len(again) == restarts
@@ -637,7 +649,7 @@ def test_what_was_not_looked_at_is_unknown() -> None:
 def test_under_strict_what_closed_meanwhile_fails_the_attempt(changes: dict[str, Any]) -> None:
     strict = measured(Machine([ready()]).visit(trial("strict")), **changes)
     assert (strict.outcome, strict.reason, strict.transient) == ("failed", "gate_closed", True)
-    assert strict.detail.startswith("when it had been measured: ")
+    assert strict.detail.startswith("after the measurement: ")
     assert strict.requests, "its rows are kept"
     assert measured(Machine([ready()]).visit(), **changes).outcome == "ok"
 

@@ -3,50 +3,51 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from fleet import wiring
 from fleet.exclusive import MachineLock
 from fleet.model.event import Event, Finished, Held, Started
-from fleet.model.experiment import EmbeddedEngine
+from fleet.model.experiment import SimulatedEngine
+from fleet.model.gates import Gates
 from fleet.model.hours import DAY_MIN, Hours
-from fleet.model.measure import TrialResult
-from fleet.settings.hours import minute_of_day
+from fleet.model.script import MachineScript, ScriptedModel
+from fleet.owner.hours import minute_of_day
 from fleet.units import NS_PER_S
 from fleet.worker import NodeWorker
 from tests import builders
 
-ATTEMPTS = [builders.attempt(block=block) for block in range(2)]
+MakeWorker = Callable[[Callable[[], Hours | None]], NodeWorker]
+ATTEMPTS = [builders.attempt(block=block, gates=Gates(policy="record")) for block in range(2)]
+TINY = ScriptedModel(prefill_tokens_per_s=20_000, decode_tokens_per_s=2_000, load_s=0.01)
+SCRIPT = MachineScript(chip="Test", memory_gb=16, gpu_memory_mb=8192, models={"tiny-llama": TINY})
 
 
 @pytest.fixture
 def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> builders.SteppedClock:
     monkeypatch.setenv("FLEET_STATE", str(tmp_path / "state"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("fleet.worker.awake", nullcontext)
+    monkeypatch.setattr("fleet.worker.node_worker.awake", nullcontext)
     return builders.SteppedClock()
 
 
-def worker(
-    tmp_path: Path, clock: builders.SteppedClock, hours: Callable[[], Hours | None]
-) -> NodeWorker:
-    """It measures nothing: each trial is ok at once."""
-    spec = wiring.WorkerSpec(engine=EmbeddedEngine(kind="embedded"), state=str(tmp_path / "store"))
-    made = NodeWorker(spec, clock=clock)
-    made._node = replace(made._node, hours=hours)
+@pytest.fixture
+def worker(tmp_path: Path, clock: builders.SteppedClock) -> Iterator[MakeWorker]:
+    """Make the worker of a scripted machine with these hours."""
+    engine = SimulatedEngine(kind="simulated", machines={"laptop": SCRIPT})
+    spec = wiring.WorkerSpec(engine=engine, name="laptop", state=str(tmp_path / "store"))
+    with ExitStack() as workers:
 
-    def measure(attempt: Any, lock: MachineLock) -> Generator[Event, None, TrialResult]:
-        yield Started(machine_id=made._node.machine_id, attempt=attempt)
-        return builders.result(attempt)
+        def make(hours: Callable[[], Hours | None]) -> NodeWorker:
+            node = replace(wiring.node(spec, tmp_path / "store"), hours=hours)
+            return workers.enter_context(closing(NodeWorker(spec, clock=clock, node=node)))
 
-    made._measure = measure  # type: ignore[method-assign]
-    return made
+        yield make
 
 
 def in_two_hours(clock: builders.SteppedClock) -> Hours:
@@ -59,10 +60,10 @@ def kinds(events: Iterator[Event]) -> list[type]:
 
 
 def test_the_first_is_held_and_the_next_follows_it(
-    tmp_path: Path, clock: builders.SteppedClock
+    worker: MakeWorker, clock: builders.SteppedClock
 ) -> None:
     hours = in_two_hours(clock)
-    events = list(worker(tmp_path, clock, lambda: hours).run(ATTEMPTS))
+    events = list(worker(lambda: hours).run(ATTEMPTS))
     assert kinds(iter(events)) == [Held, *[Started, Finished] * 2]
     assert isinstance(events[0], Held)
     assert events[0].attempt == ATTEMPTS[0]
@@ -71,7 +72,7 @@ def test_the_first_is_held_and_the_next_follows_it(
 
 
 def test_one_that_is_dropped_while_it_is_held_ends_the_wait(
-    tmp_path: Path, clock: builders.SteppedClock
+    worker: MakeWorker, clock: builders.SteppedClock
 ) -> None:
     hours, looks = in_two_hours(clock), iter(range(99))
 
@@ -80,16 +81,16 @@ def test_one_that_is_dropped_while_it_is_held_ends_the_wait(
             made.drop([attempt.trial.trial_id for attempt in ATTEMPTS])
         return hours
 
-    made = worker(tmp_path, clock, asked)
+    made = worker(asked)
     assert kinds(made.run(ATTEMPTS)) == [Held]
     assert clock.now_ns < 60 * NS_PER_S
 
 
 def test_a_stop_ends_it_and_what_is_dropped_is_not_waited_for(
-    tmp_path: Path, clock: builders.SteppedClock
+    worker: MakeWorker, clock: builders.SteppedClock
 ) -> None:
     hours = in_two_hours(clock)
-    made = worker(tmp_path, clock, lambda: hours)
+    made = worker(lambda: hours)
     made.drop([ATTEMPTS[0].trial.trial_id])
     run = made.run(ATTEMPTS)
     held = next(run)
@@ -100,21 +101,22 @@ def test_a_stop_ends_it_and_what_is_dropped_is_not_waited_for(
 
 
 def test_after_another_fleet_s_trial_the_hours_are_asked_again(
-    tmp_path: Path, clock: builders.SteppedClock
+    worker: MakeWorker, clock: builders.SteppedClock
 ) -> None:
     """They ended meanwhile; the machine is another's to measure while this one waits for them."""
     hours, other = in_two_hours(clock), threading.Event()
-    made = worker(tmp_path, clock, lambda: hours if other.is_set() else None)
-    lock = MachineLock(made._node.machine_id)
+    made = worker(lambda: hours if other.is_set() else None)
+    machine_id = made.look().machine_id
+    lock = MachineLock(machine_id)
     assert lock.take()
     run = made.run(ATTEMPTS[:1])
     waits = next(run)
     assert isinstance(waits, Held)
-    assert waits.why == "waits: another fleet measures on this machine"
+    assert waits.why == "waiting: another fleet is measuring on this machine"
     other.set()
     threading.Timer(0.05, lock.release).start()
     assert isinstance(next(run), Held)
-    mine = MachineLock(made._node.machine_id)
-    assert mine.take(), "it waits without the machine's lock"
-    mine.release()
+    again = MachineLock(machine_id)
+    assert again.take(), "it waits without the machine's lock"
+    again.release()
     assert kinds(run) == [Started, Finished]

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
-from fleet.engines.heard import Failure, Heard
 from fleet.engines.incoming import (
     DURATION_NS,
     LONGEST_MESSAGE,
@@ -16,6 +15,7 @@ from fleet.engines.incoming import (
     text,
     whole,
 )
+from fleet.engines.reply_builder import Failure, ReplyBuilder
 from fleet.errors import CounterImpossible, OutOfMemory, RequestRefused, StreamBroken
 from fleet.model.measure import Reply
 from fleet.ports import Stop
@@ -61,7 +61,7 @@ class Arrivals:
 
 
 @dataclass(slots=True)
-class _Reading(Heard):
+class _Reading(ReplyBuilder):
     done_reason: str | None = None
     timings: Mapping[str, object] | None = None
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fleet.engines.heard import Failure, Heard
 from fleet.engines.incoming import (
     DURATION_NS,
     EXPIRY_UNIX_NS,
@@ -26,6 +25,7 @@ from fleet.engines.incoming import (
     whole,
 )
 from fleet.engines.ollama.failures import classify, error_text
+from fleet.engines.reply_builder import Failure, ReplyBuilder
 from fleet.errors import CounterImpossible, RequestRefused, StreamBroken
 from fleet.model.measure import Reply
 from fleet.units import NS_PER_S
@@ -73,7 +73,7 @@ class Arrivals:
 
 
 @dataclass(slots=True)
-class _Reading(Heard):
+class _Reading(ReplyBuilder):
     """And what the records of one answer have told beside their text."""
 
     server_first_unix_ns: int | None = None

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import httpx
 
-from fleet.engines.heard import Failure
 from fleet.engines.incoming import text
 from fleet.engines.ollama.connection import Patience, Watch, Wire, body_of, open_client
 from fleet.engines.ollama.failures import classify, error_text, translated, unreachable
 from fleet.engines.ollama.stream import Arrivals, read_reply
+from fleet.engines.reply_builder import Failure
 from fleet.errors import EngineUnreachable, Interrupted, StreamBroken
 from fleet.model.measure import Ask, Reply
 from fleet.ports import Clock, Stop

@@ -6,12 +6,12 @@ import json
 import time
 from collections.abc import Collection
 
+from fleet.engines.simulated.ground_truth import TrueRequest
 from fleet.engines.simulated.machine import ScriptedMachine
 from fleet.engines.simulated.protocol import Lines, idle_answer
 from fleet.engines.simulated.question import Question, Refusal, is_gpt_oss
 from fleet.engines.simulated.schedule import Schedule, schedule
 from fleet.engines.simulated.wire import JSON, Wire
-from fleet.engines.simulated.written import Written
 
 REFUSALS = {
     "busy": (503, "server busy, please try again.  maximum pending requests exceeded"),
@@ -34,7 +34,7 @@ def answer(machine: ScriptedMachine, question: Question, wire: Wire, arrived_ns:
         _load_or_unload(machine, question, wire)
         return True
     number, faults = machine.count_request(question.model)
-    written = Written(
+    written = TrueRequest(
         request=number,
         model=question.model,
         opening=question.opening,
@@ -74,7 +74,7 @@ def _generate(
     question: Question,
     wire: Wire,
     faults: Collection[str],
-    written: Written,
+    written: TrueRequest,
 ) -> bool:
     """Fills `written` as far as it comes, however it ends."""
     start_ns = time.monotonic_ns()

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fleet.engines.simulated.cache import PromptCache
+from fleet.engines.simulated.ground_truth import TrueRequest, append
 from fleet.engines.simulated.heat import Heat
 from fleet.engines.simulated.memory import placed
 from fleet.engines.simulated.power import PowerMeter
 from fleet.engines.simulated.question import Question, Refusal
 from fleet.engines.simulated.residents import Residents
 from fleet.engines.simulated.schedule import Speeds
-from fleet.engines.simulated.written import Written, append
 from fleet.model.machine import full_model_name, same_model
 from fleet.model.script import Fault, MachineScript, ScriptedModel
 from fleet.units import NS_PER_S
@@ -57,7 +57,7 @@ class ScriptedMachine:
         self._loads = 0
         self.cache = PromptCache()
         self._requests_of: Counter[str] = Counter()
-        self._written: list[Written] = []
+        self._written: list[TrueRequest] = []
         self._lock = threading.Lock()
         self._slots = {name: threading.Lock() for name in self._models}
 
@@ -113,7 +113,7 @@ class ScriptedMachine:
             and fault.request in (None, number if fault.model is None else of_model)
         )
 
-    def keep(self, written: Written) -> None:
+    def keep(self, written: TrueRequest) -> None:
         if self.script.written_log is not None:
             with self._lock:
                 self._written.append(written)

@@ -8,13 +8,21 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
+from fleet.model.settings import settings_of
 from fleet.prompts import NONCE_WORDS
 
 Api = Literal["generate", "chat"]
 
 DEFAULT_CONTEXT = 4096
-LOAD_OPTIONS = ("num_ctx", "num_batch", "num_gpu", "num_thread")
-INTEGERS = (*LOAD_OPTIONS, "num_predict", "seed")
+LOAD_OPTIONS = tuple(setting.name for setting in settings_of("load option"))
+INTEGERS = (
+    *(
+        each.name
+        for each in settings_of("load option", "request option")
+        if each.column == "integer"
+    ),
+    *("num_predict", "seed"),
+)
 BOS = 1
 
 

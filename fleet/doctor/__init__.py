@@ -1,0 +1,1 @@
+"""The rules of `fleet doctor`: from what a look at a machine found to checks. Pure."""

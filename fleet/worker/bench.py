@@ -1,0 +1,97 @@
+"""What all trials on one machine share: its engine, gates, sampler and spool, and what is known."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import replace
+
+from fleet import wiring
+from fleet.model.machine import Fingerprint
+from fleet.model.measure import TrialResult
+from fleet.model.trial import Attempt
+from fleet.owner.hours import turn
+from fleet.page_cache import forget_file
+from fleet.plan.stopping import cut
+from fleet.ports import Clock, Engine
+from fleet.runner.gates import Gatekeeper, Visit
+from fleet.runner.trial_ports import TrialPorts
+from fleet.spool import Spool
+from fleet.units import NS_PER_S
+
+
+class Bench:
+    """The shared parts of one machine, over all its trials."""
+
+    def __init__(self, node: wiring.Node, spool: Spool, clock: Clock) -> None:
+        self.node, self.spool, self.clock = node, spool, clock
+        self.stop = threading.Event()
+        self.gates = Gatekeeper(
+            node.look, clock, self.stop, may_evict="restart-ollama" in node.allowed
+        )
+        self._sampler = wiring.sampler(node, clock, self.stop)
+        self._engine: Engine | None = None
+        self._dropped: set[str] = set()
+        self._seconds_by_cell: dict[tuple[str, str, str, str], float] = {}
+
+    def engine(self) -> Engine:
+        """Return the engine of this machine, started at the first call."""
+        if self._engine is None:
+            self._engine = self.node.make_engine()
+        return self._engine
+
+    def replace_engine(self, engine: Engine) -> None:
+        """Go on with an engine that was restarted."""
+        self._engine = engine
+
+    def close(self) -> None:
+        """End the engine, if fleet started one."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+
+    def look(self, visit: Visit) -> Fingerprint:
+        """Look at the machine and at the models of its owner's engine."""
+        return self.gates.look(visit.owners)
+
+    def trial_ports(self, visit: Visit) -> TrialPorts:
+        """Return the effects of the trial of this visit."""
+        return TrialPorts(
+            visit.engine,
+            lambda: self.look(visit),
+            self.clock,
+            self.stop,
+            forget_file,
+            applied=self.node.settings.applied,
+            sampling=self._sampler.sampling,
+            fingerprint=visit.fingerprint,
+        )
+
+    def drop(self, trial_ids: Iterable[str]) -> None:
+        """Leave out these trials unless they have begun."""
+        self._dropped.update(trial_ids)
+
+    def is_wanted(self, attempt: Attempt) -> bool:
+        """Return False once the work was stopped, or the trial dropped."""
+        return not self.stop.is_set() and attempt.trial.trial_id not in self._dropped
+
+    def shortened(self, attempt: Attempt) -> Attempt:
+        """Return the attempt, with fewer requests if its cell ran far over its estimate before.
+
+        The rows of such a trial say so.
+        """
+        seconds = self._seconds_by_cell.get(attempt.trial.cell(), 0.0)
+        return replace(attempt, trial=cut(attempt.trial, seconds))
+
+    def seconds(self, attempt: Attempt) -> float:
+        """Return how long the cell's last trial took here, or else its estimate."""
+        return self._seconds_by_cell.get(attempt.trial.cell(), attempt.trial.estimate_s)
+
+    def may_begin(self, attempt: Attempt) -> bool:
+        """Return whether the machine's hours let the trial begin now."""
+        hours, now_s = self.node.hours(), self.clock.unix_ns() / NS_PER_S
+        return hours is None or turn(hours, now_s, self.seconds(attempt)).begins
+
+    def note_duration(self, result: TrialResult) -> None:
+        """Remember how long the cell took."""
+        self._seconds_by_cell[result.trial.cell()] = result.duration_ns / NS_PER_S
