@@ -123,7 +123,7 @@ class Measuring:
             self._stop_what_is_known()
 
     def _begin(self, trial: Trial) -> None:
-        if trial.trial_id in self._dropped:
+        if trial.trial_id in self._dropped and trial.role != "canary":
             self._talk.say(
                 f"{trial.machine}: block {trial.block + 1} had begun: it is measured too"
             )

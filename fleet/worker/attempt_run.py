@@ -82,6 +82,7 @@ class AttemptRun:
         except (TrialError, Interrupted) as problem:
             self._keep(not_begun(self._attempt, problem, self._bench.clock))
             return
+        self._bench.begin(self._attempt.trial)
         yield Started(machine_id=self._machine_id, attempt=self._attempt)
         result = self._run_trial(visit, lock)
         for text in self._bench.node.news():

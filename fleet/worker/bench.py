@@ -9,7 +9,7 @@ from dataclasses import replace
 from fleet import wiring
 from fleet.model.machine import Fingerprint
 from fleet.model.measure import TrialResult
-from fleet.model.trial import Attempt
+from fleet.model.trial import Attempt, Trial
 from fleet.owner.hours import turn
 from fleet.page_cache import forget_file
 from fleet.plan.stopping import cut
@@ -33,6 +33,7 @@ class Bench:
         self._sampler = wiring.sampler(node, clock, self.stop)
         self._engine: Engine | None = None
         self._dropped: set[str] = set()
+        self._block = -1
         self._seconds_by_cell: dict[tuple[str, str, str, str], float] = {}
 
     def engine(self) -> Engine:
@@ -68,13 +69,24 @@ class Bench:
             fingerprint=visit.fingerprint,
         )
 
+    def begin(self, trial: Trial) -> None:
+        """Note the block of a trial that begins; a canary belongs to none."""
+        if trial.role != "canary":
+            self._block = trial.block
+
     def drop(self, trial_ids: Iterable[str]) -> None:
-        """Leave out these trials unless they have begun."""
+        """Leave out these trials unless their block has begun."""
         self._dropped.update(trial_ids)
 
     def is_wanted(self, attempt: Attempt) -> bool:
-        """Return False once the work was stopped, or the trial dropped."""
-        return not self.stop.is_set() and attempt.trial.trial_id not in self._dropped
+        """Return False once the work was stopped, or the trial dropped before its block began.
+
+        The head may drop a block that begins at the same moment: it is measured to its end, with
+        the canary that follows it.
+        """
+        trial = attempt.trial
+        begun = trial.block == self._block + (trial.role == "canary")
+        return not self.stop.is_set() and (begun or trial.trial_id not in self._dropped)
 
     def shortened(self, attempt: Attempt) -> Attempt:
         """Return the attempt, with fewer requests if its cell ran far over its estimate before.

@@ -569,6 +569,20 @@ def test_a_trial_that_is_dropped_while_it_is_held_leaves_nothing(laptop: MakeWor
     assert rest[0].attempt.trial.trial_id == needed.trial.trial_id
 
 
+def test_a_block_that_has_begun_is_measured_to_its_end(laptop: MakeWorker) -> None:
+    """The head drops it before it hears that it has begun; what comes later is left out."""
+    open_gates = {"gates": Gates(policy="record")}
+    first, other = (builders.attempt(model=name, **open_gates) for name in ("tiny", "other"))
+    canary, idle = (builders.attempt(role="canary", block=at, **open_gates) for at in (1, 2))
+    later = builders.attempt(model="other", block=1, **open_gates)
+    worker = laptop()
+    events = worker.run([first, other, canary, later, idle])
+    assert isinstance(next(events), Started)
+    worker.drop([each.trial.trial_id for each in (other, canary, later, idle)])
+    done = [event.result for event in events if isinstance(event, Finished)]
+    assert [result.trial for result in done] == [each.trial for each in (first, other, canary)]
+
+
 @pytest.mark.parametrize(("settings", "restarts"), [({}, 1), ({"flash_attention": True}, 0)])
 def test_the_owners_engine_stays_beside_an_engine_of_its_own(
     laptop: MakeWorker, settings: dict[str, Value], restarts: int
