@@ -13,8 +13,8 @@ from fleet.app.contrast import contrast_axis
 from fleet.app.interrupts import interruptible
 from fleet.app.next_steps import Measured, next_lines, step_lines, with_store
 from fleet.compare.comparison import compare
-from fleet.compare.noise import noise_floors
 from fleet.compare.precision import Precision, precisions, widths
+from fleet.compare.request import NO_AXIS, ComparisonRequest
 from fleet.errors import StoreUnusable, UserError
 from fleet.folders import results_folder
 from fleet.model.event import Finished
@@ -42,8 +42,7 @@ class Widths:
 
     def __init__(self, home: Path, plan: Plan) -> None:
         self._folder = results_folder(home)
-        self._plan = plan
-        self._by = contrast_axis(plan)
+        self._request = _request(plan)
         self._opened: tuple[list[Path], Connection] | None = None
 
     @interruptible()
@@ -52,9 +51,7 @@ class Widths:
 
         One that is not known at all is left out.
         """
-        name, session = self._plan.request.experiment.name, self._plan.session
-        con = self._store()
-        known = widths(con, name, session, self._by, _baseline(self._plan), noise_floors)
+        known = widths(self._store(), self._request)
         found = {cells: width for cells, width in known.items() if len(cells) == 1}
         for contrast in wanted:
             pairs = [w for cells, w in known.items() if len(cells) > 1 and cells <= contrast.cells]
@@ -114,12 +111,12 @@ def ending(home: Path, plan: Plan, width: int | None = None, *, command: str = "
             steps = _after_a_quick_look(command, cells)
             steps.append(with_store(f"fleet results {name}", home))
             return Ending([*lines, "", QUICK, "", *step_lines(steps)], counts)
-        by = contrast_axis(plan)
-        compared, judged = _compared(con, plan, by, width) if by else ([], False)
+        axis = contrast_axis(plan)
+        compared, judged = _compared(con, plan, width) if axis else ([], False)
         compared += _not_yet_known(con, plan)
     measured = Measured(
         experiment=name,
-        by=by if judged else "",
+        by=axis if judged else "",
         baseline=plan.request.experiment.baseline,
         trial=cells[-1].id if cells else None,
         energy=any(cell.joules_per_token for cell in cells),
@@ -139,17 +136,20 @@ def _after_a_quick_look(command: str, cells: Sequence[ResultRow]) -> list[str]:
     return [measured]
 
 
-def _compared(con: Connection, plan: Plan, by: str, width: int | None) -> tuple[list[str], bool]:
+def _request(plan: Plan) -> ComparisonRequest:
+    """What the session of a plan is compared for."""
+    return ComparisonRequest(
+        axis=contrast_axis(plan) or NO_AXIS,
+        experiment=plan.request.experiment.name,
+        where=f"session={plan.session}",
+        baseline=_baseline(plan),
+    )
+
+
+def _compared(con: Connection, plan: Plan, width: int | None) -> tuple[list[str], bool]:
     """The comparison in words, and whether there was something to compare."""
     try:
-        found = compare(
-            con,
-            by=by,
-            experiment=plan.request.experiment.name,
-            where=f"session={plan.session}",
-            baseline=_baseline(plan),
-            floors=noise_floors,
-        )
+        found = compare(con, _request(plan))
     except UserError as problem:
         return ["", problem.what], False
     return ["", *comparison_lines(found, width)], True
@@ -160,8 +160,7 @@ def _not_yet_known(con: Connection, plan: Plan) -> list[str]:
     repeats = plan.repeats
     if plan.request.role != "measure" or repeats.least == repeats.most:
         return []
-    name, by = plan.request.experiment.name, contrast_axis(plan)
-    found = precisions(con, name, plan.session, by, _baseline(plan), noise_floors)
+    found = precisions(con, _request(plan))
     lines = precision_lines(wanted_precisions(found, plan), repeats.half_width_percent / 100)
     return ["", *lines] if lines else []
 
