@@ -45,10 +45,62 @@ is a model of its maker, made for one kind of chip. Two meters of one part measu
 
 
 @dataclass(frozen=True, slots=True)
+class KeyColumn:
+    """A column of the table `trials` of which no two values are ever pooled."""
+
+    name: str
+    words: str
+    of: Literal["engine", "model", "limit", "hardware", "system"]
+    short: str = ""
+    """Before the value in the column `state` of `fleet results`; empty: the value says enough."""
+    measured_again: bool = False
+    """Where it has changed, a finished trial is measured again and both measurements count."""
+
+
+POOLING_KEY: tuple[KeyColumn, ...] = (
+    KeyColumn("engine", "engine", "engine"),
+    KeyColumn("engine_version", "engine version", "engine", short="engine", measured_again=True),
+    KeyColumn(
+        "engine_environment",
+        "engine environment",
+        "engine",
+        short="environment",
+        measured_again=True,
+    ),
+    KeyColumn("digest", "digest", "model", short="digest", measured_again=True),
+    KeyColumn("drafts", "drafts", "model", short="drafts"),
+    KeyColumn("gpu_limit_mb", "GPU limit (MiB)", "limit", short="GPU limit", measured_again=True),
+    KeyColumn("hardware_id", "hardware", "hardware", measured_again=True),
+    KeyColumn("os_version", "OS version", "system", short="OS"),
+    KeyColumn("os_build", "OS build", "system", short="build"),
+    KeyColumn("kernel", "kernel", "system", short="kernel"),
+    KeyColumn("gpu_driver", "GPU driver", "system", short="driver"),
+)
+"""What keeps the trials of one cell apart, beside their flags: a reader takes it from here.
+
+SQL takes it by `{pooling_key}`, `{measured_again}` and `{facts}` (`fleet.query.views`).
+"""
+
+
+def measured_again() -> list[KeyColumn]:
+    """Return the columns of the pooling key whose change makes a finished trial unfinished."""
+    return [column for column in POOLING_KEY if column.measured_again]
+
+
+def state_facts() -> list[str]:
+    """Return the facts of which two values on one machine are two states of it.
+
+    Only one state of a machine is compared.
+    """
+    return [*(column.name for column in POOLING_KEY), *ENVIRONMENT_FACTS, "job_content"]
+
+
+@dataclass(frozen=True, slots=True)
 class Field:
+    """How a fact is called, and its class where the axis does not say otherwise."""
+
     words: str
     standing: Standing
-    """Where the axis does not say otherwise."""
 
 
 FACTS: dict[str, Field] = {
@@ -78,7 +130,15 @@ FACTS: dict[str, Field] = {
     ENERGY_ESTIMATE: Field("chips that estimate their own energy", "refused"),
     "energy_source": Field("energy sources", "listed"),
 }
-"""In the order in which they are told."""
+"""In the order in which a comparison names them."""
+
+
+def fact_columns() -> list[str]:
+    """Return every fact that is a column of the trials, and the pooling key, each once."""
+    elsewhere = {*SETTINGS, *COUNTS, *ENERGY_FACTS}
+    own = [fact for fact in FACTS if fact not in elsewhere]
+    return list(dict.fromkeys([*own, *(column.name for column in POOLING_KEY)]))
+
 
 HARDWARE_AXES = frozenset(
     {
@@ -149,12 +209,15 @@ LISTED: dict[str, frozenset[str]] = {
     **dict.fromkeys(("date", "session"), frozenset({"engine_version", "engine_environment"})),
     "model": frozenset({"think"}),
 }
-"""By axis: what is asked about. Between two dates an engine was updated, and that is the news;
-and whether a model thinks is a property of the model."""
+"""By axis: what the comparison is about.
+
+Between two dates an engine was updated, and that is the news; and whether a model thinks is a
+property of the model.
+"""
 
 
 def standing(fact: str, axis: str) -> Standing:
-    """The class of a fact of FACTS on an axis; an axis that is a fact implies itself."""
+    """Return the class of a fact of FACTS on an axis; an axis that is a fact implies itself."""
     if fact == axis or fact in IMPLIED.get(axis, ()):
         return "implied"
     if fact in LISTED.get(axis, ()):
@@ -163,10 +226,22 @@ def standing(fact: str, axis: str) -> Standing:
 
 
 def is_across(axis: str) -> bool | None:
-    """Compared from machine to machine; None: only if no machine has shown two values."""
+    """Return whether machines are compared; None: only if no machine has shown two values."""
     if axis in HARDWARE_AXES:
         return True
     return False if axis in WORK_AXES else None
+
+
+@dataclass(frozen=True, slots=True)
+class AxisRules:
+    """What one comparison lets differ: what its axis implies, and what the user allows."""
+
+    axis: str
+    allow_diff: frozenset[str] = frozenset()
+
+    def refuses(self, fact: str) -> bool:
+        """Return whether two sides that differ in this fact are not compared."""
+        return fact not in self.allow_diff and standing(fact, self.axis) == "refused"
 
 
 Values = Callable[[str], Set[str | None]]
@@ -190,21 +265,21 @@ class Difference:
 
 
 def differing(baseline: Values, side: Values, axis: str) -> Iterator[Difference]:
-    """What differs and is not implied; token counts are judged elsewhere."""
+    """Yield what differs and is not implied; token counts are judged elsewhere."""
     for fact, of_axis in _not_implied(axis):
-        theirs, ours = baseline(fact), side(fact)
-        if theirs != ours:
+        of_baseline, of_side = baseline(fact), side(fact)
+        if of_baseline != of_side:
             yield Difference(
                 fact=fact,
                 words=FACTS[fact].words,
                 standing=of_axis,
-                baseline=frozenset(theirs),
-                side=frozenset(ours),
+                baseline=frozenset(of_baseline),
+                side=frozenset(of_side),
             )
 
 
 @lru_cache(maxsize=64)
 def _not_implied(axis: str) -> tuple[tuple[str, Standing], ...]:
-    """In the order in which they are told, with their class."""
+    """Return the facts that are not implied with their class, in the order of FACTS."""
     classes = ((fact, standing(fact, axis)) for fact in FACTS if fact not in COUNTS)
     return tuple((fact, of_axis) for fact, of_axis in classes if of_axis != "implied")

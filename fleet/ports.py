@@ -248,12 +248,8 @@ class PastAttempt:
     outcome: str
     transient: bool
     reason: str
-    digest: str | None
-    engine_version: str | None
-    engine_environment: str
-    """Canonical JSON."""
-    hardware_id: str | None
-    gpu_limit_mb: int | None
+    state: Mapping[str, str | int | float | None]
+    """The columns of the pooling key that are measured again where they have changed."""
     duration_ns: int
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fleet.compare import comparison, precision
+from fleet.compare.designs import Floors
+from fleet.compare.noise import noise_floors
+from fleet.compare.request import ComparisonRequest
+from fleet.compare.result import Comparison
+from fleet.query.open_store import Connection
 from fleet.store.schema import TABLES
 
 Row = dict[str, Any]
@@ -211,3 +217,29 @@ def transcripts(store: GoldenStore) -> GoldenStore:
 
 def _minute(number: int) -> datetime.datetime:
     return START + datetime.timedelta(minutes=number)
+
+
+ReadFloors = Callable[[Connection], Floors]
+
+
+def compare(con: Connection, *, floors: ReadFloors = noise_floors, **asked: Any) -> Comparison:
+    """As `fleet compare` asks for it; lists may stand for tuples."""
+    return comparison.compare(con, _request(asked), floors=floors)
+
+
+def widths(
+    con: Connection, axis: str, *, floors: ReadFloors = noise_floors
+) -> Mapping[frozenset[precision.Cell], float]:
+    """As the stop rule of the experiment `golden` asks for them."""
+    return precision.widths(con, of_golden(axis), floors=floors)
+
+
+def of_golden(axis: str) -> ComparisonRequest:
+    return ComparisonRequest(axis=axis, experiment="golden", where="session=0")
+
+
+def _request(asked: Mapping[str, Any]) -> ComparisonRequest:
+    lists = ("sides", "metrics", "allow_diff")
+    return ComparisonRequest(
+        **{name: tuple(value) if name in lists else value for name, value in asked.items()}
+    )

@@ -19,8 +19,6 @@ from fleet.store.schema import TABLES
 from tests.builders_compare import TRIAL, Row, S, request
 from tests.builders_flow import Fleet
 
-ENERGY_SQL = Path(views.__file__).parent / "energy.sql"
-
 
 @dataclass(frozen=True)
 class Curve:
@@ -123,7 +121,6 @@ class EnergyStore:
             self.con.execute(f"create table raw_{table} as select *, 0 as folder from empty")
             self.con.unregister("empty")
         self.con.execute(views.fill_views({table: f"raw_{table}" for table in TABLES}))
-        self.con.execute(ENERGY_SQL.read_text())
         self.con.execute("create temp table roots (root varchar)")
 
     def clear(self) -> None:

@@ -159,13 +159,13 @@ class Fleet:
         files = (self.store / "results" / "current").glob("*/*.parquet")
         return sorted(f"{f.parent.name}/{f.name}" for f in files if f.stem != "_schema")
 
-    def rows(self, query: str, more_views: str = "") -> list[dict[str, Any]]:
+    def rows(self, query: str) -> list[dict[str, Any]]:
         """Asked by a bare DuckDB started in the results folder, with nothing of ours but views."""
         before = Path.cwd()
         os.chdir(self.store / "results")
         try:
             with duckdb.connect() as con:
-                con.execute(Path("views.sql").read_text() + more_views)
+                con.execute(Path("views.sql").read_text())
                 answer = con.execute(query)
                 names = [column[0] for column in answer.description or ()]
                 return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]

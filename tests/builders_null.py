@@ -14,18 +14,18 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from fleet.compare.designs import NO_FLOORS, Contrast, Floors, contrast
+from fleet.compare.designs import NO_FLOORS, Floors, PairEstimate, estimate_pair
 from fleet.compare.sides import Side
-from fleet.metrics.compared import METRICS
+from fleet.metrics.compared import COMPARED
 from fleet.model.experiment import Repeats
 from fleet.model.trial import Trial
 from fleet.plan.expand import expand
 from fleet.plan.plans import PlannedContrast as Pair
 from fleet.plan.stopping import Progress, stopped
-from fleet.query.variants import Variant
+from fleet.query.variant import variant_of
 from tests import builders_plan
 
-DECODE = METRICS["decode"]
+DECODE = COMPARED["decode"]
 Numbers = NDArray[np.float64]
 
 TRIAL_SD = 0.02
@@ -111,7 +111,7 @@ def sides(rates: tuple[Numbers, Numbers], *, machines: int, in_turn: bool) -> tu
     """One data set as compare sees it: two sides of one machine, or of two."""
     spans = [("1", "2"), ("1", "2") if in_turn else ("3", "4")]
     return tuple(  # type: ignore[return-value]
-        Side(name, (Variant(_row(values, f"m{index % machines}", span)),), {})
+        Side(name, (variant_of(_row(values, f"m{index % machines}", span)),), {})
         for index, (name, values, span) in enumerate(zip("ab", rates, spans, strict=True))
     )
 
@@ -133,14 +133,14 @@ def _row(values: Numbers, machine: str, span: tuple[str, str]) -> dict[str, obje
 
 def contrasts(
     session: Session, *, machines: int = 1, in_turn: bool = True, floors: Floors = NO_FLOORS
-) -> Iterator[Contrast]:
+) -> Iterator[PairEstimate]:
     """What fleet makes of each data set."""
     for rates in zip(session.a, session.b, strict=True):
         a, b = sides(rates, machines=machines, in_turn=in_turn)
-        yield contrast(a, b, DECODE, floors=floors)
+        yield estimate_pair(a, b, DECODE, floors=floors)
 
 
-def alarms(found: Iterator[Contrast]) -> float:
+def alarms(found: Iterator[PairEstimate]) -> float:
     """Share of data sets in which the two sides are told apart."""
     told = [c.estimate is not None and c.estimate.p <= 0.05 for c in found]
     return sum(told) / len(told)
@@ -158,7 +158,7 @@ def until_known(session: Session) -> Iterator[tuple[bool, int]]:
     [pair], every = plan.contrasts, tuple(plan.trials())
     for a, b in zip(session.a, session.b, strict=True):
         for done in range(REPEATS.least, REPEATS.most + 1):
-            found = contrast(
+            found = estimate_pair(
                 *sides((a[:done], b[:done]), machines=1, in_turn=True), DECODE, floors=NO_FLOORS
             ).estimate
             assert found is not None

@@ -94,11 +94,14 @@ def past(trial: Trial, on: Machine, **changed: Any) -> PastAttempt:
         "outcome": "ok",
         "transient": False,
         "reason": "",
+        "duration_ns": 10**9,
+    }
+    state: dict[str, Any] = {
         "digest": trial.digest or f"{trial.model}-digest",
         "engine_version": on.engine.version,
         "engine_environment": canonical_json(on.engine.environment),
         "hardware_id": on.fingerprint.hardware_id,
         "gpu_limit_mb": on.fingerprint.get("gpu_limit_mb"),
-        "duration_ns": 10**9,
     }
-    return PastAttempt(**(fields | changed))
+    state |= {name: changed.pop(name) for name in list(changed) if name not in fields}
+    return PastAttempt(**(fields | changed), state=state)

@@ -1,4 +1,4 @@
-"""Checks of kept answers, worked out each time they are read: the raw text is what is stored."""
+"""Checks kept answers each time they are read: the raw text is what is stored."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FENCED = re.compile(r"```(?:json)?\s*\n(.*)\n\s*```", re.DOTALL | re.IGNORECASE
 
 
 def score(check: Check, answer: str, references: Sequence[Reference]) -> Score:
-    """`references` are the other answers that this one may be similar to."""
+    """Check one answer. `references`: the answers that it may be similar to."""
     kind, value = check.given()
     if kind == "exact":
         return Score(check=check.says(), passed=answer.strip() == str(value).strip())
@@ -43,10 +43,10 @@ def similarity(left: str, right: str) -> float:
     Salton and McGill, Introduction to Modern Information Retrieval (1983). Words in lower case;
     their order does not count. Of a text without words 0.
     """
-    one, other = (Counter(_WORD.findall(text.lower())) for text in (left, right))
-    shared = sum(count * other[word] for word, count in one.items())
+    counts, others = (Counter(_WORD.findall(text.lower())) for text in (left, right))
+    shared = sum(count * others[word] for word, count in counts.items())
     length = math.sqrt(
-        sum(n * n for n in one.values()) * sum(n * n for n in other.values()),
+        sum(n * n for n in counts.values()) * sum(n * n for n in others.values()),
     )
     return min(shared / length, 1.0) if length else 0.0
 
@@ -54,13 +54,13 @@ def similarity(left: str, right: str) -> float:
 def _found(check: Check, pattern: str, answer: str) -> Score:
     try:
         with _at_most(MOST_SECONDS):
-            found = compiled(pattern).search(answer[:MOST_CHARACTERS]) is not None
+            matches = compiled(pattern).search(answer[:MOST_CHARACTERS]) is not None
     except _TooSlow:
         note = f"undecided: the pattern took more than {MOST_SECONDS:g} s"
         return Score(check=check.says(), note=note)
-    cut = len(answer) > MOST_CHARACTERS and not found
+    cut = len(answer) > MOST_CHARACTERS and not matches
     note = f"searched in the first {MOST_CHARACTERS} characters" if cut else ""
-    return Score(check=check.says(), passed=found, note=note)
+    return Score(check=check.says(), passed=matches, note=note)
 
 
 def _is_json(check: Check, answer: str) -> Score:
@@ -96,8 +96,10 @@ class _TooSlow(Exception):
 
 @contextmanager
 def _at_most(seconds: float) -> Iterator[None]:
-    """Python's `re` looks for signals while it matches, so an alarm ends it. Only the main thread
-    has signals; in others the bound on the text is all there is."""
+    """End the block after some seconds by an alarm: `re` looks for signals while it matches.
+
+    Only the main thread has signals; in others the bound on the text must do.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

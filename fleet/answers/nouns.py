@@ -1,17 +1,9 @@
-"""Answers side by side: what is read from results and reference files, and shown."""
+"""The nouns of answers side by side: references, scores, columns, differences, sheets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
-
-from fleet.units import show_count, show_ns, show_number, show_time
-
-LONG_NS = 60 * 10**9
-"""From here on a time is shown in minutes."""
-
-HASHES_ONLY = "only hashes are known; `keep_text: true` in the job shows where they part"
 
 Piece = tuple[Literal["same", "left", "right"], str]
 """A stretch of text that both have, or only the left or only the right one."""
@@ -47,15 +39,6 @@ class Score:
     """Similarity, 0 to 1, where that was asked."""
     note: str = ""
 
-    def verdict(self) -> str:
-        """`yes`, `no (0.41)`, `0.41`, or why nothing could be decided."""
-        value = "" if self.value is None else f"{self.value:.2f}"
-        rest = ", ".join(filter(None, (value, self.note)))
-        if self.passed is None:
-            return rest
-        word = "yes" if self.passed else "no"
-        return f"{word} ({rest})" if rest else word
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timed:
@@ -77,31 +60,10 @@ class Timed:
     source: str = ""
     """Of figures that others measured: where they come from."""
 
-    def figures(self, *, thinks: bool) -> Iterator[tuple[str, str]]:
-        """What is known, in words; of an answer without thinking the first token is enough."""
-        if self.source:
-            yield "source", self.source
-        times = (
-            ("total", self.total_ns),
-            ("load", self.load_ns),
-            ("first token", self.first_token_ns),
-            ("first answer token", self.first_answer_ns if thinks else None),
-        )
-        for name, duration_ns in times:
-            if duration_ns is not None:
-                long = duration_ns >= LONG_NS
-                yield name, show_time(duration_ns) if long else show_ns(duration_ns)
-        if self.decode_tokens_per_s is not None:
-            yield "decode", f"{show_number(self.decode_tokens_per_s)} tokens/s"
-        elif self.machine:
-            yield "decode", "too short for a rate"
-        if self.flags:
-            yield "flags", self.flags
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """One column: an answer, and every machine that gave exactly this one."""
+class AnswerColumn:
+    """An answer, and every machine that gave exactly this one."""
 
     name: str
     """The model, or the name of the reference."""
@@ -118,33 +80,14 @@ class Answer:
     output_tokens: int | None = None
     """Thinking included."""
     ended: str = ""
-    """Why it ended, where that is not of its own will: `cut at 512 tokens`."""
+    """Why it ended, where it did not end by itself: `cut at 512 tokens`."""
     timed: tuple[Timed, ...]
     scores: tuple[Score, ...] = ()
 
-    def lengths(self) -> Iterator[tuple[str, str]]:
-        if self.output_tokens is not None:
-            yield "tokens", str(self.output_tokens)
-        yield "words", str(self.words)
-        yield "characters", str(self.characters)
-        if self.thinking:
-            yield "thinking", show_count(self.thinking_words, "word")
-        if self.ended:
-            yield "ended", self.ended
-
-    def shown(self) -> str:
-        """The text, or why there is none."""
-        if self.text.strip():
-            return self.text.strip()
-        if self.thinking:
-            ended = f", {self.ended}" if self.ended else ""
-            return f"(no answer: it only thought{ended})"
-        return "(an empty answer)"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parting:
-    """Where two texts part: `common` + `left` is the one, `common` + `right` the other."""
+class FirstDifference:
+    """Where two texts differ first: `common` + `left` is the one, `common` + `right` the other."""
 
     where: Literal["thinking", "answer"]
     common: str
@@ -152,19 +95,14 @@ class Parting:
     left: str
     right: str
 
-    def place(self) -> str:
-        if not self.common_words:
-            return f"they differ from the first word of the {self.where} on"
-        return f"they part after {show_count(self.common_words, 'word')} of the {self.where}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contrast:
+class TextContrast:
     """Two texts set against each other."""
 
     left: str
     right: str
-    parting: Parting
+    first_difference: FirstDifference = field(metadata={"json": "parting"})
     pieces: tuple[Piece, ...]
     """Word by word; the `same` and `left` pieces in order are the left text."""
 
@@ -175,25 +113,22 @@ class Disagreement:
 
     left: str
     right: str
-    """A machine that parts from itself is named twice: `alpha once`, `alpha again`."""
+    """A machine that disagrees with itself is named twice: `alpha once`, `alpha again`."""
     compared: int
-    """Equal questions that both answered."""
+    """Equal prompts that both answered."""
     differing: int
     also: str = ""
     """What else is not the same: engine versions."""
-    contrast: Contrast | None = None
+    contrast: TextContrast | None = None
     """The first one of which both texts were kept; None: none was, only hashes are known."""
-
-    def counted(self) -> str:
-        """`2 of 3 prompts (also differs: engine version 1 against 2)`."""
-        also = f" (also differs: {self.also})" if self.also else ""
-        return f"{self.differing} of {show_count(self.compared, 'prompt')}{also}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """Outputs of one model that should be equal: temperature 0, same seed, digest, job, settings
-    and prompt."""
+    """Outputs of one model that should be equal.
+
+    They have temperature 0, and the same seed, digest, job, settings and prompt.
+    """
 
     model: str
     settings: str
@@ -202,17 +137,8 @@ class Agreement:
     questions: int
     """Different prompts among the requests."""
     repeated: int
-    """Questions that were asked more than once, so that something can be compared."""
+    """Prompts that were sent more than once, so that something can be compared."""
     disagreements: tuple[Disagreement, ...] = ()
-
-    def said(self) -> str:
-        outputs = show_count(self.requests, "output")
-        asked = f"{outputs} to {show_count(self.questions, 'prompt')} on {', '.join(self.machines)}"
-        if not self.repeated:
-            return f"{asked}: no prompt was asked twice, so there is nothing to compare"
-        if self.disagreements:
-            return f"{asked}: outputs differ where they should be the same"
-        return f"{asked}: the same prompt always gave the same output"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,8 +149,8 @@ class Sheet:
     point: str
     prompt: str | None
     """None where the prompt was made of words to an exact length."""
-    answers: tuple[Answer, ...] = ()
-    contrasts: tuple[Contrast, ...] = ()
+    answers: tuple[AnswerColumn, ...] = ()
+    contrasts: tuple[TextContrast, ...] = ()
     """Where asked for: each answer against the first."""
     agreements: tuple[Agreement, ...] = ()
     notes: tuple[str, ...] = ()

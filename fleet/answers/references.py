@@ -1,4 +1,4 @@
-"""What `fleet answers` is told: reference files, checks of jobs and of the command line."""
+"""Reads what `fleet answers` is given: reference files, checks of jobs and of the command line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LINE = re.compile(r"([A-Za-z_]+)\s*:\s*(.*)")
 
 
 def read_reference(path: Path) -> Reference:
-    """The answer in a text file, after a head of `key: value` lines if it begins with `---`.
+    """Read the answer in a text file, after a head of `key: value` lines if it begins with `---`.
 
     Raises ConfigError with every mistake of the head, or the one that ends the reading.
     """
@@ -56,7 +56,7 @@ def read_reference(path: Path) -> Reference:
 
 
 def declared_checks(job: str) -> tuple[Check, ...] | None:
-    """Those in the job's file as it is now; None where no file has this name here.
+    """Read the checks in the job's file as it is now; None where no file has this name here.
 
     Raises ConfigError with the mistakes of the file.
     """
@@ -70,7 +70,7 @@ def declared_checks(job: str) -> tuple[Check, ...] | None:
 
 
 def check_from_word(word: str) -> Check:
-    """`contains=gold`, `regex=5d`, `exact=42`, `json`, `similar_to_reference=0.6`."""
+    """Read a check: `contains=gold`, `regex=5d`, `exact=42`, `json`, `similar_to_reference=0.6`."""
     kind, given, text = word.partition("=")
     if kind not in CHECK_KINDS:
         near = did_you_mean(kind, CHECK_KINDS)
@@ -120,7 +120,7 @@ class _Head:
         self._must("time", _duration_ns, "must be a time such as 2m18s or 41.5s")
         self._must("tokens", _count, "must be a whole number of 1 or more")
         if self.mistakes:
-            in_order = sorted(self.mistakes, key=lambda one: one.line)
+            in_order = sorted(self.mistakes, key=lambda mistake: mistake.line)
             raise ConfigError(tuple(in_order[:MOST_MISTAKES]))
         return self.values
 
@@ -141,7 +141,7 @@ def _has_head(lines: Sequence[str]) -> bool:
 
 
 def _read_head(file: str, lines: Sequence[str]) -> tuple[_Head, int]:
-    """The head, and where the answer begins."""
+    """Read the head, and find where the answer begins."""
     head = _Head(file)
     for number, line in enumerate(lines[1:], start=2):
         if line.strip() == FENCE:

@@ -1,4 +1,4 @@
-"""Where two texts part, and how they differ word by word. Pure."""
+"""Finds the first difference of two texts, and how they differ word by word. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import Literal
 
-from fleet.answers.nouns import Contrast, Parting, Piece
+from fleet.answers.nouns import FirstDifference, Piece, TextContrast
 
 MOST_WORDS = 4000
 """Of longer texts what follows the first difference is shown whole: matching takes quadratic
@@ -19,52 +19,54 @@ Texts = tuple[str, str]
 _TOKEN = re.compile(r"\s+|\S+")
 
 
-def contrast(left: str, right: str, of_left: Texts, of_right: Texts) -> Contrast:
-    """Of the thinking where that differs, since it came first; else of the answer."""
+def text_contrast(left: str, right: str, of_left: Texts, of_right: Texts) -> TextContrast:
+    """Set the thinking of two outputs against each other where that differs, else the answers."""
     in_thinking = of_left[0] != of_right[0]
-    one, other = (of_left[0], of_right[0]) if in_thinking else (of_left[1], of_right[1])
-    return Contrast(
+    texts = (of_left[0], of_right[0]) if in_thinking else (of_left[1], of_right[1])
+    return TextContrast(
         left=left,
         right=right,
-        parting=parting(one, other, "thinking" if in_thinking else "answer"),
-        pieces=tuple(pieces(one, other)),
+        first_difference=first_difference(*texts, "thinking" if in_thinking else "answer"),
+        pieces=tuple(pieces(*texts)),
     )
 
 
-def parting(left: str, right: str, where: Literal["thinking", "answer"] = "answer") -> Parting:
-    """Parts between words, never within one."""
-    one, other = _TOKEN.findall(left), _TOKEN.findall(right)
-    same = _common(one, other)
-    return Parting(
+def first_difference(
+    left: str, right: str, where: Literal["thinking", "answer"] = "answer"
+) -> FirstDifference:
+    """Find the first word that differs."""
+    tokens, others = _TOKEN.findall(left), _TOKEN.findall(right)
+    same = _common(tokens, others)
+    return FirstDifference(
         where=where,
-        common="".join(one[:same]),
-        common_words=sum(not token.isspace() for token in one[:same]),
-        left="".join(one[same:]),
-        right="".join(other[same:]),
+        common="".join(tokens[:same]),
+        common_words=sum(not token.isspace() for token in tokens[:same]),
+        left="".join(tokens[same:]),
+        right="".join(others[same:]),
     )
 
 
 def pieces(left: str, right: str) -> Iterator[Piece]:
-    """`same` and `left` pieces in order are the left text, `same` and `right` ones the right."""
-    one, other = _TOKEN.findall(left), _TOKEN.findall(right)
-    head = _common(one, other)
-    tail = _common(one[head:][::-1], other[head:][::-1])
-    yield from _piece("same", one[:head])
-    yield from _middle(one[head : len(one) - tail], other[head : len(other) - tail])
-    yield from _piece("same", one[len(one) - tail :])
+    """Split two texts: `same` and `left` pieces are the left one, `same` and `right` the right."""
+    tokens, others = _TOKEN.findall(left), _TOKEN.findall(right)
+    head = _common(tokens, others)
+    tail = _common(tokens[head:][::-1], others[head:][::-1])
+    yield from _piece("same", tokens[:head])
+    yield from _middle(tokens[head : len(tokens) - tail], others[head : len(others) - tail])
+    yield from _piece("same", tokens[len(tokens) - tail :])
 
 
-def _middle(one: Sequence[str], other: Sequence[str]) -> Iterator[Piece]:
-    if max(len(one), len(other)) > MOST_WORDS:
-        yield from _piece("left", one)
-        yield from _piece("right", other)
+def _middle(tokens: Sequence[str], others: Sequence[str]) -> Iterator[Piece]:
+    if max(len(tokens), len(others)) > MOST_WORDS:
+        yield from _piece("left", tokens)
+        yield from _piece("right", others)
         return
-    for kind, a, b, c, d in SequenceMatcher(None, one, other).get_opcodes():
+    for kind, a, b, c, d in SequenceMatcher(None, tokens, others).get_opcodes():
         if kind == "equal":
-            yield from _piece("same", one[a:b])
+            yield from _piece("same", tokens[a:b])
         else:
-            yield from _piece("left", one[a:b])
-            yield from _piece("right", other[c:d])
+            yield from _piece("left", tokens[a:b])
+            yield from _piece("right", others[c:d])
 
 
 def _piece(kind: Literal["same", "left", "right"], tokens: Sequence[str]) -> Iterator[Piece]:
@@ -72,6 +74,6 @@ def _piece(kind: Literal["same", "left", "right"], tokens: Sequence[str]) -> Ite
         yield kind, "".join(tokens)
 
 
-def _common(one: Sequence[str], other: Sequence[str]) -> int:
-    parted = (at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
-    return next(parted, min(len(one), len(other)))
+def _common(tokens: Sequence[str], others: Sequence[str]) -> int:
+    unequal = (at for at, (a, b) in enumerate(zip(tokens, others, strict=False)) if a != b)
+    return next(unequal, min(len(tokens), len(others)))

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fleet.advisor import machines, models
 from fleet.advisor.evidence import Anchor
@@ -21,10 +22,11 @@ from fleet.advisor.speed import decode_rate
 from fleet.advisor.work import muscle_of
 from fleet.errors import FleetError, UnknownName, UserError, nearest
 
+if TYPE_CHECKING:
+    from fleet.query.machines import MeasuredMachine
+
 ASK_S = 2.0
 MODEL_FILES = (".gguf", ".safetensors")
-
-Row = dict[str, object]
 
 
 def shape_of(name: str, engine: str | None = None) -> ModelShape:
@@ -87,10 +89,10 @@ def machine_of_store(homes: Sequence[Path], name: str) -> StoreMachine:
     from fleet.app.machines import read_machines
     from fleet.app.results import read_results
 
-    rows = read_machines(homes)
-    row = next((entry for entry in rows if entry.get("machine") == name), None)
-    if row is None:
-        suggestion = nearest(name, [str(entry.get("machine")) for entry in rows])
+    measured = read_machines(homes)
+    seen = next((each for each in measured if each.machine == name), None)
+    if seen is None:
+        suggestion = nearest(name, [each.machine for each in measured])
         hint = f"did you mean {suggestion}?" if suggestion else "fleet machines   lists them"
         raise UnknownName(f"{name}: no such machine in the store", hint)
     rates: dict[str, float] = {}
@@ -98,23 +100,22 @@ def machine_of_store(homes: Sequence[Path], name: str) -> StoreMachine:
         rate = result.decode_tokens_per_s
         if result.machine == name and rate is not None:
             rates[result.model] = max(rate, rates.get(result.model, 0.0))
-    return StoreMachine(box=replace(_box_of(row), called=name), rates=rates)
+    return StoreMachine(box=replace(_box_of(seen), called=name), rates=rates)
 
 
-def _box_of(row: Row) -> Box:
+def _box_of(seen: MeasuredMachine) -> Box:
     """The catalogue's kind with the limit, the memory and the bandwidth that the machine tells."""
-    chip = str(row.get("gpu") or row.get("chip") or "")
-    memory, cores = _number(row.get("memory_gb")), _number(row.get("gpu_cores"))
-    card = _number(row.get("gpu_memory_mb"))
-    limit = _number(row.get("gpu_limit_mb"))
+    chip = seen.gpu or seen.chip or ""
+    memory, cores = _number(seen.memory_gb), _number(seen.gpu_cores)
+    card, limit = _number(seen.gpu_memory_mb), _number(seen.gpu_limit_mb)
     words = chip if cores is None else f"{chip} {cores:.0f}-core"
     apple = "apple" in chip.lower()
     try:
         box = machines.read(f"{words} {memory:.0f} GB" if apple and memory else words)
     except FleetError:
-        box = _unlisted(chip, memory, _number(row.get("memory_bandwidth_gb_s")))
+        box = _unlisted(chip, memory, _number(seen.memory_bandwidth_gb_s))
     kind = box.kind
-    bandwidth = _number(row.get("memory_bandwidth_gb_s"))
+    bandwidth = _number(seen.memory_bandwidth_gb_s)
     if bandwidth:
         kind = replace(kind, bandwidth_gb_s=bandwidth)
     return replace(box, kind=kind, limit_mib=limit or (None if apple else card), notes=())
@@ -177,7 +178,5 @@ def anchors_of(machine: StoreMachine) -> tuple[tuple[Anchor, ...], tuple[str, ..
     return tuple(anchors), tuple(notes)
 
 
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return float(value) if value > 0 else None
+def _number(value: float | None) -> float | None:
+    return float(value) if value is not None and value > 0 else None

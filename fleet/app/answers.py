@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fleet.answers.nouns import Reference, Sheet
 from fleet.answers.references import check_from_word, declared_checks, read_reference
-from fleet.answers.sheets import TABLES, Asked, jobs_with_answers, sheets
+from fleet.answers.sheets import TABLES, AnswersRequest, jobs_with_answers, sheets
 from fleet.app.interrupts import interruptible
 from fleet.errors import ConfigError, Mistake, UserError
 from fleet.folders import results_folder
@@ -35,7 +35,7 @@ class Asking:
 @interruptible()
 def read_answers(homes: Sequence[Path], asked: Asking) -> tuple[list[Sheet], list[str]]:
     """A sheet for each question, and what the reader should be told beside them."""
-    wanted = Asked(
+    wanted = AnswersRequest(
         experiment=asked.experiment,
         job=asked.job,
         models=asked.models,

@@ -9,7 +9,6 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fleet.app.home import Home
@@ -18,10 +17,9 @@ from fleet.clock import in_local_zone
 from fleet.errors import ConfigError, Mistake, UnknownName, UserError, nearest
 from fleet.folders import results_folder
 from fleet.identity import content_id
-from fleet.query.energy import energy_of_cells
-from fleet.query.open_store import WITH_READINGS, Row, open_store, rows
+from fleet.query.energy import EnergyOfCell, MeteredTrial, energy_of_cells, metered_trials
+from fleet.query.open_store import WITH_READINGS, open_store, rows
 from fleet.query.results import check_experiment
-from fleet.query.views import question
 from fleet.readers.wall_meter import MeterLog, MeterRow, Zoned, parse_meter
 from fleet.store.text_files import read_text
 from fleet.units import NS_PER_S, show_count
@@ -45,7 +43,7 @@ class MeterRequest:
 
 
 @interruptible()
-def read_energy(homes: Sequence[Path], experiment: str | None) -> list[Row]:
+def read_energy(homes: Sequence[Path], experiment: str | None) -> list[EnergyOfCell]:
     """One row per cell, point and scope."""
     folders = [results_folder(home) for home in homes]
     with closing(open_store(folders, WITH_READINGS, views=("trials",))) as con:
@@ -110,7 +108,7 @@ def import_meter(home: Path, request: MeterRequest) -> MeterReport:
         stored=len(stored),
         outside=tuple(row.line for place, row in enumerate(shifted) if place not in stored),
         without_value=log.without_value,
-        thin=tuple(str(trial["trial_id"]) for trial, rows in within if 0 < rows < LEAST_ROWS),
+        thin=tuple(trial.trial_id for trial, rows in within if 0 < rows < LEAST_ROWS),
         zone=request.zone if log.names_no_zone else "",
     )
 
@@ -165,10 +163,10 @@ def _mistake(file: Path, line: int, column: str, what: str) -> Mistake:
     return Mistake(file=str(file), line=line, column=1, field=column, what=what)
 
 
-def _trials(home: Path, machine: str) -> list[Any]:
+def _trials(home: Path, machine: str) -> list[MeteredTrial]:
     """Those of one machine, in order of time. Raises UnknownName."""
     with closing(open_store([results_folder(home)], WITH_READINGS)) as con:
-        found = rows(con, question("metered_trials"), [machine])
+        found = metered_trials(con, machine)
         names = "select distinct machine from trials where not coalesce(imported, false)"
         there = [str(row["machine"]) for row in rows(con, names)]
     if not found:
@@ -178,44 +176,44 @@ def _trials(home: Path, machine: str) -> list[Any]:
     return found
 
 
-def _within(trial: Any, times: Sequence[int]) -> range:
+def _within(trial: MeteredTrial, times: Sequence[int]) -> range:
     """Returns the places of the rows that lie in the trial."""
-    begin = bisect_left(times, int(trial["zero_unix_ns"]))
-    return range(begin, bisect_right(times, int(trial["end_unix_ns"])))
+    begin = bisect_left(times, trial.zero_unix_ns)
+    return range(begin, bisect_right(times, trial.end_unix_ns))
 
 
-def _beside(trial: Any, times: Sequence[int]) -> range:
+def _beside(trial: MeteredTrial, times: Sequence[int]) -> range:
     """Returns them with the row before and the row after: the trial's edges lie between."""
     within = _within(trial, times)
     return range(max(within.start - 1, 0), min(within.stop + 1, len(times)))
 
 
-def _reading(trial: Any, row: MeterRow, metric: str, source: str) -> dict[str, object]:
+def _reading(trial: MeteredTrial, row: MeterRow, metric: str, source: str) -> dict[str, object]:
     return {
-        "attempt_id": trial["attempt_id"],
-        "offset_ns": row.unix_ns - int(trial["zero_unix_ns"]),
+        "attempt_id": trial.attempt_id,
+        "offset_ns": row.unix_ns - trial.zero_unix_ns,
         "metric": metric,
         "source": source,
         "value": row.value,
-        "submission_id": trial["submission_id"],
+        "submission_id": trial.submission_id,
     }
 
 
-def _check_meters(covered: Sequence[Any], source: str, file: Path) -> None:
+def _check_meters(covered: Sequence[MeteredTrial], source: str, file: Path) -> None:
     """Two logs over one trial would be two truths."""
     for trial in covered:
-        if trial["meter"] not in (None, source):
+        if trial.meter not in (None, source):
             raise UserError(
-                f"{file}: {trial['trial_id']} has readings of {trial['meter']} already",
+                f"{file}: {trial.trial_id} has readings of {trial.meter} already",
                 "leave out the rows of that time",
             )
 
 
 def _covers_none(
-    request: MeterRequest, trials: Sequence[Any], times: Sequence[int], names_no_zone: bool
+    request: MeterRequest, trials: Sequence[MeteredTrial], times: Sequence[int], names_no_zone: bool
 ) -> UserError:
     span = f"{_time(times[0])} to {_time(times[-1])}"
-    ran = f"{_time(trials[0]['zero_unix_ns'])} to {_time(trials[-1]['end_unix_ns'])}"
+    ran = f"{_time(trials[0].zero_unix_ns)} to {_time(trials[-1].end_unix_ns)}"
     what = (
         f"the log covers {span}; no trial of {request.machine} lies in it "
         f"(they ran {ran}; all times UTC)"
@@ -225,13 +223,13 @@ def _covers_none(
         return UserError(what, clock)
     return UserError(
         f"{what}; its own times name no zone and were read as {request.zone}",
-        f"say their zone: --zone {_other_zone(request.zone, trials[-1]['utc_offset_s'])}; {clock}",
+        f"say their zone: --zone {_other_zone(request.zone, trials[-1].utc_offset_s)}; {clock}",
     )
 
 
-def _other_zone(zone: str, offset_s: object) -> str:
+def _other_zone(zone: str, offset_s: int | None) -> str:
     """Proposes the machine's zone where it is known and not UTC, else this computer's."""
-    if isinstance(offset_s, int) and offset_s and zone.upper() == "UTC":
+    if offset_s and zone.upper() == "UTC":
         hours, minutes = divmod(abs(offset_s) // 60, 60)
         return f"{'+' if offset_s > 0 else '-'}{hours:02d}:{minutes:02d}"
     return "local" if zone != "local" else "UTC"

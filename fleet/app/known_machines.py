@@ -48,31 +48,31 @@ def _machines_of_store(
     request: Request, home: Path, session: int, *, everywhere: bool
 ) -> list[KnownMachine]:
     """Of the store, with `everywhere` of all its experiments; no machine where it is unreadable."""
-    from fleet.query.open_store import open_store, rows
-    from fleet.query.views import question
+    from fleet.query.machines import machines_before
+    from fleet.query.open_store import open_store
 
     folder = results_folder(home)
     if not (folder / "current").exists():
         return []
     experiment = request.experiment
-    parameters = [experiment.name, experiment.engine.kind, session]
+    kind = experiment.engine.kind
     try:
         with closing(open_store([folder], ["trials"], ["trials"])) as con:
-            machines = rows(con, question("machines_before"), parameters)
-        ids = [str(row["machine_id"]) for row in machines]
+            machines = machines_before(con, experiment.name, kind, session)
+        ids = [before.machine_id for before in machines]
         seen = last_seen(home, ids) if isinstance(experiment.machines, Selector) else {}
     except StoreUnusable:
         return []
     return [
         KnownMachine(
-            name=str(row["machine"]),
-            machine_id=str(row["machine_id"]),
-            facts=seen[machine_id].facts if (machine_id := row["machine_id"]) in seen else {},
-            last_seen=str(row["last_seen"])[:16],
-            expected=bool(row["of_session"]),
+            name=before.machine,
+            machine_id=before.machine_id,
+            facts=seen[before.machine_id].facts if before.machine_id in seen else {},
+            last_seen=before.last_seen[:16],
+            expected=before.of_session,
         )
-        for row in machines
-        if everywhere or row["of_experiment"]
+        for before in machines
+        if everywhere or before.of_experiment
     ]
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -15,15 +14,24 @@ from fleet.model.machine import FINGERPRINT_RECIPE, Machine
 
 def last_seen(home: Path, machine_ids: Sequence[str]) -> dict[str, Seen]:
     """By machine id, those that were measured before; raises StoreUnusable."""
-    from fleet.query.open_store import open_store, rows
-    from fleet.query.views import question
+    from fleet.query.machines import last_fingerprints
+    from fleet.query.open_store import open_store
 
     folder = results_folder(home)
     if not (folder / "current").exists():
         return {}
     with closing(open_store([folder], ["trials", "fingerprints"])) as con:
-        found = {one: rows(con, question("last_fingerprint"), [one]) for one in machine_ids}
-    return {machine_id: _seen(told[0]) for machine_id, told in found.items() if told}
+        prints = last_fingerprints(con, machine_ids)
+    return {
+        machine_id: Seen(
+            at=last.seen_at,
+            recipe=last.recipe,
+            hardware_id=last.hardware_id,
+            software_id=last.software_id,
+            facts=last.values(),
+        )
+        for machine_id, last in prints.items()
+    }
 
 
 def changes_told(home: Path, machines: Sequence[Machine]) -> Iterator[str]:
@@ -43,18 +51,3 @@ def changes_told(home: Path, machines: Sequence[Machine]) -> Iterator[str]:
         if hard or soft:
             told = ", ".join(hard + soft)
             yield f"{machine.name} has changed since {then.at[:16]}: {told} ({apart(hard, soft)})"
-
-
-def _seen(row: Mapping[str, object]) -> Seen:
-    facts = {name: fact["value"] for name, fact in json.loads(str(row["facts"])).items()}
-    return Seen(
-        at=str(row["seen_at"]),
-        recipe=int(str(row["recipe"])),
-        hardware_id=_text(row["hardware_id"]),
-        software_id=_text(row["software_id"]),
-        facts=facts,
-    )
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)

@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from fleet.app.interrupts import interruptible
-from fleet.compare.noise import METRICS, NoiseRun
+from fleet.compare.noise import NOISE_METRICS, NoiseRun
 from fleet.compare.noise import noise_runs as stored_runs
 from fleet.config.from_models import ModelWords, from_models
 from fleet.config.overrides import narrowed
 from fleet.errors import UserError
 from fleet.folders import results_folder
+from fleet.metrics.thresholds import LEAST_OUTPUT_TOKENS, LEAST_PROMPT_TOKENS
 from fleet.model.experiment import Repeats, Request
 from fleet.model.settings import Settings
 from fleet.plan.expand import Plan
@@ -144,12 +145,12 @@ def read_report(home: Path, plan: Plan) -> NoiseReport:
         runs = [
             run
             for run in stored_runs(con, experiment.name, plan.session)
-            if (run.model, run.job) == (experiment.models[0], experiment.jobs[0])
+            if (run.cell.model, run.cell.job) == (experiment.models[0], experiment.jobs[0])
         ]
     lines = [
         _line(machine.machine.name, machine.machine.machine_id, metric, runs)
         for machine in plan.machines
-        for metric in METRICS
+        for metric in NOISE_METRICS
     ]
     floors = {(e.machine_id, e.metric): e.floor for e in lines if e.floor is not None}
     doubted = untrusted(floors)
@@ -174,7 +175,7 @@ def report_lines(report: NoiseReport) -> list[str]:
 
 
 def _line(machine: str, machine_id: str, metric: str, runs: Sequence[NoiseRun]) -> NoiseLine:
-    mine = [run for run in runs if (run.machine_id, run.metric) == (machine_id, metric)]
+    mine = [run for run in runs if (run.cell.machine_id, run.metric) == (machine_id, metric)]
     measured = [run for run in mine if run.floor() is not None] or mine
     trials = len(measured[-1].trials) if measured else 0
     floor = measured[-1].floor() if measured else None
@@ -192,7 +193,11 @@ def _line(machine: str, machine_id: str, metric: str, runs: Sequence[NoiseRun]) 
 
 def _missing(metric: str, trials: int) -> str:
     if not trials:
-        tokens = "512 prompt" if metric == "prefill" else "128 output"
+        tokens = (
+            f"{LEAST_PROMPT_TOKENS} prompt"
+            if metric == "prefill"
+            else f"{LEAST_OUTPUT_TOKENS} output"
+        )
         return f"no trial has a rate: it takes a job with {tokens} tokens, and valid requests"
     return f"{show_count(trials, 'trial')}, {LEAST_TRIALS} are needed: submit the same again"
 

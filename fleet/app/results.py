@@ -8,29 +8,17 @@ from pathlib import Path
 
 from fleet.app.interrupts import interruptible
 from fleet.folders import results_folders
-from fleet.query.open_store import (
-    READ_AT_ONCE,
-    WITH_READINGS,
-    Row,
-    open_store,
-    rows,
-)
-from fleet.query.results import (
-    RESULT_VIEWS,
-    ResultRow,
-    results,
-)
-from fleet.query.views import question
+from fleet.query.machines import MachineOfResults, machines_of_results
+from fleet.query.open_store import READ_AT_ONCE, WITH_READINGS, open_store
+from fleet.query.results import RESULT_VIEWS, ResultRow, results
 
 
 @interruptible()
 def read_results(
     homes: Sequence[Path], experiment: str | None, *, with_machines: bool = False
-) -> tuple[list[ResultRow], list[Row]]:
-    """The rows, and where it is asked for the machines that they are of."""
+) -> tuple[list[ResultRow], list[MachineOfResults]]:
+    """Return the rows and, on request, the machines that they are of."""
     tables = READ_AT_ONCE if experiment is None else WITH_READINGS
     with closing(open_store(results_folders(homes), tables, RESULT_VIEWS)) as con:
         found = results(con, experiment)
-        if not with_machines:
-            return found, []
-        return found, rows(con, question("machines_of_results"), [experiment])
+        return found, machines_of_results(con, experiment) if with_machines else []

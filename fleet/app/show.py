@@ -8,15 +8,11 @@ from pathlib import Path
 
 from fleet.app.interrupts import interruptible
 from fleet.folders import results_folders
+from fleet.query.one_trial import SHOW_VIEWS, Shown, show
 from fleet.query.open_store import (
     WITH_READINGS,
     narrow_to_trials,
     open_store,
-)
-from fleet.query.results import (
-    SHOW_VIEWS,
-    Shown,
-    show,
 )
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from fleet.app.interrupts import interruptible
 from fleet.app.next_steps import Measured, next_lines, step_lines, with_store
 from fleet.compare.comparison import compare
-from fleet.compare.noise import noise_floors
 from fleet.compare.precision import Precision, precisions, widths
+from fleet.compare.request import NO_AXIS, ComparisonRequest
 from fleet.errors import StoreUnusable, UserError
 from fleet.folders import results_folder
 from fleet.model.event import Finished
@@ -40,7 +40,7 @@ class Widths:
 
     def __init__(self, home: Path, plan: Plan) -> None:
         self._folder = results_folder(home)
-        self._plan = plan
+        self._request = _request(plan)
         self._opened: tuple[list[Path], Connection] | None = None
 
     @interruptible()
@@ -49,9 +49,7 @@ class Widths:
 
         One that is not known at all is left out.
         """
-        name, session = self._plan.request.experiment.name, self._plan.session
-        con = self._store()
-        known = widths(con, name, session, self._plan.axis, self._plan.baseline, noise_floors)
+        known = widths(self._store(), self._request)
         found = {cells: width for cells, width in known.items() if len(cells) == 1}
         for contrast in wanted:
             pairs = [w for cells, w in known.items() if len(cells) > 1 and cells <= contrast.cells]
@@ -135,17 +133,20 @@ def _after_a_quick_look(command: str, cells: Sequence[ResultRow]) -> list[str]:
     return [measured]
 
 
+def _request(plan: Plan) -> ComparisonRequest:
+    """Return the comparison of this session that a plan declares."""
+    return ComparisonRequest(
+        axis=plan.axis or NO_AXIS,
+        experiment=plan.request.experiment.name,
+        where=f"session={plan.session}",
+        baseline=plan.baseline,
+    )
+
+
 def _compared(con: Connection, plan: Plan, width: int | None) -> tuple[list[str], bool]:
     """The comparison in words, and whether there was something to compare."""
     try:
-        found = compare(
-            con,
-            by=plan.axis,
-            experiment=plan.request.experiment.name,
-            where=f"session={plan.session}",
-            baseline=plan.baseline,
-            floors=noise_floors,
-        )
+        found = compare(con, _request(plan))
     except UserError as problem:
         return ["", problem.what], False
     return ["", *comparison_lines(found, width)], True
@@ -156,8 +157,7 @@ def _not_yet_known(con: Connection, plan: Plan) -> list[str]:
     repeats = plan.repeats
     if plan.request.role != "measure" or repeats.least == repeats.most:
         return []
-    name = plan.request.experiment.name
-    found = precisions(con, name, plan.session, plan.axis, plan.baseline, noise_floors)
+    found = precisions(con, _request(plan))
     lines = precision_lines(wanted_precisions(found, plan), repeats.half_width_percent / 100)
     return ["", *lines] if lines else []
 

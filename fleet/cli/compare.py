@@ -109,14 +109,14 @@ def compare(
 ) -> None:
     """Compare sides: faster, slower, same, or not; of energy: less or more."""
     from fleet.app import compare as app
+    from fleet.compare.request import ComparisonRequest
 
     form = Format.JSON if json else format
     if classes:
         _print_classes(by, form)
         return
-    asked = app.Comparing(
-        by=by,
-        words=tuple(words or ()),
+    request = ComparisonRequest(
+        axis=by,
         where=where,
         metrics=tuple(metric or ("prefill", "decode")),
         baseline=baseline,
@@ -124,7 +124,7 @@ def compare(
         pool=pool,
         same_within=same_within / 100,
     )
-    found = app.read_comparison(options.folders(store), asked)
+    found = app.read_comparison(options.folders(store), words or [], request)
     _print(found, form)
     _check_judged(found)
     failing = frozenset[str]().union(*(FAILING[each] for each in fail_if or FAILING_ELSE))

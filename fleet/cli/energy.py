@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,7 @@ from fleet.units import show_count, show_number
 
 if TYPE_CHECKING:
     from fleet.app.energy import MeterReport
+    from fleet.query.energy import EnergyOfCell
 
 SHOW_EPILOG = """\b
     fleet energy show               all cells whose energy was read
@@ -55,10 +56,11 @@ def show(
     token of their own. Only values of one scope can be compared.
     """
     from fleet.app import energy as app
+    from fleet.report.comparison_text import to_json
 
     found = app.read_energy(options.folders(store), experiment)
     if json:
-        options.print_json(found)
+        options.print_json(to_json(found))
         return
     if not found:
         output.emit([NO_ENERGY])
@@ -129,22 +131,22 @@ def spans(lines: Sequence[int]) -> str:
     return f"{'line' if len(lines) == 1 else 'lines'} {', '.join([*words[:MOST_SPANS], *more])}"
 
 
-def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+def _cells(row: EnergyOfCell) -> tuple[str, ...]:
     return (
-        str(row["machine"]),
-        str(row["model"]),
-        str(row["point"]),
-        str(row["scope"]),
-        _number(row["joules_per_token"]),
-        _number(row["tokens_per_joule"]),
-        _number(row["net_joules_per_token"]),
-        _number(row["prefill_joules_per_token"]),
-        _number(row["decode_joules_per_token"]),
-        _number(row["mean_w"], " W"),
-        _number(row["idle_w"], " W"),
-        str(row["trials"]),
-        str(row["invalid"] or ""),
-        str(row["source"]),
+        row.machine,
+        row.model,
+        row.point,
+        row.scope,
+        _number(row.joules_per_token),
+        _number(row.tokens_per_joule),
+        _number(row.net_joules_per_token),
+        _number(row.prefill_joules_per_token),
+        _number(row.decode_joules_per_token),
+        _number(row.mean_w, " W"),
+        _number(row.idle_w, " W"),
+        str(row.trials),
+        row.invalid or "",
+        row.source or "",
     )
 
 

@@ -47,10 +47,11 @@ def machines(
             output.emit(machine_text.fact_lines(facts, output.columns()))
         return
     from fleet.app import machines as app
+    from fleet.report import comparison_text as text
 
     found = app.read_machines(options.folders(store))
     if json:
-        options.print_json(found)
+        options.print_json(text.to_json(found))
     else:
         output.emit(machine_text.machine_lines(found, output.columns()))
 

@@ -21,7 +21,7 @@ def metrics(
     """Show the metric dictionary: each number, each flag, and how they are computed."""
     from dataclasses import asdict
 
-    from fleet.metrics import dictionary
+    from fleet.metrics import dictionary, flags
     from fleet.metrics import energy_dictionary as dictionary_energy
     from fleet.metrics import words as dictionary_words
     from fleet.report import metrics_text as dictionary_text
@@ -30,11 +30,11 @@ def metrics(
         options.print_json(
             {
                 "version": dictionary.VERSION,
-                "metrics": [asdict(entry) for entry in dictionary.METRICS],
-                "flags": [asdict(flag) for flag in dictionary.FLAGS],
+                "metrics": list(map(dictionary_text.as_data, dictionary.METRICS)),
+                "flags": [asdict(flag) for flag in flags.FLAGS],
                 "energy": {
                     "version": dictionary_energy.VERSION,
-                    "metrics": [asdict(entry) for entry in dictionary_energy.ENERGY],
+                    "metrics": list(map(dictionary_text.as_data, dictionary_energy.ENERGY)),
                     "scopes": dictionary_energy.SCOPES,
                     "faults": dictionary_energy.FAULTS,
                 },

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
-from fleet.comparability import FACTS, standing
+from fleet import comparability
+from fleet.comparability import FACTS, AxisRules, state_facts
 from fleet.compare.left_out import LeftOut
-from fleet.compare.matching import Cell
-from fleet.compare.sides import STATE, Side
-from fleet.query.variants import Variant
+from fleet.compare.matching import SideCell
+from fleet.compare.sides import Side
+from fleet.query.variant import Variant
 
 TIME_AXES = ("experiment", "session", "date")
 """Their sides are different sessions by themselves, so none is shared."""
@@ -24,17 +25,18 @@ Pools = Mapping[tuple[str, str], Sequence[Variant]]
 """By side and machine id."""
 
 
-def choose(
-    cells: Sequence[Cell], axis: str, freed: frozenset[str]
-) -> tuple[list[Side], list[LeftOut]]:
-    """The newest session that all sides have, in a state that all have; else each machine's own
-    newest. Trials without a label before others."""
+def choose(cells: Sequence[SideCell], rules: AxisRules) -> tuple[list[Side], list[LeftOut]]:
+    """Choose the newest session that all sides have, in a state that all have.
+
+    Where none is shared, each machine has its own newest one. Trials without a label come before
+    others.
+    """
     pools = _pools(cells)
-    if axis not in TIME_AXES:
-        pools = _in_common(pools, lambda variant: variant.asked)
-    refused = [f for f in STATE if f in FACTS and f not in freed and standing(f, axis) == "refused"]
+    if rules.axis not in TIME_AXES:
+        pools = _in_common(pools, lambda variant: variant.session)
+    refused = [fact for fact in state_facts() if fact in FACTS and rules.refuses(fact)]
     pools = _in_common(pools, lambda variant: tuple(map(variant.text, refused)))
-    state = [fact for fact in STATE if fact != axis]
+    state = [fact for fact in state_facts() if fact != rules.axis]
     pools = {key: _newest(own, state) for key, own in pools.items()}
     sides, left = list[Side](), list[LeftOut]()
     for cell in cells:
@@ -44,7 +46,7 @@ def choose(
     return sides, left
 
 
-def _pools(cells: Sequence[Cell]) -> Pools:
+def _pools(cells: Sequence[SideCell]) -> Pools:
     pools: dict[tuple[str, str], list[Variant]] = defaultdict(list)
     for cell in cells:
         for variant in cell.variants:
@@ -53,7 +55,7 @@ def _pools(cells: Sequence[Cell]) -> Pools:
 
 
 def _in_common(pools: Pools, key: Callable[[Variant], Hashable]) -> Pools:
-    """Only the newest value of `key` that all machines share; else those that all sides share."""
+    """Keep the newest value of `key` that all machines share; else those that all sides share."""
     values = [{key(variant) for variant in own} for own in pools.values()]
     shared = set.intersection(*values)
     if shared:
@@ -67,21 +69,21 @@ def _in_common(pools: Pools, key: Callable[[Variant], Hashable]) -> Pools:
 
 
 def _since(pools: Pools, key: Callable[[Variant], Hashable], value: Hashable) -> str:
-    """When the last machine of all had this value for the last time."""
-    return min(max(v.age for v in own if key(v) == value) for own in pools.values())
+    """Return since when no machine has shown this value any more, the first of them."""
+    return min(max(v.last_at for v in own if key(v) == value) for own in pools.values())
 
 
 def _newest(own: Sequence[Variant], state: Sequence[str]) -> list[Variant]:
-    """Of one machine: its newest session, and the newest state in that."""
+    """Return one machine's trials of its newest session, in the newest state of that."""
 
     def place(variant: Variant) -> tuple[object, ...]:
-        return variant.asked, *map(variant.text, state)
+        return variant.session, *map(variant.text, state)
 
-    newest = max(own, key=lambda variant: (variant.age, str(place(variant))))
+    newest = max(own, key=lambda variant: (variant.last_at, str(place(variant))))
     return [variant for variant in own if place(variant) == place(newest)]
 
 
-def _side(cell: Cell, pools: Pools, state: Sequence[str]) -> tuple[Side, list[LeftOut]]:
+def _side(cell: SideCell, pools: Pools, state: Sequence[str]) -> tuple[Side, list[LeftOut]]:
     pool = [v for (side, _), own in pools.items() if side == cell.side for v in own]
     labels = Counter[str]()
     for variant in pool:
@@ -106,34 +108,25 @@ def _why_not(
     if any(variant is each for each in pool):
         return variant.label or "without a flag"
     same_machine = [each for each in taken if each.machine_id == variant.machine_id]
-    chosen = max(same_machine or taken, key=lambda each: each.age)
-    if variant.asked != chosen.asked:
+    chosen = max(same_machine or taken, key=lambda each: each.last_at)
+    if variant.session != chosen.session:
         return _other_session(variant, chosen)
-    told = [_said(fact, variant) for fact in state if variant.text(fact) != chosen.text(fact)]
-    return f"in another state: {', '.join(told)}"
+    others = [_words(fact, variant) for fact in state if variant.text(fact) != chosen.text(fact)]
+    return f"in another state: {', '.join(others)}"
 
 
 def _other_session(variant: Variant, chosen: Variant) -> str:
-    day = variant.age[:10] or "day unknown"
-    (experiment, _), (of_chosen, _) = variant.asked, chosen.asked
+    day = variant.last_at[:10] or "day unknown"
+    (experiment, _), (of_chosen, _) = variant.session, chosen.session
     where = day if experiment == of_chosen else f"{experiment}, {day}"
-    if variant.age > chosen.age:
+    if variant.last_at > chosen.last_at:
         return f"a later session ({where}) that not every side has"
     return f"an earlier session ({where})"
 
 
-WORDS = {
-    "digest": "digest",
-    "job_content": "content of the job",
-    "engine": "engine",
-    "engine_version": "engine version",
-    "hardware_id": "hardware",
-    "kernel": "kernel",
-    "gpu_limit_mb": "GPU limit (MiB)",
-}
-
-
-def _said(fact: str, variant: Variant) -> str:
-    words = WORDS.get(fact) or FACTS[fact].words
-    value = "" if fact == "job_content" else (variant.text(fact) or "unknown")[:SHOWN_LETTERS]
-    return f"{words} {value}".strip()
+def _words(fact: str, variant: Variant) -> str:
+    if fact == "job_content":
+        return "content of the job"
+    words = {column.name: column.words for column in comparability.POOLING_KEY}
+    value = (variant.text(fact) or "unknown")[:SHOWN_LETTERS]
+    return f"{words.get(fact) or FACTS[fact].words} {value}"

@@ -1,4 +1,4 @@
-"""What the A/A control of an experiment gave, beside the verdicts that stand on it. Pure."""
+"""Judges the A/A control of an experiment, beside the verdicts that stand on it. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 from fleet.compare.designs import Floor, FloorKey, Floors, floor_key
 from fleet.compare.matchups import Matchup
-from fleet.metrics.compared import Metric
+from fleet.metrics.metric import Metric
 from fleet.stats.ratios import holm
 from fleet.stats.verdict import SIGNIFICANT, show_percent
 
@@ -39,31 +39,31 @@ class Control:
 def controls(
     works: Sequence[tuple[Matchup, Metric]], floors: Floors, axis: str, same_within: float
 ) -> list[tuple[Control, ...]]:
-    """Of each piece of work; p is adjusted (Holm) over all of them together."""
-    found = [dict(_floors_of(matchup, metric, floors)) for matchup, metric in works]
-    every = {key: floor for each in found for key, (_, floor) in each.items()}
+    """Judge the controls of each piece of work; p is adjusted (Holm) over all of them together."""
+    of_works = [dict(_floors_of(matchup, metric, floors)) for matchup, metric in works]
+    every = {key: floor for each in of_works for key, (_, floor) in each.items()}
     adjusted = dict(zip(every, holm([floor.p for floor in every.values()]), strict=True))
     return [
         tuple(
             _control(machine, floor, axis, adjusted[key], same_within)
             for key, (machine, floor) in each.items()
         )
-        for each in found
+        for each in of_works
     ]
 
 
-def control_lines(found: Sequence[Control]) -> list[str]:
-    """One sentence for all of them, one more for each machine that is not as it should be."""
-    if not found:
+def control_lines(judged: Sequence[Control]) -> list[str]:
+    """Say in one sentence what all gave, and in one more each machine that is not itself."""
+    if not judged:
         return []
-    same = sum(each.gave == "same" for each in found)
+    same = sum(each.gave == "same" for each in judged)
     off: dict[str, float] = {}
-    for each in found:
+    for each in judged:
         if each.gave == "not itself":
             off[each.machine] = max(off.get(each.machine, 0.0), abs(each.ratio - 1))
     lines = [
         "control, the same cell measured twice more in the same blocks: "
-        f"{same} of {len(found)} same; no verdict rests on less noise than these pairs had"
+        f"{same} of {len(judged)} same; no verdict rests on less noise than these pairs had"
     ]
     return lines + [
         f"{machine} differed from itself by {show_percent(share)}: "

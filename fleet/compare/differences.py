@@ -1,4 +1,4 @@
-"""What differs between two sides besides the axis: refused, or only listed."""
+"""Finds what differs between two sides besides the axis: refused, or only listed. Pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from fleet.comparability import (
     FACTS,
     OUTPUT_TOKENS,
     PROMPT_TOKENS,
+    AxisRules,
+    Difference,
     differing,
     standing,
 )
 from fleet.compare.sides import Side
-from fleet.metrics.compared import Metric
+from fleet.metrics.metric import Metric
 from fleet.names import natural
 
 LENGTHS_ALIKE = 1.10
@@ -26,7 +28,7 @@ LONGEST_SHOWN = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Differences:
-    """In words, the side's value first."""
+    """What differs, in words; the side's value stands first."""
 
     refused: tuple[str, ...]
     """What forbids the comparison."""
@@ -35,44 +37,46 @@ class Differences:
     """Names of the refused facts: what `--allow-diff` takes."""
 
 
-def differences(
-    baseline: Side, side: Side, metric: Metric, axis: str, freed: frozenset[str]
-) -> Differences:
+def differences(baseline: Side, side: Side, metric: Metric, rules: AxisRules) -> Differences:
+    """Find what forbids the comparison, and what stands beside it."""
     refused, listed, facts = [], [], set[str]()
-    for found in differing(baseline.facts, side.facts, axis):
-        if found.fact == "gpu" and all(s.facts("gpu") == s.facts("chip") for s in (baseline, side)):
-            continue  # one name for both, and the chip is told
-        if found.unknown and found.fact in ENERGY_FACTS:
-            continue  # what was not read is told beside the missing value
-        if found.unknown:
-            listed.append(f"{found.words} not known on one side")
-        elif found.standing == "refused" and found.fact not in freed:
-            pair = _pair(found.fact, found.side, found.baseline)
-            refused.append(f"{found.words} differ: {pair}")
-            facts.add(found.fact)
+    for each in differing(baseline.facts, side.facts, rules.axis):
+        if _is_told_elsewhere(each, baseline, side):
+            continue
+        if each.unknown:
+            listed.append(f"{each.words} not known on one side")
+        elif rules.refuses(each.fact):
+            refused.append(f"{each.words} differ: {_pair(each, ' against ')}")
+            facts.add(each.fact)
         else:
-            pair = _pair(found.fact, found.side, found.baseline, " / ")
-            listed.append(f"{found.words} {pair}")
+            listed.append(f"{each.words} {_pair(each, ' / ')}")
     for count, bound in (
         (PROMPT_TOKENS, metric.prompt_bound),
         (OUTPUT_TOKENS, metric.output_bound),
     ):
-        told = _lengths(baseline, side, count, axis)
-        if told and bound and count not in freed:
-            refused.append(f"{FACTS[count].words} differ: {told}{_hint(baseline, side, count)}")
+        lengths = _lengths(baseline, side, count, rules.axis)
+        if lengths and bound and count not in rules.allow_diff:
+            refused.append(f"{FACTS[count].words} differ: {lengths}{_hint(baseline, side, count)}")
             facts.add(count)
-        elif told and (bound or count == PROMPT_TOKENS):
-            listed.append(f"{FACTS[count].words} {told}")
+        elif lengths and (bound or count == PROMPT_TOKENS):
+            listed.append(f"{FACTS[count].words} {lengths}")
     also = [f"also differs: {', '.join(listed)}"] if listed else []
     return Differences(
         refused=tuple(refused),
-        listed=(*_gpu_cores(baseline, side, axis), *also),
+        listed=(*_gpu_cores(baseline, side, rules.axis), *also),
         facts=frozenset(facts),
     )
 
 
+def _is_told_elsewhere(each: Difference, baseline: Side, side: Side) -> bool:
+    """Return whether another line says it: a chip's GPU has its name, unread energy a reason."""
+    if each.fact == "gpu":
+        return all(of.facts("gpu") == of.facts("chip") for of in (baseline, side))
+    return each.unknown and each.fact in ENERGY_FACTS
+
+
 def _lengths(baseline: Side, side: Side, count: str, axis: str) -> str:
-    """The longer one first; empty where they are alike."""
+    """Return both lengths in words, the longer one first; empty where they are alike."""
     if standing(count, axis) == "implied":
         return ""
     longer, shorter = sorted((baseline.lengths(count), side.lengths(count)), reverse=True)
@@ -108,19 +112,17 @@ def _counts(tokens: list[int]) -> str:
 
 
 def _gpu_cores(baseline: Side, side: Side, axis: str) -> list[str]:
-    """Of one chip with two core counts the axis implies the difference, but its size is news."""
+    """Name two core counts of one chip: the axis implies that they differ, but not by how much."""
     if axis == "gpu_cores" or standing("gpu_cores", axis) != "implied":
         return []
-    theirs, ours = baseline.facts("gpu_cores"), side.facts("gpu_cores")
-    if theirs == ours or None in theirs | ours:
+    of_baseline, of_side = baseline.facts("gpu_cores"), side.facts("gpu_cores")
+    if of_baseline == of_side or None in of_baseline | of_side:
         return []
-    return [f"{_shown('gpu_cores', ours)} against {_shown('gpu_cores', theirs)} GPU cores"]
+    return [f"{_shown('gpu_cores', of_side)} against {_shown('gpu_cores', of_baseline)} GPU cores"]
 
 
-def _pair(
-    name: str, ours: Iterable[str | None], theirs: Iterable[str | None], by: str = " against "
-) -> str:
-    return f"{_shown(name, ours)}{by}{_shown(name, theirs)}"
+def _pair(each: Difference, between: str) -> str:
+    return f"{_shown(each.fact, each.side)}{between}{_shown(each.fact, each.baseline)}"
 
 
 def _shown(name: str, values: Iterable[str | None]) -> str:

@@ -1,4 +1,4 @@
-"""Which energies stand against one another: those of one part of the machine. Pure.
+"""Matches energies of the same part of a machine. Pure.
 
 A trial has as many energies as parts of its machine were read: a GPU board, a wall plug. They are
 never pooled, so each has a matchup of its own.
@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from fleet.compare.left_out import LeftOut
-from fleet.compare.matching import Cell
-from fleet.query.variants import Variant
+from fleet.compare.matching import SideCell
+from fleet.query.variant import Variant
 
 NOT_READ = "no energy was read"
 
 
-def by_scope(cells: Sequence[Cell]) -> tuple[list[list[Cell]], list[LeftOut]]:
-    """A set of cells for each part of the machine that two sides have; and what is in none.
+def by_scope(cells: Sequence[SideCell]) -> tuple[list[list[SideCell]], list[LeftOut]]:
+    """Return a set of cells for each part of the machine that two sides have; and the rest.
 
     A side that shares no part with another is set against the others of the first set all the same,
     for the comparison to say what differs. No set where nobody's energy was read.
@@ -34,27 +34,29 @@ def by_scope(cells: Sequence[Cell]) -> tuple[list[list[Cell]], list[LeftOut]]:
 
 
 def common_scope(sides: Sequence[Sequence[Variant]]) -> str:
-    """The scope that two sides report, or the only one; empty where each reports another, or
-    none."""
+    """Return the energy scope that two sides report, or the only one.
+
+    Empty where each side reports another scope, or none.
+    """
     scopes = Counter(scope for scope in (side[0].scope for side in sides) if scope is not None)
     common = scopes.most_common(1)
     return common[0][0] if common and (common[0][1] > 1 or len(scopes) == 1) else ""
 
 
-def _of(cell: Cell, scope: str | None) -> Cell:
+def _of(cell: SideCell, scope: str | None) -> SideCell:
     return replace(cell, variants=tuple(v for v in cell.variants if v.scope == scope))
 
 
-def _has(cell: Cell, scope: str) -> bool:
+def _has(cell: SideCell, scope: str) -> bool:
     return any(variant.scope == scope for variant in cell.variants)
 
 
-def _of_one_scope(cell: Cell) -> Cell:
-    """Of a side that shares no scope with another: any one of its own."""
+def _of_one_scope(cell: SideCell) -> SideCell:
+    """Return the cell of a side that shares no scope with another, with one scope of its own."""
     return _of(cell, min((v.scope for v in cell.variants if v.scope is not None), default=None))
 
 
-def _unread(cells: Sequence[Cell]) -> list[LeftOut]:
+def _unread(cells: Sequence[SideCell]) -> list[LeftOut]:
     return [
         LeftOut(side=cell.side, variant=variant, reason=NOT_READ)
         for cell in cells
@@ -62,7 +64,7 @@ def _unread(cells: Sequence[Cell]) -> list[LeftOut]:
     ]
 
 
-def _unused(cells: Sequence[Cell], sets: Sequence[Sequence[Cell]]) -> list[LeftOut]:
+def _unused(cells: Sequence[SideCell], sets: Sequence[Sequence[SideCell]]) -> list[LeftOut]:
     used = {id(variant) for each in sets for cell in each for variant in cell.variants}
     return [
         LeftOut(

@@ -1,4 +1,6 @@
-"""What of two machines may explain a ratio: memory, bandwidth, GPU cores. Pure.
+"""Explains a ratio where the data allows it: a probable cause, and what hardware predicts. Pure.
+
+A cause is named only where it can make the slower side slower; it is probable, not proven.
 
 Reading an answer moves the weights once per token, so decode should follow the bandwidths; a
 prompt is arithmetic, so prefill should follow the cores; and what does not fit in the GPU's memory
@@ -9,18 +11,36 @@ two machines differ in many things at once.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from fleet.comparability import HARDWARE_AXES
-from fleet.compare.causes import SPILL_SHOWN
 from fleet.compare.sides import Side
-from fleet.metrics.compared import Metric
+from fleet.metrics.metric import Metric
+from fleet.names import natural
 from fleet.stats.ratios import Estimate
 from fleet.stats.verdict import Word, show_percent
 
 Candidate = Literal["memory", "bandwidth", "GPU cores"]
+
+SPILL_SHOWN = 0.005
+"""Of the model on the CPU: below half a per cent it is rounding."""
+
+LIMITS = ("wired_limit_mb", "gpu_limit_mb")
+"""Axes on which a side is a limit, not an owner."""
+
+LOW_POWER = "low"
+SETUP = (
+    ("num_ctx", "num_ctx"),
+    ("kv_cache_type", "KV cache type"),
+    ("flash_attention", "flash attention"),
+    ("engine_version", "engine version"),
+    ("power_mode", "power mode"),
+    ("gpu_driver", "GPU driver"),
+)
+"""What may make either side the slower one, the likeliest first. Of two kinds of machines the
+machine is the likeliest cause, so there these are only listed."""
 
 WITHIN = 0.05
 """A prediction this near the ratio agrees with it, even outside its interval: published peaks are
@@ -31,6 +51,19 @@ LEGEND = (
     f"{100 * WITHIN:g} % of the ratio seen; that is no proof. GPU cores are counted, their clocks "
     "are not known, and cores of two generations are not the same"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Rate:
+    """A fact of a machine that a rate may follow."""
+
+    candidate: Candidate
+    fact: str
+    unit: str
+
+
+BANDWIDTH = _Rate("bandwidth", "memory_bandwidth_gb_s", "GB/s")
+CORES = _Rate("GPU cores", "gpu_cores", "cores")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,34 +83,35 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
+    """What the candidates make of one ratio, in one line and one by one."""
+
     words: str
     predictions: tuple[Prediction, ...]
 
 
 def explanation(
-    baseline: Side, side: Side, metric: Metric, estimate: Estimate, verdict: Word, axis: str
+    baseline: Side, side: Side, metric: Metric, estimate: Estimate, verdict: Word
 ) -> Explanation | None:
-    """None where the sides are no machines, it is no rate of the engine, nothing is resolved, or
-    no candidate is known."""
-    if axis not in HARDWARE_AXES or metric.name not in ("prefill", "decode"):
+    """Explain the ratio of two machines by their hardware.
+
+    None where it is no rate of the engine, nothing is resolved, or no candidate is known.
+    """
+    if metric.name not in ("prefill", "decode"):
         return None
     if verdict not in ("faster", "slower", "same"):
         return None
     memory = _memory(baseline, side, estimate, verdict)
     spilled = any(_spills(each) for each in (baseline, side))
-    rates = [
-        _of_fact("bandwidth", "memory_bandwidth_gb_s", "GB/s", baseline, side, estimate, spilled),
-        _of_fact("GPU cores", "gpu_cores", "cores", baseline, side, estimate, spilled),
-    ]
+    rates = [_predict(each, baseline, side, estimate, spilled) for each in (BANDWIDTH, CORES)]
     if metric.name == "prefill":
         rates.reverse()
     if not memory.consistent and all(each.ratio is None for each in rates):
         return None
-    words = _told(memory, rates, estimate, spilled)
+    words = _conclusion(memory, rates, estimate, spilled)
     return Explanation(words=words, predictions=(memory, *rates))
 
 
-def _told(
+def _conclusion(
     memory: Prediction, rates: Sequence[Prediction], estimate: Estimate, spilled: bool
 ) -> str:
     seen = f"{estimate.ratio:.3g} x"
@@ -108,8 +142,8 @@ def _memory(baseline: Side, side: Side, estimate: Estimate, verdict: Word) -> Pr
     slow, quick = (side, baseline) if estimate.ratio < 1 else (baseline, side)
     share, other = _share(slow), _share(quick)
     if share is None or other is None:
-        untold = slow if share is None else quick
-        words = f"where the model lay on {untold.name} is not known"
+        unknown = slow if share is None else quick
+        words = f"where the model lay on {unknown.name} is not known"
         return Prediction(candidate="memory", ratio=None, consistent=None, words=words)
     if max(share, other) < SPILL_SHOWN:
         words = "the model lay whole in the GPU's memory on both"
@@ -120,31 +154,25 @@ def _memory(baseline: Side, side: Side, estimate: Estimate, verdict: Word) -> Pr
     return Prediction(candidate="memory", ratio=None, consistent=agrees, words=words)
 
 
-def _of_fact(
-    candidate: Candidate,
-    fact: str,
-    unit: str,
-    baseline: Side,
-    side: Side,
-    estimate: Estimate,
-    spilled: bool,
+def _predict(
+    of: _Rate, baseline: Side, side: Side, estimate: Estimate, spilled: bool
 ) -> Prediction:
-    """Of a model partly on the CPU neither the bandwidth nor the cores of the GPU predict much."""
-    theirs, ours = _number(baseline, fact), _number(side, fact)
-    if theirs is None or ours is None:
-        words = f"not known of {(baseline if theirs is None else side).name}"
-        return Prediction(candidate=candidate, ratio=None, consistent=None, words=words)
-    if candidate == "GPU cores" and _maker(baseline) != _maker(side):
+    """Predict the ratio from one fact; for a model partly on the CPU the GPU predicts little."""
+    of_baseline, of_side = _number(baseline, of.fact), _number(side, of.fact)
+    if of_baseline is None or of_side is None:
+        words = f"not known of {(baseline if of_baseline is None else side).name}"
+        return Prediction(candidate=of.candidate, ratio=None, consistent=None, words=words)
+    if of is CORES and _maker(baseline) != _maker(side):
         words = "of two makers, which cannot be compared"
-        return Prediction(candidate=candidate, ratio=None, consistent=None, words=words)
-    ratio = ours / theirs
+        return Prediction(candidate=of.candidate, ratio=None, consistent=None, words=words)
+    ratio = of_side / of_baseline
     agrees = estimate.low <= ratio <= estimate.high or _near(ratio, estimate.ratio)
-    clock = ", clocks not known" if candidate == "GPU cores" else ""
+    clock = ", clocks not known" if of is CORES else ""
     return Prediction(
-        candidate=candidate,
+        candidate=of.candidate,
         ratio=ratio,
         consistent=None if spilled else agrees,
-        words=f"{ours:g} / {theirs:g} {unit} = {ratio:.3g} x{clock}",
+        words=f"{of_side:g} / {of_baseline:g} {of.unit} = {ratio:.3g} x{clock}",
     )
 
 
@@ -153,11 +181,9 @@ def _near(predicted: float, seen: float) -> bool:
 
 
 def _share(side: Side) -> float | None:
-    """Of the model on the CPU: the largest over the side's trials; None: placement not told."""
-    told = [variant.row["cpu_share"] for variant in side.variants]
-    if None in told:
-        return None
-    return max(float(str(share)) for share in told)
+    """Return the largest share of the model on the CPU; None: not known of some trials."""
+    known = all(variant.cpu_share is not None for variant in side.variants)
+    return side.cpu_share if known else None
 
 
 def _spills(side: Side) -> bool:
@@ -165,7 +191,7 @@ def _spills(side: Side) -> bool:
 
 
 def _number(side: Side, fact: str) -> float | None:
-    """Of a side whose machines all have the same."""
+    """Return a fact that all machines of a side share, as a positive number."""
     values = side.facts(fact)
     value = next(iter(values)) if len(values) == 1 else None
     return float(value) if value is not None and float(value) > 0 else None
@@ -173,3 +199,50 @@ def _number(side: Side, fact: str) -> float | None:
 
 def _maker(side: Side) -> str:
     return min(str(name) for name in side.facts("gpu")).split()[0]
+
+
+def probable_cause(baseline: Side, side: Side, verdict: Word, axis: str) -> str:
+    """Name the likeliest cause: `39 % of the model ran on the CPU`; empty: none is known."""
+    if verdict not in ("faster", "slower"):
+        return ""
+    slow, quick = (baseline, side) if verdict == "faster" else (side, baseline)
+    of_whom = "" if slow is side else f" of {slow.name}"
+    return (
+        _spill(slow, quick, f" under {slow.name}" if of_whom and axis in LIMITS else of_whom)
+        or _heat(slow, quick, of_whom)
+        or _power(slow, quick, of_whom)
+        or _setup(baseline, side, axis)
+    )
+
+
+def _spill(slow: Side, quick: Side, of_whom: str) -> str:
+    share, other = slow.cpu_share or 0.0, quick.cpu_share or 0.0
+    if not slow.has("spilled") or share < SPILL_SHOWN or share <= other:
+        return ""
+    return f"{show_percent(share)} of the model ran on the CPU{of_whom}"
+
+
+def _heat(slow: Side, quick: Side, of_whom: str) -> str:
+    if slow.throttled and slow.throttled * quick.trials > quick.throttled * slow.trials:
+        return f"{slow.throttled} of {slow.trials} trials{of_whom} throttled"
+    return ""
+
+
+def _power(slow: Side, quick: Side, of_whom: str) -> str:
+    if slow.facts("power_source") == {"battery"} != quick.facts("power_source"):
+        return f"ran{of_whom} on battery"
+    if slow.facts("power_mode") == {LOW_POWER} and LOW_POWER not in quick.facts("power_mode"):
+        return f"low power mode{of_whom}"
+    return ""
+
+
+def _setup(baseline: Side, side: Side, axis: str) -> str:
+    for fact, words in () if axis in HARDWARE_AXES else SETUP:
+        of_baseline, of_side = baseline.facts(fact), side.facts(fact)
+        if fact != axis and of_baseline != of_side and None not in of_baseline | of_side:
+            return f"{words} {_values(of_side)} against {_values(of_baseline)}"
+    return ""
+
+
+def _values(values: Collection[str | None]) -> str:
+    return " and ".join(sorted(map(str, values), key=natural))

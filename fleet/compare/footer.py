@@ -1,4 +1,4 @@
-"""What stands below a comparison: of whom it speaks, what was left out, what is missing. Pure."""
+"""Says below a comparison of whom it speaks, what was left out, and what is missing. Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from fleet.compare.controls import control_lines
 from fleet.compare.designs import NEEDED
 from fleet.compare.explanations import LEGEND
 from fleet.compare.left_out import LeftOut
-from fleet.compare.matchups import tells_energy
 from fleet.compare.result import Group, Line, SpeaksOf
 from fleet.errors import UserError
 from fleet.names import natural
-from fleet.query.variants import Variant
+from fleet.query.variant import Variant
 
 MOST_REASONS = 6
 """Shown where nothing could be compared; `fleet results` shows every cell."""
@@ -31,20 +30,20 @@ def speaks_of(groups: Sequence[Group], across: bool) -> SpeaksOf:
 
 def closing_lines(groups: Sequence[Group], across: bool) -> tuple[str, ...]:
     lines = [line for group in groups for line in group.lines]
-    found = []
+    footer = []
     if across:
-        found.append(_of_whom(groups, lines))
+        footer.append(_of_whom(groups, lines))
     if any(line.design == "one after the other" and line.estimate for line in lines):
-        found.append(
+        footer.append(
             "measured one after the other, not in turn: "
             "whatever else changed meanwhile counts into the ratio"
         )
-    found += control_lines([control for group in groups for control in group.controls])
+    footer += control_lines([control for group in groups for control in group.controls])
     if any(line.explanation is not None for line in lines):
-        found.append(LEGEND)
+        footer.append(LEGEND)
     if any(line.too_few for line in lines):
-        found.append(f"too few trials for a verdict: {NEEDED}")
-    return tuple(filter(None, found))
+        footer.append(f"too few trials for a verdict: {NEEDED}")
+    return tuple(filter(None, footer))
 
 
 def _of_whom(groups: Sequence[Group], lines: Sequence[Line]) -> str:
@@ -62,8 +61,7 @@ def _of_whom(groups: Sequence[Group], lines: Sequence[Line]) -> str:
 
 
 def kept_apart(left_out: Iterable[LeftOut]) -> dict[str, int]:
-    """Trials by side and reason. The same trial may be compared by speed and by several energies,
-    and counts once."""
+    """Count trials by side and reason, each once, though several metrics may keep it apart."""
     trials: dict[tuple[str, str], dict[object, int]] = defaultdict(dict)
     for each in left_out:
         if each.apart:
@@ -73,49 +71,49 @@ def kept_apart(left_out: Iterable[LeftOut]) -> dict[str, int]:
 
 
 def requests_left_out(variants: Iterable[Variant]) -> int:
-    """Each once, though a trial may be compared by several energies."""
+    """Count requests, each once, though a trial may be compared by several energies."""
     requests: dict[object, int] = {}
     for variant in variants:
-        left, identity = int(str(variant.row["requests_left_out"])), variant.identity
+        left, identity = variant.requests_left_out, variant.identity
         requests[identity] = max(left, requests.get(identity, 0))
     return sum(requests.values())
 
 
 def nothing(
-    by: str,
+    axis: str,
     variants: Sequence[Variant],
     name: Callable[[Variant], str],
     left_out: Sequence[LeftOut] = (),
 ) -> UserError:
-    """What to say where no two sides stand against one another."""
+    """Return the error to raise where no two sides stand against one another."""
     names = sorted(set(map(name, variants)), key=natural)
-    if names and tells_energy(variants) and not any(variant.scope for variant in variants):
+    if names and variants[0].tells_energy and not any(variant.scope for variant in variants):
         return UserError(
             "no energy to compare: no machine told its power while it was measured",
             "what can be read here: fleet doctor; a wall meter's log: fleet energy import FILE",
         )
     if not names:
-        what = f"nothing to compare by {by}: no measured trial matches"
+        what = f"nothing to compare by {axis}: no measured trial matches"
     elif len(names) == 1:
-        what = f"nothing to compare by {by}: there is only {names[0]}"
+        what = f"nothing to compare by {axis}: there is only {names[0]}"
     else:
-        what = f"nothing to compare by {by}: no two of {', '.join(names)} did the same work"
+        what = f"nothing to compare by {axis}: no two of {', '.join(names)} did the same work"
         reasons = sorted({each.reason for each in left_out}, key=natural)
         what += "".join(f"\n  {reason}" for reason in reasons[:MOST_REASONS])
-    return UserError(what, _hint(by, variants, left_out))
+    return UserError(what, _hint(axis, variants, left_out))
 
 
-def _hint(by: str, variants: Sequence[Variant], left_out: Sequence[LeftOut]) -> str:
-    """Where the same work was done under other settings, these may be allowed to differ."""
+def _hint(axis: str, variants: Sequence[Variant], left_out: Sequence[LeftOut]) -> str:
+    """Propose to let settings differ where the same work was done under others of them."""
     if any(" has " in each.reason for each in left_out):
-        varied = [s for s in SETTINGS if s != by and len({v.asked_for(s) for v in variants}) > 1]
+        varied = [s for s in SETTINGS if s != axis and len({v.asked_for(s) for v in variants}) > 1]
         allowed = " ".join(f"--allow-diff {setting}" for setting in varied)
-        return f"fleet compare --by {by} {allowed}, which says what differs beside each ratio"
-    for axis in ("machine", "model", *sorted(HARDWARE_AXES)):
-        if axis != by and axis in (variants[0].row if variants else ()) and _varies(axis, variants):
-            return f"fleet compare --by {axis}"
+        return f"fleet compare --by {axis} {allowed}, which says what differs beside each ratio"
+    for other in ("machine", "model", *sorted(HARDWARE_AXES)):
+        if other != axis and _varies(other, variants):
+            return f"fleet compare --by {other}"
     return "fleet results"
 
 
-def _varies(axis: str, variants: Sequence[Variant]) -> bool:
-    return len({variant.text(axis) for variant in variants}) > 1
+def _varies(fact: str, variants: Sequence[Variant]) -> bool:
+    return len({variant.text(fact) for variant in variants}) > 1

@@ -1,143 +1,161 @@
-"""The verdicts of all that is printed together. Pure."""
+"""Gives the verdicts of all that is printed together. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from fleet.compare.causes import probable_cause
+from fleet.comparability import HARDWARE_AXES
 from fleet.compare.controls import Control, controls
-from fleet.compare.designs import Contrast, Floors
-from fleet.compare.explanations import explanation
+from fleet.compare.designs import Floors, PairEstimate
+from fleet.compare.explanations import explanation, probable_cause
 from fleet.compare.metric_matchups import MetricMatchup
+from fleet.compare.request import ComparisonRequest
 from fleet.compare.resolution import Resolution, resolution
 from fleet.compare.result import Group, Line
 from fleet.compare.sides import Side
-from fleet.stats import ratios as estimates
+from fleet.stats import ratios
 from fleet.stats.ratios import Estimate
 from fleet.stats.verdict import Verdict, show_percent, verdict
 from fleet.units import show_count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Question:
-    """What all verdicts of one comparison have in common."""
-
-    axis: str
-    same_within: float
-    family: int
-    """Tests that are shown together."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Pair:
     """One side against the baseline."""
 
-    on: MetricMatchup
+    of: MetricMatchup
     index: int
     """Of the side, 0 for the first after the baseline."""
-    contrast: Contrast | None
+    estimated: PairEstimate | None
     """None: not comparable."""
     p: float | None
     """Adjusted; None: no estimate."""
+    request: ComparisonRequest
+    family: int
+    """Tests that are shown together."""
 
     @property
     def baseline(self) -> Side:
-        return self.on.matchup.sides[0]
+        return self.of.matchup.sides[0]
 
     @property
     def side(self) -> Side:
-        return self.on.matchup.sides[self.index + 1]
+        return self.of.matchup.sides[self.index + 1]
+
+    @property
+    def line(self) -> Line:
+        """The side's line before it is judged."""
+        return self.of.shown(self.index + 1)
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """What differs and forbids nothing."""
+        return self.of.differing[self.index].listed
 
 
 def judged(
-    asked: Sequence[MetricMatchup], floors: Floors, axis: str, same_within: float
+    every: Sequence[MetricMatchup], floors: Floors, request: ComparisonRequest
 ) -> tuple[list[Group], int]:
-    """Verdicts, with p adjusted (Holm) over all that is printed together, and how many that is."""
-    every = [each.contrasts(floors) for each in asked]
-    tested = [c.estimate.p for cs in every for c in cs if c is not None and c.estimate is not None]
-    adjusted = iter(estimates.holm(tested))
-    works = [(each.matchup, each.metric) for each in asked]
-    question = _Question(axis=axis, same_within=same_within, family=len(tested))
+    """Judge all that is printed together; return the number of tests, too.
+
+    p is adjusted (Holm) over all of them.
+    """
+    estimates = [each.estimates(floors) for each in every]
+    tested = [e.estimate.p for own in estimates for e in own if e is not None and e.estimate]
+    adjusted = iter(ratios.holm(tested))
+    works = [(each.matchup, each.metric) for each in every]
+    of_works = controls(works, floors, request.axis, request.same_within)
     groups = []
-    for each, contrasts, control in zip(
-        asked, every, controls(works, floors, axis, same_within), strict=True
-    ):
+    for each, own, control in zip(every, estimates, of_works, strict=True):
         lines = [each.shown(0)]
-        for index, found in enumerate(contrasts):
-            p = next(adjusted) if found is not None and found.estimate is not None else None
-            lines.append(_line(_Pair(on=each, index=index, contrast=found, p=p), question))
+        for index, estimated in enumerate(own):
+            p = next(adjusted) if estimated is not None and estimated.estimate else None
+            pair = _Pair(
+                of=each, index=index, estimated=estimated, p=p, request=request, family=len(tested)
+            )
+            lines.append(_line(pair))
         groups.append(_group(each, lines, control))
     return groups, len(tested)
 
 
-def _line(pair: _Pair, question: _Question) -> Line:
-    line, listed = pair.on.shown(pair.index + 1), pair.on.differing[pair.index].listed
-    found = pair.contrast
-    if found is None:
-        reasons = (*(pair.on.why_none(pair.index) or ()), *line.reasons, *listed)
+def _line(pair: _Pair) -> Line:
+    line, estimated = pair.line, pair.estimated
+    if estimated is None:
+        reasons = (*(pair.of.why_none(pair.index) or ()), *line.reasons, *pair.listed)
         return replace(line, verdict="not comparable", reasons=reasons)
-    line = replace(line, design=found.design, unpaired=found.unpaired, noise_floor=found.floor)
-    if found.estimate is None:
-        ratio = (line.value or 0.0) / (pair.on.shown(0).value or 1.0)
-        reasons = (found.why, *line.reasons, *listed)
+    line = replace(
+        line,
+        design=estimated.design,
+        unpaired=estimated.unpaired,
+        noise_floor=estimated.floor,
+    )
+    if estimated.estimate is None:
+        ratio = (line.value or 0.0) / (pair.of.shown(0).value or 1.0)
+        reasons = (estimated.why, *line.reasons, *pair.listed)
         return replace(line, verdict="not resolved", too_few=True, ratio=ratio, reasons=reasons)
-    return _verdict_line(pair, found, found.estimate, line, question)
+    could_see = ratios.detectable(estimated.estimate.error, estimated.estimate.df, pair.family)
+    return _verdict_line(pair, estimated, replace(estimated.estimate, could_see=could_see), line)
 
 
-def _verdict_line(
-    pair: _Pair, found: Contrast, estimate: Estimate, line: Line, question: _Question
-) -> Line:
-    could_see = estimates.detectable(estimate.error, estimate.df, question.family)
-    seen = replace(estimate, could_see=could_see)
-    metric, listed = pair.on.metric, pair.on.differing[pair.index].listed
-    said = verdict(seen, higher=metric.higher, p_adjusted=pair.p, same_within=question.same_within)
-    why_not = _resolution(pair, found, seen, question) if said.word == "not resolved" else None
-    cause = probable_cause(pair.baseline, pair.side, said.word, question.axis)
-    told = (_reason(said, why_not), f"probably: {cause}" if cause else "", *_beside(found))
+def _verdict_line(pair: _Pair, estimated: PairEstimate, estimate: Estimate, line: Line) -> Line:
+    metric, axis = pair.of.metric, pair.request.axis
+    judgement = verdict(
+        estimate,
+        higher=metric.higher,
+        p_adjusted=pair.p,
+        same_within=pair.request.same_within,
+    )
+    unresolved = judgement.word == "not resolved"
+    why_not = _resolution(pair, estimated, estimate) if unresolved else None
+    cause = probable_cause(pair.baseline, pair.side, judgement.word, axis)
+    explained = (
+        explanation(pair.baseline, pair.side, metric, estimate, judgement.word)
+        if axis in HARDWARE_AXES
+        else None
+    )
+    own = (_reason(judgement, why_not), f"probably: {cause}" if cause else "", *_beside(estimated))
     return replace(
         line,
-        estimate=seen,
-        ratio=seen.ratio,
+        estimate=estimate,
+        ratio=estimate.ratio,
         p_adjusted=pair.p,
-        verdict=said.word,
+        verdict=judgement.word,
         cause=cause,
         resolution=why_not,
-        explanation=explanation(pair.baseline, pair.side, metric, seen, said.word, question.axis),
-        reasons=(*filter(None, told), *line.reasons, *listed),
+        explanation=explained,
+        reasons=(*filter(None, own), *line.reasons, *pair.listed),
     )
 
 
-def _resolution(
-    pair: _Pair, found: Contrast, seen: Estimate, question: _Question
-) -> Resolution | None:
-    machines = len(pair.baseline.machines), len(pair.side.machines)
+def _resolution(pair: _Pair, estimated: PairEstimate, estimate: Estimate) -> Resolution | None:
     return resolution(
-        seen,
-        found.design,
-        family=question.family,
-        same_within=question.same_within,
-        machines=machines,
+        estimate,
+        estimated.design,
+        family=pair.family,
+        same_within=pair.request.same_within,
+        machines=(len(pair.baseline.machines), len(pair.side.machines)),
     )
 
 
-def _reason(said: Verdict, why_not: Resolution | None) -> str:
-    return said.reason if why_not is None else f"{said.reason}: {why_not.words}"
+def _reason(judgement: Verdict, why_not: Resolution | None) -> str:
+    return judgement.reason if why_not is None else f"{judgement.reason}: {why_not.words}"
 
 
-def _beside(found: Contrast) -> Iterator[str]:
-    """What else the reader must know of how the error was found."""
-    if found.estimate is not None and found.estimate.floored and found.floor is not None:
-        yield f"noise floor {show_percent(found.floor)}"
-    if found.unpaired:
-        yield f"{show_count(found.unpaired, 'trial')} left unpaired"
+def _beside(estimated: PairEstimate) -> Iterator[str]:
+    """Yield what else the reader must know of how the error was estimated."""
+    estimate = estimated.estimate
+    if estimate is not None and estimate.floored and estimated.floor is not None:
+        yield f"noise floor {show_percent(estimated.floor)}"
+    if estimated.unpaired:
+        yield f"{show_count(estimated.unpaired, 'trial')} left unpaired"
 
 
 def _group(each: MetricMatchup, lines: Sequence[Line], control: tuple[Control, ...]) -> Group:
     matchup = each.matchup
     return Group(
         metric=each.metric.name,
-        unit=each.metric.unit,
+        unit=each.metric.shown_unit,
         model=matchup.model,
         job=matchup.job,
         point=matchup.point,

@@ -1,4 +1,4 @@
-"""What was measured and read, and is not compared: each with its reason. Pure."""
+"""Accounts for what was read and is not compared, each with its reason. Pure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fleet.errors import FleetError
-from fleet.query.open_store import Row
-from fleet.query.variants import Variant
+from fleet.query.variant import Variant
+from fleet.query.variants import FailedCell
 
 TOO_SHORT = "too short for a rate"
 NOT_NAMED = "not a side that was named"
@@ -17,7 +17,7 @@ NO_REQUEST = "no valid request"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOut:
-    """Trials that may be pooled, of one side."""
+    """Trials of one side that may be pooled and are not compared."""
 
     side: str
     variant: Variant
@@ -60,7 +60,7 @@ class CellCount:
 def counted(
     of: str, read: Sequence[Variant], compared: Sequence[Variant], left_out: Sequence[LeftOut]
 ) -> CellCount:
-    """Raises FleetError where something was lost on the way, or counted twice."""
+    """Count the cells. Raises FleetError where one was lost on the way, or counted twice."""
     seen = Counter(map(id, compared)) + Counter(id(each.variant) for each in left_out)
     if seen != Counter(map(id, read)):
         raise FleetError(
@@ -72,31 +72,37 @@ def counted(
 
 
 def cell_of(left: LeftOut) -> CellLeftOut:
-    row = left.variant.row
-    return _cell(row, left.side, left.variant.trials, left.reason, apart=left.apart)
-
-
-def failed_cell(row: Row) -> CellLeftOut:
-    """Of a row of `failed_cells.sql`."""
-    reason = f"every trial failed ({row['reasons'] or 'no reason is known'})"
-    return _cell(row, None, int(str(row["trials"])), reason)
-
-
-def _cell(
-    row: Row, side: str | None, trials: int, reason: str, *, apart: bool = False
-) -> CellLeftOut:
-    experiment, session, point = row["experiment"], row["session"], row["point"]
+    """Describe trials that are left out by their cell."""
+    facts, session = left.variant.facts, left.variant.facts["session"]
     return CellLeftOut(
-        side=side,
-        experiment=None if experiment is None else str(experiment),
-        session=None if session is None else int(str(session)),
-        machine=str(row["machine"]),
-        model=str(row["model"]),
-        job=str(row["job"]),
-        point=None if point is None else str(point),
-        settings=str(row["settings"] or ""),
-        flags=str(row.get("flags") or ""),
-        trials=trials,
-        reason=reason,
-        apart=apart,
+        side=left.side,
+        experiment=facts["experiment"],
+        session=None if session is None else int(session),
+        machine=str(facts["machine"]),
+        model=str(facts["model"]),
+        job=str(facts["job"]),
+        point=facts["point"],
+        settings=facts["settings"] or "",
+        flags=facts["flags"] or "",
+        trials=left.variant.trials,
+        reason=left.reason,
+        apart=left.apart,
+    )
+
+
+def failed_cell(cell: FailedCell) -> CellLeftOut:
+    """Describe a cell of which every trial failed."""
+    return CellLeftOut(
+        side=None,
+        experiment=cell.experiment,
+        session=cell.session,
+        machine=cell.machine,
+        model=cell.model,
+        job=cell.job,
+        point=None,
+        settings=cell.settings,
+        flags="",
+        trials=cell.trials,
+        reason=f"every trial failed ({cell.reasons})",
+        apart=False,
     )

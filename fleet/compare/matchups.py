@@ -9,15 +9,17 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from fleet import comparability as likeness
-from fleet.comparability import ENERGY_SCOPE, SETTINGS
+from fleet import comparability
+from fleet.comparability import SETTINGS, AxisRules
 from fleet.compare.choosing import choose
 from fleet.compare.energy_scopes import by_scope, common_scope
 from fleet.compare.left_out import LeftOut
-from fleet.compare.matching import Cell, cells, match, only
+from fleet.compare.matching import SideCell, cells, match, only
 from fleet.compare.sides import Side
 from fleet.names import natural
-from fleet.query.variants import Variant
+from fleet.query.variant import Variant
+
+SideName = Callable[[Variant], str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +34,7 @@ class Matchup:
     settings: str
     """Those that all sides have in common."""
     scope: str = ""
-    """The part of the machine whose energy is compared; empty: unlike ones, or not asked."""
+    """The part of the machine whose energy is compared; empty: unlike parts, or no energy."""
     sides: tuple[Side, ...]
 
     @property
@@ -40,9 +42,9 @@ class Matchup:
         return self.model, self.job, self.point, self.machine, self.settings
 
     def place(self) -> Iterator[str | None]:
-        """What makes the order certain where two are called alike."""
+        """Yield what makes the order certain where two matchups are called alike."""
         for side in self.sides:
-            yield from (side.name, side.variants[0].machine_id, side.told("settings"))
+            yield from (side.name, side.variants[0].machine_id, side.words("settings"))
 
     def variants(self) -> Iterator[Variant]:
         for side in self.sides:
@@ -57,8 +59,8 @@ class Matched:
 
 
 def is_across(axis: str, variants: Sequence[Variant]) -> bool:
-    """The sides are different machines, not states of one."""
-    always = likeness.is_across(axis)
+    """Return whether the sides are different machines, not states of one."""
+    always = comparability.is_across(axis)
     if always is not None:
         return always
     shown = defaultdict(set)
@@ -67,47 +69,34 @@ def is_across(axis: str, variants: Sequence[Variant]) -> bool:
     return all(len(values) == 1 for values in shown.values())
 
 
-def tells_energy(variants: Sequence[Variant]) -> bool:
-    return any(ENERGY_SCOPE in variant.row for variant in variants)
-
-
 def matchups(
-    variants: Sequence[Variant],
-    axis: str,
-    name: Callable[[Variant], str],
-    *,
-    across: bool,
-    freed: frozenset[str],
+    variants: Sequence[Variant], rules: AxisRules, name: SideName, *, across: bool
 ) -> Matched:
-    """Every pair of cells that differ in the axis alone is in one matchup.
+    """Set every pair of cells that differ in the axis alone against one another.
 
-    `freed`: facts that may differ all the same.
+    `name`: how the side of a variant is called. `across`: the sides are different machines.
     """
+    axis = rules.axis
     work = [f for f in ("model", "job", "point") if f != axis and (axis, f) != ("digest", "model")]
     work += [] if across else ["machine_id"]
     grounds: dict[tuple[str | None, ...], list[Variant]] = defaultdict(list)
     for variant in variants:
         grounds[tuple(_work(variant, field, axis) for field in work)].append(variant)
-    found, left = list[Matchup](), list[LeftOut]()
+    made, left = list[Matchup](), list[LeftOut]()
     for ground in grounds.values():
-        own, others = _of_ground(ground, axis, name, across=across, freed=freed)
-        found += own
+        own, others = _of_ground(ground, rules, name, across=across)
+        made += own
         left += others
-    found.sort(key=lambda each: [natural(x) for x in (*each.work, each.scope, *each.place())])
-    return Matched(matchups=tuple(found), left_out=tuple(left))
+    made.sort(key=lambda each: [natural(x) for x in (*each.work, each.scope, *each.place())])
+    return Matched(matchups=tuple(made), left_out=tuple(left))
 
 
 def _of_ground(
-    ground: Sequence[Variant],
-    axis: str,
-    name: Callable[[Variant], str],
-    *,
-    across: bool,
-    freed: frozenset[str],
+    ground: Sequence[Variant], rules: AxisRules, name: SideName, *, across: bool
 ) -> tuple[list[Matchup], list[LeftOut]]:
-    """Of one piece of work."""
-    names = [] if axis == "settings" else [s for s in SETTINGS if s != axis]
-    loose = {s for s in names if s in freed or likeness.standing(s, axis) != "refused"}
+    """Match the cells of one piece of work."""
+    names = [] if rules.axis == "settings" else [s for s in SETTINGS if s != rules.axis]
+    loose = {setting for setting in names if not rules.refuses(setting)}
     every = cells(ground, names, name)
     if len({cell.side for cell in every}) < 2:
         return [], [
@@ -115,18 +104,18 @@ def _of_ground(
         ]
     sets, rest = match(every, names, loose)
     left = [each for cell in rest for each in _alone(cell, only(cell, every, names))]
-    found = list[Matchup]()
+    made = list[Matchup]()
     for group in sets:
-        parts, unread = by_scope(group) if tells_energy(ground) else ([group], [])
+        parts, unread = by_scope(group) if ground[0].tells_energy else ([group], [])
         left += unread
         for part in parts:
-            sides, others = choose(part, axis, freed)
+            sides, others = choose(part, rules)
             left += others
-            found.append(_matchup(sides, across, names))
-    return found, left
+            made.append(_matchup(sides, across, names))
+    return made, left
 
 
-def _alone(cell: Cell, reason: str) -> Iterator[LeftOut]:
+def _alone(cell: SideCell, reason: str) -> Iterator[LeftOut]:
     for variant in cell.variants:
         yield LeftOut(side=cell.side, variant=variant, reason=reason)
 
@@ -138,8 +127,8 @@ def _matchup(sides: Sequence[Side], across: bool, names: Sequence[str]) -> Match
         {v.text(f) or "" for side in sides for v in side.variants}
         for f in ("model", "job", "point")
     )
-    asked = ((s, {side.variants[0].asked_for(s) for side in sides}) for s in names)
-    shared = [(s, value) for s, values in asked if len(values) == 1 for value in values]
+    values = ((s, {side.variants[0].asked_for(s) for side in sides}) for s in names)
+    shared = [(s, value) for s, own in values if len(own) == 1 for value in own]
     return Matchup(
         model=models.pop() if len(models) == 1 else None,
         job=jobs.pop() if len(jobs) == 1 else "",
@@ -152,6 +141,9 @@ def _matchup(sides: Sequence[Side], across: bool, names: Sequence[str]) -> Match
 
 
 def _work(variant: Variant, field: str, axis: str) -> str | None:
-    """Jobs of one text each have a point of the job's own name: the same point to a job axis."""
-    own = field == "point" and axis == "job" and variant.row["point"] == variant.row["job"]
+    """Return a part of the work; two jobs of one text each have the same point to a job axis.
+
+    Such a point has the name of its job.
+    """
+    own = field == "point" and axis == "job" and variant.facts["point"] == variant.facts["job"]
     return "" if own else variant.text(field)

@@ -1,4 +1,4 @@
-"""One matchup on one metric: what each side shows, and what differs between the sides."""
+"""Looks at one matchup on one metric: what each side shows, and what differs between them. Pure."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from statistics import median
 
-from fleet.comparability import ENERGY_SCOPE
-from fleet.compare.designs import Contrast, Floors, contrast
+from fleet.comparability import ENERGY_SCOPE, AxisRules
+from fleet.compare.designs import Floors, PairEstimate, estimate_pair
 from fleet.compare.differences import Differences, differences
 from fleet.compare.matchups import Matchup
 from fleet.compare.result import Line
 from fleet.compare.sides import Side
-from fleet.metrics.compared import Metric
-from fleet.query.variants import TOO_SHORT
+from fleet.metrics.metric import Metric
+from fleet.query.variant import TOO_SHORT
 from fleet.units import show_count
 
 QUICK = "quick"
@@ -23,6 +23,8 @@ A_QUICK_LOOK = "a quick look, no measurement: submit it without --quick"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricMatchup:
+    """One matchup on one metric."""
+
     matchup: Matchup
     metric: Metric
     lines: tuple[Line, ...]
@@ -38,7 +40,7 @@ class MetricMatchup:
         return [fact for each in self.differing for fact in sorted(each.facts)]
 
     def why_none(self, index: int) -> tuple[str, ...] | None:
-        """Why side `index` (0: the first after the baseline) is not comparable; None: it is."""
+        """Say why side `index` (0: the first after the baseline) is not comparable; None: it is."""
         baseline, line = self.lines[0], self.lines[index + 1]
         if any(self.matchup.sides[at].has(QUICK) for at in (0, index + 1)):
             return (A_QUICK_LOOK,)
@@ -48,29 +50,32 @@ class MetricMatchup:
             return () if line.reasons else baseline.reasons or ("no value on one side",)
         return None
 
-    def contrasts(self, floors: Floors) -> list[Contrast | None]:
-        """Of each side after the baseline; None: not comparable."""
-        baseline, sustained = self.matchup.sides[0], self.sustained
+    @property
+    def judged_metric(self) -> Metric:
+        """The metric that verdicts rest on: where a trial throttled, the one after the heat."""
+        return self.metric.after_heat() if self.sustained else self.metric
+
+    def estimates(self, floors: Floors) -> list[PairEstimate | None]:
+        """Estimate each side after the baseline; None: not comparable."""
+        baseline = self.matchup.sides[0]
         return [
-            contrast(baseline, side, self.metric, floors=floors, sustained=sustained)
+            estimate_pair(baseline, side, self.judged_metric, floors=floors)
             if self.why_none(index) is None
             else None
             for index, side in enumerate(self.matchup.sides[1:])
         ]
 
     def shown(self, index: int) -> Line:
-        """The line as the verdict sees it: where a trial throttled, after the heat."""
+        """Return the line as the verdict sees it: where a trial throttled, after the heat."""
         line, side = self.lines[index], self.matchup.sides[index]
         if not self.sustained or line.naive or line.value is None:
             return line
-        values = [value for _, _, value in side.values(self.metric, sustained=True)]
+        values = [value for _, _, value in side.values(self.judged_metric)]
         return replace(line, value=median(values) * self.metric.scale)
 
 
-def on_metric(
-    matchup: Matchup, metric: Metric, axis: str, freed: frozenset[str]
-) -> MetricMatchup | None:
-    """None where no side can have this metric: its work is too short for a rate."""
+def on_metric(matchup: Matchup, metric: Metric, rules: AxisRules) -> MetricMatchup | None:
+    """Look at one metric; None where the work is too short for any side to have it."""
     if all(_too_short(side, metric) for side in matchup.sides):
         return None
     baseline = matchup.sides[0]
@@ -78,9 +83,7 @@ def on_metric(
         matchup=matchup,
         metric=metric,
         lines=tuple(_line(side, metric) for side in matchup.sides),
-        differing=tuple(
-            differences(baseline, side, metric, axis, freed) for side in matchup.sides[1:]
-        ),
+        differing=tuple(differences(baseline, side, metric, rules) for side in matchup.sides[1:]),
     )
 
 
@@ -113,19 +116,19 @@ def _line(side: Side, metric: Metric) -> Line:
         burst=_heat(side, metric.burst, metric),
         sustained=_heat(side, metric.sustained, metric),
         reasons=tuple(reasons),
-        scope=side.told(ENERGY_SCOPE),
-        source=side.told("energy_source"),
+        scope=side.words(ENERGY_SCOPE),
+        source=side.words("energy_source"),
     )
 
 
 def _without_energy(side: Side, metric: Metric) -> list[str]:
-    """Why some trials have no value: `energy not valid: gap (1 of 5 trials)`."""
-    notes = [note for v in side.variants for note in v.listed(metric.note or "") if note]
+    """Say why some trials have no value: `energy not valid: gap (1 of 5 trials)`."""
+    notes = [note for v in side.variants for note in v.lists[metric.note or ""] if note]
     of_all = f"of {show_count(side.trials, 'trial')}"
     return [f"{note} ({count} {of_all})" for note, count in sorted(Counter(notes).items())]
 
 
 def _heat(side: Side, column: str | None, metric: Metric) -> float | None:
-    """Median of a speed before or after heat has set in; None where no trial throttled."""
+    """Return the median of a speed before or after the heat; None where no trial throttled."""
     value = side.middle(column) if side.throttled else None
     return None if value is None else value * metric.scale

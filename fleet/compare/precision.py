@@ -1,4 +1,4 @@
-"""How closely each contrast and each cell of an experiment is known so far: for the stop rule."""
+"""Tells the stop rule how closely each contrast and each cell of an experiment is known so far."""
 
 from __future__ import annotations
 
@@ -7,26 +7,25 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from fleet.comparability import check_axis
+from fleet.comparability import AxisRules, check_axis
 from fleet.compare.choosing import choose
-from fleet.compare.designs import Floors, contrast, floor_of, no_floors
-from fleet.compare.matching import Cell as MatchedCell
+from fleet.compare.designs import Floors, estimate_pair, floor_of
+from fleet.compare.matching import SideCell
 from fleet.compare.matchups import Matchup, is_across, matchups
+from fleet.compare.noise import noise_floors
+from fleet.compare.request import ComparisonRequest
 from fleet.compare.side_names import is_called, side_names
 from fleet.compare.sides import Side
-from fleet.metrics.compared import METRICS, Metric
+from fleet.metrics.compared import COMPARED
+from fleet.metrics.metric import Metric
+from fleet.plan.plans import Cell
 from fleet.query.open_store import Connection
-from fleet.query.variants import Variant, read_variants
-from fleet.stats import ratios as estimates
+from fleet.query.variant import Variant
+from fleet.query.variants import read_variants
+from fleet.stats import ratios
 
-Cell = tuple[str, str, str, str]
-"""machine_id, model, job, settings: as `Trial.cell()` gives it."""
-
-RATES = (METRICS["prefill"], METRICS["decode"])
-TIMES = (METRICS["ttft"], METRICS["load"])
-
-NO_CONTRAST = "machine"
-"""The axis to read by where nothing varies: then each cell stands alone."""
+RATES = (COMPARED["prefill"], COMPARED["decode"])
+TIMES = (COMPARED["ttft"], COMPARED["load"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,61 +48,52 @@ class Precision:
 
 def widths(
     con: Connection,
-    experiment: str,
-    session: int,
-    by: str,
-    baseline: str | None = None,
-    floors: Callable[[Connection], Floors] = no_floors,
+    request: ComparisonRequest,
+    *,
+    floors: Callable[[Connection], Floors] = noise_floors,
 ) -> Mapping[frozenset[Cell], float]:
-    """Widest relative half-width over points and metrics, per pair of baseline and side.
+    """Return the widest relative half-width over points and metrics, by baseline and side.
 
     A cell that stands against nobody has a key of its own; one without any value has none.
     """
-    found = precisions(con, experiment, session, by, baseline, floors)
-    return {each.cells: each.half_width for each in found}
+    every = precisions(con, request, floors=floors)
+    return {each.cells: each.half_width for each in every}
 
 
 def precisions(
     con: Connection,
-    experiment: str,
-    session: int,
-    by: str,
-    baseline: str | None = None,
-    floors: Callable[[Connection], Floors] = no_floors,
+    request: ComparisonRequest,
+    *,
+    floors: Callable[[Connection], Floors] = noise_floors,
 ) -> list[Precision]:
-    """Of each pair of baseline and side, and of each cell that stands against nobody.
+    """Tell the precision of each pair of baseline and side, and of each cell that stands alone.
 
     Of several machines a side only the spread between trials counts: more of them narrow no
-    other. A time is looked at only where the work is too short for any rate. `by` empty: nothing is
-    compared.
+    other. A time is looked at only where the work is too short for any rate.
     """
-    axis = check_axis(by or NO_CONTRAST)
-    every = read_variants(con, axis, (*RATES, *TIMES), f"session={session}", experiment)
+    axis = check_axis(request.axis)
+    every = read_variants(con, axis, (*RATES, *TIMES), request.where, request.experiment)
     variants = [variant for variant in every if not variant.silent]
     matched = matchups(
         variants,
-        axis,
+        AxisRules(axis),
         side_names(axis, variants, pool=False),
         across=is_across(axis, variants),
-        freed=frozenset(),
     )
     known = floors(con)
     alone = [each.variant for each in matched.left_out if not each.apart]
-    found = [
-        *(p for matchup in matched.matchups for p in _of_pairs(matchup, axis, baseline, known)),
-        *_of_cells(alone, axis, known),
-    ]
     widest: dict[frozenset[Cell], Precision] = {}
-    for each in found:
+    for each in (
+        *(p for matchup in matched.matchups for p in _of_pairs(matchup, request, known)),
+        *_of_cells(alone, AxisRules(axis), known),
+    ):
         if each.cells not in widest or each.half_width > widest[each.cells].half_width:
             widest[each.cells] = each
     return list(widest.values())
 
 
-def _of_pairs(
-    matchup: Matchup, axis: str, baseline: str | None, floors: Floors
-) -> Iterator[Precision]:
-    first = next((s for s in matchup.sides if _is_called(s, axis, baseline)), matchup.sides[0])
+def _of_pairs(matchup: Matchup, request: ComparisonRequest, floors: Floors) -> Iterator[Precision]:
+    first = next((s for s in matchup.sides if _is_baseline(s, request)), matchup.sides[0])
     for side in matchup.sides:
         if side is not first:
             metric, width = _widest(partial(_of_ratio, first, side, floors), (first, side))
@@ -119,13 +109,13 @@ def _of_pairs(
             )
 
 
-def _of_cells(alone: Iterable[Variant], axis: str, floors: Floors) -> Iterator[Precision]:
-    """Each point of each cell by itself; the widest counts, and one without a value does not."""
+def _of_cells(alone: Iterable[Variant], rules: AxisRules, floors: Floors) -> Iterator[Precision]:
+    """Look at each point of each cell by itself; one without a value does not count."""
     points: dict[tuple[Cell, str], list[Variant]] = {}
     for variant in alone:
         points.setdefault((_cell(variant), variant.text("point") or ""), []).append(variant)
     for (cell, _), variants in points.items():
-        [side], _ = choose([MatchedCell("", (), tuple(variants))], axis, frozenset())
+        [side], _ = choose([SideCell("", (), tuple(variants))], rules)
         metric, width = _widest(partial(_of_median, side, floors), (side,))
         if metric:
             yield Precision(
@@ -141,7 +131,7 @@ def _of_cells(alone: Iterable[Variant], axis: str, floors: Floors) -> Iterator[P
 
 
 def _widest(width: Callable[[Metric], float], sides: Sequence[Side]) -> tuple[str, float]:
-    """The metric that is known least closely; none where no side has a value of any."""
+    """Return the metric that is known least closely; none where no side has a value of any."""
     for metrics in (RATES, TIMES):
         known = [m for m in metrics if any(side.values(m) for side in sides)]
         if known:
@@ -150,18 +140,20 @@ def _widest(width: Callable[[Metric], float], sides: Sequence[Side]) -> tuple[st
 
 
 def _of_ratio(first: Side, side: Side, floors: Floors, metric: Metric) -> float:
-    sustained = first.throttled + side.throttled > 0
-    found = contrast(first, side, metric, floors=floors, sustained=sustained, of_kinds=False)
-    return math.inf if found.estimate is None else found.estimate.half_width
+    judged = metric.after_heat() if first.throttled or side.throttled else metric
+    estimate = estimate_pair(first, side, judged, floors=floors, of_kinds=False).estimate
+    return math.inf if estimate is None else estimate.half_width
 
 
 def _of_median(side: Side, floors: Floors, metric: Metric) -> float:
-    values = [value for _, _, value in side.values(metric, sustained=side.throttled > 0)]
-    return estimates.half_width(values, floor=floor_of(floors, side, metric))
+    judged = metric.after_heat() if side.throttled else metric
+    values = [value for _, _, value in side.values(judged)]
+    return ratios.half_width(values, floor=floor_of(floors, side, metric))
 
 
-def _is_called(side: Side, axis: str, name: str | None) -> bool:
-    return name is not None and any(is_called(v, axis, name) for v in side.variants)
+def _is_baseline(side: Side, request: ComparisonRequest) -> bool:
+    name = request.baseline
+    return name is not None and any(is_called(v, request.axis, name) for v in side.variants)
 
 
 def _cells(side: Side) -> set[Cell]:

@@ -1,4 +1,4 @@
-"""Why a comparison is not resolved, and how many repeats would do. Pure.
+"""Says why a comparison is not resolved, and how many repeats would resolve it. Pure.
 
 What a comparison can see follows from three things: how often was measured, how many comparisons
 are shown together, and how much the trials vary. The repeats that would do follow from the same
@@ -24,7 +24,7 @@ MOST_REPEATS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolution:
-    """Of one comparison that could not see `target`."""
+    """Why one comparison could not see `target`."""
 
     cause: Cause
     """repeats: too few of them, since as many as are worth having would do; family: alone the
@@ -65,7 +65,7 @@ def resolution(
     same_within: float,
     machines: tuple[int, int] = (1, 1),
 ) -> Resolution | None:
-    """None where the comparison could see what it was to see. `machines`: how many of each side."""
+    """Say what is missing; None where nothing is. `machines`: the number of them on each side."""
     target = max(same_within, math.expm1(abs(math.log(estimate.ratio))))
     if detectable(estimate.error, estimate.df, family) <= target:
         return None
@@ -95,7 +95,7 @@ def _repeats(estimate: Estimate, design: Design, machines: tuple[int, int]) -> i
 
 
 def _spread(estimate: Estimate, design: Design) -> float:
-    """From the error of the difference: of a pair it is that of two trials in each block."""
+    """Compute the spread of one trial from the error of the difference."""
     if design == "paired":
         return estimate.error * math.sqrt(estimate.n_a / 2)
     return estimate.error / math.sqrt(1 / estimate.n_a + 1 / estimate.n_b)
@@ -104,7 +104,7 @@ def _spread(estimate: Estimate, design: Design) -> float:
 def _sees(
     estimate: Estimate, design: Design, family: int, machines: tuple[int, int]
 ) -> Callable[[int], float]:
-    """The smallest difference seen, by the number of repeats."""
+    """Return the smallest difference that is seen, as a function of the number of repeats."""
     spread = _spread(estimate, design)
     a, b = machines if design == "these machines" else (1, 1)
 
@@ -117,7 +117,7 @@ def _sees(
 
 
 def _least(does: Callable[[int], bool], first: int) -> int | None:
-    """The smallest number from `first` on that does, if any: more never do worse."""
+    """Return the smallest number from `first` on that does, if any: more never do worse."""
     if not does(MOST_REPEATS):
         return None
     low, high = first, max(first, MOST_REPEATS)

@@ -1,9 +1,9 @@
-"""What `fleet compare` found: nouns, as they are printed and as `--json` gives them."""
+"""The result of `fleet compare`, as it is printed and as `--json` gives it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from fleet.compare.controls import Control
@@ -23,14 +23,14 @@ class Line:
 
     side: str
     value: float | None
-    """Median over the trials, in the group's unit; None: not known, `reasons` say why."""
+    """Median over the trials, in the group's unit; None: not known, and `reasons` say why."""
     naive: bool = False
     """The value is the rate as `ollama run --verbose` prints it, for want of a better one."""
     trials: int
     machines: int
     flags: str = ""
     throttled: int = 0
-    """So many of the side's trials; `burst` and `sustained` are their speeds then."""
+    """The number of trials that throttled; `burst` and `sustained` are their speeds then."""
     burst: float | None = None
     sustained: float | None = None
     ratio: float | None = None
@@ -42,8 +42,9 @@ class Line:
     """Standard deviation between equal trials of this machine, as a share; None: not known."""
     p_adjusted: float | None = None
     scope: str = ""
-    """The part of the machine whose energy this is, and who told it; empty for other metrics."""
+    """The part of the machine whose energy this is; empty for other metrics."""
     source: str = ""
+    """Whose readings of energy; empty for other metrics."""
     verdict: Word | None = None
     cause: str = ""
     """The probable one, where the data shows it."""
@@ -82,11 +83,13 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    by: str
+    """Every verdict that is printed together, and what they rest on."""
+
+    axis: str = field(metadata={"json": "by"})
     groups: tuple[Group, ...]
     speaks_of: SpeaksOf
     family: int
-    """So many tests are shown together; Holm's procedure keeps 5 % over all of them."""
+    """The number of tests shown together; Holm's procedure keeps 5 % over all of them."""
     same_within: float = SAME_WITHIN
     footer: tuple[str, ...]
     """What the whole of it speaks of."""
@@ -101,7 +104,7 @@ class Comparison:
     """Every cell that was read and is not compared, with its reason; those kept apart too."""
 
     def sides(self) -> list[Line]:
-        """Every line that stands against a baseline."""
+        """Return every line that stands against a baseline."""
         return [line for group in self.groups for line in group.lines[1:]]
 
     def words(self) -> set[Word]:

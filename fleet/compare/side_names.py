@@ -1,4 +1,4 @@
-"""What a side is called, and which side the user's word means. Pure."""
+"""Names sides, and finds the side that a user's word means. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fleet.comparability import HARDWARE_AXES
 from fleet.errors import UnknownName, UserError
 from fleet.names import known, natural
 from fleet.query.periods import check_period, in_period
-from fleet.query.variants import Variant
+from fleet.query.variant import Variant
 
 NOT_KNOWN = "not known"
 LEAST_ID_LETTERS = 6
@@ -18,7 +18,7 @@ LEAST_ID_LETTERS = 6
 def side_names(
     axis: str, variants: Sequence[Variant], pool: bool, sides: Sequence[str] = ()
 ) -> Callable[[Variant], str]:
-    """How a side is called; unlike hardware never shares one unless `pool`.
+    """Return how a side is called; unlike hardware never shares a name unless `pool`.
 
     Sides named on the axis `date` may be periods: each is one side.
     """
@@ -35,7 +35,7 @@ def side_names(
 
 
 def is_called(variant: Variant, axis: str, name: str) -> bool:
-    """A side is named by its value, a machine also by the beginning of its id, days by a period."""
+    """Return whether a name means this side: its value, the beginning of an id, or a period."""
     value = variant.text("axis_value")
     if value is None:
         return name == NOT_KNOWN
@@ -48,8 +48,8 @@ def is_called(variant: Variant, axis: str, name: str) -> bool:
 
 
 def of_sides(variants: Sequence[Variant], axis: str, names: Sequence[str]) -> list[Variant]:
-    """Only the sides named. Raises UnknownName for one that nobody is called."""
-    there = sorted({_shown(v) for v in variants}, key=natural)
+    """Keep the named sides. Raises UnknownName for a name that no side has."""
+    values = sorted({_shown(v) for v in variants}, key=natural)
     labels = {v.text("machine") or "" for v in variants} if axis == "machine" else set[str]()
     for name in names:
         if axis == "date":
@@ -57,14 +57,14 @@ def of_sides(variants: Sequence[Variant], axis: str, names: Sequence[str]) -> li
         if any(is_called(v, axis, name) for v in variants):
             continue
         if axis == "date":
-            raise _no_such_day(name, there)
-        shown = sorted(labels, key=natural) if axis == "machine" else there
+            raise _no_such_day(name, values)
+        shown = sorted(labels, key=natural) if axis == "machine" else values
         known(name, shown, axis.replace("_", " "), "fleet results")
     return [v for v in variants if not names or any(is_called(v, axis, n) for n in names)]
 
 
 def check_apart(axis: str, names: Sequence[str], variants: Sequence[Variant]) -> None:
-    """Raises UserError for two periods that share a day: which side would it be on?"""
+    """Raise UserError for two periods that share a day, which would be on both sides."""
     for variant in variants if axis == "date" else ():
         both = [name for name in dict.fromkeys(names) if is_called(variant, axis, name)]
         if len(both) > 1:
@@ -81,7 +81,7 @@ def _no_such_day(name: str, days: Sequence[str]) -> UnknownName:
 
 
 def _distance(day: str, name: str) -> int:
-    """Orders days by how far they are from the beginning of the period, roughly."""
+    """Return roughly how far a day is from the beginning of a period."""
     digits = [int(f"{''.join(filter(str.isdigit, text)):0<8.8}") for text in (day, name)]
     return abs(digits[0] - digits[1])
 
@@ -96,10 +96,10 @@ def _machine_name(variant: Variant, ambiguous: bool) -> str:
 
 
 def _hardware_class(variant: Variant, axis: str) -> str:
-    """`(Apple M3 Ultra, 60 GPU cores)`, without what the axis says already."""
+    """Return `(Apple M3 Ultra, 60 GPU cores)`, without what the axis says already."""
     cores = variant.text("gpu_cores")
     gpu = variant.text("gpu") if variant.text("gpu") != variant.text("chip") else None
     parts = [variant.text("chip") if axis != "chip" else None, gpu if axis != "gpu" else None]
     parts += [f"{cores} GPU cores" if cores and axis != "gpu_cores" else None]
-    told = ", ".join(part for part in parts if part)
-    return f"({told})" if told else ""
+    words = ", ".join(part for part in parts if part)
+    return f"({words})" if words else ""

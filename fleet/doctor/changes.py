@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fleet.comparability import POOLING_KEY
 from fleet.model.machine import HARDWARE, SOFTWARE, FactValue, Fingerprint
 
 FIRST = ("memory_gb", "chip", "gpu", "gpu_cores", "os_version", "os_build", "gpu_driver")
 """Named first where several facts of a machine have changed."""
-SYSTEM = frozenset({"os_version", "os_build", "kernel", "gpu_driver"})
+SYSTEM = frozenset(column.name for column in POOLING_KEY if column.of == "system")
 """Of the software, columns of the results: trials under two of them are never pooled."""
-ENGINE = frozenset({"engine", "engine_version", "engine_environment"})
+ENGINE = frozenset(column.name for column in POOLING_KEY if column.of == "engine")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

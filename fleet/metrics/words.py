@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fleet.metrics.thresholds import LEAST_OUTPUT_TOKENS, LEAST_PROMPT_TOKENS
+
 
 @dataclass(frozen=True, slots=True)
 class Word:
@@ -127,7 +129,11 @@ HEADS = (
     Word("pays after", "days of writing after which the machine costs less than the API"),
 )
 NOTES = (
-    Word("too short", "fewer tokens than a rate needs: 512 of a prompt, 128 of an answer"),
+    Word(
+        "too short",
+        f"fewer tokens than a rate needs: {LEAST_PROMPT_TOKENS} of a prompt, "
+        f"{LEAST_OUTPUT_TOKENS} of an answer",
+    ),
     Word("too short for a rate", "the same"),
     Word("one token has no rate", "a rate needs the time between two tokens"),
     Word("no valid request", "every request of the cell was left out; the flags say why"),

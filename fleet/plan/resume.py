@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from fleet.comparability import KeyColumn, measured_again
 from fleet.identity import canonical_json
 from fleet.model.machine import EngineFacts, FactValue, Machine
 from fleet.model.trial import Attempt, Trial
@@ -124,21 +125,33 @@ def _changes(trial: Trial, machine: Machine, then: PastAttempt) -> list[str]:
     engine = machine.engine
     if engine is None:
         return ["no engine answers now"]
+    subjects = {
+        "digest": trial.model,
+        "engine_version": ENGINE_NAMES.get(engine.kind, engine.kind),
+    }
     changes: list[str] = []
-    digest = _digest(trial, machine)
-    if digest and bare_digest(then.digest) != digest:
-        changes.append(f"{trial.model} {short_digest(then.digest)} -> {short_digest(digest)}")
-    if then.engine_version != engine.version:
-        name = ENGINE_NAMES.get(engine.kind, engine.kind)
-        changes.append(f"{name} {then.engine_version or 'unknown'} -> {engine.version}")
-    changes += _environment_changes(engine, then.engine_environment)
-    hardware_id = machine.fingerprint.hardware_id
-    if then.hardware_id != hardware_id:
-        changes.append(f"hardware {then.hardware_id or 'unknown'} -> {hardware_id}")
-    limit = _whole(machine.fingerprint.get("gpu_limit_mb"))
-    if then.gpu_limit_mb != limit:
-        changes.append(f"GPU limit {_mebibytes(then.gpu_limit_mb)} -> {_mebibytes(limit)}")
+    for column in measured_again():
+        before, now = then.state[column.name], _now(column.name, trial, machine)
+        if column.name == "engine_environment":
+            changes += _environment_changes(engine, str(before or "{}"))
+        elif column.name == "digest" and now in ("", bare_digest(str(before or ""))):
+            continue
+        elif before != now:
+            subject = subjects.get(column.name) or column.short or column.words
+            changes.append(f"{subject} {_shown(column, before)} -> {_shown(column, now)}")
     return changes
+
+
+def _now(column: str, trial: Trial, machine: Machine) -> FactValue:
+    """Return what a measurement of this trial would store in a column of the pooling key."""
+    if column == "digest":
+        return _digest(trial, machine)
+    if column == "hardware_id":
+        return machine.fingerprint.hardware_id
+    if column == "engine_version" and machine.engine is not None:
+        return machine.engine.version
+    value = machine.fingerprint.get(column)
+    return int(value) if isinstance(value, float) else value
 
 
 def _environment_changes(engine: EngineFacts, then: str) -> list[str]:
@@ -163,9 +176,9 @@ def _digest(trial: Trial, machine: Machine) -> str:
     return bare_digest(trial.digest or (facts.digest if facts else ""))
 
 
-def _whole(value: FactValue) -> int | None:
-    return int(value) if isinstance(value, (int, float)) else None
-
-
-def _mebibytes(limit: int | None) -> str:
-    return "not known" if limit is None else f"{limit} MiB"
+def _shown(column: KeyColumn, value: FactValue) -> str:
+    if column.name == "digest":
+        return short_digest(str(value or ""))
+    if column.of == "limit":
+        return "not known" if value is None else f"{value} MiB"
+    return str(value or "unknown")

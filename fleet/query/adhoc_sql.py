@@ -1,4 +1,4 @@
-"""fleet sql: any query on the results, in a process of its own that can write nothing."""
+"""Runs any query on the results in a process of its own that can write nothing."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 from fleet.errors import UserError
 from fleet.query.open_store import generations
 
-MEND = 'see what there is: fleet sql "show tables", fleet sql "describe speeds"'
+HINT = 'see what there is: fleet sql "show tables", fleet sql "describe speeds"'
 
 
 def sql(
     folders: Sequence[Path], query: str, *, timeout_s: float = 60.0
 ) -> tuple[list[str], list[list[object]]]:
-    """(column names, rows); times come as ISO text. Raises UserError, StoreUnusable."""
+    """Return column names and rows, times as ISO text. Raises UserError, StoreUnusable."""
     if not query.strip():
-        raise UserError("the query is empty", MEND)
+        raise UserError("the query is empty", HINT)
     task = {"roots": [str(root) for root in generations(folders)], "query": query}
     try:
         child = subprocess.run(
@@ -42,5 +42,5 @@ def sql(
         )
     answer = json.loads(child.stdout)
     if "error" in answer:
-        raise UserError(answer["error"], MEND)
+        raise UserError(answer["error"], HINT)
     return answer["columns"], answer["rows"]

@@ -44,9 +44,9 @@ qualify gap_ns is not null;
 -- Why the energy of a window is not valid; empty where it is.
 create or replace macro energy_fault(seconds, covered_s, gap_ns, samples, least_step, joules) as
   concat_ws(' ',
-    case when covered_s is null or covered_s < 0.98 * seconds then 'uncovered' end,
-    case when gap_ns > greatest(2e9, 0.05e9 * seconds) then 'gap' end,
-    case when samples < 10 then 'few_readings' end,
+    case when covered_s is null or covered_s < {covered_share} * seconds then 'uncovered' end,
+    case when gap_ns > greatest({most_gap_ns}, {most_gap_share_ns} * seconds) then 'gap' end,
+    case when samples < {least_readings} then 'few_readings' end,
     case when least_step < 0 then 'counter_reset' end,
     case when joules is null then 'zero' end
   );

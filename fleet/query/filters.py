@@ -1,4 +1,4 @@
-"""Clauses such as `model=gpt-oss:20b, memory_gb>=96` as SQL with parameters."""
+"""Turns clauses such as `model=gpt-oss:20b, memory_gb>=96` into SQL with parameters. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BETWEEN = re.compile(r",|\s+and\s+", re.IGNORECASE)
 def where_sql(
     text: str, columns: Iterable[str], made: Mapping[str, str] = {}
 ) -> tuple[str, list[object]]:
-    """(`model = ? and ...`, its parameters); `true` where nothing is asked.
+    """Return `model = ? and ...` and its parameters; `true` where there is no clause.
 
     `made`: further columns, as SQL. Raises UnknownName for a column that is none of them.
     """
@@ -56,7 +56,7 @@ def _clause(match: re.Match[str], named: Mapping[str, str]) -> tuple[str, list[o
 
 
 def _date_clause(clause: str, column: str, sign: str, value: str) -> tuple[str, list[object]]:
-    """Equal to a month or a year is every day in it; before and after are said of a day."""
+    """Return the SQL for a date: a month or a year holds its days; before and after need a day."""
     if sign in ("=", "!=") and is_in_calendar(value):
         inside = f"coalesce(starts_with({column}, ?), false)"
         return inside if sign == "=" else f"not {inside}", [value]

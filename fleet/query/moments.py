@@ -1,4 +1,4 @@
-"""When a trial began, as the clock on its machine's wall showed it: the same for every reader."""
+"""Reads moments as the clock on a machine's wall showed them: the same for every reader."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DAY_S = 86_400
 
 
 def zoned(wall_clock: object, utc_offset_s: object) -> datetime | None:
-    """The moment of a `started_local` with its offset; an offset that is not known is UTC's."""
+    """Return the moment of a `started_local` with its offset, of UTC where that is not known."""
     if not isinstance(wall_clock, datetime):
         return None
     offset_s = utc_offset_s if isinstance(utc_offset_s, int) else 0

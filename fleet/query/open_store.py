@@ -39,7 +39,7 @@ Row = dict[str, object]
 def open_store(
     folders: Sequence[Path], tables: Sequence[str] = READ_AT_ONCE, views: Sequence[str] = ()
 ) -> duckdb.DuckDBPyConnection:
-    """The views over all folders; an attempt that lies in two folders counts once.
+    """Open the views over all folders; an attempt that lies in two folders counts once.
 
     `tables` not named are empty. `views`: only these, with what they are made of. Ask with
     `rows`. Raises StoreUnusable.
@@ -59,7 +59,9 @@ def open_store(
 def open_attempt(
     folder: Path, attempt_id: str, views: Sequence[str]
 ) -> duckdb.DuckDBPyConnection | None:
-    """These views over one attempt alone, as soon as it is stored, however large the store is.
+    """Open these views over one attempt alone, as soon as it is stored.
+
+    That takes no longer in a large store.
 
     None where it has no file of its own any more. Raises StoreUnusable.
     """
@@ -82,13 +84,13 @@ def open_attempt(
 
 
 def narrow_to_trials(con: duckdb.DuckDBPyConnection, tables: Sequence[str], prefix: str) -> None:
-    """From here on only the trials whose id begins so are seen, where there are any.
+    """Show from here on only the trials whose id begins so, where there are any.
 
-    What is asked of one trial then takes no longer in a large store than in a small one.
+    A question about one trial then takes no longer in a large store than in a small one.
     """
     own = "starts_with(trial_id, ?) or starts_with(trial_id, 'trial-' || ?)"
-    found = rows(con, f"select attempt_id from raw_trials where {own}", [prefix, prefix])
-    ids = [str(row["attempt_id"]) for row in found[: MOST_NARROWED + 1]]
+    attempts = rows(con, f"select attempt_id from raw_trials where {own}", [prefix, prefix])
+    ids = [str(row["attempt_id"]) for row in attempts[: MOST_NARROWED + 1]]
     if not 0 < len(ids) <= MOST_NARROWED:
         return
     listed = ", ".join(map(literal, ids))  # as text, so that DuckDB looks into fewer files
@@ -100,7 +102,7 @@ def narrow_to_trials(con: duckdb.DuckDBPyConnection, tables: Sequence[str], pref
 
 
 def generations(folders: Sequence[Path]) -> list[Path]:
-    """What `current` of each folder points to now: from here on a packer changes nothing."""
+    """Return what `current` of each folder points to now, which a packer never changes."""
     if not folders:
         raise StoreUnusable("no results folder given", "give one with --store FOLDER")
     roots = []
@@ -122,7 +124,7 @@ def generations(folders: Sequence[Path]) -> list[Path]:
 def rows(
     con: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[object] | None = None
 ) -> list[Row]:
-    """Answer as dictionaries; a file that cannot be read becomes StoreUnusable with its name."""
+    """Return the answer as dictionaries. Raises StoreUnusable with the file that is at fault."""
     try:
         return _answer(con, query, parameters)
     except duckdb.Error:
@@ -135,14 +137,14 @@ def rows(
 
 
 def has(con: duckdb.DuckDBPyConnection, column: Literal["role", "reason"], value: str) -> bool:
-    """Whether any attempt has this value; the files' own statistics tell it in no time."""
+    """Return whether any attempt has this value; the files' statistics answer that at once."""
     return bool(rows(con, f"select 1 from raw_trials where {column} = ? limit 1", [value]))
 
 
 def add_views(con: duckdb.DuckDBPyConnection, *views: str, **sources: str) -> None:
-    """Those that were left out when the store was opened, where they are needed after all.
+    """Add views that were left out when the store was opened.
 
-    `sources`: a table expression to read a table from, for all that is asked from now on.
+    `sources`: a table expression to read a table from, for every question from now on.
     """
     [several] = con.execute("select count(*) > 1 from roots").fetchall()[0]
     con.execute(fill_views({**RAW, **sources}, views, several_folders=several))
@@ -162,7 +164,7 @@ def _create_views(
     tables: Sequence[str],
     views: Sequence[str],
 ) -> None:
-    """Views are made over empty tables, then the tables become views over the files.
+    """Create the views over empty tables, then turn the tables into views over the files.
 
     Making a view binds it, and each binding would look at the files again.
     """
@@ -186,7 +188,7 @@ def _create_raw(
 
 
 def _match_by_name(con: duckdb.DuckDBPyConnection, roots: Sequence[Path]) -> None:
-    """Every file's own columns, null where it lacks one; duckdb.Error for a file not of ours."""
+    """Read every file by its own columns, null where one lacks. Raises duckdb.Error."""
     views = con.execute("select view_name from duckdb_views() where not internal").fetchall()
     for table in TABLES:
         if (f"raw_{table}",) in views:
@@ -196,18 +198,18 @@ def _match_by_name(con: duckdb.DuckDBPyConnection, roots: Sequence[Path]) -> Non
 
 
 def _check_columns(con: duckdb.DuckDBPyConnection, table: str, expected: Mapping[str, str]) -> None:
-    """A column of another type makes the whole of it text; one too many may be a foreign file's."""
-    found = _catalogued(con, table)
-    if any(found[name] != kind for name, kind in expected.items()):
+    """Raise duckdb.Error for columns of another type, and for rows that are not ours."""
+    columns = _catalogued(con, table)
+    if any(columns[name] != kind for name, kind in expected.items()):
         raise duckdb.Error(f"{table}: a column changes its type from file to file")
-    if found.keys() != expected.keys():
+    if columns.keys() != expected.keys():
         nameless = con.execute(f"from raw_{table} where attempt_id is null limit 1").fetchone()
         if nameless is not None:
             raise duckdb.Error(f"{table}: a row without attempt_id")
 
 
 def _catalogued(con: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
-    """Columns as the catalog has them: binding the view again would look at the files."""
+    """Return columns as the catalog has them: binding the view again would look at the files."""
     described = con.execute(
         "select column_name, data_type from duckdb_columns() where table_name = ?",
         [f"raw_{table}"],
@@ -222,7 +224,7 @@ def _lacking(tables: Sequence[str]) -> str:
 
 
 def _raise_unusable(roots: Sequence[Path], problem: duckdb.Error) -> NoReturn:
-    """Names the file at fault, found by opening each one by itself."""
+    """Raise StoreUnusable with the file at fault, found by opening each one by itself."""
     for root in roots:
         for table in TABLES:
             expected = _columns(root / table / "_schema.parquet")
@@ -249,7 +251,7 @@ def _fault(path: Path, expected: Mapping[str, str] | None) -> str:
 
 
 def _columns(path: Path) -> dict[str, str] | None:
-    """Name and type of each column; None where the file cannot be read."""
+    """Return name and type of each column; None where the file cannot be read."""
     try:
         with duckdb.connect() as con:
             return _described(con, one_file(str(path)))
@@ -258,12 +260,12 @@ def _columns(path: Path) -> dict[str, str] | None:
 
 
 def _described(con: duckdb.DuckDBPyConnection, source: str) -> dict[str, str]:
-    """Name and type of each column of a table expression."""
+    """Return name and type of each column of a table expression."""
     return {row[0]: row[1] for row in con.execute(f"describe from {source}").fetchall()}
 
 
 def first_line(problem: BaseException) -> str:
-    """DuckDB's message without the picture of the query; a `did you mean` stays."""
+    """Return DuckDB's message without the picture of the query; a `did you mean` stays."""
     lines = [line.strip() for line in str(problem).strip().splitlines() if line.strip()]
     hints = [line for line in lines[1:] if line.startswith(("Did you mean", "Candidate bindings"))]
     return " ".join(lines[:1] + hints[:1]) or type(problem).__name__

@@ -1,4 +1,4 @@
-"""Days, months, years and spans of them, as a person writes them on the axis `date`. Pure."""
+"""Reads days, months, years and spans of them, as a person writes them. Pure."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ _FIRST_DAY = "0000-01-01"
 
 
 def in_period(day: str, period: str) -> bool:
-    """`2026-11-20`, `2026-11`, `2026`, and both ends included `2026-11-01..2026-11-20`."""
+    """Return whether a day lies in `2026-11-20`, `2026-11`, `2026`, `2026-11-01..2026-11-20`.
+
+    Both ends belong to a span.
+    """
     first, _, last = period.partition("..")
     return first <= day and (day.startswith(last) or day <= last if last else day.startswith(first))
 
 
 def check_period(period: str) -> None:
-    """Raises UserError for what no day of the calendar can lie in."""
+    """Raise UserError for a period that no day of the calendar can lie in."""
     first, dots, last = period.partition("..")
     if not all(map(is_in_calendar, (first, last) if dots else (first,))):
         raise UserError(f"{period}: no day, month or year", EXAMPLES)
@@ -28,7 +31,7 @@ def check_period(period: str) -> None:
 
 
 def is_in_calendar(text: str) -> bool:
-    """A day, a month or a year as ISO 8601 writes it."""
+    """Return whether a text is a day, a month or a year as ISO 8601 writes it."""
     if not _WRITTEN.fullmatch(text):
         return False
     try:

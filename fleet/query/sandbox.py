@@ -47,17 +47,17 @@ def main() -> None:
     limit_process()
     try:
         answer = _answer([Path(root) for root in task["roots"]], task["query"])
-        said: dict[str, object] = {
+        reply: dict[str, object] = {
             "columns": [column[0] for column in answer.description or ()],
             "rows": answer.fetchall() if answer.description else [],
         }
     except (duckdb.Error, pa.ArrowException, MemoryError, OSError) as problem:
-        said = {"error": first_line(problem)}
-    json.dump(said, sys.stdout, default=_plain)
+        reply = {"error": first_line(problem)}
+    json.dump(reply, sys.stdout, default=_plain)
 
 
 def _answer(roots: Sequence[Path], query: str) -> duckdb.DuckDBPyConnection:
-    """Of all views where it names what is not there: the message then names the nearest."""
+    """Answer a query; where it names no view, over all of them, so that the message is apt."""
     try:
         return open_locked(roots, views_named_in(query)).execute(query)
     except duckdb.CatalogException:
@@ -65,18 +65,17 @@ def _answer(roots: Sequence[Path], query: str) -> duckdb.DuckDBPyConnection:
 
 
 def open_locked(roots: Sequence[Path], views: Sequence[str] = ()) -> duckdb.DuckDBPyConnection:
-    """These views, or all of them, over all roots; no file, setting or network can be reached
-    from it."""
+    """Open these views, or all of them, so that no file, setting or network can be reached."""
     con = duckdb.connect()
     con.execute(ALL_IN_UTC)
     sources = {}
     for table in TABLES:
-        found = []
+        datasets = []
         for number, root in enumerate(roots):
             name, dataset = f"raw_{table}_{number}", _dataset(root / table)
             con.register(name, dataset)
-            found.append((name, dataset.schema.names))
-        sources[table] = union_of(table, found)
+            datasets.append((name, dataset.schema.names))
+        sources[table] = union_of(table, datasets)
     con.execute(fill_views(sources, views, several_folders=len(roots) > 1))
     for statement in SHUT:
         con.execute(statement)
@@ -84,14 +83,14 @@ def open_locked(roots: Sequence[Path], views: Sequence[str] = ()) -> duckdb.Duck
 
 
 def _dataset(folder: Path) -> pyarrow.dataset.Dataset:
-    """Every file of a table, read by the names of its newest schema."""
+    """Return every file of a table, read by the names of its newest schema."""
     schema = pyarrow.parquet.read_schema(folder / "_schema.parquet")
     files = [str(path) for path in sorted(folder.glob("*.parquet"))]
     return pyarrow.dataset.dataset(files, schema=schema, format="parquet")
 
 
 def limit_process() -> None:
-    """No file may grow, memory ends somewhere; a limit the system lacks is left as it is."""
+    """Let no file grow, and bound the memory; a limit that the system lacks stays as it is."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     for kind, most in (
         (resource.RLIMIT_FSIZE, 0),

@@ -1,4 +1,4 @@
-"""The speeds of one trial, judged by the views as soon as it is stored, for the live line."""
+"""Reads the speeds of one trial through the views as soon as it is stored, for the live line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_SHOWN = 3
 
 
 def trial_words(folder: Path, result: TrialResult) -> str:
-    """`pp512 3 585  tg128 1 581 tokens/s`: the same medians as in `fleet results`.
+    """Return `pp512 3 585  tg128 1 581 tokens/s`: the same medians as in `fleet results`.
 
     Empty where no point has a rate. What the views left out is named. Raises StoreUnusable.
     """
@@ -31,7 +31,7 @@ def trial_words(folder: Path, result: TrialResult) -> str:
 
 
 def _points(folder: Path, result: TrialResult) -> list[dict[str, Any]]:
-    """Where another submission's measurement has the name already, this one is beside it."""
+    """Read the points of an attempt; another submission's may have its name already."""
     beside = f"{result.attempt_id}-of-{result.submission_id or 'unknown'}"
     for name in (beside, result.attempt_id):
         con = open_attempt(folder, name, VIEWS)
@@ -42,7 +42,7 @@ def _points(folder: Path, result: TrialResult) -> list[dict[str, Any]]:
 
 
 def _rate(point: dict[str, Any]) -> str:
-    """Decode where the point writes, else prefill; of several streams what they gave together."""
+    """Return decode where the point writes, else prefill; of several streams their throughput."""
     rate = point["throughput_tokens_per_s"] or point["decode_tokens_per_s"]
     rate = rate or point["prefill_tokens_per_s"]
     if rate is None:

@@ -1,4 +1,4 @@
-"""The text of the views, for a plain DuckDB and for our own readers. Imports no DuckDB."""
+"""Makes the text of the views, for a plain DuckDB and for our own readers. Imports no DuckDB."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
+from fleet import comparability
+from fleet.metrics.thresholds import IN_SQL
 from fleet.model.settings import SETTINGS
 
 HERE = Path(__file__).parent
 _STATEMENT = re.compile(r"(?=^create or replace (?:view|macro) )", re.MULTILINE)
 _MADE = re.compile(r"create or replace (?:view|macro) (\w+)")
 _USED = re.compile(r"\b(?:from|join)\s+(\w+)|\b(\w+)\(")
+_BLANK = re.compile(r"{(\w+)}")
 _WORD = re.compile(r"\w+")
 _COMMENT = re.compile(r"--[^\n]*")
 _TABLE = re.compile(r"^create or replace temp table raw_(\w+) \((.*?)^\);", re.M | re.S)
@@ -27,7 +30,7 @@ TABLES = ("trials", "requests", "readings", "fingerprints", "answers")
 
 
 def views_sql(root: str = "current") -> str:
-    """Text of `views.sql` for a plain DuckDB; `root` as seen from where that is started."""
+    """Return `views.sql` for a plain DuckDB; `root` as seen from where that is started."""
     sources = {t: union_of(t, [(files_of(root, t), columns_of(t))]) for t in TABLES}
     return fill_views(sources, several_folders=False)
 
@@ -39,7 +42,7 @@ def fill_views(
     energy: bool = True,
     several_folders: bool = True,
 ) -> str:
-    """The views over the given table expressions; each has a column `folder`, a number.
+    """Fill the views with the given table expressions; each has a column `folder`, a number.
 
     `wanted`: only these and what they are made of, since each takes milliseconds to bind; those
     of `energy` take a tenth of a second, and few questions ask for them. `several_folders`: false
@@ -50,13 +53,14 @@ def fill_views(
     if wanted:
         text = _only(text, wanted)
     text = text.replace("{several_folders}", str(several_folders).lower())
+    text = _with_tables(text)
     for table in TABLES:
         text = text.replace(f"{{{table}}}", sources[table])
     return text
 
 
 def _only(text: str, wanted: Collection[str]) -> str:
-    """The statements that make these views, what they name in turn, and nothing that makes others.
+    """Keep the statements that make these views, and those that make what they name.
 
     A view names only views that stand before it.
     """
@@ -70,7 +74,7 @@ def _only(text: str, wanted: Collection[str]) -> str:
 
 
 def views_named_in(query: str) -> list[str]:
-    """The views that a query names; none where it may ask for the list of all of them."""
+    """Return the views that a query names; none where it may ask for the list of all of them."""
     words = set(_WORD.findall(query.lower()))
     if words & ASKS_FOR_ALL or any(word.startswith("duckdb_") for word in words):
         return []
@@ -81,11 +85,23 @@ def views_named_in(query: str) -> list[str]:
 
 
 def question(name: str, **blanks: str) -> str:
-    """Text of `questions/NAME.sql`; each {blank} takes SQL made by this package, never input."""
+    """Return `questions/NAME.sql`; each {blank} takes SQL made by this package, never input."""
     text = (HERE / "questions" / f"{name}.sql").read_text(encoding="utf-8")
     for blank, sql in blanks.items():
         text = text.replace(f"{{{blank}}}", sql)
-    return text
+    return _with_tables(text)
+
+
+def _with_tables(text: str) -> str:
+    """Fill what SQL shares with Python: the columns that are never pooled, and the thresholds."""
+    columns = {
+        "pooling_key": [column.name for column in comparability.POOLING_KEY],
+        "measured_again": [column.name for column in comparability.measured_again()],
+        "facts": comparability.fact_columns(),
+    }
+    blanks = {name: ", ".join(names) for name, names in columns.items()}
+    blanks |= {name: f"{value:.12g}" for name, value in IN_SQL.items()}
+    return _BLANK.sub(lambda match: blanks.get(match[1], match[0]), text)
 
 
 def tables_sql() -> str:
@@ -98,7 +114,7 @@ def tables_sql() -> str:
 
 
 def columns_of(table: str) -> dict[str, str]:
-    """Type of each column of a table, as the newest fleet writes it."""
+    """Return the type of each column of a table, as the newest fleet writes it."""
     return _columns()[table]
 
 
@@ -111,7 +127,7 @@ def _columns() -> dict[str, dict[str, str]]:
 
 
 def files_of(root: str, table: str, *, by_name: bool = True) -> str:
-    """All files of one table below one root, as a table expression.
+    """Return all files of one table below one root, as a table expression.
 
     By name, the footer of every file is read to find its columns. Else all are taken to have
     those of the first file, which holds the newest schema of that folder, and a query ends with an
@@ -122,7 +138,7 @@ def files_of(root: str, table: str, *, by_name: bool = True) -> str:
 
 
 def one_file(path: str) -> str:
-    """One file as a table expression."""
+    """Return one file as a table expression."""
     return f"read_parquet({literal(escaped(path))}, {_COLUMNS_ARE_OURS})"
 
 
@@ -134,7 +150,7 @@ def _files(root: str, table: str) -> str:
 
 
 def union_of(table: str, sources: Iterable[tuple[str, Collection[str]]]) -> str:
-    """`sources`: table expressions, each with the columns it has; what it lacks is null."""
+    """Unite table expressions, each given with its columns; what one lacks is null."""
     parts = []
     for number, (source, columns) in enumerate(sources):
         lacking = {n: kind for n, kind in columns_of(table).items() if n not in columns}
@@ -144,7 +160,7 @@ def union_of(table: str, sources: Iterable[tuple[str, Collection[str]]]) -> str:
 
 
 def escaped(path: str) -> str:
-    """A path whose own `*`, `?` and `[` are no patterns."""
+    """Return a path whose own `*`, `?` and `[` are no patterns."""
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)
 
 

@@ -99,8 +99,8 @@ qualify row_number() over (
 
 -- One row per trial and submission: its ok attempt with the lowest fence; attempts that a sleeping
 -- machine or another context spoiled come after those that nothing spoiled. A trial measured again on
--- another digest, engine, hardware or GPU limit is other work and keeps its own row; so does the
--- same trial in another store that measured it too.
+-- another digest, engine, hardware or GPU limit ({measured_again}) is other work and keeps its own
+-- row; so does the same trial in another store that measured it too.
 create or replace view attempts as
 with older as (
   -- Tries at one trial in one folder by a fleet that told no submission: named by the first of them.
@@ -140,13 +140,13 @@ select
   coalesce(gpu_slowed_before, false) or coalesce(thermal_class <> 'nominal', false) as hot,
   coalesce(memory_pressure <> 'normal', false) as under_pressure,
   coalesce(
-    greatest(foreign_cpu_percent, foreign_cpu_after_percent, foreign_gpu_percent) > 20, false
+    greatest(foreign_cpu_percent, foreign_cpu_after_percent, foreign_gpu_percent) > {busy_percent}, false
   ) as foreign_load,
   coalesce(resident_models, '') || coalesce(resident_models_after, '') <> '' as model_resident,
   -- Held by others: more than 1 GiB, or so much that the model does not fit beside it, which
   -- without them would.
   coalesce(
-    greatest(foreign_gpu_memory_mb, foreign_gpu_memory_after_mb) > 1024
+    greatest(foreign_gpu_memory_mb, foreign_gpu_memory_after_mb) > {most_others_mb}
       or model_size_bytes // 1048576 between
         coalesce(gpu_limit_mb, gpu_usable_mb, gpu_memory_mb) - foreign_gpu_memory_mb + 1
         and coalesce(gpu_limit_mb, gpu_usable_mb, gpu_memory_mb),
@@ -161,7 +161,7 @@ left join older using (trial_id, folder)
 where outcome = 'ok'
 qualify row_number() over (
   partition by
-    role, trial_id, digest, engine_version, engine_environment, hardware_id, gpu_limit_mb,
+    role, trial_id, {measured_again},
     coalesce(submission_id, measurement)
   order by suspended or wrong_context, fence, started_at, folder
 ) = 1;
@@ -220,14 +220,14 @@ create or replace macro disagree(one, other) as
 
 -- Tokens that an engine may have in its cache of a prompt that no other request shares: its first
 -- token, and words that two prompts begin with by chance.
-create or replace macro shared_tokens() as 16;
+create or replace macro shared_tokens() as {shared_tokens};
 
 -- And of a chat, where the template's own words stand before those of the request.
-create or replace macro template_tokens() as 256;
+create or replace macro template_tokens() as {template_tokens};
 
 -- Output tokens that a rate needs; of a quick look, which is labelled, fewer.
 create or replace macro least_output(most_output_ns) as
-  case when most_output_ns is null then 128 else 16 end;
+  case when most_output_ns is null then {least_output_tokens} else {quick_output_tokens} end;
 
 -- One row per request, of superseded attempts too: what its own row tells of it.
 create or replace view requests_judged as
@@ -261,9 +261,9 @@ looked_at as (
       or (sent_ns is not null and (coalesce(nonce, '') <> '' or coalesce(since_load = 0, false)))
       as cache_known,
     -- A rate of a prompt needs 512 tokens that were evaluated, but for those that any prompt shares.
-    uncached_tokens >= 512
+    uncached_tokens >= {least_prompt_tokens}
       or coalesce(
-        prompt_tokens - coalesce(reused_tokens, 0) >= 512
+        prompt_tokens - coalesce(reused_tokens, 0) >= {least_prompt_tokens}
           and cached_tokens - coalesce(reused_tokens, 0) <= shared_tokens(),
         false
       ) as long_prompt,
@@ -348,7 +348,7 @@ looked_at as (
       false
     ) as throttled,
     -- A chunk may hold several tokens.
-    case when not drafting and chunks > 3 and output_tokens >= 128
+    case when not drafting and chunks > 3 and output_tokens >= {least_output_tokens}
       then (output_tokens - 1) / (chunks - 1) * ((chunks - 1) // 3) end as tokens_of_a_third,
     -- Chunks are not tokens: only where each token came as a chunk of its own are gaps token
     -- latencies. Those of drafts come together.
@@ -516,8 +516,8 @@ with points as (
     sum(output_tokens) filter (valid) as window_tokens,
     -- Good: the first token within 2 s, the rest at 10 tokens per second or more.
     sum(output_tokens) filter (
-      valid and first_token_ns <= 2e9
-        and ended_ns - first_chunk_ns <= 1e8 * (output_tokens - 1)
+      valid and first_token_ns <= {good_first_token_ns}
+        and ended_ns - first_chunk_ns <= {good_gap_ns} * (output_tokens - 1)
     ) as good_tokens
   from requests_judged
   where not warmup
@@ -539,7 +539,7 @@ select
   case when p.prefill_tokens_per_s is null then p.point_prefill_note else '' end as prefill_note,
   case
     when p.decode_tokens_per_s is not null then ''
-    when p.output_tokens < (case when p.quick then 16 else 128 end) then 'too short for a rate'
+    when p.output_tokens < (case when p.quick then {quick_output_tokens} else {least_output_tokens} end) then 'too short for a rate'
     else 'not reported'
   end as decode_note,
   -- Cold-load jobs load before each request: the engine's own time. Else the trial's one load.
@@ -604,7 +604,7 @@ select
     case when spilled then 'spilled' end,
     case when mlx and concurrency > 1 then 'queued' end,
     case when throttled then 'throttled' end,
-    case when canaries >= 4 and abs(log_change) >= 0.03
+    case when canaries >= {least_canaries} and abs(log_change) >= 0.03
         and abs(correlation) >= [
           0.990, 0.959, 0.917, 0.875, 0.834, 0.798, 0.765, 0.735, 0.708, 0.684
         ][least(canaries, 13) - 3]
@@ -654,9 +654,7 @@ create or replace macro second_opinion(client_tokens_per_s, engine_tokens_per_s,
 -- (another digest, engine, hardware, system, GPU limit, flag, or drafts) makes a row of its own.
 create or replace view cells as
 select
-  experiment, session, machine_id, machine, model, digest, job, point, settings,
-  engine, engine_version, engine_environment, hardware_id, os_version, os_build, kernel, gpu_driver,
-  gpu_limit_mb, flags, drafts,
+  experiment, session, machine_id, machine, model, job, point, settings, {pooling_key}, flags,
   any_value(model_format) as model_format,
   any_value(quantization) as quantization,
   any_value(bits_per_weight) as bits_per_weight,

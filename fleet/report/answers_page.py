@@ -1,4 +1,4 @@
-"""Answers side by side as a page."""
+"""Shows answers side by side as a page."""
 
 from __future__ import annotations
 
@@ -7,14 +7,23 @@ from collections.abc import Iterable, Sequence
 from markupsafe import Markup
 
 from fleet.answers.nouns import (
-    HASHES_ONLY,
     Agreement,
-    Answer,
-    Contrast,
+    AnswerColumn,
     Disagreement,
     Piece,
     Score,
     Sheet,
+    TextContrast,
+)
+from fleet.report.answers_words import (
+    HASHES_ONLY,
+    agreement_words,
+    differing_prompts,
+    figures,
+    lengths,
+    place_of,
+    text_of,
+    verdict_words,
 )
 from fleet.report.page import joined, page, tag
 from fleet.units import show_count
@@ -23,7 +32,7 @@ TITLE = "Answers side by side"
 
 
 def answers_page(sheets: Sequence[Sheet]) -> str:
-    """The whole file; sheets without anything to read are left out of it."""
+    """Make the whole file."""
     body = joined(map(_sheet, sheets)) if sheets else tag("p", "No answers yet.")
     return page(TITLE, joined((tag("h1", TITLE), body)))
 
@@ -43,12 +52,12 @@ def _sheet(sheet: Sheet) -> Markup:
 
 
 def _below(title: str, parts: Iterable[Markup]) -> Markup:
-    """A part under the columns, with its title; nothing where it is empty."""
+    """Make a part under the columns, with its title; nothing where it is empty."""
     inside = joined(parts)
     return tag("div", tag("h3", title), inside, css="below") if inside else Markup()
 
 
-def _answer(answer: Answer) -> Markup:
+def _answer(answer: AnswerColumn) -> Markup:
     return tag(
         "article",
         tag("h3", answer.title),
@@ -56,23 +65,23 @@ def _answer(answer: Answer) -> Markup:
         _figures(answer),
         _scores(answer.scores),
         _thinking(answer),
-        tag("div", answer.shown(), css="words"),
+        tag("div", text_of(answer), css="words"),
         css="answer reference" if answer.is_reference else "answer",
     )
 
 
-def _thinking(answer: Answer) -> Markup:
+def _thinking(answer: AnswerColumn) -> Markup:
     if not answer.thinking:
         return Markup()
     summary = tag("summary", f"thinking, {show_count(answer.thinking_words, 'word')}")
     return tag("details", summary, tag("div", answer.thinking.strip(), css="words"))
 
 
-def _figures(answer: Answer) -> Markup:
-    rows = list(answer.lengths())
+def _figures(answer: AnswerColumn) -> Markup:
+    rows = list(lengths(answer))
     for timed in answer.timed:
         rows += [("machine", timed.machine)] if timed.machine else []
-        rows += timed.figures(thinks=bool(answer.thinking))
+        rows += figures(timed, thinks=bool(answer.thinking))
     return _table(rows)
 
 
@@ -94,35 +103,35 @@ def _scores(scores: Sequence[Score]) -> Markup:
 
 def _verdict(score: Score) -> Markup:
     css = "" if score.passed is None else "yes" if score.passed else "no"
-    return tag("td", score.verdict(), css=css)
+    return tag("td", verdict_words(score), css=css)
 
 
-def _agreement(found: Agreement) -> Markup:
-    line = tag("p", tag("b", found.model), f", {found.said()}.")
-    return joined((line, *map(_disagreement, found.disagreements)))
+def _agreement(agreement: Agreement) -> Markup:
+    line = tag("p", tag("b", agreement.model), f", {agreement_words(agreement)}.")
+    return joined((line, *map(_disagreement, agreement.disagreements)))
 
 
 def _disagreement(pair: Disagreement) -> Markup:
-    title = _sides(pair.left, pair.right, f": {pair.counted()}")
+    title = _sides(pair.left, pair.right, f": {differing_prompts(pair)}")
     if pair.contrast is None:
         return joined((title, tag("p", HASHES_ONLY, css="faint")))
     return joined((title, _difference(pair.contrast)))
 
 
-def _against_the_first(found: Contrast) -> Markup:
-    return joined((_sides(found.left, found.right), _difference(found)))
+def _against_the_first(contrast: TextContrast) -> Markup:
+    return joined((_sides(contrast.left, contrast.right), _difference(contrast)))
 
 
 def _sides(left: str, right: str, more: str = "") -> Markup:
-    """Each in the colour that its words have below."""
+    """Name both sides, each in the colour that its words have below."""
     return tag("h4", tag("del", left), " against ", tag("ins", right), more)
 
 
-def _difference(found: Contrast) -> Markup:
+def _difference(contrast: TextContrast) -> Markup:
     return joined(
         (
-            tag("p", f"{found.parting.place()}:", css="faint"),
-            tag("div", joined(map(_piece, found.pieces)), css="words difference"),
+            tag("p", f"{place_of(contrast.first_difference)}:", css="faint"),
+            tag("div", joined(map(_piece, contrast.pieces)), css="words difference"),
         )
     )
 

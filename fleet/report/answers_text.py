@@ -1,10 +1,20 @@
-"""Sheets of answers as plain lines: columns where they fit, else one below the other."""
+"""Shows sheets of answers as plain lines: columns where they fit, else one below the other."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from fleet.answers.nouns import HASHES_ONLY, Answer, Contrast, Disagreement, Sheet
+from fleet.answers.nouns import AnswerColumn, Disagreement, Sheet, TextContrast
+from fleet.report.answers_words import (
+    HASHES_ONLY,
+    agreement_words,
+    differing_prompts,
+    figures,
+    lengths,
+    place_of,
+    text_of,
+    verdict_words,
+)
 from fleet.report.results_text import apart_from, shared_parts
 from fleet.report.tables import aligned
 from fleet.terminal import cells, plain, wrapped, wrapped_all
@@ -25,7 +35,7 @@ KINDS = (
 
 
 def answers_lines(sheets: Sequence[Sheet], width: int, *, thinking: bool = False) -> list[str]:
-    """`width` in columns of the terminal; `thinking` shows it in front of each answer."""
+    """Make the lines of all sheets. `thinking`: show it in front of each answer."""
     lines: list[str] = []
     for sheet in sheets:
         lines += [*([""] if lines else []), *_sheet_lines(sheet, width, thinking=thinking)]
@@ -40,10 +50,10 @@ def _sheet_lines(sheet: Sheet, width: int, *, thinking: bool) -> Iterator[str]:
         yield ""
         columns = [_column(each, thinking=thinking) for each in sheet.answers]
         yield from _beside(columns, width) or _below(columns, width)
-    told = [*sheet.notes, *_agreement_lines(sheet), *_contrast_lines(sheet.contrasts)]
-    if told:
+    below = [*sheet.notes, *_agreement_lines(sheet), *_contrast_lines(sheet.contrasts)]
+    if below:
         yield ""
-    for line in told:
+    for line in below:
         yield from wrapped(plain(line), width)
 
 
@@ -56,37 +66,39 @@ def _headline(sheet: Sheet) -> str:
     return f'{name}   "{cut}"'
 
 
-def _facts(answer: Answer, *, machines: int) -> Iterator[tuple[str, str, str]]:
-    """Kind, title and value of each; the machine stands in the title where there are several."""
+def _facts(answer: AnswerColumn, *, machines: int) -> Iterator[tuple[str, str, str]]:
+    """Yield kind, title and value; the machine stands in the title where there are several."""
     kind = "source" if answer.is_reference else "settings"
     yield kind, kind, answer.details
     if machines == 1:
         yield "machine", "machine", answer.timed[0].machine
-    for kind, value in answer.lengths():
+    for kind, value in lengths(answer):
         yield kind, kind, value
     for timed in answer.timed:
         place = f" on {timed.machine}" if machines > 1 and timed.machine else ""
-        for kind, value in timed.figures(thinks=bool(answer.thinking)):
+        for kind, value in figures(timed, thinks=bool(answer.thinking)):
             yield kind, f"{kind}{place}", value
     for score in answer.scores:
-        yield "check", score.check, score.verdict()
+        yield "check", score.check, verdict_words(score)
 
 
-def _table(answers: Sequence[Answer], width: int) -> list[str]:
-    """A column for each answer where that fits, else a paragraph for each."""
+def _table(answers: Sequence[AnswerColumn], width: int) -> list[str]:
+    """Make a column for each answer where that fits, else a paragraph for each."""
     machines = len({timed.machine for each in answers for timed in each.timed if timed.machine})
     facts = [list(_facts(each, machines=machines)) for each in answers]
     kinds = {title: kind for each in facts for kind, title, value in each if value}
     titles = sorted(kinds, key=lambda title: KINDS.index(kinds[title]))
     columns = [{plain(title): plain(value) for _, title, value in each} for each in facts]
     names = [plain(each.title) for each in answers]
-    told = [plain(title) for title in titles]
-    whole = aligned(("", *names), [[title, *(c.get(title, "") for c in columns)] for title in told])
+    shown = [plain(title) for title in titles]
+    whole = aligned(
+        ("", *names), [[title, *(c.get(title, "") for c in columns)] for title in shown]
+    )
     if max(map(cells, whole)) <= width:
         return whole
     lines: list[str] = []
     for name, column in zip(names, columns, strict=True):
-        known = [(title, column[title]) for title in told if column.get(title)]
+        known = [(title, column[title]) for title in shown if column.get(title)]
         lines += [name, *aligned((), known, indent="  "), ""]
     return wrapped_all(lines[:-1], width)
 
@@ -95,8 +107,8 @@ Column = tuple[str, list[str]]
 """A title and the lines below it."""
 
 
-def _column(answer: Answer, *, thinking: bool) -> Column:
-    below = plain(answer.shown()).split("\n")
+def _column(answer: AnswerColumn, *, thinking: bool) -> Column:
+    below = plain(text_of(answer)).split("\n")
     if thinking and answer.thinking:
         thought = plain(answer.thinking).strip().split("\n")
         below = ["(thinking)", *thought, "", "(answer)", *below]
@@ -104,7 +116,7 @@ def _column(answer: Answer, *, thinking: bool) -> Column:
 
 
 def _beside(columns: Sequence[Column], width: int) -> list[str]:
-    """All columns abreast; nothing where they would be too narrow to read."""
+    """Set all columns abreast; nothing where they would be too narrow to read."""
     each = (width - len(BETWEEN) * (len(columns) - 1)) // len(columns)
     if len(columns) < 2 or each < NARROWEST:
         return []
@@ -130,32 +142,32 @@ def _below(columns: Sequence[Column], width: int) -> list[str]:
 
 
 def _agreement_lines(sheet: Sheet) -> Iterator[str]:
-    """One line where all outputs that should be equal are, else where each pair parts."""
+    """Yield one line where all outputs that should be equal are, else one for each pair."""
     shared = shared_parts([each.settings for each in sheet.agreements])
     for each in sheet.agreements:
         name = " ".join(filter(None, (each.model, apart_from(each.settings, shared))))
-        yield f"{name}, {each.said()}"
+        yield f"{name}, {agreement_words(each)}"
         for pair in each.disagreements:
             yield from _disagreement_lines(pair)
 
 
 def _disagreement_lines(pair: Disagreement) -> Iterator[str]:
-    subject = f"  {pair.left} against {pair.right}: {pair.counted()}"
+    subject = f"  {pair.left} against {pair.right}: {differing_prompts(pair)}"
     if pair.contrast is None:
         yield f"{subject}; {HASHES_ONLY}"
         return
-    yield f"{subject}; {pair.contrast.parting.place()}"
+    yield f"{subject}; {place_of(pair.contrast.first_difference)}"
     yield from _continuations(pair.contrast)
 
 
-def _continuations(found: Contrast) -> list[str]:
-    parting = found.parting
-    before = " ".join(plain(parting.common).split()[-SHOWN_WORDS:])
-    lead = "... " if parting.common_words > SHOWN_WORDS else ""
+def _continuations(contrast: TextContrast) -> list[str]:
+    difference = contrast.first_difference
+    before = " ".join(plain(difference.common).split()[-SHOWN_WORDS:])
+    lead = "... " if difference.common_words > SHOWN_WORDS else ""
     rows = [
         *([("both", lead + before)] if before else []),
-        (found.left, _beginning(parting.left)),
-        (found.right, _beginning(parting.right)),
+        (contrast.left, _beginning(difference.left)),
+        (contrast.right, _beginning(difference.right)),
     ]
     return aligned((), [(f"{name}:", text) for name, text in rows], indent="    ")
 
@@ -165,12 +177,12 @@ def _beginning(text: str) -> str:
     return " ".join(words[:SHOWN_WORDS]) + (" ..." if len(words) > SHOWN_WORDS else "") or "(ends)"
 
 
-def _contrast_lines(contrasts: Iterable[Contrast]) -> Iterator[str]:
-    """Word by word, as wdiff writes it: [-only the first-] {+only the second+}."""
+def _contrast_lines(contrasts: Iterable[TextContrast]) -> Iterator[str]:
+    """Yield a comparison word by word as wdiff writes it: [-the first-] {+the second+}."""
     marks = {"same": ("", ""), "left": ("[-", "-]"), "right": ("{+", "+}")}
     for each in contrasts:
         yield ""
-        yield f"[-{each.left}-] against {{+{each.right}+}}: {each.parting.place()}"
+        yield f"[-{each.left}-] against {{+{each.right}+}}: {place_of(each.first_difference)}"
         text = "".join(
             f"{marks[kind][0]}{plain(piece)}{marks[kind][1]}" for kind, piece in each.pieces
         )

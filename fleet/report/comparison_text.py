@@ -1,4 +1,4 @@
-"""Answers as plain lines and as JSON values; colour and live views are the command line's."""
+"""Writes a comparison as plain lines, as Markdown and as JSON values."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NAMED_BY_THEMSELVES = ("machine", "model", "job", "date")
 
 
 def comparison_lines(comparison: Comparison, width: int | None = None) -> list[str]:
-    """A paragraph per group; an absolute median with n stands beside every ratio.
+    """Write a paragraph per group; an absolute median with n stands beside every ratio.
 
     `width`: columns of the terminal; None: no line is broken.
     """
@@ -37,7 +37,7 @@ def comparison_lines(comparison: Comparison, width: int | None = None) -> list[s
     once = _said_once(comparison)
     lines: list[str] = []
     for group in comparison.groups:
-        headline = _headline(group, comparison.by, shared, once)
+        headline = _headline(group, comparison.axis, shared, once)
         lines += [*([""] if lines else []), *_broken(headline, width)]
         lines += _sides(group, once, width)
         for control in group.controls:
@@ -52,7 +52,7 @@ def _broken(line: str, width: int | None) -> list[str]:
 
 
 def _said_once(comparison: Comparison) -> tuple[str, ...]:
-    """Labels and differences that are the same in every line: the footer says them once."""
+    """Return labels and differences that every line shares: the footer says them once."""
     reasons = [line.reasons for line in comparison.sides()]
     if len(reasons) < 2:
         return ()
@@ -65,7 +65,7 @@ def _is_of_sides(reason: str) -> bool:
 
 
 def _sides(group: Group, once: Collection[str], width: int | None) -> Iterator[str]:
-    """A row for each side; its reasons behind it or below, and below it what may explain it."""
+    """Yield a row for each side, its reasons behind it or below, and what may explain it."""
     sides = group.lines[1:]
     figures = [_cells(line, group.unit)[:-1] for line in sides]
     rows = aligned((), figures, indent="  ")
@@ -90,7 +90,7 @@ COMPARISON_TITLES = ("", "median", "ratio", "95 % interval", "n", "verdict", "",
 
 
 def comparison_markdown(comparison: Comparison) -> list[str]:
-    """The same as tables to paste: one for each group, the baseline in its first row."""
+    """Write tables to paste: one for each group, the baseline in its first row."""
     shared = shared_parts([group.settings for group in comparison.groups])
     once = _said_once(comparison)
     lines: list[str] = []
@@ -107,12 +107,12 @@ def comparison_markdown(comparison: Comparison) -> list[str]:
 def _markdown_row(line: Line, unit: str, once: Collection[str]) -> list[str]:
     side, value, ratio, interval, n, verdict, _ = _cells(line, unit)
     reasons = [reason for reason in _reasons(line, unit) if reason not in once]
-    told = "; ".join(filter(None, (*reasons, _explained(line))))
-    return [side, value, ratio, interval, n.removeprefix("n "), verdict, told, line.source]
+    words = "; ".join(filter(None, (*reasons, _explained(line))))
+    return [side, value, ratio, interval, n.removeprefix("n "), verdict, words, line.source]
 
 
 def classes(axis: str) -> dict[str, str]:
-    """The published table for one axis: the class of each fact."""
+    """Return the published table for one axis: the class of each fact."""
     return {fact: standing(fact, axis) for fact in FACTS}
 
 
@@ -121,7 +121,7 @@ def class_lines(axis: str) -> list[str]:
 
 
 def class_page() -> str:
-    """The published table for the main axes: docs/comparability.md."""
+    """Write the published table for the main axes: docs/comparability.md."""
     head = ("Fact", *(f"by `{axis}`" for axis in SHOWN_AXES))
     rows = [(f"`{fact}`", *(standing(fact, axis) for axis in SHOWN_AXES)) for fact in FACTS]
     return "\n".join([*CLASS_PAGE, *markdown(head, rows), ""])
@@ -171,9 +171,15 @@ def _footer(comparison: Comparison, shared: Sequence[str]) -> list[str]:
 
 
 def to_json(value: object) -> object:
-    """Dataclasses, times and mappings as JSON knows them; infinite and NaN become null."""
+    """Turn dataclasses, times and mappings into what JSON knows; infinite and NaN become null.
+
+    A field whose key has another name than the field says so in its metadata.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {
+            f.metadata.get("json", f.name): to_json(getattr(value, f.name))
+            for f in dataclasses.fields(value)
+        }
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, (set, frozenset)):
@@ -187,12 +193,12 @@ def to_json(value: object) -> object:
     return value if value is None or isinstance(value, (str, int, float, bool)) else str(value)
 
 
-def _headline(group: Group, by: str, shared: Sequence[str], once: Collection[str]) -> str:
+def _headline(group: Group, axis: str, shared: Sequence[str], once: Collection[str]) -> str:
     baseline = group.baseline
     facts = [_value(baseline, group.unit), f"n {baseline.trials}"]
     facts += [f"by {baseline.source}"] if baseline.source else []
     facts += [reason for reason in _reasons(baseline, group.unit) if reason not in once]
-    side = baseline.side if by in NAMED_BY_THEMSELVES else f"{by} {baseline.side}"
+    side = baseline.side if axis in NAMED_BY_THEMSELVES else f"{axis} {baseline.side}"
     return f"{_subject(group, shared)}, against {side} ({', '.join(facts)})"
 
 

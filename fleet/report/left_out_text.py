@@ -1,4 +1,4 @@
-"""The cells that a comparison has read and does not compare, in a few lines. Pure."""
+"""Names the cells that a comparison has read and does not compare, in a few lines. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST_REASONS = 5
 
 
 def not_compared_lines(left_out: Iterable[CellLeftOut]) -> Iterator[str]:
-    """A line for each reason; what the user left out by naming sides is not told."""
+    """Yield a line for each reason, but for what the user left out by naming sides."""
     cells, trials = Counter[str](), Counter[str]()
     for cell in left_out:
         if not cell.apart and cell.reason != NOT_NAMED:

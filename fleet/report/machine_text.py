@@ -1,11 +1,11 @@
-"""Machines in words: each as it was last seen, or this one with every fact and its source."""
+"""Shows machines: each as it was last seen, or this one with every fact and its source."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fleet.query.open_store import Row
+from fleet.query.machines import MeasuredMachine
 from fleet.report.tables import Column, described, fitted
 
 ID_SHOWN = 14
@@ -29,59 +29,58 @@ COLUMNS = (
 FACTS = ("fact", "value", "source, and why unknown")
 
 
-def machine_lines(found: Sequence[Row], width: int | None = None) -> list[str]:
-    lines = fitted(COLUMNS, list(map(_cells, found)), width)
-    for row in found:
-        if int(str(row["hardware_seen"])) > 1:
+def machine_lines(machines: Sequence[MeasuredMachine], width: int | None = None) -> list[str]:
+    lines = fitted(COLUMNS, list(map(_cells, machines)), width)
+    for each in machines:
+        if each.hardware_seen > 1:
             lines.append(
-                f"{row['machine']} was seen with other hardware before: histories stay apart"
+                f"{each.machine} was seen with other hardware before: histories stay apart"
             )
     return lines or ["no machine was measured yet: fleet submit gpt-oss:20b"]
 
 
-def fact_lines(found: Mapping[str, Any], width: int | None = None) -> list[str]:
-    """Every fact of this machine, below what it is and what fleet may do on it."""
-    head = {name: value for name, value in found.items() if name != "facts"} | {
-        "allowed": ", ".join(found["allowed"]) or "nothing of yours is restarted or changed",
-        "hours": found["hours"] or "any",
+def fact_lines(facts: Mapping[str, Any], width: int | None = None) -> list[str]:
+    """List every fact of this machine, below what it is and what fleet may do on it."""
+    head = {name: value for name, value in facts.items() if name != "facts"} | {
+        "allowed": ", ".join(facts["allowed"]) or "nothing of yours is restarted or changed",
+        "hours": facts["hours"] or "any",
     }
-    rows = [(name, _fact_text(f), f["source"]) for name, f in found["facts"].items()]
+    rows = [(name, _fact_text(f), f["source"]) for name, f in facts["facts"].items()]
     above = [f"{name}: {value}" for name, value in head.items()]
     return [*above, "", *described([FACTS, *rows], width)]
 
 
 def _fact_text(fact: Mapping[str, object]) -> str:
-    """What the machine has not is another thing than what cannot be read."""
+    """Tell what the machine has not from what cannot be read."""
     without = {"absent": "(none)", "unknown": "(unknown)"}
     return without.get(str(fact["state"]), _text(fact["value"]))
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    limit, memory = row["gpu_limit_mb"], row["gpu_memory_mb"]
-    rate = row["memory_bandwidth_gb_s"]
+def _cells(of: MeasuredMachine) -> tuple[str, ...]:
+    limit, rate = of.gpu_limit_mb or of.gpu_memory_mb, of.memory_bandwidth_gb_s
     return (
-        str(row["machine"]),
-        _kind(row),
-        _text(row["chip"]),
-        f"{row['cpu_cores']} cores" if row["cpu_cores"] else "",
-        _text(row["gpu"]) if row["gpu"] != row["chip"] else "",
-        _text(row["gpu_cores"]),
-        f"{row['memory_gb']} GB" if row["memory_gb"] else "",
-        f"{float(str(rate)):g} GB/s" if rate else "",
-        f"{limit or memory} MiB" if limit or memory else "",
-        " ".join(filter(None, (_text(row["os"]), _text(row["os_version"])))),
-        _text(row["gpu_driver"]),
-        " ".join(filter(None, (_text(row["engine"]), _text(row["engine_version"])))),
-        str(row["trials"]),
-        str(row["last_seen"])[:16],
-        str(row["machine_id"])[:ID_SHOWN],
+        of.machine,
+        _kind(of),
+        _text(of.chip),
+        f"{of.cpu_cores} cores" if of.cpu_cores else "",
+        _text(of.gpu) if of.gpu != of.chip else "",
+        _text(of.gpu_cores),
+        f"{of.memory_gb} GB" if of.memory_gb else "",
+        f"{rate:g} GB/s" if rate else "",
+        f"{limit} MiB" if limit else "",
+        " ".join(filter(None, (of.os, of.os_version))),
+        _text(of.gpu_driver),
+        " ".join(filter(None, (of.engine, of.engine_version))),
+        str(of.trials),
+        of.last_seen[:16],
+        of.machine_id[:ID_SHOWN],
     )
 
 
-def _kind(row: Row) -> str:
-    """Empty for a machine of its own."""
-    guest = f"guest ({row['hypervisor'] or 'unknown'})" if row["virtual"] else ""
-    boxed = f"container ({row['container_kind'] or 'unknown'})" if row["container"] else ""
+def _kind(of: MeasuredMachine) -> str:
+    """Name the virtual machine or the container; empty for a machine of its own."""
+    guest = f"guest ({of.hypervisor or 'unknown'})" if of.virtual else ""
+    boxed = f"container ({of.container_kind or 'unknown'})" if of.container else ""
     return ", ".join(filter(None, (guest, boxed)))
 
 

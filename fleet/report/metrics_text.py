@@ -1,11 +1,13 @@
-"""The metric dictionary as a page and as plain lines."""
+"""Writes the metric dictionary as a page and as plain lines."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from fleet.metrics.dictionary import FLAGS, METRICS, VERSION, Entry
+from fleet.metrics.dictionary import METRICS, VERSION
 from fleet.metrics.energy_dictionary import ENERGY, FAULTS, SCOPES
+from fleet.metrics.flags import FLAGS
+from fleet.metrics.metric import Metric
 from fleet.metrics.words import HEADS, NOTES
 from fleet.report.tables import GAP, described
 
@@ -16,7 +18,7 @@ WORDS = {
 
 
 def markdown() -> str:
-    """The dictionary as a page."""
+    """Write the dictionary as a page."""
     flags = [f"| `{flag.name}` | {flag.kind} | {flag.rule} |" for flag in FLAGS]
     return "\n".join(
         [
@@ -69,15 +71,15 @@ OF_ENERGY = (
 )
 
 
-def _table(entries: Sequence[Entry]) -> Iterator[str]:
+def _table(entries: Sequence[Metric]) -> Iterator[str]:
     yield "| Column | Unit | Is | Computed as | Needs |"
     yield "|---|---|---|---|---|"
     for e in entries:
-        yield f"| `{e.name}` | {e.unit} | {e.meaning} | {e.formula} | {e.needs} |"
+        yield f"| `{e.column}` | {e.unit} | {e.meaning} | {e.formula} | {e.needs} |"
 
 
 def lines(width: int | None = None) -> list[str]:
-    """The dictionary for a terminal; `width` in its columns."""
+    """Write the dictionary for a terminal; `width` in its columns."""
     text = [f"metric dictionary, version {VERSION}: medians over the valid requests of a trial"]
     text += _entries(METRICS)
     text += ["", "flags: invalid requests are left out and counted, qualified trials kept apart"]
@@ -93,9 +95,20 @@ def lines(width: int | None = None) -> list[str]:
     return text
 
 
-def _entries(entries: Sequence[Entry]) -> Iterator[str]:
+def _entries(entries: Sequence[Metric]) -> Iterator[str]:
     for entry in entries:
-        yield from ("", f"{entry.name}  ({entry.unit})", f"  {entry.meaning}")
+        yield from ("", f"{entry.column}  ({entry.unit})", f"  {entry.meaning}")
         yield f"  = {entry.formula}"
         if entry.needs:
             yield f"  needs {entry.needs}"
+
+
+def as_data(metric: Metric) -> dict[str, str]:
+    """Return one entry of the dictionary for --json."""
+    return {
+        "name": metric.column,
+        "unit": metric.unit,
+        "meaning": metric.meaning,
+        "formula": metric.formula,
+        "needs": metric.needs,
+    }

@@ -1,4 +1,4 @@
-"""What the stop rule wanted to know and does not yet, in words. Pure."""
+"""Names what the stop rule wanted to know and does not yet. Pure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from fleet.stats.verdict import show_percent
 MOST_SHOWN = 8
 
 
-def precision_lines(found: Sequence[Precision], target: float) -> list[str]:
-    """One line for each ratio or median that is not known within `target`, the widest first."""
-    wide = [each for each in found if not each.half_width <= target]
+def precision_lines(precisions: Sequence[Precision], target: float) -> list[str]:
+    """Write one line for each ratio or median not known within `target`, the widest first."""
+    wide = [each for each in precisions if not each.half_width <= target]
     if not wide:
         return []
-    shared = set.intersection(*(set(each.settings.split()) for each in found))
+    shared = set.intersection(*(set(each.settings.split()) for each in precisions))
     wide.sort(key=lambda each: (-each.half_width, each.job, each.settings, each.sides))
     lines = [f"not known within {100 * target:g} % as asked (half of the 95 % interval):"]
     lines += [f"  {_what(each, shared)}: {_how_closely(each)}" for each in wide[:MOST_SHOWN]]

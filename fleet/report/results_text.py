@@ -1,11 +1,11 @@
-"""What was measured as a table: for a terminal of any width, as Markdown and as CSV to paste."""
+"""Writes results as a table: for a terminal of any width, as Markdown and as CSV."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from fleet.query.open_store import Row
+from fleet.query.machines import MachineOfResults
 from fleet.query.results import ResultRow
 from fleet.report.tables import Column, comma_separated, escape, fitted, markdown
 from fleet.terminal import figures_wrapped
@@ -45,62 +45,64 @@ NOTHING_FLAGGED = "nothing is flagged, imported, or had requests left out"
 
 
 def results_lines(
-    found: Sequence[ResultRow], width: int | None = None, *, flagged: bool = False
+    results: Sequence[ResultRow], width: int | None = None, *, flagged: bool = False
 ) -> list[str]:
-    """One line per cell and point, then what was left out; None: as wide as it takes.
+    """Write one line per cell and point, then what was left out; None: as wide as it takes.
 
     `flagged`: these are only the rows with a flag, or with requests left out.
     """
-    if not found:
+    if not results:
         return [NOTHING_FLAGGED if flagged else NOTHING]
-    shared = shared_parts([row.settings for row in found if row.settings])
-    own = _shared_in_experiments(found)
-    lines = fitted(COLUMNS, _rows(found, own), width)
-    for note in _notes(found, shared, own):
+    shared = shared_parts([row.settings for row in results if row.settings])
+    own = _shared_in_experiments(results)
+    lines = fitted(COLUMNS, _rows(results, own), width)
+    for note in _notes(results, shared, own):
         lines += figures_wrapped(note, width, "  ") if width else [note]
     return lines
 
 
-def results_markdown(found: Sequence[ResultRow], machines: Sequence[Row]) -> list[str]:
-    """One table to paste, the machines above it."""
-    if not found:
+def results_markdown(
+    results: Sequence[ResultRow], machines: Sequence[MachineOfResults]
+) -> list[str]:
+    """Write one table to paste, the machines above it."""
+    if not results:
         return [NOTHING]
-    shared = shared_parts([row.settings for row in found if row.settings])
-    body = [list(map(escape, row)) for row in _rows(found, _the_same_in_all(found, shared))]
+    shared = shared_parts([row.settings for row in results if row.settings])
+    body = [list(map(escape, row)) for row in _rows(results, _the_same_in_all(results, shared))]
     above = [f"{escape(line)}  " for line in machine_lines(machines)]
-    below = [f"{escape(line)}  " for line in _notes(found, shared)]
+    below = [f"{escape(line)}  " for line in _notes(results, shared)]
     return [*above, "", *markdown(TITLES, body), "", *below]
 
 
-def results_csv(found: Sequence[ResultRow], machines: Sequence[Row]) -> list[str]:
-    """The same for a spreadsheet; lines that begin with # say what its cells do not."""
-    shared = shared_parts([row.settings for row in found if row.settings])
-    above = [f"# {line}" for line in (*machine_lines(machines), *_notes(found, shared))]
-    return [*above, *comma_separated(TITLES, _rows(found, _the_same_in_all(found, shared)))]
+def results_csv(results: Sequence[ResultRow], machines: Sequence[MachineOfResults]) -> list[str]:
+    """Write a file for a spreadsheet; lines that begin with # say what its cells do not."""
+    shared = shared_parts([row.settings for row in results if row.settings])
+    above = [f"# {line}" for line in (*machine_lines(machines), *_notes(results, shared))]
+    return [*above, *comma_separated(TITLES, _rows(results, _the_same_in_all(results, shared)))]
 
 
-def machine_lines(machines: Sequence[Row]) -> list[str]:
-    """`studio-96: Apple M3 Ultra, 60 GPU cores, 96 GB, darwin 26.1, ollama 0.32.15`."""
-    return [f"{row['machine']}: {', '.join(_facts(row))}" for row in machines]
+def machine_lines(machines: Sequence[MachineOfResults]) -> list[str]:
+    """Write `studio-96: Apple M3 Ultra, 60 GPU cores, 96 GB, darwin 26.1, ollama 0.32.15`."""
+    return [f"{each.machine}: {', '.join(_facts(each))}" for each in machines]
 
 
-def _facts(row: Row) -> Iterator[str]:
-    yield str(row["chip"] or "unknown chip")
-    if row["gpu"] and row["gpu"] != row["chip"]:
-        yield str(row["gpu"])
-    if row["gpu_cores"]:
-        yield f"{row['gpu_cores']} GPU cores"
-    if row["memory_gb"]:
-        yield f"{row['memory_gb']} GB"
-    for name, version in (("os", "os_version"), ("engine", "engine_version")):
-        if row[name]:
-            yield " ".join(str(row[part]) for part in (name, version) if row[part])
-    if row["gpu_driver"]:
-        yield f"driver {row['gpu_driver']}"
+def _facts(of: MachineOfResults) -> Iterator[str]:
+    yield of.chip or "unknown chip"
+    if of.gpu and of.gpu != of.chip:
+        yield of.gpu
+    if of.gpu_cores:
+        yield f"{of.gpu_cores} GPU cores"
+    if of.memory_gb:
+        yield f"{of.memory_gb} GB"
+    for name, version in ((of.os, of.os_version), (of.engine, of.engine_version)):
+        if name:
+            yield " ".join(filter(None, (name, version)))
+    if of.gpu_driver:
+        yield f"driver {of.gpu_driver}"
 
 
 def shared_parts(settings: Sequence[str]) -> list[str]:
-    """Settings that all have in common: said once, below."""
+    """Return the settings that all have in common, which stand once below."""
     each = [text.split() for text in settings]
     return [part for part in each[0] if all(part in parts for parts in each)] if each else []
 
@@ -113,22 +115,22 @@ def apart_from(settings: str, shared: Sequence[str]) -> str:
     return " ".join(part for part in settings.split() if part not in shared)
 
 
-def _shared_in_experiments(found: Sequence[ResultRow]) -> SharedSettings:
-    """What all cells of an experiment have in common, which is more than what all cells have."""
+def _shared_in_experiments(results: Sequence[ResultRow]) -> SharedSettings:
+    """Return what all cells of each experiment share, which is more than what all cells do."""
     settings = defaultdict[str | None, list[str]](list)
-    for row in found:
+    for row in results:
         settings[row.experiment] += [row.settings] if row.settings else []
     return {name: shared_parts(texts) for name, texts in settings.items()}
 
 
-def _the_same_in_all(found: Sequence[ResultRow], shared: Sequence[str]) -> SharedSettings:
-    return {row.experiment: shared for row in found}
+def _the_same_in_all(results: Sequence[ResultRow], shared: Sequence[str]) -> SharedSettings:
+    return {row.experiment: shared for row in results}
 
 
-def _rows(found: Sequence[ResultRow], shared: SharedSettings) -> list[list[str]]:
-    """`shared`: settings that no row says, by experiment."""
-    with_scope = len(_scopes(found)) > 1
-    rows = [_cells(row, shared[row.experiment], with_scope) for row in found]
+def _rows(results: Sequence[ResultRow], shared: SharedSettings) -> list[list[str]]:
+    """Make the rows. `shared`: settings that no row names, by experiment."""
+    with_scope = len(_scopes(results)) > 1
+    rows = [_cells(row, shared[row.experiment], with_scope) for row in results]
     several = [len({row[at] for row in rows} - {""}) > 1 for at in (EXPERIMENT, DATE, SESSION)]
     several[DATE] |= several[EXPERIMENT]
     for at, is_shown in enumerate(several):
@@ -137,21 +139,21 @@ def _rows(found: Sequence[ResultRow], shared: SharedSettings) -> list[list[str]]
     return rows
 
 
-def _scopes(found: Sequence[ResultRow]) -> list[str]:
-    return sorted({scope for row in found for scope in row.joules_per_token})
+def _scopes(results: Sequence[ResultRow]) -> list[str]:
+    return sorted({scope for row in results for scope in row.joules_per_token})
 
 
 def _notes(
-    found: Sequence[ResultRow], shared: Sequence[str], own: SharedSettings = NONE_SHARED
+    results: Sequence[ResultRow], shared: Sequence[str], own: SharedSettings = NONE_SHARED
 ) -> list[str]:
-    scopes = _scopes(found)
+    scopes = _scopes(results)
     of_scope = f", J/token of {scopes[0]}" if len(scopes) == 1 else ""
     notes = [f"rates in tokens/s{of_scope}, medians over trials", *settings_of_all(shared)]
     for name, parts in own.items():
         alone = [part for part in parts if part not in shared]
         notes += [f"settings of all of {name}: {' '.join(alone)}"] if alone else []
     left_out = Counter[str]()
-    for row in found:
+    for row in results:
         left_out.update(row.left_out)
     if left_out:
         total = ", ".join(
@@ -169,7 +171,7 @@ def _cells(row: ResultRow, shared: Sequence[str], with_scope: bool) -> list[str]
         str(row.session or 0),
         row.machine,
         row.model,
-        row.test,
+        row.point,
         apart_from(row.settings, shared),
         _rate(row.prefill_tokens_per_s, row.naive_prefill_tokens_per_s, row.prefill_note),
         _rate(row.decode_tokens_per_s, row.naive_decode_tokens_per_s, row.decode_note),
@@ -186,7 +188,7 @@ def _cells(row: ResultRow, shared: Sequence[str], with_scope: bool) -> list[str]
 
 
 def _energy(joules_per_token: Mapping[str, float], with_scope: bool) -> str:
-    """`3.21`, with more than one scope among the cells `3.21 gpu_board, 5.4 wall`."""
+    """Write `3.21`, with several scopes among the cells `3.21 gpu_board, 5.4 wall`."""
     parts = [
         f"{show_number(joules)}{f' {scope}' if with_scope else ''}"
         for scope, joules in sorted(joules_per_token.items())
@@ -195,7 +197,7 @@ def _energy(joules_per_token: Mapping[str, float], with_scope: bool) -> str:
 
 
 def _of_heat(row: ResultRow) -> tuple[str, str] | None:
-    """Burst and sustained decode of a cell that throttled."""
+    """Return burst and sustained decode of a cell that throttled."""
     burst, sustained = row.burst_decode_tokens_per_s, row.sustained_decode_tokens_per_s
     if "throttled" not in row.flags.split() or burst is None or sustained is None:
         return None
@@ -203,7 +205,7 @@ def _of_heat(row: ResultRow) -> tuple[str, str] | None:
 
 
 def _rate(rate: float | None, naive: float | None, note: str) -> str:
-    """Where the cache is unknown the naive rate is better than nothing, if it is called so."""
+    """Write a rate; where the cache is unknown the naive one is better than none."""
     if rate is not None:
         return show_number(rate)
     if naive is not None and note == "cache state unknown":

@@ -1,4 +1,4 @@
-"""Tables as plain text, the same in a terminal, a file and an e-mail; as Markdown, and as CSV."""
+"""Writes tables as plain text, alike in a terminal and a file, and as Markdown and CSV."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def fitted(
     titled: bool = True,
     wider: str = WIDER,
 ) -> list[str]:
-    """A line per row that fits the width, and below it what was left out; None: no limit.
+    """Write a line per row that fits the width, then what was left out; None: no limit.
 
     Columns without content are left out. `wider` says how to see what the width has hidden.
     """
@@ -92,7 +92,7 @@ class _Table:
         return [list(line) for line in zip_longest(*parts, fillvalue="")]
 
     def fit(self, width: int, wider: str) -> list[str]:
-        """Notes of what was done; a table that fits is left alone."""
+        """Take away what does not fit, and return notes of it; a table that fits stays."""
         shared = self._share(width)
         left_out = self._leave_out(width)
         self._fold(width)
@@ -110,7 +110,7 @@ class _Table:
         return shared
 
     def _taken_out(self, at: int) -> str:
-        """What all rows have in this column, which no row says then."""
+        """Take what all rows share out of a column, and return it."""
         values = [row[at] for row in self._rows]
         if len(set(values)) == 1:
             self._kept.remove(at)
@@ -132,7 +132,7 @@ class _Table:
         return [self._columns[at].title for at in sorted(left_out)]
 
     def _fold(self, width: int) -> None:
-        """Cells of several words take several lines, the longest first; no word is broken."""
+        """Break cells of several words into lines, the longest first, but never a word."""
         for at in sorted(self._kept, key=self._longest, reverse=True):
             too_much = self._width() - width
             title = cells(self._columns[at].title) if self._titled else 0
@@ -142,11 +142,11 @@ class _Table:
                 self._limits[at] = max(least, self._longest(at) - too_much)
 
     def _breaks(self, at: int) -> re.Pattern[str]:
-        """Numbers are not parted from what follows them."""
+        """Return where a cell may break: never between a number and its unit."""
         return BETWEEN_QUANTITIES if self._columns[at].right else BETWEEN_WORDS
 
     def _cut_names(self, width: int) -> list[str]:
-        """The longest names, in their middle; the whole ones are told below."""
+        """Cut the longest names in their middle, and return notes with the whole ones."""
         cut: dict[str, str] = {}
         for at in sorted(self._kept, key=self._longest, reverse=True):
             letters = max(self._longest(at) - (self._width() - width), LEAST_NAME)
@@ -170,20 +170,20 @@ class _Table:
 
 
 def shortened(names: Sequence[str], letters: int) -> dict[str, str]:
-    """Each name in so many letters at most, and no two names alike."""
-    found: dict[str, str] = {}
+    """Shorten each name to so many letters at most, and no two names alike."""
+    short_names: dict[str, str] = {}
     for name in dict.fromkeys(names):
         short = middle_cut(name, letters)
         number = 2
-        while short in found.values():
+        while short in short_names.values():
             mark = f"{CUT}#{number}"
             short, number = name[: max(letters - len(mark), 1)] + mark, number + 1
-        found[name] = short
-    return found
+        short_names[name] = short
+    return short_names
 
 
 def middle_cut(text: str, letters: int) -> str:
-    """The end of a name tells as much as its beginning: `hf.co/unsloth...Q4_K_M`."""
+    """Cut a text in its middle, since both ends tell as much: `hf.co/unsloth...Q4_K_M`."""
     if cells(text) <= letters:
         return text
     tail = (letters - len(CUT)) // 2
@@ -197,7 +197,7 @@ def aligned(
     right: Collection[str] = (),
     indent: str = "",
 ) -> list[str]:
-    """One line per row, under its titles if there are any; columns without content are left out.
+    """Write one line per row, under its titles if there are any, without empty columns.
 
     `right`: titles of the columns whose content stands at the right.
     """
@@ -214,7 +214,7 @@ def aligned(
 
 
 def described(rows: Sequence[Sequence[str]], width: int | None, indent: str = "") -> list[str]:
-    """Rows whose last cell is a sentence, which goes on below itself where the width ends."""
+    """Write rows whose last cell is a sentence, which goes on below where the width ends."""
     heads = [[*row[:-1], "."] for row in rows]
     lines: list[str] = []
     for head, row in zip(aligned((), heads, indent=indent), rows, strict=True):
@@ -243,7 +243,7 @@ def _padded(text: str, width: int, *, to_right: bool) -> str:
 
 
 def markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A table of GitHub's Markdown, its cells as given; columns without content are left out."""
+    """Write a table of GitHub's Markdown, its cells as given, without empty columns."""
     kept = [i for i in range(len(titles)) if any(row[i] for row in rows)]
     lines = [[titles[i] for i in kept], ["---"] * len(kept)]
     lines += [[row[i] for i in kept] for row in rows]
@@ -251,12 +251,12 @@ def markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def escape(text: str) -> str:
-    """Text that Markdown shows as it is."""
+    """Return text that Markdown shows as it is."""
     return "".join(f"\\{letter}" if letter in "|*_`<\\" else letter for letter in text)
 
 
 def comma_separated(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """RFC 4180, every column; a cell with a comma, a quote or a line break is quoted."""
+    """Write CSV by RFC 4180; a cell with a comma, a quote or a line break is quoted."""
     lines = io.StringIO()
     csv.writer(lines, lineterminator="\n").writerows([titles, *rows])
     return lines.getvalue().splitlines()

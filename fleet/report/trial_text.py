@@ -1,12 +1,12 @@
-"""One trial whole, in words: the machine, the settings, every request with its rates."""
+"""Writes one trial whole: the machine, the settings, every request with its rates."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from fleet.query.one_trial import ReadingsOfMetric, Shown
 from fleet.query.open_store import Row
-from fleet.query.results import Shown
 from fleet.report.tables import Column, fitted
 from fleet.units import show_count, show_ns, show_number
 
@@ -44,11 +44,11 @@ READINGS = (
 )
 
 
-def shown_lines(found: Shown, width: int | None = None) -> list[str]:
-    """`width`: columns of the terminal; None: as wide as it takes."""
-    trial = found.trial
+def shown_lines(shown: Shown, width: int | None = None) -> list[str]:
+    """Write one trial. `width`: columns of the terminal; None: as wide as it takes."""
+    trial = shown.trial
     lines = [
-        f"{trial['trial_id']}   {show_count(len(found.attempts), 'attempt')}, {trial['started_at']}"
+        f"{trial['trial_id']}   {show_count(len(shown.attempts), 'attempt')}, {trial['started_at']}"
     ]
     for title, names in HEADLINES:
         facts = [_fact(name, trial[name]) for name in names if trial.get(name) not in (None, "")]
@@ -56,27 +56,27 @@ def shown_lines(found: Shown, width: int | None = None) -> list[str]:
             lines.append(f"  {title:<11}{'  '.join(facts)}")
     lines += [f"  {'limit':<11}{conflict}" for conflict in _limit_conflict(trial)]
     lines += [f"  {'gates':<11}{fact}" for fact in _gates(trial)]
-    lines += [f"  {'measured':<11}{fact}" for fact in _other_measurements(found)]
-    lines += ["", *fitted(REQUESTS, list(map(_request_cells, found.requests)), width)]
-    lines += [_request_counts(found.requests)] if found.requests else []
-    if found.readings:
-        lines += ["", *fitted(READINGS, list(map(_reading_cells, found.readings)), width)]
-    if found.energy:
-        lines += ["", *map(_energy_line, found.energy)]
+    lines += [f"  {'measured':<11}{fact}" for fact in _other_measurements(shown)]
+    lines += ["", *fitted(REQUESTS, list(map(_request_cells, shown.requests)), width)]
+    lines += [_request_counts(shown.requests)] if shown.requests else []
+    if shown.readings:
+        lines += ["", *fitted(READINGS, list(map(_reading_cells, shown.readings)), width)]
+    if shown.energy:
+        lines += ["", *map(_energy_line, shown.energy)]
     if trial.get("imported"):
         lines += ["", f"imported: {trial.get('source')}"]
     return lines
 
 
 def _limit_conflict(trial: Row) -> Iterator[str]:
-    """An engine that fleet started for the trial has said itself what it works with."""
+    """Yield a conflict of limits, unless fleet's own engine has said what it works with."""
     if trial.get("gpu_limit_conflict") and trial.get("gpu_limit_effective_mb") is None:
         yield f"wired limit {trial['gpu_limit_conflict']}"
 
 
-def _other_measurements(found: Shown) -> Iterator[str]:
-    """The same question measured again, in another store or after an upgrade: each counts."""
-    others = [row for row in found.attempts[1:] if row["counted"]]
+def _other_measurements(shown: Shown) -> Iterator[str]:
+    """Name other measurements of the trial, in another store or after an upgrade."""
+    others = [row for row in shown.attempts[1:] if row["counted"]]
     if others:
         yield f"{show_count(len(others) + 1, 'time')} under this id; the newest is shown"
     for row in others:
@@ -86,7 +86,7 @@ def _other_measurements(found: Shown) -> Iterator[str]:
 
 
 def _gates(trial: Row) -> Iterator[str]:
-    """Only what is out of the ordinary."""
+    """Yield what the gates did, where that is out of the ordinary."""
     if trial.get("gates") not in (None, "wait"):
         yield f"policy {trial['gates']}"
     if trial.get("gates_held_ns"):
@@ -133,10 +133,10 @@ def _request_cells(row: Row) -> list[str]:
 
 
 def _request_counts(requests: Sequence[Row]) -> str:
-    """`5 requests: 3 valid, 1 short and clock, 1 to warm up`; the numbers add up."""
+    """Write `5 requests: 3 valid, 1 short and clock, 1 to warm up`; the numbers add up."""
     counts = Counter(map(_became, requests))
-    told = ", ".join(f"{count} {what}" for what, count in counts.items())
-    return f"{show_count(len(requests), 'request')}: {told}"
+    words = ", ".join(f"{count} {what}" for what, count in counts.items())
+    return f"{show_count(len(requests), 'request')}: {words}"
 
 
 def _became(request: Row) -> str:
@@ -148,14 +148,14 @@ def _became(request: Row) -> str:
     return flags.replace(" ", " and ") or "of an attempt that does not count"
 
 
-def _reading_cells(row: Row) -> list[str]:
-    """Least, median and most of each metric; a gap has its reason as the source."""
+def _reading_cells(of: ReadingsOfMetric) -> list[str]:
+    """Write least, median and most of a metric; a gap has its reason as the source."""
     return [
-        str(row["metric"]),
-        *(_number(row[name]) for name in ("least", "median", "most")),
-        str(row["values"]),
-        str(row["gaps"] or ""),
-        str(row["source"]),
+        of.metric,
+        *map(_number, (of.least, of.median, of.most)),
+        str(of.values),
+        str(of.gaps or ""),
+        of.source,
     ]
 
 

@@ -1,4 +1,4 @@
-"""Quantiles that the standard library lacks. Pure."""
+"""Computes quantiles that the standard library lacks. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 
 def chi2_quantile(probability: float, df: float) -> float:
-    """The value below which `probability` (0 < p < 1) of the chi-square distribution lies."""
+    """Return the value below which a share (0 < p < 1) of the chi-square distribution lies."""
     low, high = 0.0, df + 10.0
     while chi2_cdf(high, df) < probability:
         high *= 2
@@ -19,7 +19,10 @@ def chi2_quantile(probability: float, df: float) -> float:
 
 
 def chi2_cdf(x: float, df: float) -> float:
-    """Regularised incomplete gamma function P(df/2, x/2) (Numerical Recipes, 3rd edition, 6.2)."""
+    """Compute the regularised incomplete gamma function P(df/2, x/2).
+
+    The method is that of Numerical Recipes, 3rd edition, 6.2.
+    """
     a, half = df / 2, x / 2
     if half <= 0:
         return 0.0

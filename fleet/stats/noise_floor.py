@@ -1,4 +1,4 @@
-"""How far a machine is from itself: the noise floor of the trials of an A/A run. Pure.
+"""Computes how far a machine is from itself: the noise floor of an A/A run. Pure.
 
 The unit is the trial. All figures are of natural logarithms, so they are shares: 0.015 is 1.5 %.
 """
@@ -46,7 +46,7 @@ class NoiseFloor:
     """Of the cell that was measured twice, where a whole run is asked."""
 
     def could_see(self, repeats: int) -> float:
-        """Smallest relative difference seen in 80 % of comparisons, so many trials a side."""
+        """Return the smallest difference seen in 80 % of comparisons of so many trials a side."""
         df = 2 * repeats - 2
         reach = t_quantile((1 + CONFIDENCE) / 2, df) + t_quantile(0.8, df)
         return math.expm1(reach * self.sd_log * math.sqrt(2 / repeats))
@@ -86,7 +86,7 @@ def noise_floor(trials: Sequence[NoiseTrial]) -> NoiseFloor | None:
 
 
 def untrusted(floors: Mapping[Key, NoiseFloor]) -> set[Key]:
-    """Those whose two sides differ although nothing does.
+    """Return those whose two sides differ although nothing does.
 
     Of many 95 % intervals some miss 1 by chance alone, so the alarm is held at 5 % for all of
     them together (Holm 1979).
@@ -96,7 +96,7 @@ def untrusted(floors: Mapping[Key, NoiseFloor]) -> set[Key]:
 
 
 def _pairs(trials: Iterable[NoiseTrial]) -> Iterable[tuple[NoiseTrial, NoiseTrial]]:
-    """(a, b) of each block that has both; first those that one submission measured."""
+    """Yield the pair of each block that has both; first those of one submission."""
     left: dict[tuple[int, str], list[NoiseTrial]] = defaultdict(list)
     for trial in sorted(trials, key=lambda each: (each.block, each.submission, each.position)):
         left[trial.block, trial.side].append(trial)
@@ -112,9 +112,9 @@ def _pairs(trials: Iterable[NoiseTrial]) -> Iterable[tuple[NoiseTrial, NoiseTria
 
 
 def _why(trials: Sequence[NoiseTrial], pairs: Sequence[tuple[NoiseTrial, NoiseTrial]]) -> str:
-    """The order within the blocks, or a drift over them; empty where neither shows."""
+    """Name the order within the blocks or a drift over them; empty where neither shows."""
     ordered = [sorted(pair, key=lambda trial: trial.position) for pair in pairs]
-    second = paired([one.value for one, _ in ordered], [two.value for _, two in ordered])
+    second = paired([a.value for a, _ in ordered], [b.value for _, b in ordered])
     if second is not None and _is_off(second):
         return f"the second trial of a block is {_change(second)} the first"
     half = sorted(trials, key=lambda trial: trial.position)

@@ -1,4 +1,4 @@
-"""Ratios of two sides with their uncertainty. The unit is the trial, never the request.
+"""Computes ratios of two sides with their uncertainty. The unit is the trial, never the request.
 
 All tests work on logarithms, so a difference is a ratio. Pure; no third-party library.
 """
@@ -41,7 +41,7 @@ class Estimate:
     """The spread seen was below the noise floor of the machine: the floor stands for it."""
 
     def within(self, share: float) -> bool:
-        """The whole interval lies within this share of 1: the two are equivalent.
+        """Return whether the whole interval lies within this share of 1: equivalent sides.
 
         The 95 % interval, so stricter than two one-sided tests at 5 %, which use that of 90 %.
         """
@@ -49,7 +49,7 @@ class Estimate:
 
 
 def paired(a: Sequence[float], b: Sequence[float], *, floor: float = 0.0) -> Estimate | None:
-    """Paired t test on the logs of b against a, pair by pair; None below two pairs.
+    """Test the logs of b against a, pair by pair (paired t test); None below two pairs.
 
     `floor`: the standard deviation of one trial's logarithm, as known of this machine; the error
     is never taken to be less than it gives.
@@ -67,7 +67,7 @@ def paired(a: Sequence[float], b: Sequence[float], *, floor: float = 0.0) -> Est
 def welch(
     a: Sequence[float], b: Sequence[float], *, floors: tuple[float, float] = (0.0, 0.0)
 ) -> Estimate | None:
-    """Welch's t test on the logs of b against a; None where a side has fewer than two."""
+    """Test the logs of b against a (Welch's t test); None where a side has fewer than two."""
     return these_machines([a], [b], floors=([floors[0]], [floors[1]]))
 
 
@@ -77,7 +77,7 @@ def these_machines(
     *,
     floors: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> Estimate | None:
-    """Mean of side b's machines against that of side a's, a list of values for each machine.
+    """Test the mean of side b's machines against side a's, each a list of values.
 
     The spread is that between trials, so it speaks of these very machines; with one on each side
     it is Welch's test. None where a machine has fewer than two values.
@@ -107,7 +107,7 @@ def kinds_of_machines(
     *,
     floors: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> Estimate | None:
-    """The machine is the unit: Welch's test over each machine's mean logarithm.
+    """Test kinds of machines: Welch's test over each machine's mean logarithm.
 
     The spread is that between machines of one kind, so it speaks of the kinds. None where a side
     has fewer than two machines.
@@ -129,7 +129,7 @@ def kinds_of_machines(
 
 
 def detectable(error: float, df: float, family: int = 1) -> float:
-    """Smallest relative difference seen in 80 % of such comparisons among a family of tests.
+    """Return the smallest relative difference seen in 80 % of such tests of a family.
 
     Holm's procedure asks of the smallest p value of a family what Bonferroni's asks of all.
     """
@@ -139,7 +139,7 @@ def detectable(error: float, df: float, family: int = 1) -> float:
 
 
 def resolvable(error: float, df: float, family: int = 1) -> float:
-    """As `detectable`, and right for few trials too, where that one promises a little too much.
+    """Return the same as `detectable`, and right for few trials, where that promises too much.
 
     The noncentral t distribution by its normal approximation (Johnson & Welch 1940): of t with
     noncentrality d it holds that P(T > c) = Phi((d - c (1 - 1/4df)) / sqrt(1 + c^2/2df)).
@@ -152,7 +152,7 @@ def resolvable(error: float, df: float, family: int = 1) -> float:
 
 
 def half_width(values: Sequence[float], *, floor: float = 0.0) -> float:
-    """Relative half-width of the interval of the mean log; infinite below two values.
+    """Return the relative half-width of the interval of the mean log; infinite below two.
 
     `floor`: as in `paired`.
     """
@@ -165,7 +165,7 @@ def half_width(values: Sequence[float], *, floor: float = 0.0) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p values (1979), in the order given."""
+    """Return Holm's adjusted p values (1979), in the order given."""
     order = sorted(range(len(p_values)), key=lambda i: p_values[i])
     adjusted, highest = [0.0] * len(p_values), 0.0
     for rank, index in enumerate(order):
@@ -203,7 +203,7 @@ def _estimate(
 
 
 def t_cdf(t: float, df: float) -> float:
-    """Student's t distribution through the incomplete beta function."""
+    """Compute Student's t distribution through the incomplete beta function."""
     square = t * t / (df + t * t)
     if square < 0.5:  # each form where it loses no digits
         tail = 0.5 - 0.5 * _incomplete_beta(0.5, df / 2, square)
@@ -214,7 +214,7 @@ def t_cdf(t: float, df: float) -> float:
 
 @lru_cache(maxsize=4096)
 def t_quantile(probability: float, df: float) -> float:
-    """The t below which `probability` (0 < p < 1) of the distribution lies."""
+    """Return the t below which `probability` (0 < p < 1) of the distribution lies."""
     if probability < 0.5:
         return -t_quantile(1 - probability, df)
     log_scale = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - 0.5 * math.log(df * math.pi)

@@ -1,4 +1,4 @@
-"""What a comparison says in one word, and why. Pure.
+"""Gives the word of a comparison, and why. Pure.
 
 Of speeds and times the words speak of speed: a shorter time to first token is `faster` though its
 ratio is below 1. Of energy they say which side takes `less` or `more`.
@@ -22,6 +22,8 @@ SIGNIFICANT = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
+    """One word, and the reason where it needs one."""
+
     word: Word
     reason: str = ""
 
@@ -33,7 +35,7 @@ def verdict(
     p_adjusted: float | None = None,
     same_within: float = SAME_WITHIN,
 ) -> Verdict:
-    """The word for a side against the baseline; `p_adjusted` is the p value after Holm."""
+    """Return the word for a side against the baseline; `p_adjusted`: the p value after Holm."""
     p = estimate.p if p_adjusted is None else p_adjusted
     if p <= SIGNIFICANT and estimate.ratio != 1:
         return Verdict(higher if estimate.ratio > 1 else OPPOSITE[higher])
@@ -49,6 +51,6 @@ def _could_see(share: float) -> str:
 
 
 def show_percent(share: float) -> str:
-    """`3.2 %`, `48 %`: of a share such as 0.032."""
+    """Return `3.2 %` or `48 %` for a share such as 0.032."""
     percent = 100 * share
     return f"{percent:.1f} %" if percent < 10 else f"{percent:.0f} %"

@@ -10,39 +10,29 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from fleet.comparability import measured_again
 from fleet.ports import PastAttempt
 from fleet.store import codec
 from fleet.units import NS_PER_S
 
-COLUMNS = (
-    "experiment",
-    "imported",
-    "trial_id",
-    "fence",
-    "session",
-    "outcome",
-    "transient",
-    "reason",
-    "digest",
-    "engine_version",
-    "engine_environment",
-    "hardware_id",
-    "gpu_limit_mb",
-    "duration_ns",
-    "machine_id",
-    "model",
-    "job",
-    "settings",
+OWN_COLUMNS = (
+    *("experiment", "imported", "trial_id", "fence", "session", "outcome", "transient", "reason"),
+    *("duration_ns", "machine_id", "model", "job", "settings"),
 )
 
 Cell = tuple[str, str, str, str]
 Past = Mapping[str, Any]
-"""One row of COLUMNS."""
+"""One row of `columns`."""
+
+
+def columns() -> list[str]:
+    """Return what is read of each attempt: its work, its end, and what it was measured on."""
+    return [*OWN_COLUMNS, *(column.name for column in measured_again())]
 
 
 def read_past(path: Path, experiment: str) -> list[Past]:
     """Return the measured (not imported) attempts of one experiment in one file."""
-    data = codec.read(path, "trials", COLUMNS)
+    data = codec.read(path, "trials", columns())
     ours = pc.equal(data["experiment"], experiment)
     measured = pc.invert(pc.fill_null(data["imported"], False))
     rows: list[Past] = data.filter(pc.and_(ours, measured)).to_pylist()
@@ -67,11 +57,7 @@ def as_attempt(row: Past) -> PastAttempt:
         outcome=row["outcome"],
         transient=bool(row["transient"]),
         reason=row["reason"] or "",
-        digest=row["digest"],
-        engine_version=row["engine_version"],
-        engine_environment=row["engine_environment"] or "{}",
-        hardware_id=row["hardware_id"],
-        gpu_limit_mb=row["gpu_limit_mb"],
+        state={column.name: row[column.name] for column in measured_again()},
         duration_ns=row["duration_ns"] or 0,
     )
 

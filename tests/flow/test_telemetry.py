@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders_energy import ENERGY_SQL, plug
+from tests.builders_energy import plug
 from tests.builders_flow import Done, Fleet, experiment, machine, model
 
 POWER = {"idle_w": 10, "prefill_w": 60, "decode_w": 80}
@@ -42,7 +42,7 @@ def metered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Fleet, D
 
 def energy(fleet: Fleet, machine_name: str) -> list[dict[str, Any]]:
     query = f"select * from energy_of_requests where machine = '{machine_name}'"
-    return fleet.rows(query, more_views=ENERGY_SQL.read_text())
+    return fleet.rows(query)
 
 
 @pytest.mark.parametrize(("name", "method"), [("counter", "counter"), ("sensor", "power")])

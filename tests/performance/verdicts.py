@@ -20,6 +20,7 @@ from _table import Table
 from startup import FLEET, seconds
 
 from fleet.compare.comparison import compare
+from fleet.compare.request import ComparisonRequest
 from fleet.folders import results_folder
 from fleet.model.measure import TrialResult
 from fleet.query.open_store import open_store
@@ -61,7 +62,7 @@ def parts(home: Path, axis: str, rounds: int) -> dict[str, float]:
             opened = time.perf_counter()
             read_variants(con, axis, (), "", None)
             read = time.perf_counter()
-            comparison_lines(compare(con, by=axis))
+            comparison_lines(compare(con, ComparisonRequest(axis=axis)))
             done = time.perf_counter()
         spent["opening"].append(opened - begun)
         spent["reading"].append(read - opened)

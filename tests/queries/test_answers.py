@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from fleet.answers.nouns import HASHES_ONLY, Agreement, Reference, Sheet
-from fleet.answers.sheets import NOT_KEPT, TABLES, Asked, jobs_with_answers, sheets
+from fleet.answers.nouns import Agreement, Reference, Sheet
+from fleet.answers.sheets import NOT_KEPT, TABLES, AnswersRequest, jobs_with_answers, sheets
 from fleet.errors import ConfigError, UnknownName
 from fleet.model.checks import Check
 from fleet.query.open_store import open_store
 from fleet.report.answers_text import answers_lines
+from fleet.report.answers_words import HASHES_ONLY, agreement_words, differing_prompts
 from tests.builders_answers import FIXED, AnsweredStore, reference
 from tests.builders_compare import S
 
@@ -25,7 +26,7 @@ OTHER = {"machine": "box", "machine_id": "machine-box"}
 
 def read(store: AnsweredStore, folder: Path, checks: Sequence[Check] = (), **asked: Any) -> Any:
     con = open_store([store.write(folder / "results")], TABLES)
-    wanted = Asked(**asked)
+    wanted = AnswersRequest(**asked)
     return sheets(con, wanted, dict.fromkeys(jobs_with_answers(con, wanted), checks))
 
 
@@ -178,7 +179,7 @@ def test_equal_outputs_are_one_line(tmp_path: Path) -> None:
     found = agreement(only(read(store, tmp_path)))
     assert (found.requests, found.questions, found.repeated) == (3, 1, 1)
     assert (found.machines, found.disagreements) == (("box", "studio"), ())
-    assert "the same prompt always gave the same output" in found.said()
+    assert "the same prompt always gave the same output" in agreement_words(found)
 
 
 def test_where_two_machines_part_is_shown(tmp_path: Path) -> None:
@@ -190,7 +191,7 @@ def test_where_two_machines_part_is_shown(tmp_path: Path) -> None:
     assert (pair.left, pair.right, pair.compared, pair.differing) == ("box", "studio", 1, 1)
     assert pair.also == "engine version 2 against 1"
     assert pair.contrast is not None
-    parting = pair.contrast.parting
+    parting = pair.contrast.first_difference
     assert (parting.where, parting.common, parting.common_words) == ("answer", "gold is a ", 3)
     assert (parting.left, parting.right) == ("noble metal", "yellow metal")
     lines = answers_lines([sheet], 100)
@@ -207,7 +208,10 @@ def test_thinking_that_differs_parts_first(tmp_path: Path) -> None:
     store.said("b", "y", "well then", **OTHER)
     [pair] = agreement(only(read(store, tmp_path))).disagreements
     assert pair.contrast is not None
-    assert (pair.contrast.parting.where, pair.contrast.parting.left) == ("thinking", "then")
+    assert (pair.contrast.first_difference.where, pair.contrast.first_difference.left) == (
+        "thinking",
+        "then",
+    )
 
 
 def test_a_machine_can_part_from_itself(tmp_path: Path) -> None:
@@ -215,7 +219,7 @@ def test_a_machine_can_part_from_itself(tmp_path: Path) -> None:
     store.said("a", "one")
     store.said("b", "other", block=1)
     [pair] = agreement(only(read(store, tmp_path))).disagreements
-    assert (pair.left, pair.right, pair.counted()) == (
+    assert (pair.left, pair.right, differing_prompts(pair)) == (
         *("studio once", "studio again"),
         "1 of 1 prompt",
     )
@@ -229,7 +233,7 @@ def test_equal_prompts_of_one_machine_are_counted_too(tmp_path: Path) -> None:
             store.said(f"{session}{block}", output, session=session, block=block, ask=asked)
     found = agreement(only(read(store, tmp_path)))
     assert (found.questions, found.repeated) == (2, 2)
-    assert [pair.counted() for pair in found.disagreements] == ["1 of 2 prompts"]
+    assert [differing_prompts(pair) for pair in found.disagreements] == ["1 of 2 prompts"]
 
 
 def test_hashes_alone_tell_that_and_not_where(tmp_path: Path) -> None:
@@ -251,7 +255,7 @@ def test_a_pair_of_which_texts_were_kept_is_the_example(tmp_path: Path) -> None:
     [pair] = agreement(only(read(store, tmp_path))).disagreements
     assert (pair.compared, pair.differing) == (2, 2)
     assert pair.contrast is not None
-    assert pair.contrast.parting.right == "left 1"
+    assert pair.contrast.first_difference.right == "left 1"
 
 
 @pytest.mark.parametrize(
@@ -470,7 +474,7 @@ def test_a_check_of_one_point_is_asked_of_no_other(tmp_path: Path) -> None:
     for point in ("gold", "ridge"):
         store.said(point, "relativity", job="both", job_content=BOTH, ask={"point": point})
     with closing(open_store([store.write(tmp_path)], TABLES)) as con:
-        gold, ridge = sheets(con, Asked(), checks)
+        gold, ridge = sheets(con, AnswersRequest(), checks)
     assert [score.check for score in gold.answers[0].scores] == [
         *('contains "relativity"', 'contains "penalty"'),
     ]

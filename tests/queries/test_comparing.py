@@ -16,17 +16,23 @@ from typer.testing import CliRunner
 
 from fleet.cli.main import build
 from fleet.comparability import AXES, FACTS, SETTINGS, standing
-from fleet.compare.comparison import compare
 from fleet.compare.explanations import LEGEND
-from fleet.compare.precision import widths
 from fleet.compare.result import Comparison, Group, Line
 from fleet.errors import UnknownName, UserError
-from fleet.metrics.compared import METRICS
+from fleet.metrics.compared import COMPARED
 from fleet.model.settings import Settings
 from fleet.query.open_store import open_store
 from fleet.report.comparison_text import comparison_lines, comparison_markdown, to_json
 from fleet.stats import ratios as estimates
-from tests.builders_compare import IMPORTED, START, GoldenStore, request, transcripts
+from tests.builders_compare import (
+    IMPORTED,
+    START,
+    GoldenStore,
+    compare,
+    request,
+    transcripts,
+    widths,
+)
 
 Opened = Callable[[GoldenStore], duckdb.DuckDBPyConnection]
 
@@ -95,7 +101,7 @@ def only_line(found: Group) -> Line:
 def test_machines_are_compared_with_welch_and_the_footer_says_of_whom(opened: Opened) -> None:
     store = blocks(GoldenStore(), "a", 68.7)
     blocks(store, "b", 83.1, os_version="26.2", **STUDIO_80)
-    found = compare(opened(store), by="machine")
+    found = compare(opened(store), axis="machine")
     line = only_line(group(found))
     assert (line.side, line.verdict, line.trials) == ("studio-256", "faster", 5)
     assert line.value == pytest.approx(83.1)
@@ -117,7 +123,7 @@ def test_settings_of_one_machine_are_paired_by_block(opened: Opened) -> None:
         level = 100 * 1.1**block
         store.trial(f"a{block}", decode=level, block=block, **batch(8))
         store.trial(f"b{block}", decode=level * (1.02 + 0.001 * block), block=block, **batch(512))
-    line = only_line(group(compare(opened(store), by="num_batch")))
+    line = only_line(group(compare(opened(store), axis="num_batch")))
     assert line.verdict == "faster"
     assert line.estimate is not None
     assert line.estimate.df == 4
@@ -143,7 +149,7 @@ def test_a_machine_that_has_changed_is_not_pooled_with_what_it_was(
         own = {**batch(value), "fence": 0}
         store.trial(f"old{value}", decode=10, block=9, started_at=START, **{**own, **before})
         blocks(store, f"n{value}", 100 * value, at=1, **own)
-    found = compare(opened(store), by="num_batch")
+    found = compare(opened(store), axis="num_batch")
     line = only_line(group(found))
     assert line.trials == 5
     assert line.value == pytest.approx(51_200)
@@ -156,10 +162,14 @@ def test_the_baseline_can_be_chosen_and_sides_named(opened: Opened) -> None:
     for value in (8, 128, 512):
         blocks(store, f"n{value}", 100 + value, **batch(value))
     con = opened(store)
-    assert [line.side for line in group(compare(con, by="num_batch")).lines] == ["8", "128", "512"]
-    found = group(compare(con, by="num_batch", baseline="512"))
+    assert [line.side for line in group(compare(con, axis="num_batch")).lines] == [
+        "8",
+        "128",
+        "512",
+    ]
+    found = group(compare(con, axis="num_batch", baseline="512"))
     assert [line.side for line in found.lines] == ["512", "8", "128"]
-    named = group(compare(con, by="num_batch", sides=["512", "8"]))
+    named = group(compare(con, axis="num_batch", sides=["512", "8"]))
     assert [line.side for line in named.lines] == ["512", "8"]
     assert only_line(named).verdict == "slower"
 
@@ -168,7 +178,7 @@ def test_a_shorter_time_is_faster(opened: Opened) -> None:
     store = blocks(GoldenStore(), "a", 100, **batch(8))
     for block, factor in enumerate(WOBBLE):
         store.trial(f"b{block}", prefill=2000 * factor, block=block, **batch(512))
-    found = compare(opened(store), by="num_batch", metrics=["ttft"])
+    found = compare(opened(store), axis="num_batch", metrics=["ttft"])
     line = only_line(group(found, "ttft"))
     assert line.value == pytest.approx(504, rel=0.01)
     assert line.estimate is not None
@@ -183,7 +193,7 @@ def test_other_settings_keep_groups_apart(opened: Opened) -> None:
             settings = f"num_ctx={ctx} num_batch={value}"
             own = {"num_ctx": ctx, "context_length": ctx, "num_batch": value, "settings": settings}
             blocks(store, f"c{ctx}-{value}", ctx / 100 + value, **own)
-    found = [g for g in compare(opened(store), by="num_batch").groups if g.metric == "decode"]
+    found = [g for g in compare(opened(store), axis="num_batch").groups if g.metric == "decode"]
     assert [g.settings for g in found] == ["num_ctx=4096", "num_ctx=8192"]
     assert [g.baseline.value for g in found] == [pytest.approx(48.96), pytest.approx(89.92)]
 
@@ -204,22 +214,22 @@ def test_unlike_things_are_refused_unless_allowed(
 ) -> None:
     store = blocks(GoldenStore(), "a", 100)
     con = opened(blocks(store, "b", 150, **{**STUDIO_80, **columns}))
-    line = only_line(group(compare(con, by="machine")))
+    line = only_line(group(compare(con, axis="machine")))
     assert line.verdict == "not comparable"
     assert line.estimate is None
     assert line.reasons[0].startswith(reason)
-    allowed = compare(con, by="machine", allow_diff=[next(iter(columns))])
+    allowed = compare(con, axis="machine", allow_diff=[next(iter(columns))])
     assert only_line(group(allowed)).verdict == "faster"
 
 
 def test_the_axis_frees_what_it_implies(opened: Opened) -> None:
     store = blocks(GoldenStore(), "a", 100)
     blocks(store, "b", 150, model="gpt-oss:120b", digest="digest-120b")
-    assert only_line(group(compare(opened(store), by="model"))).verdict == "faster"
+    assert only_line(group(compare(opened(store), axis="model"))).verdict == "faster"
 
 
 def test_imported_prefill_after_a_conversation_is_refused(opened: Opened) -> None:
-    found = compare(opened(transcripts(GoldenStore())), by="model")
+    found = compare(opened(transcripts(GoldenStore())), axis="model")
     prefill = only_line(group(found, "prefill", job="regularization"))
     assert prefill.verdict == "not comparable"
     assert prefill.reasons[0] == (
@@ -243,12 +253,12 @@ def test_memory_of_two_chips_is_two_sides_unless_pooled(opened: Opened) -> None:
     other = {"machine_id": "m3", "machine": "max-128", "memory_gb": 128, "gpu_cores": 40}
     blocks(store, "c", 80, chip="Apple M4 Max", gpu="Apple M4 Max", **other)
     con = opened(store)
-    assert [line.side for line in group(compare(con, by="memory_gb")).lines] == [
+    assert [line.side for line in group(compare(con, axis="memory_gb")).lines] == [
         "96 (Apple M3 Ultra, 60 GPU cores)",
         "128 (Apple M3 Ultra, 60 GPU cores)",
         "128 (Apple M4 Max, 40 GPU cores)",
     ]
-    pooled = compare(con, by="memory_gb", pool=True)
+    pooled = compare(con, axis="memory_gb", pool=True)
     assert [(line.side, line.trials) for line in group(pooled).lines] == [("96", 5), ("128", 10)]
     assert not any("one machine of each kind" in line for line in pooled.footer)
 
@@ -258,7 +268,7 @@ def test_labelled_trials_are_kept_apart_and_counted(opened: Opened) -> None:
     blocks(store, "b", 150, **batch(512))
     for block in range(5, 12):
         store.trial(f"hot{block}", decode=20, block=block, power_source="battery", **batch(512))
-    found = compare(opened(store), by="num_batch", metrics=["decode"])
+    found = compare(opened(store), axis="num_batch", metrics=["decode"])
     assert only_line(group(found)).trials == 5
     assert found.kept_apart == {"512 (on_battery)": 7}
 
@@ -266,7 +276,7 @@ def test_labelled_trials_are_kept_apart_and_counted(opened: Opened) -> None:
 def test_a_side_with_labelled_trials_only_says_so(opened: Opened) -> None:
     store = blocks(GoldenStore(), "a", 100)
     con = opened(blocks(store, "b", 5, placement_gpu_bytes=600, **STUDIO_80))
-    line = only_line(group(compare(con, by="machine")))
+    line = only_line(group(compare(con, axis="machine")))
     assert (line.verdict, line.flags) == ("slower", "spilled")
     assert "flagged spilled" in line.reasons
 
@@ -277,7 +287,7 @@ def test_the_newest_session_that_all_sides_have_is_compared(opened: Opened) -> N
         blocks(store, f"a{session}", rate, at=session, session=session, **batch(8))
         blocks(store, f"b{session}", rate, at=session, session=session, **batch(512))
     blocks(store, "a2", 10, at=2, session=2, **batch(8))
-    found = group(compare(opened(store), by="num_batch"))
+    found = group(compare(opened(store), axis="num_batch"))
     assert [line.value for line in found.lines] == [pytest.approx(100), pytest.approx(100)]
     assert only_line(found).verdict == "same"
 
@@ -288,25 +298,25 @@ def test_where_narrows_by_columns_of_speeds(opened: Opened) -> None:
     blocks(store, "c", 150, model="other", **batch(8))
     blocks(store, "d", 150, model="other", **batch(512))
     con = opened(store)
-    found = compare(con, by="num_batch", where="model=gpt-oss:20b and memory_gb>=96")
+    found = compare(con, axis="num_batch", where="model=gpt-oss:20b and memory_gb>=96")
     assert {g.model for g in found.groups} == {"gpt-oss:20b"}
     with pytest.raises(UserError, match="nothing to compare"):
-        compare(con, by="num_batch", where="model='x'' or true --'")
+        compare(con, axis="num_batch", where="model='x'' or true --'")
     with pytest.raises(UnknownName, match="did you mean memory_gb"):
-        compare(con, by="num_batch", where="memory_g=96")
+        compare(con, axis="num_batch", where="memory_g=96")
     with pytest.raises(UserError, match="needs a number"):
-        compare(con, by="num_batch", where="model>b")
+        compare(con, axis="num_batch", where="model>b")
     with pytest.raises(UserError, match="no clause"):
-        compare(con, by="num_batch", where="model")
+        compare(con, axis="num_batch", where="model")
 
 
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"by": "machin"}, "did you mean machine"),
-        ({"by": "machine", "metrics": ["decod"]}, "did you mean decode"),
-        ({"by": "machine", "sides": ["studi"]}, "did you mean studio"),
-        ({"by": "machine", "baseline": "studio-255"}, "did you mean studio-256"),
+        ({"axis": "machin"}, "did you mean machine"),
+        ({"axis": "machine", "metrics": ["decod"]}, "did you mean decode"),
+        ({"axis": "machine", "sides": ["studi"]}, "did you mean studio"),
+        ({"axis": "machine", "baseline": "studio-255"}, "did you mean studio-256"),
     ],
 )
 def test_unknown_names_meet_the_nearest(
@@ -321,7 +331,7 @@ def test_unknown_names_meet_the_nearest(
 def test_one_side_is_nothing_to_compare(opened: Opened) -> None:
     con = opened(blocks(GoldenStore(), "a", 100))
     with pytest.raises(UserError, match="there is only studio") as caught:
-        compare(con, by="machine")
+        compare(con, axis="machine")
     assert caught.value.hint
 
 
@@ -331,7 +341,7 @@ def test_holm_counts_all_that_is_printed_together(opened: Opened) -> None:
         for block, factor in enumerate(WOBBLE):
             rate = 100 * factor * (1 + value * (block + 1) / 1e5)
             store.trial(f"n{value}-{block}", decode=rate, block=block, **batch(value))
-    found = group(compare(opened(store), by="num_batch", metrics=["decode"]))
+    found = group(compare(opened(store), axis="num_batch", metrics=["decode"]))
     p = [line.estimate.p for line in found.lines[1:] if line.estimate]
     assert [line.p_adjusted for line in found.lines[1:]] == pytest.approx(estimates.holm(p))
     assert estimates.holm(p) != p
@@ -343,7 +353,7 @@ def test_half_widths_for_the_stop_rule(opened: Opened) -> None:
         store.trial(f"a{block}", decode=a, block=block, **batch(8))
         store.trial(f"b{block}", decode=b, block=block, **batch(512))
     store.trial("alone", decode=5, model="other", **batch(8))
-    found = widths(opened(store), "golden", 0, "num_batch")
+    found = widths(opened(store), "num_batch")
     cells = [
         ("machine-studio", "gpt-oss:20b", "chat", f"num_ctx=8192 num_batch={n}") for n in (8, 512)
     ]
@@ -358,7 +368,7 @@ def test_half_widths_for_the_stop_rule(opened: Opened) -> None:
 
 def test_json_has_no_infinity(opened: Opened) -> None:
     store = blocks(GoldenStore(), "a", 68.7)
-    found = compare(opened(blocks(store, "b", 83.1, **STUDIO_80)), by="machine")
+    found = compare(opened(blocks(store, "b", 83.1, **STUDIO_80)), axis="machine")
     text = json.dumps(to_json(found), allow_nan=False)
     assert json.loads(text)["groups"][0]["lines"][1]["verdict"] == "same"
     assert to_json({"width": math.inf}) == {"width": None}
@@ -366,7 +376,7 @@ def test_json_has_no_infinity(opened: Opened) -> None:
 
 def test_text_shows_medians_and_n_beside_every_ratio(opened: Opened) -> None:
     store = blocks(GoldenStore(), "a", 68.7)
-    lines = comparison_lines(compare(opened(blocks(store, "b", 83.1, **STUDIO_80)), by="machine"))
+    lines = comparison_lines(compare(opened(blocks(store, "b", 83.1, **STUDIO_80)), axis="machine"))
     assert "gpt-oss:20b, chat, decode, against studio (68.7 tokens/s, n 5)" in lines
     assert any(
         line.startswith("  studio-256  83.1 tokens/s  1.21 x  1.2 to 1.22  n 5  faster")
@@ -413,7 +423,7 @@ def test_blocks_without_a_partner_are_left_out_and_counted(opened: Opened) -> No
     blocks(store, "b", 120, **batch(512))
     late = START + datetime.timedelta(minutes=30)
     store.trial("b-9", decode=900, block=9, started_at=late, **batch(512))
-    line = only_line(group(compare(opened(store), by="num_batch")))
+    line = only_line(group(compare(opened(store), axis="num_batch")))
     assert (line.design, line.unpaired, line.verdict) == ("paired", 1, "faster")
     assert "1 trial left unpaired" in line.reasons
     assert line.estimate is not None
@@ -425,7 +435,7 @@ def test_one_block_in_common_is_not_resolved_however_many_trials_there_are(opene
     for block in range(4, 9):
         started = START + datetime.timedelta(minutes=block)
         store.trial(f"b{block}", decode=150, block=block, started_at=started, **batch(512))
-    line = only_line(group(compare(opened(store), by="num_batch")))
+    line = only_line(group(compare(opened(store), axis="num_batch")))
     assert (line.verdict, line.estimate, line.too_few) == ("not resolved", None, True)
     assert line.reasons[0] == "fewer than two blocks in common"
 
@@ -434,7 +444,7 @@ def test_sides_measured_one_after_the_other_are_not_paired_and_say_so(opened: Op
     """An update between two runs of the same blocks: pairs would hide a drift meanwhile."""
     store = blocks(GoldenStore(), "a", 100)
     blocks(store, "b", 110, at=48, engine_version="0.33.0")
-    found = compare(opened(store), by="engine_version")
+    found = compare(opened(store), axis="engine_version")
     line = only_line(group(found))
     assert (line.side, line.design, line.verdict) == ("0.33.0", "one after the other", "faster")
     assert any("not in turn" in text for text in found.footer)
@@ -445,7 +455,7 @@ def test_imported_figures_have_no_blocks_to_pair(opened: Opened) -> None:
     """Their blocks only count the turns of a conversation."""
     store = blocks(GoldenStore(), "a", 100, **IMPORTED)
     blocks(store, "b", 110, **{**IMPORTED, "model": "other"})
-    line = only_line(group(compare(opened(store), by="model")))
+    line = only_line(group(compare(opened(store), axis="model")))
     assert (line.design, line.verdict) == ("one after the other", "faster")
 
 
@@ -455,17 +465,15 @@ def test_a_lucky_spread_makes_no_verdict_on_a_noisy_machine(opened: Opened) -> N
         store.trial(f"a{block}", decode=a, block=block, **batch(8))
         store.trial(f"b{block}", decode=b, block=block, **batch(512))
     con = opened(store)
-    assert only_line(group(compare(con, by="num_batch"))).verdict == "faster"
+    assert only_line(group(compare(con, axis="num_batch"))).verdict == "faster"
     floors = {("machine-studio", "decode"): Known(0.015)}
-    line = only_line(group(compare(con, by="num_batch", floors=lambda _: floors)))
+    line = only_line(group(compare(con, axis="num_batch", floors=lambda _: floors)))
     assert (line.verdict, line.noise_floor) == ("not resolved", 0.015)
     assert line.reasons[1] == "noise floor 1.5 %"
     pairs = frozenset(
         ("machine-studio", "gpt-oss:20b", "chat", f"num_ctx=8192 num_batch={n}") for n in (8, 512)
     )
-    bare, floored = (
-        widths(con, "golden", 0, "num_batch", floors=lambda _, f=f: f)[pairs] for f in ({}, floors)
-    )
+    bare, floored = (widths(con, "num_batch", floors=lambda _, f=f: f)[pairs] for f in ({}, floors))
     assert floored > 10 * bare, "the stop rule does not rest on a lucky spread either"
 
 
@@ -478,15 +486,15 @@ def test_several_machines_of_each_kind_are_judged_by_machines(opened: Opened) ->
     for number, rate in enumerate((106, 117)):
         blocks(store, f"b{number}", rate, **studio(number))
     con = opened(store)
-    found = compare(con, by="memory_gb")
+    found = compare(con, axis="memory_gb")
     line = only_line(group(found))
     assert (line.design, line.verdict, line.machines) == ("kinds of machines", "not resolved", 2)
     assert line.estimate is not None
     assert (line.estimate.n_a, line.estimate.n_b) == (2, 2)
     assert found.speaks_of == "kinds of machines"
     assert "the machine is the unit" in found.footer[0]
-    assert max(widths(con, "golden", 0, "memory_gb").values()) < 0.03 < line.estimate.half_width
-    one = compare(con, by="memory_gb", where="machine!=big-1")
+    assert max(widths(con, "memory_gb").values()) < 0.03 < line.estimate.half_width
+    one = compare(con, axis="memory_gb", where="machine!=big-1")
     line = only_line(group(one))
     assert (line.design, one.speaks_of) == ("these machines", "these machines")
     assert "this speaks of these machines, not of the kinds" in one.footer[0]
@@ -529,7 +537,7 @@ def test_a_throttling_machine_is_not_flattered_by_its_cool_trials(
         asked = [hot(90 + block, 89.9 + block)]
         store.trial(f"s{block}", block=block, requests=asked, **{**STUDIO_80, "machine": "studio"})
     first = {"baseline": "a-laptop"} if swapped else {"baseline": "studio"}
-    found = compare(opened(store), by="machine", metrics=["decode"], **first)
+    found = compare(opened(store), axis="machine", metrics=["decode"], **first)
     shown = group(found)
     line = shown.lines[0] if swapped else shown.lines[1]
     assert (line.side, line.trials, line.throttled) == ("a-laptop", 5, 3)
@@ -566,10 +574,10 @@ def test_the_probable_cause_is_named(opened: Opened, columns: dict[str, Any], ca
     blocks(store, "b", 60, **{"power_mode": "auto", **batch(512), **columns})
     allowed = ["engine_version", "kv_cache_type"]
     con = opened(store)
-    line = only_line(group(compare(con, by="num_batch", allow_diff=allowed)))
+    line = only_line(group(compare(con, axis="num_batch", allow_diff=allowed)))
     assert (line.verdict, line.cause) == ("slower", cause)
     assert f"probably: {cause}" in line.reasons
-    quick = only_line(group(compare(con, by="num_batch", allow_diff=allowed, baseline="512")))
+    quick = only_line(group(compare(con, axis="num_batch", allow_diff=allowed, baseline="512")))
     assert quick.verdict == "faster"
     assert quick.cause
 
@@ -578,14 +586,14 @@ def test_what_both_sides_share_is_no_cause(opened: Opened) -> None:
     spilled = {"placement_gpu_bytes": 610}
     store = blocks(GoldenStore(), "a", 100, power_mode="auto", **spilled, **batch(8))
     blocks(store, "b", 60, power_mode="low", **spilled, **batch(512))
-    line = only_line(group(compare(opened(store), by="num_batch")))
+    line = only_line(group(compare(opened(store), axis="num_batch")))
     assert (line.flags, line.cause) == ("spilled low_power", "low power mode")
 
 
 def test_what_makes_the_slower_side_faster_is_no_cause(opened: Opened) -> None:
     store = blocks(GoldenStore(), "a", 60, power_mode="auto", **batch(8))
     blocks(store, "b", 100, power_mode="low", **batch(512))
-    line = only_line(group(compare(opened(store), by="num_batch", where="job=chat")))
+    line = only_line(group(compare(opened(store), axis="num_batch", where="job=chat")))
     assert line.cause == "power mode low against auto"
 
 
@@ -594,15 +602,15 @@ def test_the_engines_environment_is_looked_into(opened: Opened, variable: str) -
     store = blocks(GoldenStore(), "a", 100)
     blocks(store, "b", 150, engine_environment=json.dumps({variable: "1"}), **STUDIO_80)
     con = opened(store)
-    found = compare(con, by="machine")
+    found = compare(con, axis="machine")
     line = only_line(group(found))
     assert line.verdict == "not comparable"
     assert "differ: 1 against not set" in line.reasons[0]
     [fact] = found.refused
     assert any(f"--allow-diff {fact}" in text for text in comparison_lines(found))
-    assert only_line(group(compare(con, by="machine", allow_diff=[fact]))).verdict == "faster"
-    assert [x.side for x in group(compare(con, by=fact)).lines] == ["1", "not set"]
-    only = compare(con, by="machine", where=f"{fact}!=other", allow_diff=[fact])
+    assert only_line(group(compare(con, axis="machine", allow_diff=[fact]))).verdict == "faster"
+    assert [x.side for x in group(compare(con, axis=fact)).lines] == ["1", "not set"]
+    only = compare(con, axis="machine", where=f"{fact}!=other", allow_diff=[fact])
     assert only_line(group(only)).side == "studio-256"
 
 
@@ -610,7 +618,7 @@ def test_another_variable_of_the_environment_is_only_listed(opened: Opened) -> N
     store = blocks(GoldenStore(), "a", 100)
     environment = '{"OLLAMA_NUM_PARALLEL":"4"}'
     blocks(store, "b", 150, engine_environment=environment, **STUDIO_80)
-    line = only_line(group(compare(opened(store), by="machine")))
+    line = only_line(group(compare(opened(store), axis="machine")))
     assert line.verdict == "faster"
     assert "engine environment OLLAMA_NUM_PARALLEL=4" in line.reasons[-1]
 
@@ -624,57 +632,57 @@ def dated(opened: Opened) -> duckdb.DuckDBPyConnection:
 
 def test_two_dates_are_two_sides_and_the_update_between_them_is_the_news(opened: Opened) -> None:
     con = dated(opened)
-    found = compare(con, by="date", sides=["2026-11-01", "2026-11-20"])
+    found = compare(con, axis="date", sides=["2026-11-01", "2026-11-20"])
     line = only_line(group(found))
     assert (line.side, line.verdict) == ("2026-11-20", "slower")
     assert line.cause == "engine version 0.33.0 against 0.32.15"
     assert any("not in turn" in text for text in found.footer)
-    every = group(compare(con, by="date"))
+    every = group(compare(con, axis="date"))
     assert [line.side for line in every.lines] == ["2026-11-01", "2026-11-10", "2026-11-20"]
 
 
 def test_periods_of_days(opened: Opened) -> None:
     con = dated(opened)
-    found = group(compare(con, by="date", sides=["2026-11-01..2026-11-10", "2026-11-20"]))
+    found = group(compare(con, axis="date", sides=["2026-11-01..2026-11-10", "2026-11-20"]))
     assert [line.side for line in found.lines] == ["2026-11-01..2026-11-10", "2026-11-20"]
     assert found.baseline.value == pytest.approx(90), "the newest session of the period"
-    later = group(compare(con, by="date", where="date>=2026-11-05"))
+    later = group(compare(con, axis="date", where="date>=2026-11-05"))
     assert [line.side for line in later.lines] == ["2026-11-10", "2026-11-20"]
     with pytest.raises(UnknownName, match="the nearest day is 2026-11-10"):
-        compare(con, by="date", sides=["2026-11-09", "2026-11-20"])
+        compare(con, axis="date", sides=["2026-11-09", "2026-11-20"])
     with pytest.raises(UserError, match="2026-1: no day, month or year"):
-        compare(con, by="date", sides=["2026-1", "2026-11-20"])
+        compare(con, axis="date", sides=["2026-1", "2026-11-20"])
     with pytest.raises(UserError, match="both hold 2026-11-20"):
-        compare(con, by="date", sides=["2026-11", "2026-11-20"])
+        compare(con, axis="date", sides=["2026-11", "2026-11-20"])
     with pytest.raises(UserError, match="needs a day like 2026-11-01"):
-        compare(con, by="date", where="date>=2026-11")
+        compare(con, axis="date", where="date>=2026-11")
 
 
 def test_any_column_of_words_can_be_the_axis(opened: Opened) -> None:
     store = blocks(GoldenStore(), "a", 100, software_id="old")
     blocks(store, "b", 150, software_id="new", at=24)
     con = opened(store)
-    assert [x.side for x in group(compare(con, by="software_id")).lines] == ["new", "old"]
+    assert [x.side for x in group(compare(con, axis="software_id")).lines] == ["new", "old"]
     for measured in ("decode_tokens_per_s", "trial_id", "flags"):
         with pytest.raises(UnknownName, match="unknown axis"):
-            compare(con, by=measured)
+            compare(con, axis=measured)
 
 
 def test_the_named_first_is_the_baseline_and_unknown_facts_cannot_be_allowed(
     opened: Opened,
 ) -> None:
     con = opened(blocks(blocks(GoldenStore(), "a", 100), "b", 120, **STUDIO_80))
-    found = group(compare(con, by="machine", sides=["studio-256", "studio"]))
+    found = group(compare(con, axis="machine", sides=["studio-256", "studio"]))
     assert found.baseline.side == "studio-256"
     with pytest.raises(UnknownName, match="did you mean engine_version"):
-        compare(con, by="machine", allow_diff=["engine_versio"])
+        compare(con, axis="machine", allow_diff=["engine_versio"])
 
 
 def test_same_within_is_the_users(opened: Opened) -> None:
     con = opened(blocks(blocks(GoldenStore(), "a", 100), "b", 100.2, **STUDIO_80))
-    near = only_line(group(compare(con, by="machine")))
+    near = only_line(group(compare(con, axis="machine")))
     assert (near.verdict, near.reasons[0]) == ("same", "the whole interval lies within 5 %")
-    line = only_line(group(compare(con, by="machine", same_within=0.005)))
+    line = only_line(group(compare(con, axis="machine", same_within=0.005)))
     assert line.verdict == "not resolved"
     assert line.reasons[0].startswith("could see >= ")
 
@@ -684,8 +692,8 @@ def test_could_see_grows_with_the_family_shown(opened: Opened) -> None:
     for value in (8, 64, 128, 512):
         blocks(store, f"n{value}", 100 + value / 1000, **batch(value))
     con = opened(store)
-    alone = only_line(group(compare(con, by="num_batch", sides=["8", "64"], same_within=1e-5)))
-    shown = compare(con, by="num_batch", metrics=["decode"], same_within=1e-5)
+    alone = only_line(group(compare(con, axis="num_batch", sides=["8", "64"], same_within=1e-5)))
+    shown = compare(con, axis="num_batch", metrics=["decode"], same_within=1e-5)
     assert shown.family == 3
     among = group(shown).lines[1]
     assert alone.estimate is not None
@@ -698,7 +706,7 @@ def test_too_few_trials_say_how_many_are_needed(opened: Opened) -> None:
     store = GoldenStore()
     store.trial("a", **batch(8))
     store.trial("b", **batch(512))
-    found = compare(opened(store), by="num_batch")
+    found = compare(opened(store), axis="num_batch")
     assert all(line.too_few for line in found.sides())
     assert any("2 trials per side at least, 5 for a verdict" in text for text in found.footer)
 
@@ -724,7 +732,7 @@ def test_the_table_of_likeness_knows_every_setting_and_each_fact_has_one_class()
 def test_markdown_is_a_table_to_paste(opened: Opened) -> None:
     store = blocks(GoldenStore(), "a", 68.7)
     blocks(store, "b", 83.1, **{**STUDIO_80, "machine": "a|b_c"})
-    lines = comparison_markdown(compare(opened(store), by="machine", baseline="studio"))
+    lines = comparison_markdown(compare(opened(store), axis="machine", baseline="studio"))
     assert lines[0] == "**gpt-oss:20b, chat, prefill**"
     assert any(
         line.startswith("| a\\|b\\_c | 83.1 tokens/s | 1.21 x | 1.2 to 1.22 | 5 | faster |")
@@ -740,7 +748,7 @@ def test_the_page_of_classes_is_the_one_that_the_command_prints() -> None:
     assert printed.output == page.read_text()
 
 
-@pytest.mark.parametrize("metric", sorted(m.name for m in METRICS.values() if not m.of_energy))
+@pytest.mark.parametrize("metric", sorted(m.name for m in COMPARED.values() if not m.of_energy))
 def test_every_metric_can_be_asked_for(opened: Opened, metric: str) -> None:
     store = GoldenStore()
     stamps = {"first_thinking_ns": 10**9, "first_answer_ns": 2 * 10**9, "concurrency": 2}
@@ -748,7 +756,7 @@ def test_every_metric_can_be_asked_for(opened: Opened, metric: str) -> None:
         for name, own in (("a", {}), ("b", STUDIO_80)):
             asked = {**stamps, "gap_p50_us": 10**4, "gap_p90_us": 10**4, "gap_p99_us": 10**4}
             store.trial(f"{name}{block}", block=block, ask={**asked, "output": 1201}, **own)
-    line = only_line(group(compare(opened(store), by="machine", metrics=[metric]), metric))
+    line = only_line(group(compare(opened(store), axis="machine", metrics=[metric]), metric))
     assert line.value is not None
     assert line.verdict == "same"
 
@@ -757,7 +765,7 @@ def test_answers_of_unlike_length_have_no_comparable_end(opened: Opened) -> None
     store = blocks(GoldenStore(), "a", 100)
     blocks(store, "b", 100, ask={"output": 401, "output_tokens_asked": None}, **STUDIO_80)
     con = opened(store)
-    found = compare(con, by="machine", metrics=["end_to_end", "decode"])
+    found = compare(con, axis="machine", metrics=["end_to_end", "decode"])
     line = only_line(group(found, "end_to_end"))
     assert (line.verdict, line.reasons[0]) == (
         "not comparable",
@@ -770,7 +778,7 @@ def test_a_limit_changed_by_hand_is_an_axis_on_one_machine(opened: Opened) -> No
     """The same trials once more, in the same session, on the machine as it was then."""
     store = blocks(GoldenStore(), "a", 60, gpu_limit_mb=73_728)
     blocks(store, "b", 100, at=1, gpu_limit_mb=90_112)
-    found = compare(opened(store), by="gpu_limit_mb")
+    found = compare(opened(store), axis="gpu_limit_mb")
     line = only_line(group(found))
     assert (line.side, line.verdict, line.trials) == ("90112", "faster", 5)
     assert line.design == "one after the other"
@@ -788,7 +796,7 @@ def test_by_the_gpu_limit_counts_what_was_in_force(opened: Opened) -> None:
     ):
         limit = {"wired_limit_mb": asked, "gpu_limit_effective_mb": effective_mb}
         blocks(store, name, rate, gpu_limit_mb=found_mb, **limit)
-    found = compare(opened(store), by="gpu_limit_mb")
+    found = compare(opened(store), axis="gpu_limit_mb")
     assert [(line.side, line.trials) for line in group(found).lines] == [
         ("73728", 10),
         ("81920", 5),

@@ -10,7 +10,6 @@ from typing import Any
 import duckdb
 import pytest
 
-from fleet.compare.comparison import compare
 from fleet.compare.result import Comparison, Line
 from fleet.errors import UnknownName, UserError
 from fleet.query.open_store import WITH_READINGS, open_store, rows
@@ -22,7 +21,7 @@ from fleet.report.comparison_text import (
     results_lines,
     to_json,
 )
-from tests.builders_compare import START, GoldenStore, Row
+from tests.builders_compare import START, GoldenStore, Row, compare
 from tests.builders_energy import Curve, asked, counter, every, power, reading
 
 Opened = Callable[[GoldenStore], duckdb.DuckDBPyConnection]
@@ -86,7 +85,7 @@ def two(
 
 
 def by_machine(con: duckdb.DuckDBPyConnection, *metrics: str, **asked: Any) -> Comparison:
-    return compare(con, by="machine", metrics=metrics or ("energy",), **asked)
+    return compare(con, axis="machine", metrics=metrics or ("energy",), **asked)
 
 
 def only_line(found: Comparison) -> Line:
@@ -133,7 +132,7 @@ def test_less_is_less_and_equal_is_the_same(opened: Opened) -> None:
 def test_settings_of_one_machine_are_paired_by_block(opened: Opened) -> None:
     store = blocks(GoldenStore(), "a", 1.0, BOARD, num_batch=8)
     blocks(store, "b", 1.02, BOARD, num_batch=512)
-    line = only_line(compare(opened(store), by="num_batch", metrics=["energy_net"]))
+    line = only_line(compare(opened(store), axis="num_batch", metrics=["energy_net"]))
     assert (line.side, line.design, line.verdict) == ("512", "paired", "more")
 
 
@@ -326,7 +325,7 @@ def test_a_question_without_energy_reads_no_readings(opened: Opened) -> None:
     con.execute("drop view raw_readings")
     variants = read_variants(con, "machine", (), "", None)
     assert len(variants) == 2
-    assert not any(name.startswith("energy") for variant in variants for name in variant.row)
+    assert not any(name.startswith("energy") for variant in variants for name in variant.facts)
     assert only_line(by_machine(con, "decode")).verdict == "same"
 
 

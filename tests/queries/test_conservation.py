@@ -16,15 +16,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.compare.comparison import compare
 from fleet.compare.result import Comparison
 from fleet.errors import FleetError, UserError
+from fleet.query.one_trial import show
 from fleet.query.open_store import WITH_READINGS, open_store, rows
 from fleet.query.request_counts import RequestCounts, check_sums
-from fleet.query.results import results, show
+from fleet.query.results import results
 from fleet.report.comparison_text import comparison_lines, results_lines, to_json
 from fleet.report.trial_text import shown_lines
-from tests.builders_compare import START, GoldenStore, request
+from tests.builders_compare import START, GoldenStore, compare, request
 
 Opened = Callable[[GoldenStore], duckdb.DuckDBPyConnection]
 
@@ -90,7 +90,7 @@ def test_cells_read_are_compared_or_named_with_the_reason(
         measured = rows(con, "select model, num_ctx, num_batch, settings from speeds")
         lines = rows(con, "select * from cells")
         try:
-            found: Any = to_json(compare(con, by=axis, metrics=["decode"]))
+            found: Any = to_json(compare(con, axis=axis, metrics=["decode"]))
         except UserError:
             assert_no_pair(measured, axis, other)
             return
@@ -174,7 +174,7 @@ def test_models_that_think_unlike_get_one_verdict_for_each_value_of_the_other_ax
     store = two_models(GoldenStore(), 64, 512)
     own = {"model": "gemma3:4b", "digest": "gemma3:4b", "think": "false"}
     store.trial("older", experiment="other", **own, **batch(128))
-    found = compare(opened(store), by="model", metrics=["decode"])
+    found = compare(opened(store), axis="model", metrics=["decode"])
     assert [(group.settings, group.lines[1].verdict) for group in found.groups] == [
         ("num_ctx=8192 num_batch=64", "slower"),
         ("num_ctx=8192 num_batch=512", "slower"),
@@ -196,23 +196,23 @@ def test_a_cell_without_a_speed_is_named(opened: Opened) -> None:
     warm = [request(warmup=True)]
     store.trial("e", outcome="failed", requests=warm, reason="stream_broken", **batch(2048))
     con = opened(store)
-    found = compare(con, by="model")
+    found = compare(con, axis="model")
     assert reasons(found) == {
         "every trial failed (out_of_memory, stream_broken)": 1,
         "every trial failed (stream_broken)": 1,
         "no valid request": 1,
     }
     assert {left.trials for left in found.left_out if "memory" in left.reason} == {2}
-    narrow = compare(con, by="model", where="num_batch<=512")
+    narrow = compare(con, axis="model", where="num_batch<=512")
     assert reasons(narrow) == {"every trial failed (out_of_memory, stream_broken)": 1}
-    by_speed = compare(con, by="model", where="decode_tokens_per_s>1")
+    by_speed = compare(con, axis="model", where="decode_tokens_per_s>1")
     assert by_speed.left_out == (), "the question is about what has a speed"
 
 
 def test_sides_that_were_not_named_are_in_the_data_and_not_in_the_text(opened: Opened) -> None:
     store = two_models(GoldenStore(), 64)
     store.trial("other", model="qwen3:8b", **batch(64))
-    found = compare(opened(store), by="model", sides=["gemma3:4b", "gpt-oss:20b"])
+    found = compare(opened(store), axis="model", sides=["gemma3:4b", "gpt-oss:20b"])
     assert reasons(found) == {"not a side that was named": 1}
     assert [(c.read, c.compared, c.left_out) for c in found.cells] == [(3, 2, 1)]
     assert not any("not compared" in line for line in comparison_lines(found))
@@ -223,7 +223,7 @@ def test_work_too_short_for_any_rate_is_named(opened: Opened) -> None:
     for model in ("gemma3:4b", "gpt-oss:20b"):
         short = {"prompt": 20, "output": 20}
         store.trial(f"s-{model}", model=model, job="hello", ask=short, **batch(64))
-    found = compare(opened(store), by="model")
+    found = compare(opened(store), axis="model")
     assert reasons(found) == {"too short for a rate": 2}
 
 
@@ -233,7 +233,7 @@ def test_where_nothing_can_be_compared_the_reasons_are_told(opened: Opened) -> N
         store.trial(f"{model}-{value}", model=model, **batch(value))
     con = opened(store)
     with pytest.raises(UserError) as nothing:
-        compare(con, by="model")
+        compare(con, axis="model")
     assert nothing.value.what.splitlines() == [
         "nothing to compare by model: no two of a, b did the same work",
         "  only a has num_batch=64",
@@ -241,7 +241,7 @@ def test_where_nothing_can_be_compared_the_reasons_are_told(opened: Opened) -> N
         "  only b has num_batch=512",
     ]
     assert nothing.value.hint.startswith("fleet compare --by model --allow-diff num_batch, ")
-    [group] = compare(con, by="model", allow_diff=["num_batch"]).groups[:1]
+    [group] = compare(con, axis="model", allow_diff=["num_batch"]).groups[:1]
     assert [line.side for line in group.lines] == ["a", "b"]
 
 
@@ -249,7 +249,7 @@ def test_many_reasons_are_told_in_short(opened: Opened) -> None:
     store = two_models(GoldenStore(), 64)
     for value in range(1, 9):
         store.trial(f"x{value}", model="gpt-oss:20b", digest="gpt-oss:20b", **batch(value))
-    lines = comparison_lines(compare(opened(store), by="model", metrics=["decode"]))
+    lines = comparison_lines(compare(opened(store), axis="model", metrics=["decode"]))
     told = [line for line in lines if line.startswith("not compared")]
     assert len(told) == 6
     assert told[-1] == "not compared: 3 cells (3 trials) for 3 more reasons (--json lists them)"

@@ -10,13 +10,12 @@ from typing import Any
 import duckdb
 import pytest
 
-from fleet.compare.comparison import compare
 from fleet.compare.noise import noise_floors
 from fleet.compare.result import Comparison
 from fleet.query.open_store import open_store
 from fleet.query.results import results
 from fleet.report.comparison_text import comparison_lines, comparison_markdown, to_json
-from tests.builders_compare import START, GoldenStore, request
+from tests.builders_compare import START, GoldenStore, compare, request
 
 CALM = (1.0, 1.001, 0.999, 1.0005, 0.9995)
 NOISY = (1.0, 1.04, 0.96, 1.03, 0.97)
@@ -53,7 +52,7 @@ def add(store: GoldenStore, name: str, rate: float, block: int, **columns: Any) 
 
 def compared(con: duckdb.DuckDBPyConnection) -> Comparison:
     where = "experiment=golden"
-    return compare(con, by="wired_limit_mb", metrics=["decode"], where=where, floors=noise_floors)
+    return compare(con, axis="wired_limit_mb", metrics=["decode"], where=where, floors=noise_floors)
 
 
 def opened(store: GoldenStore, folder: Path) -> duckdb.DuckDBPyConnection:
@@ -122,7 +121,7 @@ def test_machines_have_each_their_own_control(tmp_path: Path) -> None:
     cells(store, **big)
     control(store, CALM, CALM, name="big-", **big)
     found = compare(
-        opened(store, tmp_path), by="machine", metrics=["decode"], floors=noise_floors,
+        opened(store, tmp_path), axis="machine", metrics=["decode"], floors=noise_floors,
         where="wired_limit_mb=default",
     )  # fmt: skip
     [group] = found.groups

@@ -13,14 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from fleet.app.machines import read_machines
-from fleet.compare.comparison import compare
 from fleet.errors import UserError
-from fleet.metrics.compared import METRICS
+from fleet.metrics.compared import COMPARED
+from fleet.query.one_trial import show
 from fleet.query.open_store import open_store, rows
-from fleet.query.results import results, show
+from fleet.query.results import results
 from fleet.query.sandbox import open_locked
 from fleet.query.variants import read_variants
-from tests.builders_compare import GoldenStore
+from tests.builders_compare import GoldenStore, compare
 
 SHOWN = ("trials", "requests", "readings")
 LATE = datetime(2026, 11, 1, 2, 30, tzinfo=UTC)
@@ -49,7 +49,7 @@ def written(folder: Path, *offsets_h: int | None) -> Path:
 
 def days(con: duckdb.DuckDBPyConnection, where: str = "") -> list[str]:
     """Every value of the axis `date`."""
-    variants = read_variants(con, "date", [METRICS["decode"]], where, None)
+    variants = read_variants(con, "date", [COMPARED["decode"]], where, None)
     return sorted({variant.text("axis_value") or "" for variant in variants})
 
 
@@ -81,7 +81,7 @@ def test_every_reader_sees_the_day_of_the_machine(
 def test_machines_are_last_seen_by_their_own_clock(tmp_path: Path, zone: str) -> None:
     written(tmp_path, 14)
     [machine] = read_machines([tmp_path])
-    assert machine["last_seen"] == "2026-11-01 16:30:00+14:00"
+    assert machine.last_seen == "2026-11-01 16:30:00+14:00"
     assert "utc_offset_s" not in machine
 
 
@@ -124,7 +124,7 @@ def test_files_without_the_offset_are_of_utc(tmp_path: Path, zone: str) -> None:
 def test_days_that_no_calendar_has_are_refused(tmp_path: Path, asked: str, why: str) -> None:
     with closing(open_store([written(tmp_path, 0)])) as con:
         with pytest.raises(UserError, match=why) as problem:
-            compare(con, by="date", sides=[asked])
+            compare(con, axis="date", sides=[asked])
         assert "write 2026-11-20" in problem.value.hint
 
 

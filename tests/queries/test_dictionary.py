@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from fleet.cli.main import build
-from fleet.metrics import dictionary
+from fleet.metrics import dictionary, flags
 from fleet.metrics import energy_dictionary as dictionary_energy
-from fleet.metrics.compared import METRICS
+from fleet.metrics.compared import COMPARED
 from fleet.model.machine import EnergyScope
 from fleet.query.open_store import open_store, rows
 from fleet.query.views import HERE
@@ -29,7 +29,7 @@ def test_every_number_of_the_view_is_in_the_dictionary_and_no_other(tmp_path: Pa
     store.trial("t")
     con = open_store([store.write(tmp_path)])
     columns = {str(row["column_name"]) for row in rows(con, "describe speeds")}
-    named = {entry.name for entry in dictionary.METRICS}
+    named = {entry.column for entry in dictionary.METRICS}
     measured = {
         name
         for name in columns
@@ -39,7 +39,7 @@ def test_every_number_of_the_view_is_in_the_dictionary_and_no_other(tmp_path: Pa
         )
     }
     assert named == measured
-    assert {metric.column for metric in METRICS.values() if not metric.of_energy} <= named
+    assert {metric.column for metric in COMPARED.values() if not metric.of_energy} <= named
 
 
 IDENTITY = {
@@ -55,10 +55,10 @@ OF_THE_MEASURING = {
 def test_every_column_of_energy_is_in_the_dictionary_and_no_other(tmp_path: Path) -> None:
     con = open_store([GoldenStore().write(tmp_path)], ("trials", "requests", "readings"))
     columns = {str(row["column_name"]) for row in rows(con, "describe energy")}
-    named = {entry.name for entry in dictionary_energy.ENERGY}
+    named = {entry.column for entry in dictionary_energy.ENERGY}
     assert named == columns - IDENTITY - OF_THE_MEASURING
     assert columns > IDENTITY | OF_THE_MEASURING
-    assert {metric.column for metric in METRICS.values() if metric.of_energy} <= named
+    assert {metric.column for metric in COMPARED.values() if metric.of_energy} <= named
     page = dictionary_text.markdown()
     told = OF_THE_MEASURING - {"scope", "requests", "requests_left_out"}
     assert [name for name in sorted(told) if f"`{name}`" not in page] == []
@@ -76,7 +76,7 @@ def test_every_fault_and_scope_of_energy_is_in_the_dictionary_and_no_other() -> 
 
 def test_every_flag_of_the_views_is_in_the_dictionary_and_no_other() -> None:
     text = (HERE / "views.sql").read_text()
-    assert set(LABEL.findall(text)) == {flag.name for flag in dictionary.FLAGS}
+    assert set(LABEL.findall(text)) == {flag.name for flag in flags.FLAGS}
     assert f"{dictionary.VERSION} as flags_version" in text
 
 
@@ -88,8 +88,10 @@ def test_the_page_is_the_one_that_the_command_prints() -> None:
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_the_command_names_every_metric_and_flag(options: list[str]) -> None:
     printed = CliRunner().invoke(build(), ["metrics", *options]).output
-    for entry in (*dictionary.METRICS, *dictionary.FLAGS, *dictionary_energy.ENERGY):
-        assert entry.name in printed
+    for metric in (*dictionary.METRICS, *dictionary_energy.ENERGY):
+        assert metric.column in printed
+    for flag in flags.FLAGS:
+        assert flag.name in printed
     for name in (*dictionary_energy.SCOPES, *dictionary_energy.FAULTS):
         assert name in printed
     if options:

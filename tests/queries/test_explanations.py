@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from fleet.compare.comparison import compare
 from fleet.compare.explanations import LEGEND
 from fleet.compare.result import Comparison, Line
 from fleet.query.open_store import open_store
 from fleet.report.comparison_text import comparison_lines, comparison_markdown, to_json
-from tests.builders_compare import START, GoldenStore
+from tests.builders_compare import START, GoldenStore, compare
 
 M3_ULTRA = {"memory_bandwidth_gb_s": 800.0, "os_build": "24G84"}
 M4_MAX = {
@@ -36,7 +35,7 @@ def measured(
     folder: Path,
     decode: float = 0.69,
     prefill: float = 0.68,
-    by: str = "memory_gb",
+    axis: str = "memory_gb",
     studio: dict[str, Any] | None = None,
     **other: Any,
 ) -> Comparison:
@@ -53,7 +52,7 @@ def measured(
                 started_at=START + datetime.timedelta(minutes=block),
                 **columns,
             )
-    return compare(open_store([store.write(folder / "results")]), by=by)
+    return compare(open_store([store.write(folder / "results")]), axis=axis)
 
 
 def line(found: Comparison, metric: str = "decode") -> Line:
@@ -133,15 +132,15 @@ def test_a_fact_that_is_not_known_predicts_nothing(tmp_path: Path) -> None:
 
 def test_cores_of_two_makers_are_not_compared(tmp_path: Path) -> None:
     card = {"chip": "AMD Ryzen 9", "gpu": "NVIDIA GeForce RTX 4090"}
-    found = measured(tmp_path, decode=0.9, by="machine", **card)
+    found = measured(tmp_path, decode=0.9, axis="machine", **card)
     assert "GPU cores: of two makers" in words(found)
 
 
 def test_only_machines_and_resolved_rates_are_explained(tmp_path: Path) -> None:
-    by_build = measured(tmp_path, by="os_build")
+    by_build = measured(tmp_path, axis="os_build")
     assert line(by_build).explanation is None
     con = open_store([tmp_path / "results"])
-    times = compare(con, by="memory_gb", metrics=["ttft", "load"])
+    times = compare(con, axis="memory_gb", metrics=["ttft", "load"])
     assert {each.explanation for each in times.sides()} == {None}
     assert any(each.verdict in ("faster", "slower") for each in times.sides())
 
@@ -181,5 +180,5 @@ def test_a_model_that_does_not_fit_at_all_is_told(tmp_path: Path) -> None:
         store.trial(f"max-{block}", block=block, model="big", **M4_MAX)
     con = open_store([store.write(tmp_path / "results")])
     told = "big does not fit studio: 5 trials ended out of memory"
-    assert told in compare(con, by="machine").footer
-    assert told in compare(con, by="machine", experiment="golden").footer
+    assert told in compare(con, axis="machine").footer
+    assert told in compare(con, axis="machine", experiment="golden").footer

@@ -19,16 +19,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.compare.comparison import compare
 from fleet.query.adhoc_sql import sql
+from fleet.query.one_trial import show
 from fleet.query.open_store import WITH_READINGS, open_store, rows
-from fleet.query.results import show
 from fleet.query.views import columns_of, question
 from fleet.report.comparison_text import to_json
 from fleet.stats.noise_floor import NoiseTrial, noise_floor
 from fleet.stats.ratios import paired
 from fleet.store.schema import TABLES
-from tests.builders_compare import IMPORTED, START, GoldenStore, S, imported_request
+from tests.builders_compare import IMPORTED, START, GoldenStore, S, compare, imported_request
 from tests.builders_energy import Curve, asked, counter, every, reading
 
 CELLS = (8, 512)
@@ -113,7 +112,7 @@ def read(folders: Sequence[Path]) -> tuple[dict[str, tuple[int, float]], Any]:
         cells = {str(row["settings"]): (row["trials"], row["rate"]) for row in rows(con, query)}
         if len(cells) < 2:
             return cells, []  # type: ignore[return-value]
-        compared: Any = to_json(compare(con, by="num_batch", metrics=["decode"]))
+        compared: Any = to_json(compare(con, axis="num_batch", metrics=["decode"]))
     return cells, compared["groups"]  # type: ignore[return-value]
 
 
@@ -132,7 +131,7 @@ def two_homes(place: Path) -> list[Path]:
 
 def test_blocks_of_two_stores_are_pairs_of_their_own(tmp_path: Path) -> None:
     with open_store(two_homes(tmp_path)) as con:
-        [group] = compare(con, by="num_batch", metrics=["decode"]).groups
+        [group] = compare(con, axis="num_batch", metrics=["decode"]).groups
     line = group.lines[1]
     assert line.estimate is not None
     assert (line.design, line.trials, line.estimate.n_a, line.unpaired) == ("paired", 6, 6, 0)
@@ -148,7 +147,7 @@ def test_a_block_that_a_resume_ended_is_still_a_pair(tmp_path: Path) -> None:
         own = {"block": block, "num_batch": cell, "submission_id": submission}
         store.trial(f"{cell}-{block}", decode=cell + number, **own)
     with open_store([store.write(tmp_path / "results")]) as con:
-        [group] = compare(con, by="num_batch", metrics=["decode"]).groups
+        [group] = compare(con, axis="num_batch", metrics=["decode"]).groups
     estimate = group.lines[1].estimate
     assert estimate is not None
     assert (estimate.n_a, group.lines[1].unpaired) == (2, 0)
@@ -291,7 +290,7 @@ def test_a_folder_of_an_older_fleet_that_nobody_has_written_to_since_can_be_read
     new.trial("c", block=9, num_batch=8, submission_id="s")
     for folders in ([folder], [folder, new.write(tmp_path / "new")]):
         with open_store(folders, WITH_READINGS) as con:
-            [group] = compare(con, by="num_batch", metrics=["decode"]).groups
+            [group] = compare(con, axis="num_batch", metrics=["decode"]).groups
             assert group.lines[1].verdict == "faster"
             assert len(rows(con, "from trials")) == 6 + len(folders) - 1
 

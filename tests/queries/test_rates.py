@@ -10,9 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fleet.compare.comparison import compare
 from fleet.query.open_store import open_store, rows
-from tests.builders_compare import GoldenStore, S, request
+from tests.builders_compare import GoldenStore, S, compare, request
 
 MS = S // 1000
 RATES = (
@@ -100,7 +99,7 @@ def test_no_comparison_judges_a_quick_look(tmp_path: Path) -> None:
             ask = QUICK if model == "b" else {}
             store.trial(f"{model}{at}", model=model, block=at, decode=rate + at, ask=ask)
     with closing(open_store([store.write(tmp_path)])) as con:
-        found = compare(con, by="model", metrics=("decode",))
+        found = compare(con, axis="model", metrics=("decode",))
     [side] = found.sides()
     assert side.verdict == "not comparable"
     assert side.estimate is None
@@ -114,7 +113,7 @@ def test_measured_trials_are_compared_without_those_of_a_quick_look(tmp_path: Pa
             store.trial(f"{model}{at}", model=model, block=at, decode=rate + at)
     store.trial("glance", model="b", block=9, decode=500, ask=QUICK)
     with closing(open_store([store.write(tmp_path)])) as con:
-        found = compare(con, by="model", metrics=("decode",))
+        found = compare(con, axis="model", metrics=("decode",))
     [side] = found.sides()
     assert (side.verdict, side.trials) == ("slower", 5)
     assert found.kept_apart == {"b (quick)": 1}

@@ -15,8 +15,9 @@ import pytest
 
 from fleet.errors import StoreUnusable, UnknownName, UserError
 from fleet.query.adhoc_sql import sql
+from fleet.query.one_trial import show
 from fleet.query.open_store import open_store, rows
-from fleet.query.results import results, show
+from fleet.query.results import results
 from fleet.query.sandbox import open_locked
 from fleet.report.comparison_text import results_lines
 from fleet.report.trial_text import shown_lines

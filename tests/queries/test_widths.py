@@ -15,11 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleet.compare.precision import Precision, precisions, widths
+from fleet.compare.precision import Precision, precisions
+from fleet.compare.request import NO_AXIS
 from fleet.query.open_store import open_store
 from fleet.report.precision_text import precision_lines
 from fleet.stats import ratios as estimates
-from tests.builders_compare import START, GoldenStore, request
+from tests.builders_compare import START, GoldenStore, of_golden, request, widths
 
 Opened = Callable[[GoldenStore], duckdb.DuckDBPyConnection]
 
@@ -50,7 +51,7 @@ def test_a_lone_cell_is_known_as_closely_as_its_own_trials_tell(
         tempfile.TemporaryDirectory() as place,
         open_store([store.write(Path(place) / "results")]) as con,
     ):
-        found = widths(con, "golden", 0, "")
+        found = widths(con, NO_AXIS)
     n = min(len(decode), len(prefill))
     expected = max(half_width(decode[:n]), half_width(prefill[:n]))
     assert found == {frozenset([CELL]): pytest.approx(expected, rel=1e-4, abs=1e-9)}
@@ -78,7 +79,7 @@ def batch(value: int) -> dict[str, Any]:
 def test_each_job_of_one_model_on_one_machine_is_a_cell_of_its_own(opened: Opened) -> None:
     store = trials(GoldenStore(), "a", 100, 101, 99)
     trials(store, "b", 100, 200, 50, job="long", job_content="{}")
-    found = {p.job: p for p in precisions(opened(store), "golden", 0, "")}
+    found = {p.job: p for p in precisions(opened(store), of_golden(NO_AXIS))}
     assert found["chat"].half_width < 0.03 < 1 < found["long"].half_width
     assert {p.sides for p in found.values()} == {()}
 
@@ -89,7 +90,7 @@ def test_where_an_axis_is_compared_the_cells_that_match_none_are_there_too(
     store = trials(GoldenStore(), "a", 100, 101, 99, **batch(8))
     trials(store, "b", 100, 101, 99, **batch(512))
     trials(store, "c", 100, 150, 70, model="other", **batch(8))
-    found = precisions(opened(store), "golden", 0, "num_batch")
+    found = precisions(opened(store), of_golden("num_batch"))
     assert [(p.model, p.sides, p.machine) for p in found] == [
         ("gpt-oss:20b", ("8", "512"), "studio"),
         ("other", (), "studio"),
@@ -107,8 +108,8 @@ def test_the_noise_floor_of_a_machine_holds_for_a_lone_cell_too(opened: Opened) 
 
     con = opened(trials(GoldenStore(), "a", 100, 100.1, 99.9))
     key = ("machine-studio", "decode")
-    bare = widths(con, "golden", 0, "")[frozenset([CELL])]
-    floored = widths(con, "golden", 0, "", floors=lambda _: {key: Known()})[frozenset([CELL])]
+    bare = widths(con, NO_AXIS)[frozenset([CELL])]
+    floored = widths(con, NO_AXIS, floors=lambda _: {key: Known()})[frozenset([CELL])]
     assert bare < 0.01 < floored
 
 
@@ -120,7 +121,7 @@ def test_work_without_any_value_has_no_width_and_times_count_where_no_rate_can_b
         store.trial(f"d{block}", block=block, requests=[request(error="x")], job="dead")
         short = {"prompt": 20, "output": 20}
         store.trial(f"s{block}", block=block, job="hello", ask=short, load_ns=10**9 * (1 + block))
-    [found] = precisions(opened(store), "golden", 0, "")
+    [found] = precisions(opened(store), of_golden(NO_AXIS))
     assert (found.job, found.metric) == ("hello", "load")
 
 

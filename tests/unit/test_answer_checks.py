@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from fleet.answers import checks
-from fleet.answers import text_diff as partings
+from fleet.answers import checks, text_diff
 from fleet.answers.checks import score, similarity
-from fleet.answers.text_diff import parting, pieces
+from fleet.answers.text_diff import first_difference, pieces
 from fleet.model.checks import Check
 from fleet.model.job import Job
+from fleet.report.answers_words import verdict_words
 from fleet.terminal import cells, plain, wrapped
 from tests.builders_answers import reference
 
@@ -92,12 +92,12 @@ def test_the_nearest_reference_counts_and_none_decides_nothing() -> None:
     found = score(check, "gold", (reference("iron", name="a"), reference("gold", name="b")))
     assert (found.passed, found.value, found.note) == (True, pytest.approx(1), "to b")
     alone = score(check, "gold", ())
-    assert (alone.passed, alone.verdict()) == (None, "no reference")
+    assert (alone.passed, verdict_words(alone)) == (None, "no reference")
 
 
 @given(texts, texts)
 def test_common_part_and_rest_are_the_texts(left: str, right: str) -> None:
-    found = parting(left, right)
+    found = first_difference(left, right)
     assert found.common + found.left == left
     assert found.common + found.right == right
     assert found.common_words == len(found.common.split())
@@ -125,7 +125,7 @@ def test_pieces_part_between_words_and_never_within() -> None:
 def test_what_is_too_long_to_match_is_shown_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     left, right = "same a b c d end", "same x b c y end"
     assert ("same", " b c ") in list(pieces(left, right))
-    monkeypatch.setattr(partings, "MOST_WORDS", 6)
+    monkeypatch.setattr(text_diff, "MOST_WORDS", 6)
     assert list(pieces(left, right)) == [
         *(("same", "same "), ("left", "a b c d"), ("right", "x b c y"), ("same", " end")),
     ]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from fleet.compare.side_names import in_period, is_called
-from fleet.query.variants import Variant
+from fleet.query.variant import Variant, variant_of
 
 
 def variant(environment: str | None, **row: object) -> Variant:
-    return Variant({"engine_environment": environment, "settings": "", **row})
+    return variant_of({"engine_environment": environment, "settings": "", **row})
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fleet.compare.sides import STATE
+from fleet.comparability import state_facts
 from fleet.config.declared import load_declared
 from fleet.doctor.changes import SYSTEM, Seen
 from fleet.doctor.findings import Ownership
@@ -372,7 +372,7 @@ def test_a_machine_that_has_changed_is_told(
 
 
 def test_what_is_said_to_be_kept_apart_is() -> None:
-    assert set(STATE) > SYSTEM
+    assert set(state_facts()) > SYSTEM
 
 
 def test_another_engine_is_no_change_of_the_machine() -> None:

@@ -25,7 +25,7 @@ from fleet.model.gates import (
     with_resident,
 )
 from fleet.model.machine import Fact, FactValue, Fingerprint
-from fleet.query.views import HERE
+from fleet.query.views import views_sql
 from fleet.units import NS_PER_S
 from tests import builders
 from tests.builders_gates import READY, found, ready
@@ -217,7 +217,7 @@ def test_a_little_load_of_others_is_no_reason(percent: float) -> None:
 
 
 def test_the_views_have_the_same_bounds() -> None:
-    text = (HERE / "views.sql").read_text()
+    text = views_sql()
     load = re.search(r"foreign_gpu_percent\) > (\d+)", text)
     step = re.search(r"abs\(clock_step_ns\) > ([\d_]+)", text)
     held = re.search(r"foreign_gpu_memory_after_mb\) > (\d+)", text)

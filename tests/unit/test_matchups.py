@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.comparability import AXES, FACTS, standing
+from fleet.comparability import AXES, FACTS, AxisRules, standing, state_facts
 from fleet.compare.left_out import counted
-from fleet.compare.matching import Cell, match, only
+from fleet.compare.matching import SideCell, match, only
 from fleet.compare.matchups import Matched, Matchup, matchups
-from fleet.compare.sides import STATE, Side
+from fleet.compare.sides import Side
 from fleet.errors import FleetError
-from fleet.query.variants import Variant
+from fleet.query.variant import Variant, variant_of
 
 NOTHING: frozenset[str] = frozenset()
 
@@ -45,18 +45,19 @@ def variant(**changes: Any) -> Variant:
     }
     for name in ("num_ctx", "num_batch", "prompt_tokens", "output_tokens", "energy_scope"):
         row.pop(name, None)
-    return Variant({name: value for name, value in row.items() if name not in NOT_COLUMNS})
+    return variant_of({name: value for name, value in row.items() if name not in NOT_COLUMNS})
 
 
 NOT_COLUMNS = {name for name in FACTS if name in AXES} - {
-    *STATE,
+    *state_facts(),
     *("chip", "gpu", "gpu_cores", "memory_gb", "gpu_memory_mb", "memory_bandwidth_gb_s", "os"),
     *("power_source", "power_mode", "thermal_class", "model", "think"),
 } | {"kv_cache_type", "flash_attention"}
 
 
-def by_model(*variants: Variant, freed: frozenset[str] = NOTHING) -> Matched:
-    return matchups(variants, "model", lambda v: str(v.row["model"]), across=False, freed=freed)
+def by_model(*variants: Variant, allow_diff: frozenset[str] = NOTHING) -> Matched:
+    rules = AxisRules("model", allow_diff)
+    return matchups(variants, rules, lambda v: str(v.text("model")), across=False)
 
 
 def names(matchup: Matchup) -> list[str]:
@@ -138,10 +139,10 @@ def test_what_the_user_frees_is_compared_and_never_pooled() -> None:
         variant(model="b", settings=settings(4096, 512)),
     ]
     assert by_model(*variants).matchups == ()
-    found = by_model(*variants, freed=frozenset({"num_ctx"}))
+    found = by_model(*variants, allow_diff=frozenset({"num_ctx"}))
     [matchup] = found.matchups
     assert [len(side.variants) for side in matchup.sides] == [1, 1]
-    assert matchup.sides[0].variants[0].row["settings"] == settings(8192, 512), "the newest"
+    assert matchup.sides[0].variants[0].facts["settings"] == settings(8192, 512), "the newest"
     assert reasons(found) == {"only a has num_ctx=2048": 1}
 
 
@@ -201,7 +202,7 @@ def test_all_sides_come_from_one_session_where_there_is_one() -> None:
         variant(model="b", session=0, last_at="2026-11-03 00:00:00"),
     )
     [matchup] = found.matchups
-    assert {side.variants[0].row["session"] for side in matchup.sides} == {1}
+    assert {side.variants[0].facts["session"] for side in matchup.sides} == {"1"}
 
 
 MODELS = ("a", "b", "c")
@@ -224,7 +225,7 @@ variants = st.builds(
 
 
 def key(each: Variant) -> tuple[object, ...]:
-    return tuple(map(str, each.row.values()))
+    return tuple(map(str, (*each.facts.values(), each.first_at, each.last_at, each.trials)))
 
 
 @given(
@@ -234,14 +235,14 @@ def key(each: Variant) -> tuple[object, ...]:
     st.randoms(use_true_random=False),
 )
 def test_every_pair_of_cells_is_matched_once_and_every_variant_is_accounted_for(
-    some: list[Variant], axis: str, freed: frozenset[str], chance: random.Random
+    some: list[Variant], axis: str, allow_diff: frozenset[str], chance: random.Random
 ) -> None:
     def name(each: Variant) -> str:
         column = {"machine": "machine_id"}.get(axis, axis)
-        return str(each.asked_for(axis) if axis == "num_batch" else each.row[column])
+        return str(each.asked_for(axis) if axis == "num_batch" else each.facts[column])
 
     across = axis == "machine"
-    found = matchups(some, axis, name, across=across, freed=freed)
+    found = matchups(some, AxisRules(axis, allow_diff), name, across=across)
     compared = [each for matchup in found.matchups for each in matchup.variants()]
     counts = counted("speeds", some, compared, found.left_out)
     assert counts.read == counts.compared + counts.left_out
@@ -251,14 +252,15 @@ def test_every_pair_of_cells_is_matched_once_and_every_variant_is_accounted_for(
     held = [s for s in ("num_ctx", "num_batch", "think") if s != own]
     cells: dict[tuple[object, ...], set[str]] = defaultdict(set)
     for each in some:
-        equal = (*(each.row[f] for f in work), *(each.asked_for(s) for s in held))
+        equal = (*(each.facts[f] for f in work), *(each.asked_for(s) for s in held))
         cells[equal].add(name(each))
     places: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for at, matchup in enumerate(found.matchups):
         assert len(names(matchup)) == len(set(names(matchup))) > 1
         for side in matchup.sides:
             equal = {
-                (*(v.row[f] for f in work), *(v.asked_for(s) for s in held)) for v in side.variants
+                (*(v.facts[f] for f in work), *(v.asked_for(s) for s in held))
+                for v in side.variants
             }
             assert len(equal) == 1, "a side is one cell"
             places[(*equal.pop(), side.name)].append(at)
@@ -266,7 +268,9 @@ def test_every_pair_of_cells_is_matched_once_and_every_variant_is_accounted_for(
             for _, mine in itertools.groupby(
                 sorted(side.variants, key=lambda v: v.machine_id), lambda v: v.machine_id
             ):
-                states = {(v.asked, *(v.text(f) for f in STATE if f != axis)) for v in mine}
+                states = {
+                    (v.session, *(v.text(f) for f in state_facts() if f != axis)) for v in mine
+                }
                 assert len(states) == 1, "one session and one state of a machine"
     assert all(len(at) == 1 for at in places.values()), "a cell is in one matchup at most"
     for equal, sides in cells.items():
@@ -275,7 +279,7 @@ def test_every_pair_of_cells_is_matched_once_and_every_variant_is_accounted_for(
 
     again = list(some)
     chance.shuffle(again)
-    other_order = matchups(again, axis, name, across=across, freed=freed)
+    other_order = matchups(again, AxisRules(axis, allow_diff), name, across=across)
     assert [shown(m) for m in other_order.matchups] == [shown(m) for m in found.matchups]
     assert Counter((left.side, left.reason, key(left.variant)) for left in found.left_out) == (
         Counter((left.side, left.reason, key(left.variant)) for left in other_order.left_out)
@@ -297,13 +301,16 @@ def test_something_lost_on_the_way_is_an_internal_error_that_is_said() -> None:
 
 def test_a_combination_that_is_rare_is_told_whole() -> None:
     """Each of its values stands on the other side too."""
-    own, others = Cell("a", ("1", "2"), ()), [Cell("b", ("1", "1"), ()), Cell("b", ("2", "2"), ())]
+    own, others = (
+        SideCell("a", ("1", "2"), ()),
+        [SideCell("b", ("1", "1"), ()), SideCell("b", ("2", "2"), ())],
+    )
     assert only(own, [own, *others], ["x", "y"]) == "only a has x=1 y=2"
-    assert only(Cell("c", ("1", "3"), ()), [own, *others], ["x", "y"]) == "only c has y=3"
+    assert only(SideCell("c", ("1", "3"), ()), [own, *others], ["x", "y"]) == "only c has y=3"
 
 
 def test_no_setting_at_all_is_a_match_of_whole_sides() -> None:
-    cells = [Cell(side, (), (variant(model=side),)) for side in "ab"]
+    cells = [SideCell(side, (), (variant(model=side),)) for side in "ab"]
     matched, rest = match(cells, [], ())
     assert [[cell.side for cell in group] for group in matched] == [["a", "b"]]
     assert rest == []

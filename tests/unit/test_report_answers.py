@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from fleet.answers.nouns import (
-    HASHES_ONLY,
     Agreement,
-    Answer,
+    AnswerColumn,
     Disagreement,
     Score,
     Sheet,
     Timed,
 )
-from fleet.answers.text_diff import contrast
+from fleet.answers.text_diff import text_contrast
 from fleet.report.answers_page import answers_page
+from fleet.report.answers_words import HASHES_ONLY
 from fleet.report.page import STYLE, tag, text
 
 S = 10**9
@@ -71,7 +71,7 @@ class Page(HTMLParser):
         return "".join(self.text)
 
 
-def answer(words: str = "gold", **changes: object) -> Answer:
+def answer(words: str = "gold", **changes: object) -> AnswerColumn:
     plain: dict[str, object] = {
         "name": "tiny",
         "title": "tiny",
@@ -80,11 +80,11 @@ def answer(words: str = "gold", **changes: object) -> Answer:
         "characters": len(words),
         "timed": (Timed(machine="alpha", total_ns=2 * S),),
     }
-    return Answer(**{**plain, **changes})  # type: ignore[arg-type]
+    return AnswerColumn(**{**plain, **changes})  # type: ignore[arg-type]
 
 
 def hostile_sheet(words: str) -> Sheet:
-    everywhere = contrast(words, words, ("", f"{words} a"), ("", f"{words} b"))
+    everywhere = text_contrast(words, words, ("", f"{words} a"), ("", f"{words} b"))
     pair = Disagreement(
         left=words, right="beta", compared=1, differing=1, also=words, contrast=everywhere
     )
@@ -183,7 +183,7 @@ def test_figures_checks_and_thinking_stand_under_each_title() -> None:
 
 
 def test_differences_are_marked_word_by_word() -> None:
-    both = contrast("alpha", "beta", ("", "gold is old"), ("", "gold is new"))
+    both = text_contrast("alpha", "beta", ("", "gold is old"), ("", "gold is new"))
     pair = Disagreement(left="alpha", right="beta", compared=2, differing=1, contrast=both)
     hashes = Disagreement(left="alpha", right="alpha", compared=1, differing=1)
     found = Agreement(
@@ -217,5 +217,5 @@ def test_markup_is_made_only_here() -> None:
     assert text('"') == "&#34;"
 
 
-def _one(found: Answer) -> Sheet:
+def _one(found: AnswerColumn) -> Sheet:
     return Sheet(job="gold", point="gold", prompt=None, answers=(found,))

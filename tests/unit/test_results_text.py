@@ -19,7 +19,7 @@ def row(experiment: str, settings: str, **changes: object) -> ResultRow:
         "machine": "vm",
         "model": "tiny",
         "job": "exact",
-        "test": "pp512",
+        "point": "pp512",
         "prefill_tokens_per_s": 1000.0,
         "left_out": {},
         "id": "trial-0123456789",

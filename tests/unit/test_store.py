@@ -67,9 +67,10 @@ def test_what_was_written_is_found_by_another_store(folder, store):
         ("2", 1, "ok", False, ""),
     ]
     assert found[2].duration_ns == 7
-    assert (found[0].digest, found[0].engine_version) == ("d" * 64, "0.32.15")
-    assert (found[0].hardware_id, found[0].gpu_limit_mb) == ("hardware-1", 73728)
-    assert found[0].engine_environment == '{"OLLAMA_FLASH_ATTENTION":"1"}'
+    state = found[0].state
+    assert (state["digest"], state["engine_version"]) == ("d" * 64, "0.32.15")
+    assert (state["hardware_id"], state["gpu_limit_mb"]) == ("hardware-1", 73728)
+    assert state["engine_environment"] == '{"OLLAMA_FLASH_ATTENTION":"1"}'
     assert list((folder / "staging").iterdir()) == []
 
 

@@ -8,8 +8,7 @@ select
   burst_decode_tokens_per_s, sustained_decode_tokens_per_s, throughput_tokens_per_s,
   prompt_tokens, output_tokens, first_token_ns, server_first_token_ns, load_ns,
   trials, requests, prefill_spread_percent, decode_spread_percent, flags, imported, last_trial_id,
-  hardware_id, os_version, os_build, kernel, gpu_driver, gpu_limit_mb,
-  engine, engine_version, engine_environment, digest,
+  {pooling_key},
   last_utc_offset_s, wall_clock(last_started_at, last_utc_offset_s) as last_at
 from cells
 where $1 is null or experiment = $1

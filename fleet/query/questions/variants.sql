@@ -1,16 +1,14 @@
 -- Purpose: the measured trials, ready to be set side by side; of `silent` ones no request is valid.
--- Grain: one row per everything that must not be mixed on one side: cell, session, engine, digest,
---        hardware, system, GPU limit, flags. The lists hold one value per trial, in one order. What was
---        asked is in `settings`, so the columns of each setting are not read.
--- Parameters: {axis}, {metrics} as SQL, {where} a clause with its own `?` parameters; source: the
+-- Grain: one row per everything that must not be mixed on one side: cell, session, every fact that
+--        may differ, the pooling key, flags. The lists hold one value per trial, in one order. What
+--        was asked is in `settings`, so the columns of each setting are not read.
+-- Parameters: axis, metrics as SQL, facts and the pooling key as columns, {where} a clause with its own `?` parameters; source: the
 --             view all_speeds, or `with_energy.sql`, and then energy: what tells its kinds apart.
 select
   {axis} as axis_value,
-  model, job, job_content, point, machine_id, machine, settings,
+  model, job, point, machine_id, machine, settings,
   think,
-  experiment, session, engine, engine_version, engine_environment, digest, hardware_id,
-  chip, gpu, gpu_cores, gpu_memory_mb, memory_gb, memory_bandwidth_gb_s, gpu_limit_mb, os,
-  os_version, os_build, kernel, gpu_driver, power_source, power_mode, thermal_class,
+  experiment, session, {facts},
   flags, imported, silent,{energy}
   count(*) as trials,
   min(started_at)::timestamp as first_at,
