@@ -125,8 +125,8 @@ METRICS = (
         name="server_first_token_ns",
         unit="ns",
         meaning="time to first token, by the engine's counters",
-        formula="engine's load time + prompt time, on MLX also the first of the output's steps, with "
-        "drafts of its rounds",
+        formula="engine's load time + prompt time, on MLX also the first of the output's steps, "
+        "with drafts of its rounds",
     ),
     Entry(
         name="first_token_disagreement_ns",

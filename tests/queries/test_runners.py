@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from fleet.comparability import standing
+from fleet.compare.comparison import compare
 from fleet.query.open_store import open_store, rows
 from fleet.query.results import results
 from tests.builders_compare import GoldenStore, Row, S, request, with_thirds
@@ -191,3 +193,60 @@ def test_a_cell_says_where_client_and_engine_disagree_and_loses_no_request(tmp_p
         assert {row.valid for row in results(con)} == {1}
     assert (told["right"], told["a-step"]) == ("", "")
     assert told["three-steps"] == "client 50, engine 48.85 tokens/s"
+
+
+def two_models(folder: Path, baseline: Row, side: Row) -> Any:
+    """Five blocks of each of two models, and how the second compares by model and by digest."""
+    store = GoldenStore()
+    for block in range(5):
+        for name, columns in (("a", baseline), ("b", side)):
+            asked = true_request(str(columns.get("runner", "llama-server")), "length")
+            own = {"block": block, "model": name, **columns}
+            store.trial(f"{name}{block}", requests=[asked], **own)
+    with closing(open_store([store.write(folder)])) as con:
+        [line] = compare(con, by="model", metrics=("decode",)).sides()
+    return line
+
+
+def test_a_mix_for_mlx_is_compared_with_a_gguf_and_said_to_be_another_thing(tmp_path: Path) -> None:
+    """`mxfp4` is a mix with tensors of 8 bits; MXFP4 is a GGUF type. One word, two things."""
+    mix, gguf = {**MLX, "quantization": "mxfp4"}, {**GGUF, "quantization": "MXFP4"}
+    line = two_models(tmp_path, gguf, mix)
+    assert line.verdict in ("same", "not resolved")
+    [told] = [reason for reason in line.reasons if reason.startswith("also differs")]
+    assert "model formats safetensors / gguf" in told
+    assert "quantization mxfp4 / MXFP4" in told
+    assert "runners mlx / llama-server" in told
+
+
+def test_what_is_not_known_of_the_weights_is_said_and_refuses_nothing(tmp_path: Path) -> None:
+    line = two_models(tmp_path, {"digest": "digest-of-before"}, {**GGUF, "quantization": "F16"})
+    assert line.verdict in ("same", "not resolved")
+    assert any("model formats not known on one side" in reason for reason in line.reasons)
+
+
+def test_drafts_and_formats_stand_in_the_table_and_refuse_what_is_not_asked_about() -> None:
+    for fact in ("model_format", "quantization", "drafts"):
+        assert standing(fact, "machine") == standing(fact, "num_batch") == "refused"
+        assert standing(fact, "model") == standing(fact, "digest") == "listed"
+        assert standing(fact, fact) == standing("digest", fact) == "implied"
+
+
+def test_a_rate_with_drafts_is_not_explained_by_bandwidth(tmp_path: Path) -> None:
+    def explained(folder: Path, columns: Row) -> bool:
+        store = GoldenStore()
+        other = {"machine_id": "m2", "machine": "max", "chip": "Apple M4 Max", "hardware_id": "h2"}
+        for block in range(5):
+            for own, speed in (({}, 1), (other, 2)):
+                asked = true_request("mlx", "length")
+                asked["output_duration_ns"] *= speed
+                asked["ended_ns"] += asked["output_duration_ns"] // 2 * (speed - 1)
+                facts = {"memory_bandwidth_gb_s": 800.0 / speed, "block": block}
+                name = f"{speed}-{block}"
+                store.trial(name, requests=[asked], **{**columns, **facts, **own})
+        with closing(open_store([store.write(folder)])) as con:
+            [line] = compare(con, by="machine", metrics=("decode",)).sides()
+        return line.explanation is not None
+
+    assert explained(tmp_path / "plain", MLX)
+    assert not explained(tmp_path / "drafts", DRAFTS)

@@ -10,6 +10,8 @@ select
   trials, requests, prefill_spread_percent, decode_spread_percent, flags, imported, last_trial_id,
   hardware_id, os_version, os_build, kernel, gpu_driver, gpu_limit_mb,
   engine, engine_version, engine_environment, digest,
+  model_format, quantization, bits_per_weight, runner, drafts,
+  client_decode_tokens_per_s, decode_second_opinion,
   last_utc_offset_s, wall_clock(last_started_at, last_utc_offset_s) as last_at
 from cells
 where $1 is null or experiment = $1

@@ -9,6 +9,7 @@ select
   model, job, job_content, point, machine_id, machine, settings,
   think,
   experiment, session, engine, engine_version, engine_environment, digest, hardware_id,
+  model_format, quantization, drafts, runner,
   chip, gpu, gpu_cores, gpu_memory_mb, memory_gb, memory_bandwidth_gb_s, gpu_limit_mb, os,
   os_version, os_build, kernel, gpu_driver, power_source, power_mode, thermal_class,
   flags, imported, silent,{energy}
