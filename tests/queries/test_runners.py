@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import pytest
 
 from fleet.comparability import standing
 from fleet.compare.comparison import compare
+from fleet.engines.simulated.question import question_of
+from fleet.engines.simulated.schedule import Speeds, schedule
+from fleet.model.script import ScriptedModel
 from fleet.query.open_store import open_store, rows
 from fleet.query.results import results
 from tests.builders_compare import GoldenStore, Row, S, request, with_thirds
@@ -93,6 +97,59 @@ def test_rates_and_first_token_are_the_true_ones(
     else:
         assert client is None
         assert (row["tokens_per_round"], row["round_p50_ns"]) == (4, 80 * MS)
+
+
+def scripted_request(model: ScriptedModel) -> Row:
+    """What a simulated engine counts and times of this script, of which one token is cached."""
+    body = {"model": "m", "prompt": " a" * 1023, "options": {"num_predict": 256}}
+    speeds = Speeds.of(model, factor=1.0, time_scale=1.0)
+    plan = schedule(question_of(body, "generate"), model, speeds, LOAD_MS * MS, ()).knowing(1)
+    told, due = plan.counters(total_ns=0), plan.due_ns
+    gaps_us = [(after - before) // 1000 for before, after in pairwise(due)]
+    return with_thirds(
+        {
+            **{k: v for k, v in request().items() if k not in ("chunks", *THIRDS)},
+            "output_tokens_asked": None,
+            "prompt_tokens": told["prompt_eval_count"],
+            "cached_tokens": plan.cached_tokens,
+            "load_duration_ns": told["load_duration"],
+            "prompt_duration_ns": told["prompt_eval_duration"],
+            "output_tokens": told["eval_count"],
+            "output_duration_ns": told["eval_duration"],
+            "done_reason": plan.done_reason,
+            "first_chunk_ns": due[0],
+            "last_chunk_ns": due[-1],
+            "ended_ns": due[-1] + plan.last_step_ns,
+            "chunk_gaps_us": gaps_us,
+            "rounds": sum(gap > 1000 for gap in gaps_us) + 1,
+        }
+    )
+
+
+@pytest.mark.parametrize("answer_tokens", [None, 200], ids=["length", "stop"])
+@pytest.mark.parametrize(
+    ("columns", "of_round"), [(GGUF, 1), (MLX, 1), (DRAFTS, 4)], ids=["gguf", "mlx", "drafts"]
+)
+def test_the_views_find_the_speeds_of_the_script(
+    tmp_path: Path, columns: Row, of_round: int, answer_tokens: int | None
+) -> None:
+    """The goal: decode within 0.1 %, prefill within 0.5 %, the first token within 0.5 ms."""
+    model = ScriptedModel(
+        prefill_tokens_per_s=3000,
+        decode_tokens_per_s=45,
+        format=columns["model_format"],
+        tokens_per_round=of_round,
+        answer_tokens=answer_tokens,
+    )
+    row = judged(tmp_path, scripted_request(model), **columns)
+    assert row["invalid"] == ""
+    decode = row["decode_tokens_per_s"] / 45 - 1
+    prefill = row["prefill_tokens_per_s"] / 3000 - 1
+    first_ms = (row["server_first_token_ns"] - row["first_token_ns"]) / MS
+    print(f"decode {decode:+.4%}, prefill {prefill:+.4%}, first token {first_ms:+.4f} ms")
+    assert abs(decode) <= 0.001
+    assert abs(prefill) <= 0.005
+    assert abs(first_ms) <= 0.5
 
 
 def test_gaps_within_a_round_are_no_token_latencies(tmp_path: Path) -> None:
