@@ -105,6 +105,10 @@ class Field:
 
 FACTS: dict[str, Field] = {
     "digest": Field("model digests", "refused"),
+    "model_format": Field("model formats", "refused"),
+    "quantization": Field("quantization", "refused"),
+    "drafts": Field("drafts", "refused"),
+    "runner": Field("runners", "listed"),
     "job_content": Field("the jobs' contents", "refused"),
     PROMPT_TOKENS: Field("prompt tokens", "refused"),
     OUTPUT_TOKENS: Field("output tokens", "refused"),
@@ -158,7 +162,12 @@ CONDITION_AXES = frozenset(
 )
 """Compared within each machine where one has shown more than one of them, else across."""
 
-WORK_AXES = frozenset({"model", "digest", "job", "point", "settings", *SETTINGS}) - CONDITION_AXES
+_WEIGHTS = frozenset({"model_format", "quantization", "drafts"})
+
+WORK_AXES = (
+    frozenset({"model", "digest", "job", "point", "settings", *SETTINGS, *_WEIGHTS})
+    - CONDITION_AXES
+)
 """Always compared within each machine."""
 
 AXES = HARDWARE_AXES | CONDITION_AXES | WORK_AXES
@@ -193,6 +202,7 @@ IMPLIED: dict[str, frozenset[str]] = {
     "gpu_limit_mb": frozenset({"wired_limit_mb"}),
     "os_version": frozenset({"os_build"}),
     "model": frozenset({"digest"}),
+    **dict.fromkeys(_WEIGHTS, frozenset({"digest"})),
     "job": frozenset({"job_content", *COUNTS}),
     "point": frozenset(COUNTS),
     "engine": frozenset({"engine_version", "digest"}) | _ENVIRONMENT,
@@ -207,12 +217,13 @@ SHOWN_AXES = ("machine", "model", "job", "num_batch", "engine_version", "os_vers
 
 LISTED: dict[str, frozenset[str]] = {
     **dict.fromkeys(("date", "session"), frozenset({"engine_version", "engine_environment"})),
-    "model": frozenset({"think"}),
+    "model": frozenset({"think"}) | _WEIGHTS,
+    **dict.fromkeys(("digest", *_WEIGHTS), _WEIGHTS),
 }
 """By axis: what the comparison is about.
 
 Between two dates an engine was updated, and that is the news; and whether a model thinks is a
-property of the model.
+property of the model, as is how its weights are stored.
 """
 
 

@@ -42,6 +42,8 @@ class Accuracy:
 
     metric: str
     tokens_per_s: int
+    runner: str = "llama.cpp"
+    """By whose counts and clocks the engine tells: llama.cpp, MLX, MLX with drafts."""
     unit: str
     requests: int
     reported: float | None
@@ -86,6 +88,8 @@ class Metric:
     unit_ns: int = 1
     """What the column's value is divided by to have the unit."""
     least_gaps: int = 0
+    of_tokens: bool = False
+    """It is of single tokens, which drafts do not show."""
 
 
 METRICS = (
@@ -98,6 +102,7 @@ METRICS = (
         unit="tokens/s",
         allowed=0.001,
         relative=True,
+        of_tokens=True,
     ),
     Metric(
         name="prefill", column="prefill_tokens_per_s", unit="tokens/s", allowed=0.005, relative=True
@@ -111,7 +116,12 @@ METRICS = (
     ),
     Metric(name="first token", column="first_token_ns", unit="ms", allowed=0.5, unit_ns=NS_PER_MS),
     Metric(
-        name="gap, median", column="inter_token_p50_ns", unit="ms", allowed=0.1, unit_ns=NS_PER_MS
+        name="gap, median",
+        column="inter_token_p50_ns",
+        unit="ms",
+        allowed=0.1,
+        unit_ns=NS_PER_MS,
+        of_tokens=True,
     ),
     Metric(
         name="gap, p90",
@@ -120,6 +130,7 @@ METRICS = (
         allowed=0.5,
         unit_ns=NS_PER_MS,
         least_gaps=100,
+        of_tokens=True,
     ),
     Metric(
         name="gap, p99",
@@ -128,6 +139,7 @@ METRICS = (
         allowed=0.5,
         unit_ns=NS_PER_MS,
         least_gaps=1_000,
+        of_tokens=True,
     ),
 )
 
@@ -160,8 +172,13 @@ def accuracies(
         _accuracy(metric, speed, found)
         for metric in METRICS
         for speed, found in measured.items()
-        if all(len(pair.written.tokens_ns) > metric.least_gaps for pair in found)
+        if all(_shows(metric, pair.written) for pair in found)
     ]
+
+
+def _shows(metric: Metric, written: TrueRequest) -> bool:
+    drafts = written.tokens_per_round > 1
+    return len(written.tokens_ns) > metric.least_gaps and not (drafts and metric.of_tokens)
 
 
 def _accuracy(metric: Metric, speed: int, pairs: Sequence[Pair]) -> Accuracy:
@@ -176,6 +193,7 @@ def _accuracy(metric: Metric, speed: int, pairs: Sequence[Pair]) -> Accuracy:
     return Accuracy(
         metric=metric.name,
         tokens_per_s=speed,
+        runner=_runner(pairs[0].written) if pairs else "",
         unit=metric.unit,
         requests=len(pairs),
         reported=median(reported) if whole else None,
@@ -186,6 +204,12 @@ def _accuracy(metric: Metric, speed: int, pairs: Sequence[Pair]) -> Accuracy:
     )
 
 
+def _runner(written: TrueRequest) -> str:
+    if not written.first_step_ns:
+        return "llama.cpp"
+    return "MLX" if written.tokens_per_round == 1 else "MLX with drafts"
+
+
 def truths(pair: Pair) -> dict[str, float]:
     """The true value of each metric's column, from the moments of writing alone."""
     written = pair.written
@@ -194,12 +218,16 @@ def truths(pair: Pair) -> dict[str, float]:
     first_ns = tokens[0] - written.arrived_ns
     gaps_ns = sorted(after - before for before, after in pairwise(tokens))
     decode = (len(tokens) - 1) * NS_PER_S / (tokens[-1] - tokens[0])
-    prefill_ns = tokens[0] - written.evaluated_from_ns
+    evaluated_ns = tokens[0] - written.first_step_ns
+    if written.tokens_per_round > 1:  # the first round is written all at once
+        decode = len(tokens) * NS_PER_S / (tokens[-1] - evaluated_ns)
+    prefill_ns = evaluated_ns - written.evaluated_from_ns
+    evaluated = written.prompt_tokens - written.cached_tokens - (written.first_step_ns > 0)
     load_ns = pair.reported("load_duration_ns") or 0
     return {
         "decode_tokens_per_s": decode,
         "client_decode_tokens_per_s": decode,
-        "prefill_tokens_per_s": written.prompt_tokens * NS_PER_S / prefill_ns,
+        "prefill_tokens_per_s": evaluated * NS_PER_S / prefill_ns,
         # A client sees what the server does before it turns to the prompt as well.
         "client_prefill_tokens_per_s": written.prompt_tokens * NS_PER_S / (first_ns - load_ns),
         "first_token_ns": first_ns,

@@ -13,6 +13,8 @@ from fleet.model.script import Fault, MachineScript, ScriptedModel
 from fleet.model.settings import Settings
 
 SPEEDS = (20, 200, 2_000)
+MLX_SPEEDS = {"plain": (250, 1), "drafting": (400, 4)}
+"""Of models for MLX: decode speed, tokens of a round. No speed is one of the others."""
 HOT_SPEED = 25
 """So that a machine whose last third takes twice as long is not the one waited for."""
 PROMPT_TOKENS = 2_048
@@ -96,6 +98,7 @@ def stages(size: Size, folder: Path) -> tuple[Stage, ...]:
     return (
         _slow(size, folder),
         _fast(size, folder),
+        _mlx(size, folder),
         _faults(folder),
         _conditions(folder),
         _clean(size, folder),
@@ -131,6 +134,21 @@ def _fast(size: Size, folder: Path) -> Stage:
         {"fast": _script(folder, "fast", models)},
         speeds={("fast", name): speed for name, speed in speeds.items()},
     )
+
+
+def _mlx(size: Size, folder: Path) -> Stage:
+    """The counts and clocks of the other runner of an Ollama, with and without drafts."""
+    job = _exact("mlx", PROMPT_TOKENS, size.tokens, size.requests, warmup=0)
+    models = {
+        name: _model(speed, PREFILL_TOKENS_PER_S).model_copy(
+            update={"format": "safetensors", "tokens_per_round": of_round}
+        )
+        for name, (speed, of_round) in MLX_SPEEDS.items()
+    }
+    script = _script(folder, "mlx", models).model_copy(update={"engine_version": "0.34.4"})
+    says = f"{size.requests} answers of {size.tokens:,} tokens on MLX, with and without drafts"
+    speeds = {("mlx", name): speed for name, (speed, _) in MLX_SPEEDS.items()}
+    return _stage(says, job, {"mlx": script}, speeds=speeds)
 
 
 def _faults(folder: Path) -> Stage:

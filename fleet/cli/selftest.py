@@ -54,7 +54,7 @@ def report_lines(report: Report) -> list[str]:
     from fleet.units import show_span
 
     accuracy = aligned(
-        ("metric", "speed", "n", "reported", "true", "error", "allowed", "ok"),
+        ("metric", "runner", "speed", "n", "reported", "true", "error", "allowed", "ok"),
         [_accuracy_cells(each) for each in report.accuracy],
         right=("speed", "n", "reported", "true", "error", "allowed"),
     )
@@ -74,6 +74,7 @@ def report_lines(report: Report) -> list[str]:
 def _accuracy_cells(each: Accuracy) -> tuple[str, ...]:
     return (
         each.metric,
+        each.runner,
         f"{each.tokens_per_s:,}/s",
         str(each.requests),
         _value(each.reported, each.unit),

@@ -100,6 +100,8 @@ def explanation(
         return None
     if verdict not in ("faster", "slower", "same"):
         return None
+    if any("yes" in each.facts("drafts") for each in (baseline, side)):
+        return None  # one read of the weights gives as many tokens as the drafts allow
     memory = _memory(baseline, side, estimate, verdict)
     spilled = any(_spills(each) for each in (baseline, side))
     rates = [_predict(each, baseline, side, estimate, spilled) for each in (BANDWIDTH, CORES)]

@@ -26,7 +26,11 @@ LOGS = (
 )
 LIMITS = ("gpu_limit_mb", "engine_gpu_limit_mb")
 """The limit in force, and the same as the engine tells it, which a setting does not change."""
-LOG_LINES = "server config|Listening on|inference compute|vram|recommendedMaxWorking|FamilyMetal"
+LOG_LINES = (
+    "server config|Listening on|inference compute|vram|recommendedMaxWorking|FamilyMetal"
+    "|MLX engine initialized|mlx_metal_v"
+)
+OF_MLX = ("mlx_version", "mlx_device", "mlx_library")
 
 
 class EngineProbe:
@@ -74,7 +78,7 @@ class EngineProbe:
         log = parse_serve_log(text)
         if log.version != engine.version:
             why = "no log of the Ollama that answers"
-            unknown = dict.fromkeys(("metal_version", *LIMITS))
+            unknown = dict.fromkeys(("metal_version", *OF_MLX, *LIMITS))
             return [*self._environment(engine, ServeLog()), *facts("Ollama's log", unknown, why)]
         return [*self._environment(engine, log), *self._metal(text, log)]
 
@@ -96,7 +100,12 @@ class EngineProbe:
 
     def _metal(self, text: str, log: ServeLog) -> list[Fact]:
         values = {"metal_version": parse_llama_cpp(text).metal_version}
-        return [*facts("Ollama's log", values, "no model loaded yet"), *self._limit(log)]
+        mlx = (log.mlx.version, log.mlx.device, log.mlx.library)
+        return [
+            *facts("Ollama's log", values, "no model loaded yet"),
+            *facts("Ollama's log", dict(zip(OF_MLX, mlx, strict=True)), "no model ran on MLX yet"),
+            *self._limit(log),
+        ]
 
     def _limit(self, log: ServeLog) -> list[Fact]:
         """Return what Metal gave Ollama when it started, in force until it starts again.

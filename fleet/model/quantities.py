@@ -109,8 +109,9 @@ WORDS = frozenset(
     " foreign_gpu_programs gpu gpu_compute_capability gpu_device gpu_driver gpu_ecc"
     " gpu_limit_conflict gpu_mig gpu_mig_parts gpu_pcie gpu_slowed gpu_unified_memory gpu_users"
     " gpu_vbios hypervisor integrated_gpu kernel low_power_mode memory_modules memory_pressure"
-    " memory_type model ollama_run_as os os_build os_version power_mode power_modes_present"
-    " power_source resident_models rocm_version rosetta thermal_class virtual".split()
+    " memory_type mlx_device mlx_library mlx_version model ollama_run_as os os_build"
+    " os_version power_mode power_modes_present power_source resident_models rocm_version"
+    " rosetta thermal_class virtual".split()
 )
 """Facts that are not numbers."""
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from fleet.model.machine import EnergyScope, FactValue
 from fleet.model.noun import Noun
+
+FIRST_TELLS_CACHED = (0, 33, 3)
+"""The first version of Ollama whose final records count the cached tokens of a prompt."""
 
 
 class ScriptedModel(Noun):
@@ -25,10 +29,20 @@ class ScriptedModel(Noun):
     """Part of the model that lies outside GPU memory."""
     answer_tokens: int | None = Field(default=None, ge=1)
     """The answer ends by itself after so many tokens; left out: only at the request's limit."""
+    format: Literal["gguf", "safetensors"] = "gguf"
+    """safetensors: the model runs on MLX, whose counts and clocks the server then has."""
+    quantization: str | None = None
+    """As the server names it; left out: one of the format."""
+    tokens_per_round: int = Field(default=1, ge=1, le=64)
+    """Of a model for MLX: above 1 it has a draft head, and so many tokens come of one step."""
     present: bool = True
     """False: the model must be pulled first."""
     digest: str | None = None
     """Digest to report; left out: one made from the model's name."""
+
+    @property
+    def on_mlx(self) -> bool:
+        return self.format == "safetensors"
 
 
 class Fault(Noun):
@@ -132,6 +146,13 @@ class MachineScript(Noun):
     written_log: str | None = None
     """A file to which the server appends a line of JSON for each request, with what it wrote and
     when, at each unload and at its end."""
+
+    @property
+    def tells_cached(self) -> bool:
+        """Its final records say how many tokens of the prompt came from a cache."""
+        number = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", self.engine_version)
+        parts = tuple(int(part or 0) for part in number.groups()) if number else ()
+        return parts >= FIRST_TELLS_CACHED
 
     @field_validator("resident")
     @classmethod

@@ -72,6 +72,16 @@ class ResultRow:
     """Requests left out, each once, by its flags: `short`, `short clock`. Of a cell of several
     rows, the first tells them and the warm-ups."""
     engine_version: str | None = None
+    model_format: str | None = None
+    """gguf or safetensors; None, here and in the next four: not known."""
+    quantization: str | None = None
+    bits_per_weight: float | None = None
+    runner: str | None = None
+    drafts: str | None = None
+    client_decode_tokens_per_s: float | None = None
+    decode_second_opinion: str | None = None
+    """Where the client's clock and the engine's counters disagree, both rates; empty where they
+    agree, None where there is nothing to compare."""
     state: str = ""
     """What keeps it apart from the other rows of its cell, in its own words: `kernel 6.8.0`."""
     imported: bool = False

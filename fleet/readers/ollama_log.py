@@ -25,6 +25,7 @@ PATHS = frozenset({"OLLAMA_MODELS"})
 """Variables whose value may hold spaces; of all others the first word is the value."""
 INTEGRATED = {"iGPU": True, "discrete": False}
 OLD = " server config env="
+_MLX_LIBRARY = re.compile(r"\bmlx_(?:metal|cuda)_v\d{1,3}\b", re.ASCII)
 _LISTENING = re.compile(r"Listening on (\S+) \(version ([^)\s]+)\)")
 
 
@@ -41,6 +42,17 @@ class ComputeDevice(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MlxEngine(Record):
+    """What the MLX runner says of itself when it begins."""
+
+    version: str | None = None
+    device: str | None = None
+    """`gpu`, or `cpu` where MLX sees no GPU."""
+    library: str | None = None
+    """Which of the builds that Ollama ships: `mlx_metal_v3`, `mlx_metal_v4`, `mlx_cuda_v13`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServeLog(Record):
     """The latest start in the log."""
 
@@ -51,6 +63,8 @@ class ServeLog(Record):
     total_mb: float | None = None
     """GPU memory over all devices, as the context default is chosen by; 0 on the CPU."""
     default_num_ctx: int | None = None
+    mlx: MlxEngine = MlxEngine()
+    """Of the last model that ran on MLX; nothing is known before the first one."""
 
 
 def parse_serve_log(text: str) -> ServeLog:
@@ -68,8 +82,19 @@ def parse_serve_log(text: str) -> ServeLog:
         devices=tuple(_device(f) for f in records if f.get("msg") == "inference compute"),
         total_mb=_mib(named.get("total_vram") or named.get("total vram")),
         default_num_ctx=whole(named.get("default_num_ctx")),
+        mlx=_mlx(records, lines),
     )
     return bounded(log)
+
+
+def _mlx(records: list[dict[str, str]], lines: list[str]) -> MlxEngine:
+    begun = _named(records, "MLX engine initialized")
+    libraries = _MLX_LIBRARY.findall("\n".join(lines)) if begun else []
+    return MlxEngine(
+        version=one_space(begun.get("MLX version")),
+        device=one_space(begun.get("device")),
+        library=libraries[-1] if libraries else None,
+    )
 
 
 def parse_environment(text: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from fleet.query.machines import MachineOfResults
 from fleet.query.results import ResultRow
 from fleet.report.tables import Column, comma_separated, escape, fitted, markdown
 from fleet.terminal import figures_wrapped
-from fleet.units import NS_PER_MS, show_number
+from fleet.units import NS_PER_MS, show_count, show_number
 
 ID_LETTERS = 14
 """`trial-` and eight digits: `fleet show` takes the beginning of an id."""
@@ -20,6 +20,7 @@ COLUMNS = (
     Column(title="session", shared=True),
     Column(title="machine", shared=True),
     Column(title="model", shared=True),
+    Column(title="weights"),
     Column(title="test"),
     Column(title="settings"),
     Column(title="prefill", right=True),
@@ -37,6 +38,7 @@ COLUMNS = (
 )
 TITLES = tuple(column.title for column in COLUMNS)
 EXPERIMENT, DATE, SESSION = range(3)
+WEIGHTS = TITLES.index("weights")
 """Places of what is shown where it differs between rows."""
 SharedSettings = Mapping[str | None, Sequence[str]]
 NONE_SHARED: SharedSettings = {}
@@ -131,9 +133,10 @@ def _rows(results: Sequence[ResultRow], shared: SharedSettings) -> list[list[str
     """Make the rows. `shared`: settings that no row names, by experiment."""
     with_scope = len(_scopes(results)) > 1
     rows = [_cells(row, shared[row.experiment], with_scope) for row in results]
-    several = [len({row[at] for row in rows} - {""}) > 1 for at in (EXPERIMENT, DATE, SESSION)]
+    places = (EXPERIMENT, DATE, SESSION, WEIGHTS)
+    several = {at: len({row[at] for row in rows} - {""}) > 1 for at in places}
     several[DATE] |= several[EXPERIMENT]
-    for at, is_shown in enumerate(several):
+    for at, is_shown in several.items():
         for row in rows:
             row[at] = row[at] if is_shown else ""
     return rows
@@ -152,6 +155,7 @@ def _notes(
     for name, parts in own.items():
         alone = [part for part in parts if part not in shared]
         notes += [f"settings of all of {name}: {' '.join(alone)}"] if alone else []
+    notes += [*_of_weights(results), *_second_opinions(results)]
     left_out = Counter[str]()
     for row in results:
         left_out.update(row.left_out)
@@ -163,6 +167,29 @@ def _notes(
     return notes
 
 
+def _of_weights(found: Sequence[ResultRow]) -> Iterator[str]:
+    """What all rows have in common, and once that some rows do not say it."""
+    every = {weights_of(row) for row in found}
+    if len(every - {""}) == 1:
+        yield f"weights of all: {', '.join(every - {''})}"
+    if "" in every and len(every) > 1:
+        count = sum(not weights_of(row) for row in found)
+        yield f"weights of {show_count(count, 'row')} not known: an older fleet measured them"
+
+
+def weights_of(row: ResultRow) -> str:
+    """`gguf Q4_K_M`, `safetensors nvfp4 with drafts`: a name of one format is none of the other."""
+    drafts = "with drafts" if row.drafts == "yes" else ""
+    return " ".join(filter(None, (row.model_format, row.quantization, drafts)))
+
+
+def _second_opinions(found: Sequence[ResultRow]) -> Iterator[str]:
+    for row in found:
+        if row.decode_second_opinion:
+            where = f"{row.model} {row.point} on {row.machine}"
+            yield f"decode of {where} by two clocks: {row.decode_second_opinion}"
+
+
 def _cells(row: ResultRow, shared: Sequence[str], with_scope: bool) -> list[str]:
     first_ns = row.server_first_token_ns if row.first_token_ns is None else row.first_token_ns
     return [
@@ -171,6 +198,7 @@ def _cells(row: ResultRow, shared: Sequence[str], with_scope: bool) -> list[str]
         str(row.session or 0),
         row.machine,
         row.model,
+        weights_of(row),
         row.point,
         apart_from(row.settings, shared),
         _rate(row.prefill_tokens_per_s, row.naive_prefill_tokens_per_s, row.prefill_note),

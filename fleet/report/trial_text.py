@@ -17,7 +17,9 @@ HEADLINES = (
     ("system", ("os", "os_version", "os_build", "kernel", "gpu_driver")),
     ("condition", ("power_source", "power_mode", "thermal_class", "gpu_slowdowns")),
     ("model", ("model", "digest")),
-    ("engine", ("engine", "engine_version", "context_length")),
+    ("weights", ("model_format", "quantization", "bits_per_weight", "drafts")),
+    ("engine", ("engine", "engine_version", "runner", "context_length")),
+    ("MLX", ("mlx_version", "mlx_device", "mlx_library")),
     ("settings", ("settings", "think")),
     ("times", ("load_ns", "duration_ns")),
     ("outcome", ("outcome", "reason", "detail", "source")),
@@ -103,14 +105,20 @@ def _gates(trial: Row) -> Iterator[str]:
 
 
 def _fact(name: str, value: object) -> str:
-    units = {"memory_gb": " GB", "gpu_limit_mb": " MiB GPU limit", "gpu_cores": " GPU cores"}
+    units = {
+        "memory_gb": " GB",
+        "gpu_limit_mb": " MiB GPU limit",
+        "gpu_cores": " GPU cores",
+        "bits_per_weight": " bits per weight",
+    }
     if name in units:
         return f"{value}{units[name]}"
     if name in ("load_ns", "duration_ns"):
         return f"{'load' if name == 'load_ns' else 'whole trial'} {_ns(value)}"
     if name == "gpu_slowdowns":
         return f"the GPU slowed itself down: {value}"
-    return f"{name} {value}" if name in ("session", "block", "context_length") else str(value)
+    named = ("session", "block", "context_length", "drafts")
+    return f"{name} {value}" if name in named else str(value)
 
 
 def _request_cells(row: Row) -> list[str]:

@@ -28,6 +28,7 @@ NAMES = (
 )
 """Variables that may hold a secret, or anything at all."""
 LISTED = ("OLLAMA_FLASH_ATTENTION", "OLLAMA_KV_CACHE_TYPE", "LLAMA_ARG_N_CPU_MOE", "OLLAMA_HOST")
+LISTED += ("MLX_METAL_FAST_SYNCH",)
 
 
 def go_map(*variables: tuple[str, str]) -> str:

@@ -69,6 +69,19 @@ def test_the_limit_of_a_mac_does_not_change_by_loading_a_model() -> None:
     )
 
 
+def test_mlx_tells_its_version_device_and_kernels_once_a_model_has_run_on_it() -> None:
+    """As Ollama 0.32 and 0.34 log it; the library's folder is named where it is loaded from."""
+    mlx = (
+        'msg="MLX library" path=/Applications/Ollama.app/lib/ollama/mlx_metal_v4/libmlxc.dylib\n'
+        'msg="MLX engine initialized" "MLX version"=0.32.2 device=gpu\n'
+    )
+    names = ("mlx_version", "mlx_device", "mlx_library")
+    before = look(mac(log("56.0 GiB")), engine(), "darwin")
+    after = look(mac(log("56.0 GiB", more=mlx)), engine(), "darwin")
+    assert [before[name] for name in names] == ["Ollama's log: no model ran on MLX yet"] * 3
+    assert [after[name] for name in names] == ["0.32.2", "gpu", "mlx_metal_v4"]
+
+
 @pytest.mark.parametrize(
     ("total", "limit_mb"),
     [

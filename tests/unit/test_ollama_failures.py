@@ -59,6 +59,33 @@ TABLE: list[tuple[int, str, type[TrialError]]] = [
     (500, "llama-server process has terminated: signal: killed", OutOfMemory),
     (500, "llama-server process has terminated: signal: aborted", StreamBroken),
     (
+        500,
+        "model requires 60.1 GiB but only 43.0 GiB are available (after 1.0 GiB overhead)",
+        OutOfMemory,
+    ),
+    (500, "mlx runner failed:  (exit: signal: killed)", OutOfMemory),
+    (500, "mlx runner failed: Error: unsupported architecture: X (exit: ...)", RequestRefused),
+    (
+        500,
+        "mlx runner failed: Error: MLX not available: failed to load MLX dynamic library "
+        "(searched: [/a]) (exit: exit status 1)",
+        RequestRefused,
+    ),
+    (
+        500,
+        "this model requires MLX support, but the MLX runtime is not available",
+        RequestRefused,
+    ),
+    (
+        400,
+        "input length (601 tokens) exceeds the model's maximum context length (512 tokens)",
+        RequestRefused,
+    ),
+    (200, "prediction aborted, token repeat limit reached", RequestRefused),
+    (501, "structured output is unavailable", RequestRefused),
+    (500, "mlx runner exited unexpectedly", StreamBroken),
+    (500, "timeout waiting for mlx runner to start", TransientError),
+    (
         200,
         "an error was encountered while running the model: unexpected EOF",
         StreamBroken,

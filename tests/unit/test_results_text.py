@@ -57,3 +57,33 @@ def test_each_row_of_a_spreadsheet_has_all_that_tells_it_from_the_others() -> No
 
 def test_a_row_without_a_date_is_no_second_date() -> None:
     assert "date" not in results_lines([row("a", ""), row("a", "", last_at=DAY)])[0]
+
+
+NVFP4 = {"model_format": "safetensors", "quantization": "nvfp4", "drafts": "yes"}
+MXFP4 = {"model_format": "gguf", "quantization": "MXFP4", "drafts": "no"}
+
+
+def test_weights_that_differ_stand_in_their_rows_and_equal_ones_below() -> None:
+    both = results_lines([row("e", "", **NVFP4), row("e", "", **MXFP4)], 80)
+    at = both[0].index("weights")
+    assert [line[at:].split("  ")[0] for line in both[1:3]] == [
+        *("safetensors nvfp4 with drafts", "gguf MXFP4"),
+    ]
+    alike = results_lines([row("e", "", **NVFP4)] * 2, 80)
+    assert "weights" not in alike[0]
+    assert "weights of all: safetensors nvfp4 with drafts" in alike
+    assert max(map(len, both + alike)) <= 80
+
+
+def test_weights_that_are_not_known_are_told_once() -> None:
+    rows = [row("e", "", **MXFP4), row("e", ""), row("e", "")]
+    told = [line for line in results_lines(rows, 120) if "not known" in line]
+    assert told == ["weights of 2 rows not known: an older fleet measured them"]
+    assert not any("weights" in line for line in results_lines([row("e", "")], 120))
+
+
+def test_two_clocks_that_disagree_are_told_below() -> None:
+    odd = row("e", "", decode_second_opinion="client 50, engine 48 tokens/s")
+    assert results_lines([odd, row("e", "", decode_second_opinion="")], 120)[-1] == (
+        "decode of tiny pp512 on vm by two clocks: client 50, engine 48 tokens/s"
+    )

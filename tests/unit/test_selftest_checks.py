@@ -81,6 +81,29 @@ def test_an_error_beyond_its_bound_is_found(column: str, within: float, beyond: 
     assert next(each.column for each in METRICS if each.name == metric) == column
 
 
+def test_the_truth_of_mlx_is_by_its_own_clocks() -> None:
+    """99 of 100 tokens before the evaluated prompt ends, then the first of the output's steps."""
+    mlx = _written(first_step_ns=MS, cached_tokens=1)
+    row = _row(prefill_tokens_per_s=98 * 1000 / 19)
+    assert [
+        each.metric for each in accuracies(SPEEDS, {"box": [Pair(row, mlx)]}) if not each.ok
+    ] == []
+    assert accuracies(SPEEDS, {"box": [Pair(row, mlx)]})[0].runner == "MLX"
+
+
+def test_drafts_are_held_against_the_time_from_the_evaluated_prompt() -> None:
+    """Rounds of four tokens every 4 ms: the client sees the first one whole."""
+    bursts = [30 * MS + number // 4 * 4 * MS for number in range(400)]
+    drafts = _written(first_step_ns=4 * MS, tokens_per_round=4, tokens_ns=bursts)
+    row = _row(prefill_tokens_per_s=99 * 1000 / 16, inter_token_p50_ns=None)
+    found = accuracies(SPEEDS, {"box": [Pair(row, drafts)]})
+    assert {each.runner for each in found} == {"MLX with drafts"}
+    assert [each.metric for each in found] == [
+        *("decode", "prefill", "prefill, client's clock", "first token"),
+    ]
+    assert [each.ok for each in found if each.metric in ("decode", "prefill")] == [True, True]
+
+
 def test_a_metric_that_is_not_reported_is_no_success() -> None:
     assert _off(decode_tokens_per_s=None) == ["decode"]
     pairs = [Pair(_row(), _written()), Pair(_row(decode_tokens_per_s=None), _written())]

@@ -161,3 +161,44 @@ def test_a_server_kept_from_the_cpu_catches_up_only_with_its_script(catches_up: 
     assert first_ns == second_ago_ns + plan.due_ns[0]
     late_ns = second_ns - first_ns - 10_000_000
     assert late_ns == 0 if catches_up else late_ns > 900_000_000
+
+
+ON_MLX = MODEL.model_copy(update={"format": "safetensors"})
+
+
+def test_mlx_times_each_output_token_and_one_prompt_token_less() -> None:
+    plan = _plan(model=ON_MLX)
+    assert plan.due_ns[0] == LOAD_NS + 3_000_000 + 10_000_000
+    counters = plan.counters(total_ns=7)
+    assert (counters["prompt_eval_count"], counters["prompt_eval_duration"]) == (4, 3_000_000)
+    assert (counters["eval_count"], counters["eval_duration"]) == (30, 300_000_000)
+    ends = _plan(model=ON_MLX.model_copy(update={"answer_tokens": 30}))
+    assert (ends.done_reason, ends.counters(total_ns=7)["eval_duration"]) == ("stop", 310_000_000)
+
+
+def test_drafts_come_in_rounds_at_the_scripted_speed() -> None:
+    plan = _plan(model=ON_MLX.model_copy(update={"tokens_per_round": 3}))
+    gaps = [after - before for before, after in pairwise(plan.due_ns)]
+    assert gaps == [*([0, 0, 30_000_000] * 9), 0, 0]
+    assert plan.counters(total_ns=7)["eval_duration"] == 300_000_000
+
+
+def test_what_is_cached_is_told_by_a_version_that_does() -> None:
+    known = _plan(model=ON_MLX).knowing(9)
+    assert (known.cached_tokens, known.prompt_ns) == (3, 0)
+    assert "prompt_eval_cached_count" not in known.counters(total_ns=7)
+    told = replace(known, tells_cached=True).counters(total_ns=7)
+    assert told["prompt_eval_cached_count"] == 3
+    versions = {v: _version(v) for v in ("0.32.15", "0.33.3", "0.34.4", "0.40.0", "new")}
+    assert versions == {
+        "0.32.15": False,
+        "0.33.3": True,
+        "0.34.4": True,
+        "0.40.0": True,
+        "new": False,
+    }
+
+
+def _version(version: str) -> bool:
+    script = MachineScript(chip="x", memory_gb=1, gpu_memory_mb=1, engine_version=version)
+    return script.tells_cached

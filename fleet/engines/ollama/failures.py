@@ -1,7 +1,7 @@
 """What Ollama's errors mean: (status, text) to a kind of TrialError.
 
-The texts are those of Ollama 0.11 to 0.33 and of the llama-server inside it. A runner that died
-or a stall may go well next time; what the request or the model file says will not.
+The texts are those of Ollama 0.11 to 0.34, of the llama-server inside it, and of its MLX runner. A
+runner that died or a stall may go well next time; what the request or the model file says will not.
 """
 
 from __future__ import annotations
@@ -30,18 +30,25 @@ BY_TEXT: tuple[tuple[re.Pattern[str], type[TrialError]], ...] = tuple(
         (
             r"requires more system memory|memory layout cannot be allocated"
             r"|unable to load full model on GPU|out[- ]of[- ]memory|cannot allocate memory"
-            r"|failed to allocate|has terminated: signal: killed",
+            r"|failed to allocate|has terminated: signal: killed"
+            r"|model requires .* but only .* (?:is|are) available"
+            r"|mlx runner failed.*signal: killed",
             OutOfMemory,
         ),
-        (r"model may be incompatible|has terminated: exit status", RequestRefused),
+        (
+            r"model may be incompatible|has terminated: exit status|unsupported architecture"
+            r"|MLX not available|requires MLX support|exceeds the model's maximum context"
+            r"|token repeat limit reached",
+            RequestRefused,
+        ),
         (r"\bmodel ['\"].*['\"] not found|file does not exist|try pulling it first", ModelMissing),
         (r"server busy|maximum pending requests exceeded", EngineBusy),
         (
             r"error was encountered while running the model|unexpectedly stopped|unexpected EOF"
-            r"|has terminated|connection reset|broken pipe",
+            r"|has terminated|connection reset|broken pipe|mlx runner exited unexpectedly",
             StreamBroken,
         ),
-        (r"timed out waiting for ll?ama", TransientError),
+        (r"timed out waiting for ll?ama|timeout waiting for mlx runner", TransientError),
         (r"^option \"|^invalid (format|option)|requires flash_attn", RequestRefused),
     )
 )
@@ -56,7 +63,8 @@ BY_STATUS: dict[int, type[TrialError]] = {
 }
 MENDS: dict[type[TrialError], str] = {
     EngineBusy: "wait until nothing else uses this Ollama",
-    OutOfMemory: "a smaller num_ctx or num_gpu, or a machine with more memory",
+    OutOfMemory: "a smaller num_ctx or num_gpu (for MLX a smaller model), or a machine with more "
+    "memory",
 }
 
 

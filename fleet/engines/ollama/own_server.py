@@ -28,6 +28,9 @@ PROGRAMS = ("ollama", "/Applications/Ollama.app/Contents/Resources/ollama")
 MODEL_FOLDERS = ("~/.ollama/models", "/usr/share/ollama/.ollama/models")
 """Of the owner's own Ollama; of the one that Ollama's installer makes a systemd service."""
 
+MANIFESTS = ("manifests-v2", "manifests")
+"""Since 0.40, and before it."""
+
 START_S = 120.0
 """The first start of Metal after a boot takes up to 40 s."""
 POLL_S = 0.05
@@ -137,7 +140,7 @@ class OwnServers:
         usual = [folder.replace("~", home, 1) for folder in MODEL_FOLDERS]
         for folder in [named] if named else usual:
             path = Path(folder)
-            if os.access(path / "manifests", os.R_OK | os.X_OK):
+            if any(os.access(path / each, os.R_OK | os.X_OK) for each in MANIFESTS):
                 return path
         return None
 

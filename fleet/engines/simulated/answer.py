@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Collection
+from dataclasses import replace
 
 from fleet.engines.simulated.ground_truth import TrueRequest
 from fleet.engines.simulated.machine import ScriptedMachine
-from fleet.engines.simulated.protocol import Lines, idle_answer
+from fleet.engines.simulated.protocol import CONTEXT_LENGTH, Lines, idle_answer
 from fleet.engines.simulated.question import Question, Refusal, is_gpt_oss
 from fleet.engines.simulated.schedule import Schedule, schedule
 from fleet.engines.simulated.wire import JSON, Wire
@@ -80,14 +81,21 @@ def _generate(
     start_ns = time.monotonic_ns()
     loaded, load_ns = machine.load(question)
     written.evaluated_from_ns = start_ns + load_ns
+    if loaded.model.on_mlx:  # no context that is asked for holds there, only the model's own
+        question = replace(question, context=CONTEXT_LENGTH, truncate=False)
     if question.prompt_tokens >= question.context and not question.truncate:
-        raise Refusal(400, _overlong(question))
+        raise Refusal(400, _overlong_mlx(question) if loaded.model.on_mlx else _overlong(question))
     measured = machine.script.counters == "measured"
     thinks = question.thinks or "thinks_unasked" in faults
     with machine.heat.answering(start_ns + load_ns) as pace:
         plan = schedule(question, loaded.model, loaded.speeds, load_ns, faults, pace)
-        known = machine.cache.take(question, len(plan.due_ns))
+        known = machine.cache.take(
+            question, len(plan.due_ns), keeps_bos=machine.script.tells_cached
+        )
         plan = plan if "cached_prefix" in faults else plan.knowing(known)
+        plan = replace(plan, tells_cached=machine.script.tells_cached)
+        written.cached_tokens, written.first_step_ns = plan.cached_tokens, plan.first_step_ns
+        written.tokens_per_round = loaded.model.tokens_per_round
         if "stall" in faults:
             machine.fault_done("stall")
             wire.wait_for_the_end()
@@ -100,6 +108,8 @@ def _generate(
             _stream(wire, lines, plan, start_ns, faults, catches_up=not measured)
         else:
             wire.wait_until(start_ns + plan.due_ns[-1])
+        if plan.last_step_ns:
+            wire.wait_until(time.monotonic_ns() + plan.last_step_ns)
     if measured and "too_fast" not in faults:
         plan = plan.as_written(written.evaluated_from_ns, lines.written_ns)
     _note(machine, question, faults)
@@ -147,6 +157,13 @@ def _stream(
         if late_ns > STARVED_NS and not catches_up:
             start_ns += late_ns
         wire.line(lines.token(number))
+
+
+def _overlong_mlx(question: Question) -> str:
+    tokens, most = question.prompt_tokens, question.context
+    return (
+        f"input length ({tokens} tokens) exceeds the model's maximum context length ({most} tokens)"
+    )
 
 
 def _overlong(question: Question) -> str:

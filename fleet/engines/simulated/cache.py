@@ -17,11 +17,12 @@ class PromptCache:
         self._words: dict[str, tuple[str, ...]] = {}
         self._lock = threading.Lock()
 
-    def take(self, question: Question, answer_tokens: int) -> int:
+    def take(self, question: Question, answer_tokens: int, *, keeps_bos: bool = False) -> int:
         """Tokens at its beginning that are known; from now on this prompt and its answer are.
 
         Where a model thinks, what it thought stands before the answer and is no part of a later
-        prompt, so nothing of the answer counts.
+        prompt, so nothing of the answer counts. Since an Ollama tells of its cache, the first
+        token of every prompt is known to it.
         """
         answer = () if question.thinks else (WORDS[n % len(WORDS)] for n in range(answer_tokens))
         name = full_model_name(question.model)
@@ -30,7 +31,7 @@ class PromptCache:
             self._words[name] = (*question.words, *answer)
         pairs = zip(before, question.words, strict=False)
         common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-        return common + BOS if common else 0
+        return common + BOS if common or (keeps_bos and before) else 0
 
     def forget(self, model: str) -> None:
         with self._lock:

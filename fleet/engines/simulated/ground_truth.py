@@ -29,6 +29,11 @@ class TrueRequest:
     """When the model was loaded and the prompt's turn came; None: it was refused before."""
     tokens_ns: list[int] = field(default_factory=list)
     """When each token was written."""
+    cached_tokens: int = 0
+    """Tokens at the prompt's beginning that were not evaluated."""
+    first_step_ns: int = 0
+    """Of MLX: the time from the evaluated prompt to the first token."""
+    tokens_per_round: int = 1
 
 
 def append(path: Path, written: Iterable[TrueRequest]) -> None:

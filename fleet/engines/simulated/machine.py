@@ -141,7 +141,7 @@ class ScriptedMachine:
         model = self.find(question.model)
         with self._lock:
             there = self._loaded.get(name)
-            if there is not None and there.options == question.load_options:
+            if there is not None and (model.on_mlx or there.options == question.load_options):
                 return there, WARM_LOAD_NS
             there = Loaded(
                 model=model,

@@ -29,7 +29,7 @@ def tag(name: str, model: ScriptedModel) -> dict[str, object]:
         "modified_at": MODIFIED_AT,
         "size": model.size_bytes,
         "digest": digest(name, model),
-        "details": details(name),
+        "details": details(name, model),
     }
 
 
@@ -40,9 +40,9 @@ def running(name: str, loaded: Loaded) -> dict[str, object]:
         "model": name,
         "size": size,
         "digest": digest(name, loaded.model),
-        "details": details(name),
+        "details": details(name, loaded.model),
         "expires_at": FOREVER,
-        "size_vram": round(size * (1 - loaded.model.cpu_share)),
+        "size_vram": round(size * (1 - (0 if loaded.model.on_mlx else loaded.model.cpu_share))),
         "context_length": loaded.context,
     }
 
@@ -59,28 +59,38 @@ def shown(name: str, model: ScriptedModel) -> dict[str, object]:
     family, half = _family(name), model.size_bytes // 2
     return {
         "modelfile": f"FROM {name}\n",
-        "details": details(name),
+        "details": details(name, model),
         "model_info": {
             "general.architecture": family,
             "general.parameter_count": half,
             f"{family}.context_length": CONTEXT_LENGTH,
             f"{family}.block_count": LAYERS,
         },
-        "tensors": [{"name": "token_embd.weight", "type": "F16", "shape": [half]}],
+        "tensors": _tensors(model, half),
         "capabilities": ["completion", *(["thinking"] if is_gpt_oss(name) else [])],
         "modified_at": MODIFIED_AT,
     }
 
 
-def details(name: str) -> dict[str, object]:
+def _tensors(model: ScriptedModel, weights: int) -> list[dict[str, object]]:
+    """Two bytes for each weight; a draft head is a tensor more."""
+    if not model.on_mlx:
+        return [{"name": "token_embd.weight", "type": "F16", "shape": [weights]}]
+    names = ["model.layers.0.mlp.down_proj.weight"]
+    names += ["mtp.fc.weight"] if model.tokens_per_round > 1 else []
+    return [{"name": name, "type": "BF16", "shape": [weights]} for name in names]
+
+
+def details(name: str, model: ScriptedModel) -> dict[str, object]:
     family = _family(name)
+    usual = "nvfp4" if model.on_mlx else "MXFP4" if is_gpt_oss(name) else "F16"
     return {
         "parent_model": "",
-        "format": "gguf",
+        "format": model.format,
         "family": family,
         "families": [family],
         "parameter_size": "",
-        "quantization_level": "MXFP4" if is_gpt_oss(name) else "F16",
+        "quantization_level": model.quantization or usual,
     }
 
 

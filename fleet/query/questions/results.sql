@@ -9,6 +9,8 @@ select
   prompt_tokens, output_tokens, first_token_ns, server_first_token_ns, load_ns,
   trials, requests, prefill_spread_percent, decode_spread_percent, flags, imported, last_trial_id,
   {pooling_key},
+  model_format, quantization, bits_per_weight, runner,
+  client_decode_tokens_per_s, decode_second_opinion,
   last_utc_offset_s, wall_clock(last_started_at, last_utc_offset_s) as last_at
 from cells
 where $1 is null or experiment = $1
