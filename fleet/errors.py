@@ -113,12 +113,12 @@ def check_store_path(path: str) -> None:
     if "\\" in path:
         raise StoreUnusable(
             f"results cannot lie in {shown}: no query can look into a folder with a backslash",
-            "choose another folder with --store, or rename the one that has it",
+            "choose another folder with --home, or rename the one that has it",
         )
     if not path.isascii() and shown != path:
         raise StoreUnusable(
             f"results cannot lie in {shown}: the name is not UTF-8",
-            "choose another folder with --store, or rename the one that has it",
+            "choose another folder with --home, or rename the one that has it",
         )
 
 

@@ -1,4 +1,4 @@
-"""What a plan compares by."""
+"""The axis by which a plan compares."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from fleet.plan.stopping import axis
 
 
 def contrast_axis(plan: Plan) -> str:
-    """What the plan compares by, empty where nothing varies; refuses what compare cannot do."""
+    """Return the axis, empty if nothing varies; raise UserError for one that cannot be compared."""
     by = axis(plan.request, [planned.machine for planned in plan.machines])
     return check_axis(by) if by else ""

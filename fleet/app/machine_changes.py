@@ -1,4 +1,4 @@
-"""What has changed on a machine since the store last saw it: said, never merged silently."""
+"""What has changed on a machine since it was last measured."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from fleet.doctor.changes import Seen, apart, changes
+from fleet.doctor.changes import LastSeen, changes
 from fleet.errors import StoreUnusable
 from fleet.folders import results_folder
 from fleet.model.machine import FINGERPRINT_RECIPE, Machine
+from fleet.report.change_text import change_line
 
 
-def last_seen(home: Path, machine_ids: Sequence[str]) -> dict[str, Seen]:
-    """By machine id, those that were measured before; raises StoreUnusable."""
+def last_seen(home: Path, machine_ids: Sequence[str]) -> dict[str, LastSeen]:
+    """Return the machines measured before, by machine id; raise StoreUnusable."""
     from fleet.query.open_store import open_store, rows
     from fleet.query.views import question
 
@@ -22,12 +23,12 @@ def last_seen(home: Path, machine_ids: Sequence[str]) -> dict[str, Seen]:
     if not (folder / "current").exists():
         return {}
     with closing(open_store([folder], ["trials", "fingerprints"])) as con:
-        found = {one: rows(con, question("last_fingerprint"), [one]) for one in machine_ids}
-    return {machine_id: _seen(told[0]) for machine_id, told in found.items() if told}
+        latest = {each: rows(con, question("last_fingerprint"), [each]) for each in machine_ids}
+    return {machine_id: _seen(found[0]) for machine_id, found in latest.items() if found}
 
 
-def changes_told(home: Path, machines: Sequence[Machine]) -> Iterator[str]:
-    """A line for each machine that is not what it was; an unreadable store says so elsewhere."""
+def change_lines(home: Path, machines: Sequence[Machine]) -> Iterator[str]:
+    """Describe each machine that has changed; unreadable results are reported elsewhere."""
     machines = [machine for machine in machines if machine.engine is not None]
     if not machines:  # nothing is measured on the others
         return
@@ -41,13 +42,12 @@ def changes_told(home: Path, machines: Sequence[Machine]) -> Iterator[str]:
             continue
         hard, soft = changes(then, machine.fingerprint)
         if hard or soft:
-            told = ", ".join(hard + soft)
-            yield f"{machine.name} has changed since {then.at[:16]}: {told} ({apart(hard, soft)})"
+            yield change_line(machine.name, then, hard, soft)
 
 
-def _seen(row: Mapping[str, object]) -> Seen:
+def _seen(row: Mapping[str, object]) -> LastSeen:
     facts = {name: fact["value"] for name, fact in json.loads(str(row["facts"])).items()}
-    return Seen(
+    return LastSeen(
         at=str(row["seen_at"]),
         recipe=int(str(row["recipe"])),
         hardware_id=_text(row["hardware_id"]),

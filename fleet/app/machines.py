@@ -21,7 +21,7 @@ MACHINE_TABLES = ("trials", "fingerprints")
 
 @interruptible()
 def read_machines(homes: Sequence[Path]) -> list[Row]:
-    """Each machine as it was last seen, newest first."""
+    """Return each machine as it was last seen, newest first."""
     with closing(open_store(results_folders(homes), MACHINE_TABLES, MACHINE_TABLES)) as con:
         return [_last_seen_in_its_zone(row) for row in rows(con, question("machines"))]
 

@@ -27,10 +27,10 @@ from fleet.query.views import question
 def read_results(
     homes: Sequence[Path], experiment: str | None, *, with_machines: bool = False
 ) -> tuple[list[ResultRow], list[Row]]:
-    """The rows, and where it is asked for the machines that they are of."""
+    """Return the rows, and their machines if these are wanted."""
     tables = READ_AT_ONCE if experiment is None else WITH_READINGS
     with closing(open_store(results_folders(homes), tables, RESULT_VIEWS)) as con:
-        found = results(con, experiment)
+        cells = results(con, experiment)
         if not with_machines:
-            return found, []
-        return found, rows(con, question("machines_of_results"), [experiment])
+            return cells, []
+        return cells, rows(con, question("machines_of_results"), [experiment])
