@@ -115,13 +115,13 @@ def check_store_path(path: str) -> None:
     shown = path.encode("utf-8", "backslashreplace").decode()
     if "\\" in path:
         raise StoreUnusable(
-            f"results cannot lie in {shown}: no query can read a folder with a backslash",
-            "choose another folder with --store, or rename the one with the backslash",
+            f"results cannot lie in {shown}: no query can look into a folder with a backslash",
+            "choose another folder with --home, or rename the one that has it",
         )
     if not path.isascii() and shown != path:
         raise StoreUnusable(
             f"results cannot lie in {shown}: the name is not UTF-8",
-            "choose another folder with --store, or rename this one",
+            "choose another folder with --home, or rename the one that has it",
         )
 
 

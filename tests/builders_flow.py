@@ -112,7 +112,7 @@ class Fleet:
             "HOME": str(self.folder / "home"),
             "TMPDIR": str(self.folder / "tmp"),
             "FLEET_LOCKS": str(self.folder / "locks"),
-            "FLEET_STORE": str(self.store),
+            "FLEET_HOME": str(self.store),
         }
         return {**kept, **own, **changes}
 

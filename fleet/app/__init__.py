@@ -1,1 +1,1 @@
-"""The use cases, each a straight line: what a command does, without how it looks."""
+"""The use cases: what each command does, without how it looks."""

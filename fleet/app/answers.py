@@ -12,16 +12,16 @@ from fleet.answers.references import check_from_word, declared_checks, read_refe
 from fleet.answers.sheets import TABLES, AnswersRequest, jobs_with_answers, sheets
 from fleet.app.interrupts import interruptible
 from fleet.errors import ConfigError, Mistake, UserError
-from fleet.folders import results_folder
+from fleet.folders import results_folders
 from fleet.query.open_store import open_store
+from fleet.report.answers_page import answers_page
 
-NOTHING = "no answers yet: fleet submit gpt-oss:20b --job side-by-side"
 PAGE_BEGINS = b"<!doctype html>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
-    """What `fleet answers` was asked, in the words of the command line."""
+class AnswersWords:
+    """The request of `fleet answers`, in the words of the command line."""
 
     experiment: str | None = None
     job: str | None = None
@@ -33,50 +33,48 @@ class Asking:
 
 
 @interruptible()
-def read_answers(homes: Sequence[Path], asked: Asking) -> tuple[list[Sheet], list[str]]:
-    """A sheet for each question, and what the reader should be told beside them."""
-    wanted = AnswersRequest(
-        experiment=asked.experiment,
-        job=asked.job,
-        models=asked.models,
-        machines=asked.machines,
-        references=_references(asked.references),
-        checks=tuple(map(check_from_word, asked.checks)),
-        contrasts=asked.contrasts,
+def read_answers(homes: Sequence[Path], words: AnswersWords) -> tuple[list[Sheet], list[str]]:
+    """Return a sheet for each question, and notes for the reader."""
+    request = AnswersRequest(
+        experiment=words.experiment,
+        job=words.job,
+        models=words.models,
+        machines=words.machines,
+        references=_references(words.references),
+        checks=tuple(map(check_from_word, words.checks)),
+        contrasts=words.contrasts,
     )
-    with closing(open_store([results_folder(home) for home in homes], TABLES)) as con:
-        declared = {job: declared_checks(job) for job in jobs_with_answers(con, wanted)}
-        checks = {job: (*(own or ()), *wanted.checks) for job, own in declared.items()}
-        found = sheets(con, wanted, checks)
-    told = [
-        f"{job}: no file of this job here, so only --check is looked at"
+    with closing(open_store(results_folders(homes), TABLES)) as con:
+        declared = {job: declared_checks(job) for job in jobs_with_answers(con, request)}
+        checks = {job: (*(own or ()), *request.checks) for job, own in declared.items()}
+        answers = sheets(con, request, checks)
+    notes = [
+        f"{job}: the file of this job is not here, so only --check applies"
         for job in declared
         if declared[job] is None
     ]
-    return found, told
+    return answers, notes
 
 
 def write_page(file: Path, sheets: Sequence[Sheet]) -> None:
-    """One self-contained HTML file. Raises UserError where it cannot be written."""
-    from fleet.report.answers_page import answers_page
-
+    """Write one self-contained HTML file; raise UserError if it cannot be written."""
     try:
         if file.exists() and not file.read_bytes()[: len(PAGE_BEGINS)].lower() == PAGE_BEGINS:
-            raise UserError(f"{file}: is there and is no HTML page", "name another file")
+            raise UserError(f"{file} exists and is not an HTML page", "name another file")
         file.write_text(answers_page(sheets), encoding="utf-8")
     except OSError as problem:
         raise UserError(f"{file}: cannot be written: {problem.strerror}") from None
 
 
 def _references(files: Sequence[Path]) -> tuple[Reference, ...]:
-    """All mistakes of all files at once."""
-    found: list[Reference] = []
+    """Read every file; raise the mistakes of all of them at once."""
+    references: list[Reference] = []
     mistakes: list[Mistake] = []
     for file in dict.fromkeys(files):
         try:
-            found.append(read_reference(file))
+            references.append(read_reference(file))
         except ConfigError as problem:
             mistakes += problem.mistakes
     if mistakes:
         raise ConfigError(tuple(mistakes))
-    return tuple(found)
+    return tuple(references)

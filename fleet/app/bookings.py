@@ -1,4 +1,4 @@
-"""What a submission asks for, written into the ledger before anything is dispatched."""
+"""Everything a submission asks for, written to the ledger before anything is dispatched."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from fleet.plan.selection import select
 from fleet.plan.time_budget import Within
 from fleet.ports import PastAttempt
 
-FREE = "fleet submit waits for those that are busy; fleet machines tells of the others"
+FREE = "fleet submit waits for busy machines; fleet machines lists the others"
 
 
 def chosen_machines(
     request: Request, machines: Sequence[Machine], absent: Sequence[AbsentMachine]
 ) -> Sequence[Machine]:
-    """Those meant, of those that are there; raises FleetUnreachable where all are absent."""
+    """Return the machines of the experiment that are present; raise FleetUnreachable if none is."""
     absent_names = {n for each in absent for n in (each.name, each.known.machine_id) if n}
     selector = request.experiment.machines
     try:
@@ -39,7 +39,7 @@ def chosen_machines(
 
 
 def machine_rows(planned: Plan) -> Iterator[MachineRow]:
-    """Every machine that is meant: planned, refused or absent."""
+    """Yield a row for every machine of the experiment: planned, refused or absent."""
     for each in planned.machines:
         present = each.machine
         yield MachineRow(machine=present.name, machine_id=present.machine_id, state="planned")
@@ -62,9 +62,9 @@ def book(
     remaining: Mapping[str, Sequence[Attempt]],
     bounded: Within,
 ) -> None:
-    """Every trial asked for is in the ledger on return, with its state and the reason.
+    """Write every requested trial to the ledger, with its state and the reason.
 
-    `bounded`: what of the `remaining` attempts the user's time holds.
+    `bounded`: the `remaining` attempts for which the user's time suffices.
     """
     too_late = dict(_too_late(remaining, bounded))
     every = entries(planned, past, bounded.kept, too_late)
@@ -75,7 +75,7 @@ def book(
 def _too_late(
     remaining: Mapping[str, Sequence[Attempt]], bounded: Within
 ) -> Iterator[tuple[str, str]]:
-    """Trial id and reason; what was measured before in such a block stays measured."""
+    """Yield trial id and reason; what was measured before in such a block stays measured."""
     blocks = {
         (left.machine_id, block): left.reason for left in bounded.left_out for block in left.blocks
     }
@@ -86,7 +86,7 @@ def _too_late(
 
 
 def _left_out(planned: Plan) -> Iterator[LeftOutRow]:
-    """Whole cells with their number of trials; of the rest, what each trial lacks."""
+    """Yield whole cells with their number of trials, then the parts that trials lack."""
     reasons = set()
     for cells in planned.left_trials:
         own = {f"{cells.machine}{mark}{cells.reason}" for mark in (": ", " ")}

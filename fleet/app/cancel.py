@@ -9,12 +9,12 @@ from pathlib import Path
 
 from fleet.app.status import status
 from fleet.errors import UserError
-from fleet.folders import ledger_file
+from fleet.folders import ledger_file, with_home
 from fleet.ledger.journal import Ledger
 
 
 def cancel(home: Path, experiment: str) -> str:
-    """Tells the coordinator to stop as Ctrl-C would; says what it did."""
+    """Tell the coordinator to stop as Ctrl-C would; return what was done."""
     status(home, experiment)
     with closing(Ledger(ledger_file(home))) as ledger:
         pid = ledger.coordinator(experiment)
@@ -26,5 +26,6 @@ def cancel(home: Path, experiment: str) -> str:
         return f"{experiment} has just ended"
     except PermissionError:
         what = f"{experiment} was submitted by another user of this machine (process {pid})"
-        raise UserError(what, f"as that user: fleet cancel {experiment}") from None
-    return f"{experiment} is told to stop; what is finished is kept"
+        hint = f"as that user: {with_home(f'fleet cancel {experiment}', home)}"
+        raise UserError(what, hint) from None
+    return f"{experiment} is stopping; finished trials are kept"

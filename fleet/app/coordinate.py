@@ -3,43 +3,37 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from fleet import folders
 from fleet.app.options import Options
+from fleet.app.plan import plan
 from fleet.app.progress import Talk
+from fleet.app.submit import submit
 from fleet.app.target import JOB, OPTIONS, PLAN, REQUEST
-from fleet.dispatch.cluster import (
-    running_head,
-)
+from fleet.dispatch.cluster import running_head
 from fleet.dispatch.ray_paths import job_log
 from fleet.errors import FleetUnreachable
 from fleet.model.experiment import Request
-
-if TYPE_CHECKING:
-    from fleet.plan.expand import Plan
+from fleet.plan.expand import Plan
 
 
-def plan_wanted() -> str:
-    """In which form the coordinator is to show a plan only; empty: it is to measure."""
+def plan_form() -> str:
+    """Return the form of the plan to print; empty if the request is to be measured."""
     return os.environ.get(PLAN, "")
 
 
 def coordinate(talk: Talk) -> int:
-    """What the head runs for a request that was sent to it."""
-    from fleet.app.submit import submit
-
-    return submit(*_sent(), talk)
+    """Measure the request; return the exit code."""
+    return submit(*_request(), talk)
 
 
 def coordinate_plan() -> Plan:
-    """The same, for a plan only."""
-    from fleet.app.submit import plan
-
-    return plan(*_sent())
+    """Plan the request."""
+    return plan(*_request())
 
 
-def _sent() -> tuple[Request, Options]:
+def _request() -> tuple[Request, Options]:
+    """Return what was sent, from the environment of this process."""
     state = folders.state_folder()
     record = running_head(state)
     if record is None:

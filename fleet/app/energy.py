@@ -1,4 +1,4 @@
-"""Energy: what cells cost, and the log of a wall meter put beside the trials it ran through."""
+"""Energy: what cells cost, and the log of a wall meter stored with the trials it covers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fleet.app.home import Home
 from fleet.app.interrupts import interruptible
 from fleet.clock import in_local_zone
 from fleet.errors import ConfigError, Mistake, UnknownName, UserError, nearest
-from fleet.folders import results_folder
+from fleet.folders import results_folder, results_folders, with_home
 from fleet.identity import content_id
 from fleet.query.energy import EnergyOfCell, MeteredTrial, energy_of_cells, metered_trials
 from fleet.query.open_store import WITH_READINGS, open_store, rows
@@ -25,28 +25,27 @@ from fleet.store.text_files import read_text
 from fleet.units import NS_PER_S, show_count
 
 LEAST_ROWS = 2
-"""Within a trial, for it to have an energy."""
+"""Rows within a trial that an energy needs."""
 MOST_FAULTS = 20
 MOST_SHIFT_S = 10 * 366 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterRequest:
-    """What the user asks of `fleet energy import`."""
+    """The request of `fleet energy import`."""
 
     file: Path
     machine: str
     shift_s: float = 0.0
     """Added to the meter's times."""
     zone: str = "UTC"
-    """Of times that name none."""
+    """Zone of times that name none."""
 
 
 @interruptible()
 def read_energy(homes: Sequence[Path], experiment: str | None) -> list[EnergyOfCell]:
-    """One row per cell, point and scope."""
-    folders = [results_folder(home) for home in homes]
-    with closing(open_store(folders, WITH_READINGS, views=("trials",))) as con:
+    """Return a row for each cell, point and scope."""
+    with closing(open_store(results_folders(homes), WITH_READINGS, views=("trials",))) as con:
         if experiment is not None:
             check_experiment(con, experiment)
         return energy_of_cells(con, experiment)
@@ -62,21 +61,21 @@ class MeterReport:
     trials: int
     rows: int
     stored: int
-    """Rows of which a reading was stored, with one trial or with two."""
+    """Rows that were stored as a reading, of one trial or of two."""
     outside: tuple[int, ...]
-    """Lines of those that lie in no trial, and beside none."""
+    """Lines of the rows that lie in no trial, and next to none."""
     without_value: tuple[int, ...]
-    """Lines on which the meter said nothing."""
+    """Lines without a value."""
     thin: tuple[str, ...]
-    """Trials that have a row of the log, but not the two that an energy needs."""
+    """Trials with fewer rows than an energy needs."""
     zone: str
-    """Of the times that name none; empty where all name one."""
+    """Zone of the times that name none; empty if all name one."""
 
 
 def import_meter(home: Path, request: MeterRequest) -> MeterReport:
-    """Stores the log beside the trials; the same log again changes nothing.
+    """Store the log with its trials; the same log again changes nothing.
 
-    Raises UserError where it covers no trial, or one that has the log of another meter.
+    Raises UserError if it covers no trial, or one that has the log of another meter.
     """
     log = _log(request.file, zone_of(request.zone))
     shift_ns = round(_seconds(request.shift_s) * NS_PER_S)
@@ -114,7 +113,7 @@ def import_meter(home: Path, request: MeterRequest) -> MeterReport:
 
 
 def zone_of(text: str) -> Zoned:
-    """Reads UTC, `local` for this computer's zone, `+02:00`, or a name such as Europe/Berlin.
+    """Read UTC, `local` for this computer's zone, `+02:00`, or a name such as Europe/Berlin.
 
     Raises UserError.
     """
@@ -125,7 +124,7 @@ def zone_of(text: str) -> Zoned:
         zone = UTC if text.upper() in ("UTC", "Z") else _offset(text) or ZoneInfo(text)
     except (ValueError, OSError, ZoneInfoNotFoundError):
         raise UserError(
-            f"--zone {text!r} is no time zone", "write --zone local, +02:00 or Europe/Berlin"
+            f"--zone {text!r} is not a time zone", "write --zone local, +02:00 or Europe/Berlin"
         ) from None
     return lambda written: written.replace(tzinfo=zone)
 
@@ -140,9 +139,7 @@ def _offset(text: str) -> timezone | None:
 
 def _seconds(shift_s: float) -> float:
     if not abs(shift_s) <= MOST_SHIFT_S:
-        raise UserError(
-            f"--shift {shift_s}: a clock is not off by so much", "write --shift SECONDS"
-        )
+        raise UserError(f"--shift {shift_s}: no clock is off by that much", "write --shift SECONDS")
     return shift_s
 
 
@@ -155,7 +152,7 @@ def _log(file: Path, zoned: Zoned) -> MeterLog:
             shown.append(_mistake(file, line, "", f"and {show_count(more, 'more line')} from here"))
         raise ConfigError(tuple(shown))
     if len(log.rows) < LEAST_ROWS:
-        raise UserError(f"{file}: {show_count(len(log.rows), 'row')}: no log of a meter")
+        raise UserError(f"{file}: {show_count(len(log.rows), 'row')}, which is no log of a meter")
     return log
 
 
@@ -164,26 +161,27 @@ def _mistake(file: Path, line: int, column: str, what: str) -> Mistake:
 
 
 def _trials(home: Path, machine: str) -> list[MeteredTrial]:
-    """Those of one machine, in order of time. Raises UnknownName."""
+    """Return the trials of one machine, in order of time; raise UnknownName if there are none."""
     with closing(open_store([results_folder(home)], WITH_READINGS)) as con:
-        found = metered_trials(con, machine)
+        trials = metered_trials(con, machine)
         names = "select distinct machine from trials where not coalesce(imported, false)"
-        there = [str(row["machine"]) for row in rows(con, names)]
-    if not found:
-        near = nearest(machine, there)
-        meant = f" (did you mean {near}?)" if near else ""
-        raise UnknownName(f"{machine}: no trial of such a machine{meant}", "fleet machines")
-    return found
+        machines = [str(row["machine"]) for row in rows(con, names)]
+    if not trials:
+        suggestion = nearest(machine, machines)
+        hint = f" (did you mean {suggestion}?)" if suggestion else ""
+        what = f"{machine}: no trial of such a machine{hint}"
+        raise UnknownName(what, with_home("fleet machines", home))
+    return trials
 
 
 def _within(trial: MeteredTrial, times: Sequence[int]) -> range:
-    """Returns the places of the rows that lie in the trial."""
+    """Return the positions of the rows that lie in the trial."""
     begin = bisect_left(times, trial.zero_unix_ns)
     return range(begin, bisect_right(times, trial.end_unix_ns))
 
 
 def _beside(trial: MeteredTrial, times: Sequence[int]) -> range:
-    """Returns them with the row before and the row after: the trial's edges lie between."""
+    """Include the row before and the row after, between which the trial's edges lie."""
     within = _within(trial, times)
     return range(max(within.start - 1, 0), min(within.stop + 1, len(times)))
 
@@ -200,12 +198,12 @@ def _reading(trial: MeteredTrial, row: MeterRow, metric: str, source: str) -> di
 
 
 def _check_meters(covered: Sequence[MeteredTrial], source: str, file: Path) -> None:
-    """Two logs over one trial would be two truths."""
+    """Raise UserError for a second log of one trial, which would contradict the first."""
     for trial in covered:
         if trial.meter not in (None, source):
             raise UserError(
                 f"{file}: {trial.trial_id} has readings of {trial.meter} already",
-                "leave out the rows of that time",
+                "remove the rows of that time",
             )
 
 
@@ -218,17 +216,17 @@ def _covers_none(
         f"the log covers {span}; no trial of {request.machine} lies in it "
         f"(they ran {ran}; all times UTC)"
     )
-    clock = "where the meter's clock is off, move it: --shift SECONDS"
+    clock = "if the meter's clock is off, move it: --shift SECONDS"
     if not names_no_zone:
         return UserError(what, clock)
     return UserError(
         f"{what}; its own times name no zone and were read as {request.zone}",
-        f"say their zone: --zone {_other_zone(request.zone, trials[-1].utc_offset_s)}; {clock}",
+        f"name their zone: --zone {_other_zone(request.zone, trials[-1].utc_offset_s)}; {clock}",
     )
 
 
 def _other_zone(zone: str, offset_s: int | None) -> str:
-    """Proposes the machine's zone where it is known and not UTC, else this computer's."""
+    """Propose the machine's zone if it is known and not UTC, else this computer's."""
     if offset_s and zone.upper() == "UTC":
         hours, minutes = divmod(abs(offset_s) // 60, 60)
         return f"{'+' if offset_s > 0 else '-'}{hours:02d}:{minutes:02d}"

@@ -1,4 +1,4 @@
-"""One home: the store with its results, the ledger with its queue."""
+"""One home: the results and the queue."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from fleet.model.experiment import Request
 from fleet.plan.spellings import as_before
 from fleet.ports import PastAttempt
 
-if TYPE_CHECKING:  # who only looks at a plan does not wait for Parquet
+if TYPE_CHECKING:  # a plan alone does not need Parquet
     from fleet.store.parquet import ParquetStore
 
 
 class Home:
-    """Opens what is there; only writing makes anything."""
+    """Opens what exists; only writing creates anything."""
 
     def __init__(self, folder: Path, *, read_only: bool = False) -> None:
-        """Raises StoreUnusable at once where results are to be kept and cannot be."""
+        """Raise StoreUnusable at once if results are to be kept and cannot be."""
         self.folder = folder
         self._read_only = read_only
         if not read_only:
@@ -29,6 +29,7 @@ class Home:
 
     @cached_property
     def store(self) -> ParquetStore:
+        """The results of this home."""
         from fleet.query.views import views_sql
         from fleet.store.parquet import ParquetStore
 
@@ -37,22 +38,25 @@ class Home:
         return ParquetStore(folder, views_sql=views, read_only=self._read_only)
 
     def ledger(self) -> Ledger:
+        """Open the queue of this home."""
         return Ledger(ledger_file(self.folder))
 
     def attempts(self, request: Request) -> Sequence[PastAttempt]:
+        """Return the attempts of the experiment that are stored."""
         return self.store.attempts(request.experiment.name)
 
     def as_before(self, request: Request) -> Request:
-        """The request with the spellings that its earlier trials here have."""
+        """Return the request with the spellings of its earlier trials here."""
         name = request.experiment.name
         stored = self.store.models(name)
         return as_before(request, {name: stored} if stored else self.store.models_by_experiment())
 
     def past_seconds(self, request: Request) -> Mapping[tuple[str, str, str, str], float]:
+        """Return how long the cells of the experiment took before."""
         return self.store.past_seconds(request.experiment.name)
 
     def session(self, request: Request, *, again: bool) -> int:
-        """The session to measure in: the latest, or with --again a new one."""
+        """Return the session to measure in: the latest, or with --again a new one."""
         last = self.store.last_session(request.experiment.name)
         if last is None:
             return 0

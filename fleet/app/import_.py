@@ -1,4 +1,4 @@
-"""Figures that others measured, put into the same tables."""
+"""Figures that were measured without fleet, stored in the same tables."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from fleet.store.transcripts import UNKNOWN
 from fleet.store.written_dates import check_date, read_date
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ImportRequest:
-    """What the user asks of `fleet import`, in the words of the command line."""
+    """The request of `fleet import`, in the words of the command line."""
 
     file: Path
     machine: str
@@ -31,18 +31,18 @@ class ImportRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """One turn of the file in the store."""
+    """One turn of the file, as it is stored."""
 
     trial: Imported
     new: bool
-    """False where the store has had its figures before."""
+    """False if the store had its figures before."""
     kept_text: bool
     """Its answer was added by this import."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportReport:
-    """What became of each figure that the file holds."""
+    """What became of each figure of the file."""
 
     stored: tuple[Stored, ...]
     file: ImportedFile
@@ -50,16 +50,16 @@ class ImportReport:
 
     @property
     def complete(self) -> bool:
-        """True where the store has every figure of a kind that fleet knows.
+        """Return whether every figure of a kind that fleet knows is stored.
 
-        A line of an unknown kind, which a newer Ollama may print, is named and spoils nothing.
+        A line of an unknown kind, which a newer Ollama may print, is reported and does not count.
         """
         contents = self.file.contents
         return not contents.refused and all(line.why == UNKNOWN for line in contents.unread)
 
 
 def import_transcripts(home: Path, request: ImportRequest) -> ImportReport:
-    """Stores the turns of a file, none of them twice; raises UserError before it stores any."""
+    """Store the turns of a file, none of them twice; raise UserError before any is stored."""
     written, now = read_date(request.date), datetime.now().astimezone()
     check_date(written, now, "--date")
     origin = Origin(

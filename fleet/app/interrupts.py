@@ -1,4 +1,4 @@
-"""Ways to be stopped: Ctrl-C in the middle of a query, and being told to by another process."""
+"""Ways to be stopped: Ctrl-C during a query, and SIGTERM from another process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DUCKDBS_WORDS = "Query interrupted"
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """DuckDB takes Ctrl-C for an error of its own and raises a plain RuntimeError."""
+    """Turn the RuntimeError that DuckDB raises on Ctrl-C into a KeyboardInterrupt."""
     try:
         yield
     except RuntimeError as problem:
@@ -21,8 +21,9 @@ def interruptible() -> Iterator[None]:
 
 
 def sigterm_is_an_interrupt() -> None:
-    """`fleet cancel` sends SIGTERM: a shell lets what runs behind it ignore SIGINT.
+    """Treat SIGTERM, which `fleet cancel` sends, like Ctrl-C.
 
-    Called after the dispatcher is open, since Ray's driver sets a handler of its own.
+    A process in the background of a shell may ignore SIGINT. Called after the dispatcher is open,
+    since Ray's driver sets a handler of its own.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)

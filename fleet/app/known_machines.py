@@ -1,4 +1,4 @@
-"""Which machines an experiment may mean although they are not there: none of them goes unsaid."""
+"""Machines that belong to an experiment although they are absent: each is reported."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from fleet.plan.absent import AbsentMachine, KnownMachine, not_there
 def known_machines(
     request: Request, options: Options, session: int, queued: Iterable[tuple[str, str, bool]]
 ) -> list[KnownMachine]:
-    """Machines of earlier work, of the experiment's own script, and of configs/fleet.yaml.
+    """Return machines of earlier work, of the experiment's own script, and of configs/fleet.yaml.
 
-    Those of this session are expected: their trials count as asked for. Those of earlier ones are
-    only named, since a machine may have been sold. `queued`: as Ledger.machines_of. Where no fleet
-    is asked, only those of this experiment: another machine's results in the store are no wish to
-    measure there.
+    Machines of this session are expected: their trials count as requested. Machines of earlier
+    sessions are only named, since they may have been sold. `queued`: as Ledger.machines_of. Without
+    a fleet, only machines of this experiment count: results of another machine in this home do not
+    ask for a measurement there.
     """
     selector, engine = request.experiment.machines, request.experiment.engine
     by_name_list = isinstance(selector, tuple)
@@ -47,7 +47,7 @@ def known_machines(
 def _machines_of_store(
     request: Request, home: Path, session: int, *, everywhere: bool
 ) -> list[KnownMachine]:
-    """Of the store, with `everywhere` of all its experiments; no machine where it is unreadable."""
+    """Return machines of the results, `everywhere`: of all experiments; none if unreadable."""
     from fleet.query.machines import machines_before
     from fleet.query.open_store import open_store
 
@@ -77,7 +77,7 @@ def _machines_of_store(
 
 
 def _each_once(machines: Iterable[KnownMachine]) -> list[KnownMachine]:
-    """By name: what was measured tells more than what was queued, and that more than a wish."""
+    """Keep one machine of each name: measured before queued, queued before declared."""
     first: dict[str, KnownMachine] = {}
     for machine in machines:
         earlier = first.setdefault(machine.name, machine)
@@ -87,20 +87,20 @@ def _each_once(machines: Iterable[KnownMachine]) -> list[KnownMachine]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """One look at the machines that an experiment means."""
+class MachineLook:
+    """One look at the machines of an experiment."""
 
     machines: Sequence[Machine]
     silent: Mapping[str, str]
-    """Name of each that was asked and did not answer, and why."""
+    """The machines that did not answer, by name, and why."""
     busy: Mapping[str, str]
-    """Name of each that another experiment has, and which."""
+    """The machines that another experiment holds, by name, and which."""
 
 
 def absent_machines(
-    request: Request, options: Options, known: Sequence[KnownMachine], look: Look
+    request: Request, options: Options, known: Sequence[KnownMachine], look: MachineLook
 ) -> list[AbsentMachine]:
-    """Every machine that is meant and was not seen in this look, with the reason."""
+    """Return every machine of the experiment that this look did not see, with the reason."""
     selector = request.experiment.machines
     names = {machine.name for machine in known}
     reasons = {**look.silent, **look.busy}
@@ -114,7 +114,7 @@ def absent_machines(
     return [_absent(machine, look, where) for machine in (*machines, *unjudged)]
 
 
-def _absent(machine: KnownMachine, look: Look, where: str) -> AbsentMachine:
+def _absent(machine: KnownMachine, look: MachineLook, where: str) -> AbsentMachine:
     if machine.name in look.busy:
         return AbsentMachine(known=machine, state="busy", reason=look.busy[machine.name])
     hint = where.format(name=machine.name)
@@ -128,11 +128,11 @@ def _absent(machine: KnownMachine, look: Look, where: str) -> AbsentMachine:
 
 
 def _where_to_join(request: Request, options: Options) -> str:
-    """What to type, with the machine's {name} left open."""
+    """Return the command to type, with the machine's {name} left open."""
     if options.ray_address is None:
         return "fleet head    and on {name}: fleet join"
     if isinstance(request.experiment.engine, SimulatedEngine):
-        return "start the practice machines anew: fleet leave; fleet practice"
+        return "restart the practice machines: fleet leave; fleet practice"
     from fleet.dispatch.cluster import address_to_type
 
     return f"on {{name}}: fleet join {address_to_type(options.ray_address)}"

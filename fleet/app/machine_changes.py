@@ -1,4 +1,4 @@
-"""What has changed on a machine since the store last saw it: said, never merged silently."""
+"""What has changed on a machine since it was last measured."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from fleet.doctor.changes import Seen, apart, changes
+from fleet.doctor.changes import LastSeen, changes
 from fleet.errors import StoreUnusable
 from fleet.folders import results_folder
 from fleet.model.machine import FINGERPRINT_RECIPE, Machine
+from fleet.report.change_text import change_line
 
 
-def last_seen(home: Path, machine_ids: Sequence[str]) -> dict[str, Seen]:
-    """By machine id, those that were measured before; raises StoreUnusable."""
+def last_seen(home: Path, machine_ids: Sequence[str]) -> dict[str, LastSeen]:
+    """Return the machines measured before, by machine id; raise StoreUnusable."""
     from fleet.query.machines import last_fingerprints
     from fleet.query.open_store import open_store
 
@@ -21,21 +22,21 @@ def last_seen(home: Path, machine_ids: Sequence[str]) -> dict[str, Seen]:
     if not (folder / "current").exists():
         return {}
     with closing(open_store([folder], ["trials", "fingerprints"])) as con:
-        prints = last_fingerprints(con, machine_ids)
+        fingerprints = last_fingerprints(con, machine_ids)
     return {
-        machine_id: Seen(
+        machine_id: LastSeen(
             at=last.seen_at,
             recipe=last.recipe,
             hardware_id=last.hardware_id,
             software_id=last.software_id,
             facts=last.values(),
         )
-        for machine_id, last in prints.items()
+        for machine_id, last in fingerprints.items()
     }
 
 
-def changes_told(home: Path, machines: Sequence[Machine]) -> Iterator[str]:
-    """A line for each machine that is not what it was; an unreadable store says so elsewhere."""
+def change_lines(home: Path, machines: Sequence[Machine]) -> Iterator[str]:
+    """Describe each machine that has changed; unreadable results are reported elsewhere."""
     machines = [machine for machine in machines if machine.engine is not None]
     if not machines:  # nothing is measured on the others
         return
@@ -49,5 +50,4 @@ def changes_told(home: Path, machines: Sequence[Machine]) -> Iterator[str]:
             continue
         hard, soft = changes(then, machine.fingerprint)
         if hard or soft:
-            told = ", ".join(hard + soft)
-            yield f"{machine.name} has changed since {then.at[:16]}: {told} ({apart(hard, soft)})"
+            yield change_line(machine.name, then, hard, soft)

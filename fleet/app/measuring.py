@@ -1,4 +1,4 @@
-"""The loop over events: store, acknowledge, count, and stop where enough is known."""
+"""The loop over events: store, acknowledge, count, and stop when enough is known."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ from fleet.spool import node_spool
 from fleet.units import show_count
 
 MOST_ATTEMPTS = 3
-"""Tries at one trial in one submission; only transient failures are tried again."""
+"""Attempts at one trial in one submission; only transient failures are tried again."""
 
 KNOWN = "known closely enough"
 
 
 class Measuring:
-    """One submission while it runs. `done`, `failed` and `waiting` count trials, canaries not."""
+    """One submission while it runs. `done`, `failed` and `waiting` count trials, not canaries."""
 
+    # parameters: everything that one submission works with
     def __init__(
         self,
         plan: Plan,
@@ -63,31 +64,33 @@ class Measuring:
 
     @property
     def waiting(self) -> int:
+        """How many trials wait to be measured."""
         return len(self._work())
 
     @property
     def not_needed(self) -> int:
+        """How many trials were dropped since enough is known."""
         return sum(attempt.trial.role != "canary" for attempt in self._dropped.values())
 
     @property
     def summary(self) -> str:
-        """What became of the trials that were asked for; the numbers add up."""
+        """What became of the requested trials; the numbers add up."""
         counts = (
             (self.done, "measured"),
             (self.failed, "failed"),
             (self.not_needed, f"not needed ({KNOWN})"),
             (self.waiting, "not measured"),
         )
-        told = ", ".join(f"{count} {what}" for count, what in counts if count)
-        return f"{show_count(self._asked, 'trial')} asked for: {told}"
+        parts = ", ".join(f"{count} {what}" for count, what in counts if count)
+        return f"{show_count(self._asked, 'trial')} asked for: {parts}"
 
     def run(self) -> None:
-        """Until nothing waits, nothing is worth another try, or every machine is lost."""
+        """Measure until nothing waits or is worth another attempt, or every machine is lost."""
         with closing(self._widths):
             self._drop_not_needed(list(self._waiting.values()))
             queues = self._by_machine(self._waiting.values())
             if not queues:
-                self._talk.say(f"nothing to do: all is {KNOWN} (--again measures all once more)")
+                self._talk.say(f"nothing to do: all is {KNOWN} (--again measures all of it again)")
             self._talk.began(self._plan, {key: len(queue) for key, queue in queues.items()})
             while queues:
                 self._ledger.enqueue(self._submission, [a for q in queues.values() for a in q])
@@ -102,7 +105,7 @@ class Measuring:
             for event in self._dispatcher.run(queues):
                 self._take(event)
         except KeyboardInterrupt:
-            self._talk.say("stopping: the running trials end now, what is finished is kept")
+            self._talk.say("stopping: running trials end now, finished trials are kept")
             self._dispatcher.cancel()
             raise
 
@@ -125,15 +128,17 @@ class Measuring:
     def _begin(self, trial: Trial) -> None:
         if trial.trial_id in self._dropped and trial.role != "canary":
             self._talk.say(
-                f"{trial.machine}: block {trial.block + 1} had begun: it is measured too"
+                f"{trial.machine}: block {trial.block + 1} had begun, so it is measured too"
             )
         if trial.role != "canary":
             begun = self._begun.get(trial.machine_id, -1)
             self._begun[trial.machine_id] = max(begun, trial.block)
 
     def _stored(self, result: TrialResult) -> TrialResult:
-        """Stored first, forgotten on the node second. What the store cannot hold is set aside, and
-        goes on as a failure."""
+        """Store the result, then let the node forget it.
+
+        A result that cannot be stored is set aside and counts as a failure.
+        """
         if result.outcome == "cancelled":
             return result
         try:
@@ -163,7 +168,7 @@ class Measuring:
         # one that had begun when it was dropped is measured all the same
         attempt = self._waiting.pop(trial_id, None) or self._dropped.pop(trial_id, None)
         if attempt is None or attempt.trial.role == "canary":
-            return  # of an earlier run, found in a spool; or no work, and tried only once
+            return  # from an earlier run, out of a spool; or a canary, which is tried only once
         self._tries[result.trial.trial_id] += 1
         if result.outcome == "ok":
             self.done += 1
@@ -178,13 +183,14 @@ class Measuring:
                 self._lost.add(result.trial.cell())
 
     def _lose(self, event: Lost | Failed) -> None:
-        """What waited for a machine that went away is not measured; a new submit asks it again."""
+        """Give up what waits for a lost machine; a new submit measures it."""
         self._ledger.cancel_waiting(self._submission, event.what, event.machine_id)
         self._ledger.put_machines(self._submission, [self._lost_row(event)])
-        mine = [a.trial for a in self._waiting.values() if a.trial.machine_id == event.machine_id]
-        for trial in mine:
+        waiting = self._waiting.values()
+        trials = [a.trial for a in waiting if a.trial.machine_id == event.machine_id]
+        for trial in trials:
             del self._waiting[trial.trial_id]
-        lost = [trial.cell() for trial in mine if trial.role != "canary"]
+        lost = [trial.cell() for trial in trials if trial.role != "canary"]
         self._lost.update(lost)
         self.failed += len(lost)
 
@@ -198,7 +204,7 @@ class Measuring:
         )
 
     def _ends_block(self, trial: Trial) -> bool:
-        """No trial of this machine's block waits any more; a canary ends none."""
+        """Return whether no trial of this machine's block waits any more; a canary ends none."""
         return trial.role != "canary" and not any(
             other.block == trial.block and other.machine_id == trial.machine_id
             for other in self._work()
@@ -212,9 +218,9 @@ class Measuring:
             self._talk.not_needed(machine_id, len(queue), KNOWN)
 
     def _drop_not_needed(self, attempts: Iterable[Attempt]) -> list[Attempt]:
-        """Takes what the stop rule no longer wants out of the queue; the store decides.
+        """Take out of the queue what the stop rule no longer needs.
 
-        Canaries go with the blocks that they stood between.
+        Canaries go with the blocks that they stand between.
         """
         candidates = [a for a in attempts if self._blocks[a.trial.cell()] > 0]
         if not candidates:
@@ -231,19 +237,19 @@ class Measuring:
             ),
         )
         unwanted = [self._waiting.pop(trial_id) for trial_id in ids]
-        birds = [a.trial for a in self._waiting.values() if a.trial.role == "canary"]
-        idle = canaries.past_the_end(birds, self._work(), self._begun)
+        canary_trials = [a.trial for a in self._waiting.values() if a.trial.role == "canary"]
+        idle = canaries.past_the_end(canary_trials, self._work(), self._begun)
         unwanted += [self._waiting.pop(trial_id) for trial_id in idle]
         self._dropped.update({attempt.trial.trial_id: attempt for attempt in unwanted})
         self._ledger.not_needed(ids | idle, KNOWN)
         return unwanted
 
     def _work(self) -> list[Trial]:
-        """What waits to be measured."""
+        """Return the trials that wait to be measured."""
         return [a.trial for a in self._waiting.values() if a.trial.role != "canary"]
 
     def _blocks_before(self) -> Counter[Cell]:
-        """Blocks that earlier runs of this session have measured."""
+        """Count the blocks that earlier runs of this session have measured."""
         trials = {t.trial_id: t for t in self._plan.trials() if t.role == "measure"}
         past = self._store.attempts(self._plan.request.experiment.name)
         done = {a.trial_id for a in past if a.outcome == "ok" and a.trial_id not in self._waiting}

@@ -1,4 +1,4 @@
-"""Reads what a model file says of itself, without its weights: from a disk, or by HTTP ranges."""
+"""Read the head of a model file, without its weights: from a disk, or by HTTP ranges."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PART = re.compile(r"-(\d{5})-of-(\d{5})\.(gguf|safetensors)$")
 T = TypeVar("T")
 
 Read = Callable[[int, int], bytes]
-"""(from, to) to these bytes; fewer where the file ends before."""
+"""Returns the bytes from one position to another; fewer if the file ends before."""
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class Source:
     transferred: int = 0
 
     def parsed(self, parse: Callable[[bytes], T]) -> T:
-        """What `parse` makes of the first bytes; twice as many each time it wants more."""
+        """Parse the first bytes; read twice as many each time `parse` needs more."""
         data, target = b"", FIRST_BYTES
         while True:
             target = min(target, self.most)
@@ -68,7 +68,7 @@ class Source:
 
 
 def from_path(path: Path) -> ModelShape:
-    """The shape of a GGUF file, of a safetensors file, or of a folder of them."""
+    """Return the shape of a GGUF file, of a safetensors file, or of a folder of them."""
     if path.is_dir():
         return _from_folder(path)
     if not path.is_file():
@@ -94,7 +94,7 @@ def _from_folder(folder: Path, only: Path | None = None) -> ModelShape:
 
 
 def _parts(path: Path) -> list[Path]:
-    """All files of a model that is split; the path itself where it is whole."""
+    """Return all files of a model that is split, or its only file."""
     match = _PART.search(path.name)
     if match is None:
         return [path]
@@ -105,7 +105,7 @@ def _parts(path: Path) -> list[Path]:
     ]
     missing = [part.name for part in parts if not part.is_file()]
     if missing:
-        raise UserError(f"{path.name} is one of {count} parts; {missing[0]} is not there")
+        raise UserError(f"{path.name} is one of {count} parts; {missing[0]} is missing")
     return parts
 
 
@@ -119,9 +119,10 @@ def _file_source(path: Path) -> Source:
 
 
 def from_url(address: str, client: httpx.Client | None = None) -> tuple[ModelShape, int]:
-    """(the shape of the model file at this address, bytes transferred).
+    """Return the shape of the model file at this address, and the bytes transferred.
 
-    At most 32 MiB are asked for, by ranges; a server that does not give ranges is left after that.
+    At most 32 MiB are requested, by ranges; the connection to a server without ranges is closed
+    after that.
     """
     import httpx
 
@@ -178,7 +179,7 @@ def _ranges(address: str, client: httpx.Client) -> Read:
 
 
 def _limited(chunks: Iterable[bytes], skip: int, length: int) -> bytes:
-    """The bytes after `skip`; the stream is left as soon as they are there."""
+    """Return the bytes after `skip`; stop reading as soon as they are complete."""
     data = bytearray()
     for chunk in chunks:
         data += chunk
@@ -188,7 +189,7 @@ def _limited(chunks: Iterable[bytes], skip: int, length: int) -> bytes:
 
 
 def _host(address: str) -> str:
-    """The host alone: an address may hold a token."""
+    """Return the host alone, since an address may hold a token."""
     return address.split("://", 1)[-1].split("/", 1)[0].rsplit("@", 1)[-1][:80]
 
 
@@ -197,7 +198,7 @@ def _of_gguf(name: str, heads: Sequence[gguf.GgufHead]) -> ModelShape:
     tensors = [tensor for head in heads for tensor in head.tensors]
     kind = info.get("general.architecture")
     if kind in ("clip", "mmproj"):
-        raise UserError(f"{name}: this file reads pictures only", "name the file of the model")
+        raise UserError(f"{name}: this file only encodes images", "name the file of the model")
     return from_metadata(name, info, tensors, quantization=_usual_type(tensors))
 
 
@@ -208,7 +209,7 @@ def _of_safetensors(name: str, config: dict[str, object], tensors: Sequence[Tens
 
 
 def _usual_type(tensors: Iterable[Tensor]) -> str:
-    """The type that holds most bytes: `Q4_K`, `MXFP4`, `BF16`."""
+    """Return the type that holds most bytes: `Q4_K`, `MXFP4`, `BF16`."""
     sums: dict[str, int] = {}
     for tensor in tensors:
         sums[tensor.type] = sums.get(tensor.type, 0) + (tensor.bytes or 0)
@@ -219,7 +220,7 @@ def _json_object(content: bytes, where: str) -> dict[str, object]:
     try:
         value = json.loads(content)
     except (ValueError, RecursionError) as problem:
-        raise UserError(f"{where}: this is no JSON") from problem
+        raise UserError(f"{where}: this is not JSON") from problem
     if not isinstance(value, dict):
-        raise UserError(f"{where}: this is no JSON object")
+        raise UserError(f"{where}: this is not a JSON object")
     return value

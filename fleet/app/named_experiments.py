@@ -1,6 +1,6 @@
-"""Which experiment a bare word means: one that was submitted here, or one that is shipped.
+"""Which experiment a bare word names: one that was submitted here, or one that fleet ships.
 
-A word such as `gpt-oss` can be a model's as well; then nothing is guessed.
+A word such as `gpt-oss` can also be a model; then nothing is guessed.
 """
 
 from __future__ import annotations
@@ -12,36 +12,36 @@ from pathlib import Path
 from fleet.config.reading import load_request
 from fleet.config.shipped import find_experiment, is_shipped, job_names
 from fleet.errors import UserError
-from fleet.folders import ledger_file
+from fleet.folders import ledger_file, with_home
 from fleet.ledger.journal import Ledger
 from fleet.model.experiment import Request
 
 
 def named_experiment(words: Sequence[str], home: Path | None) -> Request | None:
-    """The experiment that the one word names; None: the words are model names.
+    """Return the experiment that a single word names; None if the words are models.
 
-    `home`: of those that were submitted; None: they are elsewhere, and only shipped ones count.
-    Raises UserError where they could be either, or are a job's.
+    `home` holds the submitted experiments; None: they are elsewhere, so only shipped ones count.
+    Raises UserError if a word could be either, or names a job.
     """
     for word in words:
         submitted = submitted_request(word, home) if home is not None else None
         if submitted is not None and _is_of_models_named(submitted, word):
             continue
-        found = submitted or _shipped(word)
-        if found is None:
+        request = submitted or _shipped(word)
+        if request is None:
             _refuse_job(word)
         elif len(words) > 1:
             raise UserError(
-                f"{word} is an experiment: it cannot be mixed with {len(words) - 1} more",
+                f"{word} is an experiment: it cannot be combined with {len(words) - 1} more",
                 f"fleet submit {word}    or only model names",
             )
         else:
-            return found
+            return request
     return None
 
 
 def submitted_request(name: str, home: Path) -> Request | None:
-    """The experiment as it was last submitted in this home; None: never."""
+    """Return the experiment as it was last submitted in this home; None if it never was."""
     if not ledger_file(home).exists():
         return None
     with closing(Ledger(ledger_file(home))) as ledger:
@@ -49,20 +49,21 @@ def submitted_request(name: str, home: Path) -> Request | None:
 
 
 def _is_of_models_named(request: Request, word: str) -> bool:
-    """An experiment made of model names has the name of its model, where that has no tag."""
+    """Tell an experiment made of model names: it is named like its model, if that has no tag."""
     return word in request.experiment.models
 
 
 def refuse_experiment(word: str, home: Path) -> None:
-    """Raises UserError for the name of an experiment, or of a job, where only a model can be."""
+    """Raise UserError for the name of an experiment or a job where a model is needed."""
     _refuse_job(word)
     shipped = _shipped_request(word)
-    found = submitted_request(word, home) or shipped
-    if found is not None and not _is_of_models_named(found, word):
-        file = f"    or: fleet noise --config configs/{word}.yaml" if shipped else ""
+    request = submitted_request(word, home) or shipped
+    if request is not None and not _is_of_models_named(request, word):
+        file = with_home(f"fleet noise --config configs/{word}.yaml", home)
         raise UserError(
             f"{word} is an experiment, not a model",
-            f"fleet noise {found.experiment.models[0]}{file}",
+            with_home(f"fleet noise {request.experiment.models[0]}", home)
+            + (f"    or: {file}" if shipped else ""),
         )
 
 
@@ -78,7 +79,7 @@ def _shipped(word: str) -> Request | None:
     families = {model.partition(":")[0] for model in request.experiment.models}
     if word in families:
         raise UserError(
-            f"{word} is an experiment that comes with fleet, and a model's name",
+            f"{word} names an experiment that comes with fleet, and a model",
             f"fleet submit configs/{word}.yaml    or the model: fleet submit {word}:latest",
         )
     return request

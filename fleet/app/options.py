@@ -1,4 +1,4 @@
-"""How a request is run, and who asked for it; this travels to a coordinator as JSON."""
+"""How a request is run, and who submitted it; sent to a coordinator as JSON."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from fleet.folders import home_folder
 from fleet.model.machine import FactValue
 
 REGISTERED = "{name} is in the queue of this head"
-"""What a coordinator says once the ledger holds its submission: whoever sent it waits for that."""
+"""The message of a coordinator once the ledger holds its submission; its sender waits for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How a request is run; none of it changes the identity of a trial but `again`."""
+    """How a request is run; only `again` changes the identity of a trial."""
 
     home: Path
     only: Mapping[str, str] = field(default_factory=dict)
@@ -27,22 +27,23 @@ class Options:
     yes: bool = False
     skip_unfit: bool = False
     ray_address: str | None = None
-    """Set on the head: the cluster to dispatch to. None: workers on this machine."""
+    """The cluster to dispatch to, set on the head; None: workers on this machine."""
     declared: Mapping[str, Mapping[str, FactValue]] = field(default_factory=dict)
-    """Machines of `configs/fleet.yaml` by name, with the facts that it gives."""
+    """Machines of `configs/fleet.yaml` by name, with the facts given there."""
     command: str = ""
-    """What to type to go on: as typed, but for --again, which would begin anew."""
+    """The command to continue with: as typed, but without --again, which would begin anew."""
     submitter: str = ""
     log: str = ""
-    """File with what the coordinator prints; empty: it prints to a terminal."""
+    """File with the output of the coordinator; empty if it prints to a terminal."""
 
     def to_json(self, *, with_home: bool) -> str:
-        """For a coordinator; a head elsewhere has a home of its own."""
+        """Return the options for a coordinator; a head elsewhere has a home of its own."""
         content = asdict(self) | {"home": str(self.home) if with_home else None}
         return json.dumps(content)
 
     @classmethod
     def from_json(cls, text: str, *, ray_address: str, log: str) -> Options:
+        """Read what was sent to a coordinator."""
         content = json.loads(text)
         home = home_folder(content["home"])
         return cls(**content | {"home": home, "ray_address": ray_address, "log": log})

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from fleet.commands import SystemCommands
+from fleet.doctor.diagnosis import WIRED_LIMIT
 from fleet.doctor.findings import Ownership
+from fleet.model.experiment import OllamaEngine
 from fleet.model.machine import EngineRestart
+from fleet.owner import permission
 from fleet.owner.allowed import RESTART_OLLAMA
+from fleet.owner.ownership import OwnersOllama, permitted
 from fleet.wiring import real
 
-WIRED_LIMIT = "wired-limit"
 KINDS = (RESTART_OLLAMA, WIRED_LIMIT)
 
 
 def ownership() -> Ownership:
-    """As it is on this machine now; asks the system, changes nothing."""
-    from fleet.owner import permission
-    from fleet.owner.ownership import permitted
-
+    """Ask the system what is allowed and how Ollama is run; change nothing."""
     allowed, problem = permitted(real.permission_here())
     return Ownership(
         allowed=allowed,
@@ -26,10 +27,7 @@ def ownership() -> Ownership:
 
 
 def restart_words() -> EngineRestart:
-    from fleet.commands import SystemCommands
-    from fleet.model.experiment import OllamaEngine
-    from fleet.owner.ownership import OwnersOllama
-
+    """Describe how the Ollama here would be restarted, or why it cannot be."""
     url, wrong_address = real.ollama_address(OllamaEngine(kind="ollama"))
     if wrong_address is not None:
         return EngineRestart(refusal=wrong_address.what)

@@ -1,4 +1,4 @@
-"""Every model is on every machine, its digest read back, before anything is timed."""
+"""Make every model ready on every machine before anything is timed."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from fleet.model.event import Failed, Lost, ModelRefused, Prepared
 from fleet.model.machine import ModelFacts
 from fleet.model.trial import Attempt
 from fleet.plan.expand import Plan
+from fleet.report.event_text import refusal_text
 
 Queues = Mapping[str, tuple[Attempt, ...]]
 Refusal = Failed | Lost | ModelRefused
-"""What cannot be made ready: a machine, or one model on it."""
+"""A machine, or one model on it, that cannot be made ready."""
 
 
 @dataclass(slots=True)
 class Readiness:
-    """What came of the preparation, by machine id."""
+    """The result of the preparation."""
 
     models: dict[str, tuple[ModelFacts, ...]] = field(default_factory=dict)
-    """Of each machine that has any model ready."""
+    """Models that are ready, by machine id."""
     refused_models: set[tuple[str, str]] = field(default_factory=set)
-    """Machine id and model."""
+    """Pairs of machine id and model."""
     hints: list[str] = field(default_factory=list)
-    """What to type for each machine that could not be made ready."""
+    """The command to type for each machine that could not be made ready."""
 
 
 def prepare(
     planned: Plan, queues: Queues, dispatcher: Dispatcher, run: Submission, talk: Talk
 ) -> Readiness:
-    """Raises PlanRefused where nothing is ready and nothing of the plan was measured before."""
+    """Raise PlanRefused if nothing is ready and nothing of the plan was measured before."""
     wanted = {
         machine_id: list(dict.fromkeys(attempt.trial.model for attempt in attempts))
         for machine_id, attempts in queues.items()
@@ -46,7 +47,7 @@ def prepare(
             readiness.models |= {event.machine_id: event.models} if event.models else {}
         elif isinstance(event, (Failed, Lost, ModelRefused)):
             _refuse(event, names[event.machine_id], run, readiness)
-            talk.say(_refusal_line(event, names[event.machine_id]))
+            talk.say(refusal_text(event, names[event.machine_id]))
         else:
             talk.event(event)
     if not readiness.models and not run.account().count("done"):
@@ -56,7 +57,7 @@ def prepare(
 
 
 def _refuse(event: Refusal, machine: str, run: Submission, readiness: Readiness) -> None:
-    """The ledger says of each trial that is not measured now why it is not."""
+    """Record in the ledger why trials are not measured."""
     if isinstance(event, ModelRefused):
         readiness.refused_models.add((event.machine_id, event.model))
         run.refuse_model(event, machine)
@@ -64,10 +65,3 @@ def _refuse(event: Refusal, machine: str, run: Submission, readiness: Readiness)
     hint = event.hint if isinstance(event, Failed) else ""
     readiness.hints.append(hint)
     run.refuse(event.machine_id, machine, event.what, hint)
-
-
-def _refusal_line(event: Refusal, machine: str) -> str:
-    if isinstance(event, ModelRefused):
-        hint = f"; {event.hint}" if event.hint else ""
-        return f"{machine}: {event.model} is left out: {event.what}{hint}"
-    return f"{machine} is left out: {event.what}"

@@ -17,8 +17,8 @@ from fleet.query.results import RESULT_VIEWS, ResultRow, results
 def read_results(
     homes: Sequence[Path], experiment: str | None, *, with_machines: bool = False
 ) -> tuple[list[ResultRow], list[MachineOfResults]]:
-    """Return the rows and, on request, the machines that they are of."""
+    """Return the rows, and their machines if these are wanted."""
     tables = READ_AT_ONCE if experiment is None else WITH_READINGS
     with closing(open_store(results_folders(homes), tables, RESULT_VIEWS)) as con:
-        found = results(con, experiment)
-        return found, machines_of_results(con, experiment) if with_machines else []
+        cells = results(con, experiment)
+        return cells, machines_of_results(con, experiment) if with_machines else []

@@ -1,4 +1,4 @@
-"""The self-test: a known engine is measured on the main road, and every figure held against it."""
+"""The self-test: an engine of known timing is measured, and every figure checked against it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from pathlib import Path
 from fleet import folders, wiring
 from fleet.app.home import Home
 from fleet.app.interrupts import interruptible
-from fleet.app.selftest_checks import Accuracy, Pair, Raised, accuracies, clean, paired, raised
+from fleet.app.options import Options
+from fleet.app.selftest_checks import Accuracy, FlagCount, Pair, accuracies, clean, paired, raised
 from fleet.app.selftest_stages import QUICK, Size, Stage, asleep, log_file, stages, stepped
-from fleet.app.submit import Options, submit
+from fleet.app.submit import submit
 from fleet.clock import SystemClock
 from fleet.engines.simulated.ground_truth import read
 from fleet.errors import FleetError, Interrupted, StoreUnusable
@@ -34,30 +35,33 @@ STEP_NS = 2 * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class SelftestReport:
+    """What the self-test found."""
+
     accuracy: tuple[Accuracy, ...]
-    flags: tuple[Raised, ...]
+    flags: tuple[FlagCount, ...]
     clean_requests: int
     clean_flagged: int
     requests: int
     seconds: float
     load: float
-    """Of the machine, averaged over the last minute: a busy one is late now and then."""
+    """Load of the machine over the last minute: a busy machine is sometimes late."""
     cores: int
 
     @property
     def ok(self) -> bool:
+        """Whether everything is reported as it happened."""
         right = all(each.ok for each in self.accuracy) and all(each.ok for each in self.flags)
         return right and not self.clean_flagged
 
 
-def selftest(say: Say, size: Size = QUICK) -> Report:
-    """Measures in a store of its own, which is gone in the end."""
+def selftest(say: Say, size: Size = QUICK) -> SelftestReport:
+    """Run the self-test in a home of its own, which is removed at the end."""
     began = time.monotonic()
     with _folder() as folder:
-        asked = stages(size, folder)
-        clocks: dict[int, Clock] = {len(asked): _SleepyClock(), len(asked) + 1: _SteppingClock()}
-        every = (*asked, asleep(folder), stepped(folder))
+        usual = stages(size, folder)
+        clocks: dict[int, Clock] = {len(usual): _SleepyClock(), len(usual) + 1: _SteppingClock()}
+        every = (*usual, asleep(folder), stepped(folder))
         for number, stage in enumerate(every):
             say(f"{number + 1}/{len(every)}  {stage.says}")
             if number in clocks:
@@ -69,12 +73,12 @@ def selftest(say: Say, size: Size = QUICK) -> Report:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """Whatever ends it, nothing is left behind."""
+    """Yield a folder that is removed, whatever ends the test."""
     try:
         place = tempfile.TemporaryDirectory(prefix="fleet-selftest-", ignore_cleanup_errors=True)
     except OSError as problem:
-        what = f"the self-test finds no room for its files: {problem}"
-        raise StoreUnusable(what, "name a folder with room for them: TMPDIR=FOLDER") from None
+        what = f"the self-test cannot write its files: {problem}"
+        raise StoreUnusable(what, "name a folder with free space: TMPDIR=FOLDER") from None
     try:
         with place as folder:
             yield Path(folder)
@@ -90,7 +94,7 @@ def _measure(stage: Stage, home: Path, say: Say) -> None:
 
 
 class _Quiet:
-    """Of all that a submission says only what went wrong."""
+    """Keeps only what went wrong of all that a submission reports."""
 
     def __init__(self, say: Say) -> None:
         self._say = say
@@ -123,7 +127,7 @@ class _Quiet:
 
 
 class _SleepyClock(SystemClock):
-    """The system's clock, of a machine that has slept through most of the time."""
+    """The system's clock on a machine that has slept most of the time."""
 
     def __init__(self) -> None:
         self._began_ns = self.monotonic_ns()
@@ -132,12 +136,12 @@ class _SleepyClock(SystemClock):
         return ASLEEP * (self.monotonic_ns() - self._began_ns)
 
     def unix_ns(self) -> int:
-        """Sleep is no step: the wall clock goes on meanwhile."""
+        """Let the wall clock run on during sleep, since sleep is no step."""
         return super().unix_ns() + self.suspended_ns()
 
 
 class _SteppingClock(SystemClock):
-    """The system's clock, but somebody sets it two seconds forward each time it is read."""
+    """The system's clock, set forward by two seconds each time it is read."""
 
     def __init__(self) -> None:
         self._stepped_ns = 0
@@ -148,7 +152,7 @@ class _SteppingClock(SystemClock):
 
 
 def _measure_here(stage: Stage, home: Path, clock: Clock) -> None:
-    """The worker of the main road, in this process: only so can it be given another clock."""
+    """Run the usual worker in this process, where it can be given another clock."""
     (name,) = stage.scripts()
     engine = stage.request.experiment.engine
     spec = wiring.WorkerSpec(engine=engine, name=name, state=str(home))
@@ -160,12 +164,12 @@ def _measure_here(stage: Stage, home: Path, clock: Clock) -> None:
                 store.write(event.result)
 
 
-def _report(asked: Sequence[Stage], folder: Path, began: float) -> Report:
-    pairs = _pairs(asked, folder)
-    injected = {machine: fault for stage in asked for machine, fault in stage.injected.items()}
-    speeds = {place: speed for stage in asked for place, speed in stage.speeds.items()}
+def _report(stages: Sequence[Stage], folder: Path, began: float) -> SelftestReport:
+    pairs = _pairs(stages, folder)
+    injected = {machine: fault for stage in stages for machine, fault in stage.injected.items()}
+    speeds = {place: speed for stage in stages for place, speed in stage.speeds.items()}
     clean_requests, clean_flagged = clean(injected, pairs)
-    return Report(
+    return SelftestReport(
         accuracy=tuple(accuracies(speeds, pairs)),
         flags=tuple(raised(injected, pairs)),
         clean_requests=clean_requests,
@@ -178,13 +182,13 @@ def _report(asked: Sequence[Stage], folder: Path, began: float) -> Report:
 
 
 @interruptible()
-def _pairs(asked: Sequence[Stage], folder: Path) -> dict[str, list[Pair]]:
+def _pairs(stages: Sequence[Stage], folder: Path) -> dict[str, list[Pair]]:
     with closing(open_store([folders.results_folder(folder)])) as con:
         reported = rows(con, question("selftest"))
     of_machine: dict[str, list[Row]] = {}
     for row in reported:
         of_machine.setdefault(str(row["machine"]), []).append(row)
-    machines = [machine for stage in asked for machine in stage.scripts()]
+    machines = [machine for stage in stages for machine in stage.scripts()]
     return {
         machine: paired(machine, of_machine.get(machine, []), list(read(log_file(folder, machine))))
         for machine in machines

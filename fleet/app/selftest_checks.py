@@ -1,4 +1,4 @@
-"""What was reported against what the servers wrote down; pure."""
+"""Compare what was reported with what the servers logged. Pure."""
 
 from __future__ import annotations
 
@@ -19,26 +19,28 @@ Row = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One request: as reported from the views, and as its server wrote it down."""
+    """One request, as the views report it and as its server logged it."""
 
     row: Row
     written: TrueRequest
 
     def counts(self) -> bool:
-        """Warm-ups enter no number, and what counts a prompt's tokens repeats itself on purpose."""
+        """Return whether the request enters figures; warm-ups do not."""
         return not self.row["warmup"]
 
     def flags(self) -> list[str]:
+        """Return the flags of the request."""
         return str(self.row["flags"]).split()
 
     def reported(self, column: str) -> float | None:
+        """Return a reported value; None if there is none."""
         value = self.row[column]
         return float(value) if isinstance(value, (int, float)) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
-    """One metric at one speed, in medians over requests; None: it was not reported at all."""
+    """One metric at one speed, in medians over requests; None if it was not reported."""
 
     metric: str
     tokens_per_s: int
@@ -49,36 +51,38 @@ class Accuracy:
     reported: float | None
     true: float
     error: float | None
-    """Median over requests: relative where `relative`, else in `unit`."""
+    """Median over requests, as a share if `relative`, else in `unit`."""
     allowed: float
     relative: bool
 
     @property
     def ok(self) -> bool:
+        """Whether the error is within what is allowed."""
         return self.error is not None and self.error <= self.allowed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Raised:
-    """One fault: in how many of the requests that met it its flag was raised, and what else."""
+class FlagCount:
+    """One fault: how many of the requests that met it raised its flag, and which others."""
 
     fault: str
     flag: str
     injected: int
     raised: int
     others: tuple[str, ...]
-    """Flags that these requests have besides."""
+    """Other flags of these requests."""
     elsewhere: int
-    """Requests that have the flag though none of its faults was injected there."""
+    """Requests that have the flag although none of its faults was injected."""
 
     @property
     def ok(self) -> bool:
+        """Whether each of these requests raised this flag alone, and no other request did."""
         return 0 < self.injected == self.raised and not self.others and not self.elsewhere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """A column of the self-test's query, and the truth it stands for."""
+class TimedMetric:
+    """A column of the self-test's query, and how far it may be from the truth."""
 
     name: str
     column: str
@@ -86,17 +90,17 @@ class Metric:
     allowed: float
     relative: bool = False
     unit_ns: int = 1
-    """What the column's value is divided by to have the unit."""
+    """Divisor that turns the column's value into the unit."""
     least_gaps: int = 0
     of_tokens: bool = False
     """It is of single tokens, which drafts do not show."""
 
 
 METRICS = (
-    Metric(
+    TimedMetric(
         name="decode", column="decode_tokens_per_s", unit="tokens/s", allowed=0.001, relative=True
     ),
-    Metric(
+    TimedMetric(
         name="decode, client's clock",
         column="client_decode_tokens_per_s",
         unit="tokens/s",
@@ -104,18 +108,20 @@ METRICS = (
         relative=True,
         of_tokens=True,
     ),
-    Metric(
+    TimedMetric(
         name="prefill", column="prefill_tokens_per_s", unit="tokens/s", allowed=0.005, relative=True
     ),
-    Metric(
+    TimedMetric(
         name="prefill, client's clock",
         column="client_prefill_tokens_per_s",
         unit="tokens/s",
         allowed=0.005,
         relative=True,
     ),
-    Metric(name="first token", column="first_token_ns", unit="ms", allowed=0.5, unit_ns=NS_PER_MS),
-    Metric(
+    TimedMetric(
+        name="first token", column="first_token_ns", unit="ms", allowed=0.5, unit_ns=NS_PER_MS
+    ),
+    TimedMetric(
         name="gap, median",
         column="inter_token_p50_ns",
         unit="ms",
@@ -123,7 +129,7 @@ METRICS = (
         unit_ns=NS_PER_MS,
         of_tokens=True,
     ),
-    Metric(
+    TimedMetric(
         name="gap, p90",
         column="inter_token_p90_ns",
         unit="ms",
@@ -132,7 +138,7 @@ METRICS = (
         least_gaps=100,
         of_tokens=True,
     ),
-    Metric(
+    TimedMetric(
         name="gap, p99",
         column="inter_token_p99_ns",
         unit="ms",
@@ -145,9 +151,9 @@ METRICS = (
 
 
 def paired(machine: str, rows: Sequence[Row], written: Sequence[TrueRequest]) -> list[Pair]:
-    """Each request of one machine with its server's record; both are in the order asked.
+    """Pair each request of one machine with its server's record, in the order sent.
 
-    Raises FleetError where one side knows of a request that the other does not.
+    Raises FleetError if one side has a request that the other lacks.
     """
     if len(rows) != len(written):
         raise FleetError(
@@ -163,31 +169,31 @@ def paired(machine: str, rows: Sequence[Row], written: Sequence[TrueRequest]) ->
 def accuracies(
     speeds: Mapping[tuple[str, str], int], pairs: Mapping[str, Sequence[Pair]]
 ) -> list[Accuracy]:
-    """By metric, then by speed; a quantile only where gaps enough support it."""
+    """Compare by metric, then by speed; a quantile only if enough gaps support it."""
     measured = {
         speed: [p for p in pairs[machine] if p.counts() and p.written.model == model]
         for (machine, model), speed in speeds.items()
     }
     return [
-        _accuracy(metric, speed, found)
+        _accuracy(metric, speed, group)
         for metric in METRICS
-        for speed, found in measured.items()
-        if all(_shows(metric, pair.written) for pair in found)
+        for speed, group in measured.items()
+        if all(_shows(metric, pair.written) for pair in group)
     ]
 
 
-def _shows(metric: Metric, written: TrueRequest) -> bool:
+def _shows(metric: TimedMetric, written: TrueRequest) -> bool:
     drafts = written.tokens_per_round > 1
     return len(written.tokens_ns) > metric.least_gaps and not (drafts and metric.of_tokens)
 
 
-def _accuracy(metric: Metric, speed: int, pairs: Sequence[Pair]) -> Accuracy:
+def _accuracy(metric: TimedMetric, speed: int, pairs: Sequence[Pair]) -> Accuracy:
     true = [truths(pair)[metric.column] / metric.unit_ns for pair in pairs]
-    told = [pair.reported(metric.column) for pair in pairs]
-    reported = [value / metric.unit_ns for value in told if value is not None]
+    values = [pair.reported(metric.column) for pair in pairs]
+    reported = [value / metric.unit_ns for value in values if value is not None]
     errors = [
-        abs(mine - theirs) / (theirs if metric.relative else 1)
-        for mine, theirs in zip(reported, true, strict=False)
+        abs(figure - truth) / (truth if metric.relative else 1)
+        for figure, truth in zip(reported, true, strict=False)
     ]
     whole = len(reported) == len(true)
     return Accuracy(
@@ -211,7 +217,7 @@ def _runner(written: TrueRequest) -> str:
 
 
 def truths(pair: Pair) -> dict[str, float]:
-    """The true value of each metric's column, from the moments of writing alone."""
+    """Return the true value of each metric's column, from the moments of writing alone."""
     written = pair.written
     tokens = written.tokens_ns
     assert written.evaluated_from_ns is not None
@@ -228,7 +234,7 @@ def truths(pair: Pair) -> dict[str, float]:
         "decode_tokens_per_s": decode,
         "client_decode_tokens_per_s": decode,
         "prefill_tokens_per_s": evaluated * NS_PER_S / prefill_ns,
-        # A client sees what the server does before it turns to the prompt as well.
+        # A client also sees what the server does before it evaluates the prompt.
         "client_prefill_tokens_per_s": written.prompt_tokens * NS_PER_S / (first_ns - load_ns),
         "first_token_ns": first_ns,
         "inter_token_p50_ns": _quantile(gaps_ns, 0.5),
@@ -238,12 +244,12 @@ def truths(pair: Pair) -> dict[str, float]:
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:
-    """By nearest rank, as the store has them."""
+    """Return the quantile by nearest rank, as the results have it."""
     return ordered[math.ceil(share * len(ordered)) - 1]
 
 
-def raised(injected: Mapping[str, str], pairs: Mapping[str, Sequence[Pair]]) -> list[Raised]:
-    """One line for each fault of FLAGS; `injected`: faults of whole machines."""
+def raised(injected: Mapping[str, str], pairs: Mapping[str, Sequence[Pair]]) -> list[FlagCount]:
+    """Count the flags of each fault of FLAGS; `injected`: faults of whole machines."""
     met = [(pair, _faults(pair, machine, injected)) for machine, pair in _each(pairs)]
     seen = Counter(flag for pair, _ in met for flag in set(pair.flags()))
     meant = Counter(
@@ -251,12 +257,12 @@ def raised(injected: Mapping[str, str], pairs: Mapping[str, Sequence[Pair]]) -> 
         for pair, faults in met
         for flag in set(pair.flags()) & {FLAGS[fault] for fault in faults}
     )
-    found = []
+    counts = []
     for fault, flag in FLAGS.items():
         concerned = [(pair.flags(), faults) for pair, faults in met if fault in faults]
         others = {f for flags, faults in concerned for f in flags} - {flag}
-        found.append(
-            Raised(
+        counts.append(
+            FlagCount(
                 fault=fault,
                 flag=flag,
                 injected=len(concerned),
@@ -265,18 +271,18 @@ def raised(injected: Mapping[str, str], pairs: Mapping[str, Sequence[Pair]]) -> 
                 elsewhere=seen[flag] - meant[flag],
             )
         )
-    return found
+    return counts
 
 
 def clean(injected: Mapping[str, str], pairs: Mapping[str, Sequence[Pair]]) -> tuple[int, int]:
-    """Requests that met no fault, and how many of them have a flag all the same."""
+    """Count the requests that met no fault, and those of them that have a flag."""
     free = [pair for machine, pair in _each(pairs) if not _faults(pair, machine, injected)]
     return len(free), sum(bool(pair.flags()) for pair in free)
 
 
 def _each(pairs: Mapping[str, Sequence[Pair]]) -> Iterator[tuple[str, Pair]]:
-    """Of the requests that count."""
-    return ((machine, p) for machine, found in pairs.items() for p in found if p.counts())
+    """Yield the requests that count, with their machine."""
+    return ((machine, p) for machine, group in pairs.items() for p in group if p.counts())
 
 
 def _faults(pair: Pair, machine: str, injected: Mapping[str, str]) -> set[str]:

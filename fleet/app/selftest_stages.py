@@ -1,4 +1,4 @@
-"""What the self-test asks: scripted machines of known speed, and the faults injected into them."""
+"""What the self-test measures: simulated machines of known speed with injected faults."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ SPEEDS = (20, 200, 2_000)
 MLX_SPEEDS = {"plain": (250, 1), "drafting": (400, 4)}
 """Of models for MLX: decode speed, tokens of a round. No speed is one of the others."""
 HOT_SPEED = 25
-"""So that a machine whose last third takes twice as long is not the one waited for."""
+"""Fast enough that the throttling machine, whose last third takes twice as long, ends first."""
 PROMPT_TOKENS = 2_048
 PREFILL_TOKENS_PER_S = 5_000
 POWER_CAP, POWER_BRAKE = 0x4, 0x80
-"""As NVIDIA's driver tells them: the first is normal at full load."""
+"""Bits of NVIDIA's driver; the first is normal at full load."""
 Facts = FactValue | tuple[FactValue, ...]
 
 FAULTY_REQUESTS = (6, 8)
-"""Of a model's own, counted from 0: after those that only count a prompt's tokens."""
+"""Numbers of requests to a model, after those that only count a prompt's tokens."""
 
 FLAGS: Mapping[str, str] = {
     "cached_prefix": "cached_prefix",
@@ -50,7 +50,7 @@ FLAGS: Mapping[str, str] = {
     "condition_changes": "condition_changed",
     "power_brake": "gpu_slowed",
 }
-"""Each fault that is injected, and the one flag that it must raise."""
+"""The one flag that each injected fault must raise."""
 
 IN_ONE_REQUEST = (
     *("wrong_prompt_count", "short_answer", "no_final_record", "die_mid_stream"),
@@ -60,14 +60,14 @@ IN_ONE_REQUEST = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """How much is asked. The goals of the README hold for `FULL`."""
+    """How much is measured. The goals of the README hold for `FULL`."""
 
     slow_tokens: int
     """Output tokens of a request at 20 tokens/s."""
     tokens: int
     """Output tokens of a request at the other speeds."""
     requests: int
-    """For each speed."""
+    """Requests at each speed."""
     clean_requests: int
     clean_trials: int
 
@@ -78,23 +78,24 @@ FULL = Size(slow_tokens=2_000, tokens=2_000, requests=5, clean_requests=250, cle
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """One experiment."""
+    """One experiment of the self-test."""
 
     says: str
     request: Request
     speeds: Mapping[tuple[str, str], int]
-    """Decode speed by machine and model, where figures are held against the truth."""
+    """Decode speed by machine and model, if figures are compared with the truth."""
     injected: Mapping[str, str]
-    """Faults that are not of a request but of a whole machine."""
+    """Faults of whole machines, by name of the machine."""
 
     def scripts(self) -> Mapping[str, MachineScript]:
+        """Return the scripts of the simulated machines."""
         engine = self.request.experiment.engine
         assert isinstance(engine, SimulatedEngine)
         return engine.machines
 
 
 def stages(size: Size, folder: Path) -> tuple[Stage, ...]:
-    """The servers write what they did into files of `folder`, see `log_file`."""
+    """Return the experiments; their servers log to files of `folder`, see `log_file`."""
     return (
         _slow(size, folder),
         _fast(size, folder),
@@ -106,11 +107,12 @@ def stages(size: Size, folder: Path) -> tuple[Stage, ...]:
 
 
 def log_file(folder: Path, machine: str) -> Path:
+    """Return the file in which the server of a machine logs what it did."""
     return folder / f"{machine}.jsonl"
 
 
 def _slow(size: Size, folder: Path) -> Stage:
-    """The slowest speed, and beside it a machine that throttles: each hardly needs the CPU."""
+    """Measure the slowest speed beside a machine that throttles: both hardly need the CPU."""
     job = _exact("slow", PROMPT_TOKENS, size.slow_tokens, size.requests, warmup=0)
     models = {"slow": _model(SPEEDS[0], PREFILL_TOKENS_PER_S)}
     hot = Fault(kind="slow_last_third")
@@ -126,8 +128,8 @@ def _fast(size: Size, folder: Path) -> Stage:
     job = _exact("fast", PROMPT_TOKENS, size.tokens, size.requests, warmup=0)
     speeds = {f"at-{speed}": speed for speed in SPEEDS[1:]}
     models = {name: _model(speed, PREFILL_TOKENS_PER_S) for name, speed in speeds.items()}
-    told = " and ".join(f"{speed:,}" for speed in speeds.values())
-    says = f"{size.requests} answers of {size.tokens:,} tokens at {told} tokens/s"
+    listed = " and ".join(f"{speed:,}" for speed in speeds.values())
+    says = f"{size.requests} answers of {size.tokens:,} tokens at {listed} tokens/s"
     return _stage(
         says,
         job,
@@ -152,7 +154,7 @@ def _mlx(size: Size, folder: Path) -> Stage:
 
 
 def _faults(folder: Path) -> Stage:
-    """One model for each fault, so that its requests are counted from 0."""
+    """Use one model for each fault, so that its requests are counted from 0."""
     models = {name: _model(SPEEDS[2]) for name in IN_ONE_REQUEST}
     faults = [
         Fault(kind=kind, model=kind, request=number)
@@ -167,12 +169,12 @@ def _faults(folder: Path) -> Stage:
 
 
 def _conditions(folder: Path) -> Stage:
-    """What befalls a whole trial, each on a machine of its own; they run side by side."""
+    """Inject faults of whole trials, each on a machine of its own, side by side."""
 
     def script(name: str, *faults: Fault, **facts: Facts) -> MachineScript:
         return _script(folder, name, {"tiny": _model(SPEEDS[1])}, *faults, **facts)
 
-    braked = _telling(script("braked"), POWER_CAP | POWER_BRAKE)
+    braked = _with_clock_reasons(script("braked"), POWER_CAP | POWER_BRAKE)
 
     thinks = (Fault(kind="thinks_unasked", request=number) for number in (2, 4))
     unplugged, other = ("ac", "ac", "battery"), ("", "", "other:8b")
@@ -213,21 +215,21 @@ _SHORT_ANSWER = Point(output_tokens=128)
 def _clean(size: Size, folder: Path) -> Stage:
     job = _exact("clean", 64, 64, size.clean_requests)
     script = _script(folder, "clean", {"tiny": _model(SPEEDS[2])})
-    machines = {"clean": _telling(script, POWER_CAP)}
+    machines = {"clean": _with_clock_reasons(script, POWER_CAP)}
     count = size.clean_requests * size.clean_trials
     says = f"{count:,} clean requests of 64 tokens at {SPEEDS[2]:,} tokens/s"
     return _stage(says, job, machines, repeats=size.clean_trials)
 
 
 def asleep(folder: Path) -> Stage:
-    """Measured in this process on a clock that says the machine slept: none can be put to sleep."""
+    """Measure in this process, on a clock that says that the machine slept."""
     job = _exact("asleep", 512, 128, 3)
     machines = {"asleep": _script(folder, "asleep", {"tiny": _model(SPEEDS[2])})}
     return _stage("a machine that sleeps", job, machines, injected={"asleep": "asleep"})
 
 
 def stepped(folder: Path) -> Stage:
-    """As `asleep`, on a wall clock that steps: that of this machine stays as it is."""
+    """Measure in this process, on a wall clock that steps."""
     job = _exact("stepped", 512, 128, 3)
     machines = {"stepped": _script(folder, "stepped", {"tiny": _model(SPEEDS[2])})}
     injected = {"stepped": "clock_steps"}
@@ -251,7 +253,7 @@ def _model(decode: int, prefill: int = 20_000, cpu_share: float = 0.0) -> Script
 def _script(
     folder: Path, name: str, models: Mapping[str, ScriptedModel], *faults: Fault, **facts: Facts
 ) -> MachineScript:
-    """100 GB/s: the weights of 8 MB leave room above every speed that is not a fault."""
+    """Script a machine of 100 GB/s, where weights of 8 MB allow every speed that is no fault."""
     plain: dict[str, Facts] = {
         "power_source": "ac",
         "memory_bandwidth_gb_s": 100.0,
@@ -270,12 +272,13 @@ def _script(
     )
 
 
-def _telling(script: MachineScript, event_bits: int) -> MachineScript:
-    """Its driver says, for a minute, why its GPU's clocks are not higher."""
+def _with_clock_reasons(script: MachineScript, event_bits: int) -> MachineScript:
+    """Let the driver report for a minute why the clocks of its GPU are not higher."""
     curve = tuple((second / 5, float(event_bits)) for second in range(300))
     return script.model_copy(update={"recorded": {"gpu_clock_event_bits": curve}})
 
 
+# parameters: an experiment of the self-test, most of them left at their default
 def _stage(
     says: str,
     job: Job,

@@ -1,23 +1,36 @@
-"""One trial whole."""
+"""One trial in full, and the command that measures its cell again."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
 from fleet.app.interrupts import interruptible
-from fleet.folders import results_folders
+from fleet.app.named_experiments import submitted_request
+from fleet.folders import results_folders, with_home
 from fleet.query.one_trial import SHOW_VIEWS, Shown, show
-from fleet.query.open_store import (
-    WITH_READINGS,
-    narrow_to_trials,
-    open_store,
-)
+from fleet.query.open_store import WITH_READINGS, narrow_to_trials, open_store
 
 
 @interruptible()
 def read_trial(homes: Sequence[Path], prefix: str) -> Shown:
+    """Return the trial whose id begins so."""
     with closing(open_store(results_folders(homes), WITH_READINGS, SHOW_VIEWS)) as con:
         narrow_to_trials(con, WITH_READINGS, prefix)
         return show(con, prefix)
+
+
+def again_command(homes: Sequence[Path], trial: Mapping[str, object]) -> str:
+    """Return what measures the cell of this trial again.
+
+    Empty if the experiment was submitted elsewhere, so that no command here knows it.
+    """
+    if len(homes) != 1 or trial.get("imported") or trial.get("role") not in (None, "measure"):
+        return ""
+    name = str(trial["experiment"])
+    if submitted_request(name, homes[0]) is None:
+        return ""
+    only = f"machine={trial['machine']},model={trial['model']},job={trial['job']}"
+    return with_home(f"fleet submit {name} --again --only {shlex.quote(only)}", homes[0])

@@ -1,4 +1,4 @@
-"""How far each experiment is, as its ledger says."""
+"""How far each experiment is, as the ledger says."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from contextlib import closing
 from pathlib import Path
 
 from fleet.errors import UnknownName
-from fleet.folders import ledger_file
+from fleet.folders import ledger_file, with_home
 from fleet.ledger.journal import Ledger
 from fleet.ledger.rows import SubmissionStatus
 
 
 def status(home: Path, experiment: str | None) -> tuple[SubmissionStatus, ...]:
-    """Newest first; raises UnknownName for an experiment that was never submitted."""
+    """Return the newest first; raise UnknownName for an experiment never submitted here."""
     statuses: tuple[SubmissionStatus, ...] = ()
     experiments: list[str] = []
     if ledger_file(home).exists():
@@ -20,10 +20,9 @@ def status(home: Path, experiment: str | None) -> tuple[SubmissionStatus, ...]:
             statuses = ledger.status(experiment)
             experiments = [each.experiment for each in ledger.status()]
     if experiment is not None and not statuses:
-        hint = (
-            f"fleet status    there are: {', '.join(experiments)}"
-            if experiments
-            else "fleet submit gpt-oss:20b"
-        )
+        hint = with_home("fleet submit gpt-oss:20b", home)
+        if experiments:
+            listing = with_home("fleet status", home)
+            hint = f"{listing}    submitted experiments: {', '.join(experiments)}"
         raise UnknownName(f"{experiment} was never submitted here", hint)
     return statuses

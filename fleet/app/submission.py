@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from fleet.app.interrupts import interruptible
-from fleet.app.next_steps import with_store
 from fleet.app.options import Options
 from fleet.errors import FleetError, Interrupted, StoreUnusable
+from fleet.folders import with_home
 from fleet.ledger.journal import Ledger
 from fleet.ledger.rows import LeftOutRow, MachineRow, Origin, SubmissionState
 from fleet.model.account import Account
@@ -24,11 +24,11 @@ NOT_LOOKED_AT = "not looked at yet"
 
 
 class Submission:
-    """`number` is its id in the ledger."""
+    """A submission whose `number` is its id in the ledger."""
 
     def __init__(self, ledger: Ledger, request: Request, options: Options) -> None:
+        """Write it to the ledger; raise StoreUnusable if another of its name runs."""
         self._home = options.home
-        """Written to the ledger on return; raises StoreUnusable beside another of its name."""
         self.ledger = ledger
         self.name = request.experiment.name
         origin = Origin(submitter=options.submitter, command=options.command, log=options.log)
@@ -40,10 +40,11 @@ class Submission:
         ledger.put_machines(self.number, rows)
 
     def enter(self, state: SubmissionState, reason: str = "") -> None:
+        """Record the state of the submission."""
         self.ledger.enter(self.number, state, reason)
 
     def wait_for(self, names: Iterable[str], busy: Mapping[str, str]) -> None:
-        """It waits for these machines; those that are free wait with the others."""
+        """Record that it waits for these machines; those that are free wait with the others."""
         rows = [
             MachineRow(
                 machine=name, state="busy" if name in busy else "planned", reason=busy.get(name, "")
@@ -54,7 +55,7 @@ class Submission:
         self.enter("waiting", "; ".join(busy.values()))
 
     def refuse(self, machine_id: str, machine: str, reason: str, hint: str = "") -> None:
-        """This machine cannot be made ready; none of its trials is measured."""
+        """Record that this machine cannot be made ready: none of its trials is measured."""
         row = MachineRow(
             machine=machine, machine_id=machine_id, state="refused", reason=reason, hint=hint
         )
@@ -62,18 +63,18 @@ class Submission:
         self.ledger.cancel_waiting(self.number, reason, machine_id)
 
     def refuse_model(self, event: ModelRefused, machine: str) -> None:
-        """One model cannot be made ready there; the machine's other trials go on."""
+        """Record that one model cannot be made ready; other trials of the machine are measured."""
         row = LeftOutRow(machine=machine, what=event.model, clause=event.what, hint=event.hint)
         self.ledger.leave_out(self.number, self.name, [row])
         self.ledger.cancel_waiting(self.number, event.what, event.machine_id, event.model)
 
     def account(self) -> Account:
-        """What became of every trial; raises InternalError where that does not add up."""
+        """Return what became of every trial; raise InternalError if that does not add up."""
         return self.ledger.account(self.number).checked()
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """However it ends, the ledger says so, and what was not measured no longer waits."""
+        """Record how the work ends, however it ends; what was not measured no longer waits."""
         try:
             with interruptible():
                 yield
@@ -95,8 +96,8 @@ class Submission:
         else:
             done, waiting = account.count("done"), account.count("waiting")
             what = f"interrupted: {done} trials are kept, {waiting} are left"
-        status = with_store(f"fleet status {self.name}", self._home)
-        return Interrupted(what, f"go on with the same command, or see: {status}")
+        status = with_home(f"fleet status {self.name}", self._home)
+        return Interrupted(what, f"to continue, type the same command again, or see: {status}")
 
     def _close(self, outcome: str, reason: str) -> None:
         self.ledger.cancel_waiting(self.number, reason)
@@ -104,7 +105,7 @@ class Submission:
 
 
 def _reason(problem: BaseException) -> str:
-    """One line for the ledger."""
+    """Return one line for the ledger."""
     text = (
         problem.what if isinstance(problem, FleetError) else f"{type(problem).__name__}: {problem}"
     )

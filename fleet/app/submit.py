@@ -1,35 +1,31 @@
-"""Plan and submit: from a request to measured, stored and compared trials."""
+"""Submit a request: from its plan to measured, stored and compared trials."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from fleet.app.bookings import book, chosen_machines, machine_rows
+from fleet.app.bookings import book, machine_rows
 from fleet.app.dispatchers import open_dispatcher
 from fleet.app.home import Home
 from fleet.app.interrupts import sigterm_is_an_interrupt
-from fleet.app.machine_changes import changes_told
-from fleet.app.next_steps import with_store
-from fleet.app.options import REGISTERED
-from fleet.app.options import Options as Options
+from fleet.app.machine_changes import change_lines
+from fleet.app.options import REGISTERED, Options
+from fleet.app.plan import make_plan
 from fleet.app.prepare import Queues, prepare
 from fleet.app.progress import Talk
 from fleet.app.submission import Submission
-from fleet.app.take_machines import borrow_machines, take_machines
+from fleet.app.take_machines import take_machines
 from fleet.comparability import check_axis
 from fleet.dispatch_ports import Dispatcher
 from fleet.errors import PlanRefused
+from fleet.folders import with_home
 from fleet.model.account import Account
 from fleet.model.experiment import Request
-from fleet.model.machine import Machine
-from fleet.plan.absent import AbsentMachine
 from fleet.plan.digests import digests, with_digests, without
-from fleet.plan.expand import Plan, PlanOptions, expand
-from fleet.plan.refusals.unfit import no_engine
-from fleet.plan.refusals.unlike import unlike
+from fleet.plan.expand import Plan
 from fleet.plan.resume import Remaining, of_submission, remaining
 from fleet.plan.time_budget import Within, within
 from fleet.report.closing_text import closing_lines
@@ -37,29 +33,21 @@ from fleet.units import show_count, show_span
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What a submission came to: its plan, and what became of every trial it asked for."""
+class SubmissionResult:
+    """The result of a submission: its plan, and what became of every requested trial."""
 
     plan: Plan
     account: Account
 
     @property
     def complete(self) -> bool:
+        """Whether no trial is missing."""
         return not self.account.missing
 
 
-def plan(request: Request, options: Options) -> Plan:
-    """What would run, from what the machines are now; touches nothing."""
-    home = Home(options.home, read_only=True)
-    request = home.as_before(request)
-    with closing(open_dispatcher(request, options)) as dispatcher:
-        machines, absent = borrow_machines(request, options, dispatcher)
-        return make_plan(request, options, home, machines, absent)
-
-
 def submit(request: Request, options: Options, talk: Talk) -> int:
-    """Measure what is missing, then compare; exit code 1 where anything asked for is missing."""
-    result = measured(request, options, talk)
+    """Measure what is missing, then compare; return exit code 1 if any trial is missing."""
+    result = measure(request, options, talk)
     trusted = True
     if measured_at_all(request, options):
         trusted = _answer(result.plan, options, talk)
@@ -68,9 +56,10 @@ def submit(request: Request, options: Options, talk: Talk) -> int:
 
 
 def _answer(planned: Plan, options: Options, talk: Talk) -> bool:
-    """What it came to; False for noise figures that cannot be trusted, or where nothing counts."""
-    from fleet.app.noise import read_report, report_lines
+    """Print the results; return False if noise figures cannot be trusted, or nothing counts."""
+    from fleet.app.noise import read_report
     from fleet.app.submit_report import ending
+    from fleet.report.noise_text import report_lines
 
     if planned.request.role == "noise":
         report = read_report(options.home, planned)
@@ -81,27 +70,27 @@ def _answer(planned: Plan, options: Options, talk: Talk) -> bool:
     talk.answer(end.lines)
     if not end.counts:
         flagged = f"fleet results {planned.request.experiment.name} --flagged"
-        why = with_store(flagged, options.home)
+        why = with_home(flagged, options.home)
         talk.say(f"no request counts, so there is no figure; why: {why}")
     return end.counts
 
 
 def close(account: Account, request: Request, options: Options, talk: Talk) -> None:
-    """The last lines: what is missing, why, and what to type."""
+    """Print the last lines: what is missing, why, and what to type."""
     nothing = not measured_at_all(request, options)
-    status = with_store(f"fleet status {request.experiment.name}", options.home)
+    status = with_home(f"fleet status {request.experiment.name}", options.home)
     for line in closing_lines(account, status, command=options.command, nothing=nothing):
         talk.say(line)
 
 
 def measured_at_all(request: Request, options: Options) -> bool:
-    """Whether the store has any trial of this experiment that went well."""
+    """Return whether any trial of this experiment that went well is stored."""
     past = Home(options.home, read_only=True).attempts(request)
     return any(attempt.outcome == "ok" for attempt in past)
 
 
-def measured(request: Request, options: Options, talk: Talk) -> Measured:
-    """The ledger first: from then on `fleet status` knows of it and `fleet cancel` ends it."""
+def measure(request: Request, options: Options, talk: Talk) -> SubmissionResult:
+    """Measure the request; the ledger has it first, so that status and cancel know of it."""
     talk.home(options.home)
     sigterm_is_an_interrupt()
     home = Home(options.home)
@@ -112,7 +101,7 @@ def measured(request: Request, options: Options, talk: Talk) -> Measured:
             if options.log:
                 talk.say(REGISTERED.format(name=run.name))
             planned = _planned_and_measured(request, options, home, run, talk)
-        return Measured(planned, run.account())
+        return SubmissionResult(planned, run.account())
 
 
 def _planned_and_measured(
@@ -121,7 +110,7 @@ def _planned_and_measured(
     with closing(open_dispatcher(request, options)) as dispatcher:
         sigterm_is_an_interrupt()
         machines, absent = take_machines(request, options, dispatcher, run, talk)
-        for line in changes_told(options.home, machines):
+        for line in change_lines(options.home, machines):
             talk.say(line)
         planned = make_plan(request, options, home, machines, absent)
         run.ledger.put_machines(run.number, machine_rows(planned))
@@ -134,60 +123,34 @@ def _planned_and_measured(
         bounded = _bounded(left.attempts, planned, options, talk)
         book(run, planned, past, left.attempts, bounded)
         dispatcher.keep(bounded.kept)
-        _measure(planned, bounded.kept, dispatcher, home, run, talk)
+        _run_queues(planned, bounded.kept, dispatcher, home, run, talk)
         return planned
-
-
-def make_plan(
-    request: Request,
-    options: Options,
-    home: Home,
-    machines: Sequence[Machine],
-    absent: Sequence[AbsentMachine] = (),
-) -> Plan:
-    chosen = chosen_machines(request, machines, absent)
-    if all(machine.engine is None for machine in chosen):
-        raise no_engine(chosen)
-    planned = expand(
-        request,
-        chosen,
-        PlanOptions(
-            past_seconds=home.past_seconds(request),
-            session=home.session(request, again=options.again),
-            only=options.only,
-            repeats=options.repeats,
-            skip_unfit=options.skip_unfit,
-        ),
-        absent,
-    )
-    machines = [planned_machine.machine for planned_machine in planned.machines]
-    warnings = unlike(planned.axis, request, machines)
-    return replace(planned, warnings=(*planned.warnings, *warnings))
 
 
 def _without_unwanted_redo(
     planned: Plan, left: Remaining, home: Home, options: Options, talk: Talk
 ) -> Remaining:
-    """What only an upgrade made new is measured when the user wants it, not by the way."""
+    """Measure again what only an upgrade made new if the user confirms it."""
     if not left.redo or options.yes or options.missing_only:
         return left
     for change, trials in left.changes().items():
-        talk.say(f"{trials} trials were measured before this changed: {change}")
+        talk.say(f"{trials} trials were measured before this change: {change}")
     if talk.confirm(left.redo):
         return left
-    talk.say("they are left as they are (--yes measures them again, --missing-only asks nothing)")
+    talk.say("they are kept as they are (--yes measures them again, --missing-only does not ask)")
     return remaining(planned, home.attempts(planned.request), missing_only=True)
 
 
 def _refuse(planned: Plan) -> None:
-    """What may be planned but not measured ends here."""
+    """Raise an error for what can be planned but not measured."""
     if planned.axis:
         check_axis(planned.axis)
     if planned.refusals:
         raise PlanRefused("\n".join(planned.refusals), "")
 
 
-def _measure(
+# parameters: everything that one submission works with
+def _run_queues(
     planned: Plan,
     queues: Queues,
     dispatcher: Dispatcher,
@@ -199,7 +162,7 @@ def _measure(
 
     if not queues:
         if not run.account().missing:
-            talk.say("nothing to do: every trial is finished (--again measures all once more)")
+            talk.say("nothing to do: every trial is finished (--again measures all of them again)")
         return
     readiness = prepare(planned, queues, dispatcher, run, talk)
     if not readiness.models:
@@ -212,7 +175,7 @@ def _measure(
 
 
 def _queues(agreed: Plan, queues: Queues, ready: Mapping[str, object]) -> Queues:
-    """The attempts that remain, each with the trial that knows its model's digest."""
+    """Return the attempts that remain, each with the digest of its model."""
     trials = {trial.trial_id: trial for trial in agreed.trials()}
     return {
         machine_id: tuple(
@@ -226,7 +189,7 @@ def _queues(agreed: Plan, queues: Queues, ready: Mapping[str, object]) -> Queues
 
 
 def _bounded(queues: Queues, planned: Plan, options: Options, talk: Talk) -> Within:
-    """What the user's time holds; raises PlanRefused where it holds no block."""
+    """Return what fits into the user's time; raise PlanRefused if not even one block does."""
     if options.seconds is None or not queues:
         return Within(kept=queues, left_out=())
     machines = {each.machine.machine_id: each.machine for each in planned.machines}
@@ -241,7 +204,7 @@ def _bounded(queues: Queues, planned: Plan, options: Options, talk: Talk) -> Wit
             for queue in queues.values()
         )
         raise PlanRefused(
-            f"no block ends within {show_span(options.seconds)}",
+            f"no block would end within {show_span(options.seconds)}",
             f"the shortest takes about {show_span(shortest)}: give more, or narrow with --only",
         )
     return bounded

@@ -1,4 +1,4 @@
-"""From the store to answers: what submit prints at its end, and what its stop rule asks."""
+"""What submit prints at its end, and the interval widths for its stop rule."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleet.app.interrupts import interruptible
-from fleet.app.next_steps import Measured, next_lines, step_lines, with_store
 from fleet.compare.comparison import compare
 from fleet.compare.precision import Precision, precisions, widths
 from fleet.compare.request import NO_AXIS, ComparisonRequest
 from fleet.errors import StoreUnusable, UserError
-from fleet.folders import results_folder
+from fleet.folders import results_folder, with_home
 from fleet.model.event import Finished
 from fleet.model.experiment import is_quick
 from fleet.plan.plans import Cell, Plan, PlannedContrast
@@ -23,19 +22,20 @@ from fleet.query.open_store import WITH_READINGS, generations, open_store
 from fleet.query.results import RESULT_VIEWS, ResultRow, results
 from fleet.query.trial_speeds import trial_words
 from fleet.report.comparison_text import comparison_lines, results_lines
+from fleet.report.next_text import StoredExperiment, next_lines, step_lines
 from fleet.report.precision_text import precision_lines
 
-QUICK = "a quick look: one block, answers cut after 3 s, nothing waited for; it gives no verdict"
+QUICK = "a quick look: one block, answers cut after 3 s, no waiting; it gives no verdict"
 
 if TYPE_CHECKING:
     from fleet.query.open_store import Connection
 
 
 class Widths:
-    """What the stop rule asks after each block; the store stays open in between.
+    """The interval widths that the stop rule reads after each block.
 
-    A packer moves what was stored into a new generation, which is another folder: then it is
-    opened anew.
+    The results stay open in between. A packer moves them into a new generation, which is another
+    folder: then they are opened anew.
     """
 
     def __init__(self, home: Path, plan: Plan) -> None:
@@ -45,19 +45,20 @@ class Widths:
 
     @interruptible()
     def read(self, wanted: Sequence[PlannedContrast]) -> dict[frozenset[Cell], float]:
-        """The widest ratio of each contrast so far, and the width of each cell that stands alone.
+        """Return the widest ratio of each contrast, and the width of each cell that stands alone.
 
-        One that is not known at all is left out.
+        Unknown ones are left out.
         """
         known = widths(self._store(), self._request)
-        found = {cells: width for cells, width in known.items() if len(cells) == 1}
+        result = {cells: width for cells, width in known.items() if len(cells) == 1}
         for contrast in wanted:
             pairs = [w for cells, w in known.items() if len(cells) > 1 and cells <= contrast.cells]
             if pairs:
-                found[contrast.cells] = max(pairs)
-        return found
+                result[contrast.cells] = max(pairs)
+        return result
 
     def close(self) -> None:
+        """Close the results."""
         if self._opened is not None:
             self._opened[1].close()
             self._opened = None
@@ -72,9 +73,9 @@ class Widths:
 
 @interruptible()
 def with_speeds(event: Finished, home: Path) -> Finished:
-    """The event of a trial that is stored, with its speeds as the views judge them.
+    """Return the event of a stored trial with its speeds, as the views compute them.
 
-    The measurement goes on where they cannot be read now: its rows are stored.
+    The measurement continues if they cannot be read now, since its rows are stored.
     """
     if event.result.outcome != "ok":
         return event
@@ -87,16 +88,16 @@ def with_speeds(event: Finished, home: Path) -> Finished:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What a submit ends with."""
+    """The last output of a submit."""
 
     lines: list[str]
     counts: bool
-    """Whether any request of it counts; else the flags of the rows say why none does."""
+    """Whether any request counts; if not, the flags of the rows say why."""
 
 
 @interruptible()
 def ending(home: Path, plan: Plan, width: int | None = None, *, command: str = "") -> Ending:
-    """Results, the comparison if there is one, and what to type next.
+    """Return the results, the comparison if there is one, and what to type next.
 
     `width`: columns of the terminal; None: a file or a pipe. `command`: as typed.
     """
@@ -107,24 +108,26 @@ def ending(home: Path, plan: Plan, width: int | None = None, *, command: str = "
         counts = any(cell.valid for cell in cells)
         if is_quick(plan.request):
             steps = _after_a_quick_look(command, cells)
-            steps.append(with_store(f"fleet results {name}", home))
+            steps.append(with_home(f"fleet results {name}", home))
             return Ending([*lines, "", QUICK, "", *step_lines(steps)], counts)
         compared, judged = _compared(con, plan, width) if plan.axis else ([], False)
         compared += _not_yet_known(con, plan)
-    measured = Measured(
-        experiment=name,
-        by=plan.axis if judged else "",
+    stored = StoredExperiment(
+        name=name,
+        axis=plan.axis if judged else "",
         baseline=plan.request.experiment.baseline,
         trial=cells[-1].id if cells else None,
         energy=any(cell.joules_per_token for cell in cells),
         answers=any(job.keep_text for job in plan.request.jobs),
     )
-    return Ending([*lines, *compared, "", *next_lines(home, measured)], counts)
+    return Ending([*lines, *compared, "", *next_lines(home, stored)], counts)
 
 
 def _after_a_quick_look(command: str, cells: Sequence[ResultRow]) -> list[str]:
-    """The measurement itself, which loads the model anew: one that the look has found in memory
-    would be waited for until nobody uses it."""
+    """Return the command of the full measurement, which loads the model anew.
+
+    It would wait for a model that the quick look found in memory, unless that is unloaded.
+    """
     if " --quick" not in command:
         return []
     measured = command.replace(" --quick", "")
@@ -134,7 +137,7 @@ def _after_a_quick_look(command: str, cells: Sequence[ResultRow]) -> list[str]:
 
 
 def _request(plan: Plan) -> ComparisonRequest:
-    """Return the comparison of this session that a plan declares."""
+    """Return the comparison of this session that the plan declares."""
     return ComparisonRequest(
         axis=plan.axis or NO_AXIS,
         experiment=plan.request.experiment.name,
@@ -144,33 +147,33 @@ def _request(plan: Plan) -> ComparisonRequest:
 
 
 def _compared(con: Connection, plan: Plan, width: int | None) -> tuple[list[str], bool]:
-    """The comparison in words, and whether there was something to compare."""
+    """Return the comparison as text, and whether there was something to compare."""
     try:
-        found = compare(con, _request(plan))
+        comparison = compare(con, _request(plan))
     except UserError as problem:
         return ["", problem.what], False
-    return ["", *comparison_lines(found, width)], True
+    return ["", *comparison_lines(comparison, width)], True
 
 
 def _not_yet_known(con: Connection, plan: Plan) -> list[str]:
-    """What the stop rule asked for and did not reach; fixed repeats ask for no width."""
+    """Name the widths that the stop rule did not reach; fixed repeats ask for none."""
     repeats = plan.repeats
     if plan.request.role != "measure" or repeats.least == repeats.most:
         return []
-    found = precisions(con, _request(plan))
-    lines = precision_lines(wanted_precisions(found, plan), repeats.half_width_percent / 100)
+    reached = precisions(con, _request(plan))
+    lines = precision_lines(wanted_precisions(reached, plan), repeats.half_width_percent / 100)
     return ["", *lines] if lines else []
 
 
-def wanted_precisions(found: Sequence[Precision], plan: Plan) -> list[Precision]:
-    """Of each contrast of the plan, and of each cell in none; infinite where no value tells it."""
+def wanted_precisions(reached: Sequence[Precision], plan: Plan) -> list[Precision]:
+    """Return those of each contrast, and of each cell in none; infinite if unknown."""
     wanted, compared = list[Precision](), set[Cell]()
     for contrast in plan.contrasts:
         compared |= contrast.cells
-        pairs = [each for each in found if len(each.cells) > 1 and each.cells <= contrast.cells]
+        pairs = [each for each in reached if len(each.cells) > 1 and each.cells <= contrast.cells]
         sides = contrast.sides[0][0], contrast.sides[1][0]
         wanted += pairs or [_not_known(contrast.cells, plan, sides)]
-    own = {cell: each for each in found if len(each.cells) == 1 for cell in each.cells}
+    own = {cell: each for each in reached if len(each.cells) == 1 for cell in each.cells}
     for trial in plan.trials():
         cell = trial.cell()
         if trial.role == "measure" and trial.block == 0 and cell not in compared:

@@ -1,4 +1,4 @@
-"""Getting at the machines: the queue in which an experiment waits until all of them are free."""
+"""Take the machines of an experiment: it waits until all of them are free."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 
 from fleet.app.home import Home
-from fleet.app.known_machines import Look, absent_machines, known_machines
+from fleet.app.known_machines import MachineLook, absent_machines, known_machines
 from fleet.app.options import Options
 from fleet.app.progress import Talk
 from fleet.app.submission import Submission
@@ -19,16 +19,16 @@ from fleet.model.machine import Machine
 from fleet.plan.absent import AbsentMachine, KnownMachine, narrowed, wanted_names
 
 POLL_S = 1.0
-LEFT = "it left the fleet before it was look at"
+LEFT = "it left the fleet before it was examined"
 
 Taken = tuple[Sequence[Machine], Sequence[AbsentMachine]]
-"""The machines as they are now, and those that are meant and not there."""
+"""The machines as they are now, and those of the experiment that are absent."""
 
 
 def take_machines(
     request: Request, options: Options, dispatcher: Dispatcher, run: Submission, talk: Talk
 ) -> Taken:
-    """Wait until every machine that is meant and joined is free; they are taken on return."""
+    """Wait until every joined machine of the experiment is free; they are taken on return."""
     session = Home(options.home, read_only=True).session(request, again=options.again)
     queued = run.ledger.machines_of(run.name, session)
     known = known_machines(request, options, session, queued)
@@ -40,7 +40,7 @@ def take_machines(
 
 
 def borrow_machines(request: Request, options: Options, dispatcher: Dispatcher) -> Taken:
-    """The same for a plan, which waits for nobody and writes nothing."""
+    """Return the machines for a plan, which waits for nothing and writes nothing."""
     session = Home(options.home, read_only=True).session(request, again=options.again)
     known = known_machines(request, options, session, _queued(request, options, session))
     names = _wanted(request, options, dispatcher, known)
@@ -52,7 +52,7 @@ def borrow_machines(request: Request, options: Options, dispatcher: Dispatcher) 
 def _wanted(
     request: Request, options: Options, dispatcher: Dispatcher, known: Sequence[KnownMachine]
 ) -> list[str]:
-    """Of the joined machines; a simulated experiment means only those of its script."""
+    """Choose among the joined machines; a simulated experiment has only those of its script."""
     experiment, joined = request.experiment, dispatcher.joined()
     if isinstance(experiment.engine, SimulatedEngine):
         joined = [name for name in joined if name in experiment.engine.machines]
@@ -66,15 +66,15 @@ def _queued(request: Request, options: Options, session: int) -> list[tuple[str,
         return ledger.machines_of(request.experiment.name, session)
 
 
-def _look(names: Sequence[str], dispatcher: Dispatcher, busy: Mapping[str, str]) -> Look:
+def _look(names: Sequence[str], dispatcher: Dispatcher, busy: Mapping[str, str]) -> MachineLook:
     machines = dispatcher.machines() if set(names) - set(busy) else ()
     answered = {machine.name for machine in machines} | busy.keys()
     left = {name: LEFT for name in names if name not in answered}
-    return Look(machines=machines, silent={**left, **dispatcher.absent}, busy=busy)
+    return MachineLook(machines=machines, silent={**left, **dispatcher.absent}, busy=busy)
 
 
 def _wait_for(names: Sequence[str], dispatcher: Dispatcher, run: Submission, talk: Talk) -> None:
-    """Says once for each machine who has it; Ctrl-C and `fleet cancel` end the wait."""
+    """Report once for each machine what holds it; Ctrl-C and `fleet cancel` end the wait."""
     shown: set[str] = set()
     before: Mapping[str, str] = {}
     while busy := dispatcher.take(names, run.ledger.promised(run.number)):
@@ -87,4 +87,4 @@ def _wait_for(names: Sequence[str], dispatcher: Dispatcher, run: Submission, tal
         time.sleep(POLL_S)
     if shown:
         run.enter("starting")
-        talk.say("all its machines are free now: it goes on")
+        talk.say("all machines are free now: work begins")

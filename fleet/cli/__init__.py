@@ -1,1 +1,1 @@
-"""The command line: one file per command; words in, text out."""
+"""The command line, one file per command: words in, text out."""

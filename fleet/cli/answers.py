@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fleet.cli import options
+
+if TYPE_CHECKING:
+    from fleet.answers.nouns import Sheet
 
 EPILOG = """\b
     fleet answers
@@ -16,7 +20,7 @@ EPILOG = """\b
     fleet answers --check contains=relativistic --check json
 
 \b
-A reference file holds an answer from elsewhere, after a head (optional):
+A reference file holds an answer from elsewhere, after an optional head:
     ---
     name: OpenAI GPT-5 Pro
     time: 2m18s
@@ -30,30 +34,33 @@ LEAST_WIDTH = 40
 
 Job = Annotated[str | None, typer.Option("--job", help="Only answers to this job.")]
 Models = Annotated[
-    list[str] | None, typer.Option("--model", help="Only this model; may be given several times.")
+    list[str] | None, typer.Option("--model", help="Only this model; may be repeated.")
 ]
 Machines = Annotated[
-    list[str] | None, typer.Option("--machine", help="Only this machine; may be given again.")
+    list[str] | None, typer.Option("--machine", help="Only this machine; may be repeated.")
 ]
 References = Annotated[
-    list[Path] | None, typer.Option("--reference", help="File with an answer to set beside them.")
+    list[Path] | None,
+    typer.Option("--reference", help="File with an answer from elsewhere to show beside them."),
 ]
 Checks = Annotated[
     list[str] | None,
     typer.Option(
         "--check",
-        help="Beside the job's own: contains=, regex=, exact=, json, similar_to_reference=.",
+        help="Besides the job's own: contains=, regex=, exact=, json, similar_to_reference=.",
     ),
 ]
 Html = Annotated[Path | None, typer.Option("--html", help="Write one self-contained page.")]
 Diff = Annotated[
-    bool, typer.Option("--diff", help="Each answer against the first, or the reference.")
+    bool, typer.Option("--diff", help="Compare each answer with the first, or the reference.")
 ]
-Thinking = Annotated[bool, typer.Option("--thinking", help="Show what was thought, too.")]
+Thinking = Annotated[bool, typer.Option("--thinking", help="Show the thinking as well.")]
 
 
+# parameters: each is an option of the command
 def answers(
     experiment: options.Experiment = None,
+    home: options.Home = None,
     store: options.Stores = None,
     job: Job = None,
     model: Models = None,
@@ -65,18 +72,15 @@ def answers(
     thinking: Thinking = False,
     json: options.Json = False,
 ) -> None:
-    """Set kept answers side by side.
+    """Show kept answers side by side.
 
-    Of each model and machine the first answer of its newest session. Outputs that should be equal
-    (temperature 0, same seed, digest, job, settings and prompt) are compared by their hashes.
+    For each model and machine, the first answer of its newest session. Outputs that should be
+    equal (temperature 0, same seed, digest, job, settings and prompt) are compared by their hashes.
     """
-    import shutil
-
     from fleet.app import answers as app
-    from fleet.report import answers_text
-    from fleet.report import comparison_text as text
 
-    asked = app.Asking(
+    homes = options.homes(home, store)
+    request = app.AnswersWords(
         experiment=experiment,
         job=job,
         models=tuple(model or ()),
@@ -85,19 +89,26 @@ def answers(
         checks=tuple(check or ()),
         contrasts=diff,
     )
-    found, told = app.read_answers(options.folders(store), asked)
-    for line in told:
-        typer.echo(line, err=True)
+    sheets, notes = app.read_answers(homes, request)
+    for note in notes:
+        typer.echo(note, err=True)
     if html is not None:
-        app.write_page(html, found)
+        app.write_page(html, sheets)
         typer.echo(f"written: {html}", err=True)
+    if json or html is None:
+        _print(sheets, homes, thinking=thinking, json=json)
+
+
+def _print(sheets: Sequence[Sheet], homes: Sequence[Path], *, thinking: bool, json: bool) -> None:
+    import shutil
+
+    from fleet.folders import with_home
+    from fleet.report import answers_text, comparison_text
+
     if json:
-        options.print_json(text.to_json(found))
-    elif html is None:
-        width = max(shutil.get_terminal_size().columns, LEAST_WIDTH)
-        lines = answers_text.answers_lines(found, width, thinking=thinking)
-        print("\n".join(lines or [app.NOTHING]))
-
-
-def add(app: typer.Typer) -> None:
-    app.command(epilog=EPILOG)(answers)
+        options.print_json(comparison_text.to_json(sheets))
+        return
+    width = max(shutil.get_terminal_size().columns, LEAST_WIDTH)
+    lines = answers_text.answers_lines(sheets, width, thinking=thinking)
+    submit = with_home("fleet submit gpt-oss:20b --job side-by-side", homes[0])
+    print("\n".join(lines or [f"no answers yet: {submit}"]))

@@ -12,20 +12,15 @@ EPILOG = """\b
     fleet cancel gpt-oss
 """
 
+Experiment = Annotated[str, typer.Argument(help="Name of the experiment to stop.")]
 
-def cancel(
-    experiment: Annotated[str, typer.Argument(help="Name of the experiment to stop.")],
-    store: options.Store = None,
-) -> None:
+
+def cancel(experiment: Experiment, home: options.Home = None) -> None:
     """Stop a running experiment.
 
-    What is finished is kept; the same submit goes on with the rest.
+    Finished trials are kept; the same submit continues with the rest.
     """
     from fleet.app import cancel as app
-    from fleet.cli import request
+    from fleet.folders import home_folder
 
-    output.emit([app.cancel(request.home(store), experiment)])
-
-
-def add(app: typer.Typer) -> None:
-    app.command(epilog=EPILOG)(cancel)
+    output.emit([app.cancel(home_folder(home), experiment)])

@@ -1,4 +1,4 @@
-"""fleet compare: verdicts, absolute medians with n beside every ratio."""
+"""fleet compare: verdicts, with absolute medians and n beside every ratio."""
 
 from __future__ import annotations
 
@@ -26,20 +26,23 @@ EPILOG = """\b
     fleet compare --by engine_version --fail-if different
     fleet compare --by model --classes
 
-Exit code 1 where a side is slower or takes more energy (--fail-if), 2 where nothing could be
-judged.
+Exit code 1 if a side is slower or takes more energy (--fail-if), 2 if nothing could be judged.
 """
 
 MOST_SAME_PERCENT = 50.0
 
 
-class Format(StrEnum):
+class ComparisonFormat(StrEnum):
+    """How a comparison is printed."""
+
     TEXT = "text"
     MARKDOWN = "markdown"
     JSON = "json"
 
 
 class FailIf(StrEnum):
+    """Which verdicts end with exit code 1."""
+
     SLOWER = "slower"
     MORE = "more"
     DIFFERENT = "different"
@@ -55,46 +58,57 @@ FAILING: dict[FailIf, frozenset[str]] = {
     FailIf.NEVER: frozenset(),
 }
 
-FAILING_ELSE = (FailIf.SLOWER, FailIf.MORE)
+FAILING_BY_DEFAULT = (FailIf.SLOWER, FailIf.MORE)
 
-By = Annotated[str, typer.Option("--by", help="The axis: machine, model, date, a setting, a fact.")]
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(help="An experiment, then its sides; all of them by default.", metavar="NAME"),
+]
+By = Annotated[
+    str, typer.Option("--by", help="Axis to compare by: machine, model, date, a setting or a fact.")
+]
 Metrics = Annotated[
     list[str] | None,
     typer.Option("--metric", help="prefill, decode, ttft, load, throughput, energy ..."),
 ]
-Where = Annotated[str, typer.Option("--where", help="Only these: column=value, column=value.")]
+Where = Annotated[
+    str, typer.Option("--where", help="Only trials with these values: column=value, column=value.")
+]
 Baseline = Annotated[
-    str | None, typer.Option("--baseline", help="The side to compare with; else the first named.")
+    str | None,
+    typer.Option("--baseline", help="The side to compare with; otherwise the first one."),
 ]
 AllowDiff = Annotated[
-    list[str] | None, typer.Option("--allow-diff", help="A fact that may differ all the same.")
+    list[str] | None,
+    typer.Option("--allow-diff", help="Compare although this fact differs; may be repeated."),
 ]
-Pool = Annotated[bool, typer.Option("--pool", help="Put unlike machines on one side.")]
+Pool = Annotated[bool, typer.Option("--pool", help="Pool unlike machines on one side.")]
 SameWithin = Annotated[
     float,
     typer.Option(
         "--same-within",
         min=0.1,
         max=MOST_SAME_PERCENT,
-        help="Per cent: same is what lies within it, interval and all.",
+        help="Per cent: sides are the same if the whole interval lies within.",
     ),
 ]
 Failing = Annotated[
     list[FailIf] | None,
-    typer.Option("--fail-if", help="When to end with exit code 1; else slower and more."),
+    typer.Option(
+        "--fail-if", help="Verdict that ends with exit code 1; otherwise slower and more."
+    ),
 ]
-Formats = Annotated[Format, typer.Option("--format", help="text, markdown or json.")]
+Formats = Annotated[ComparisonFormat, typer.Option("--format", help="text, markdown or json.")]
 Classes = Annotated[
-    bool, typer.Option("--classes", help="Print what this axis implies, lists, refuses.")
+    bool, typer.Option("--classes", help="Print which facts may differ on this axis.")
 ]
 
 
+# parameters: each is an option of the command
 def compare(
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(help="An experiment, then its sides; all without them.", metavar="NAME"),
-    ] = None,
+    words: Words = None,
     by: By = "machine",
+    home: options.Home = None,
     store: options.Stores = None,
     metric: Metrics = None,
     where: Where = "",
@@ -103,18 +117,20 @@ def compare(
     pool: Pool = False,
     same_within: SameWithin = 5.0,
     fail_if: Failing = None,
-    format: Formats = Format.TEXT,
+    format: Formats = ComparisonFormat.TEXT,
     classes: Classes = False,
     json: options.Json = False,
 ) -> None:
-    """Compare sides: faster, slower, same, or not; of energy: less or more."""
+    """Compare sides: faster, slower, same, or not resolved."""
     from fleet.app import compare as app
     from fleet.compare.request import ComparisonRequest
+    from fleet.folders import with_home
 
-    form = Format.JSON if json else format
+    form = ComparisonFormat.JSON if json else format
     if classes:
         _print_classes(by, form)
         return
+    homes = options.homes(home, store)
     request = ComparisonRequest(
         axis=by,
         where=where,
@@ -124,55 +140,51 @@ def compare(
         pool=pool,
         same_within=same_within / 100,
     )
-    found = app.read_comparison(options.folders(store), words or [], request)
-    _print(found, form)
-    _check_judged(found)
-    failing = frozenset[str]().union(*(FAILING[each] for each in fail_if or FAILING_ELSE))
-    raise typer.Exit(1 if found.words() & failing else 0)
+    comparison = app.read_comparison(homes, words or [], request)
+    _print(comparison, form)
+    _check_judged(comparison, with_home("fleet results", *homes))
+    failing = frozenset[str]().union(*(FAILING[each] for each in fail_if or FAILING_BY_DEFAULT))
+    raise typer.Exit(1 if comparison.words() & failing else 0)
 
 
-def _print(found: Comparison, form: Format) -> None:
+def _print(comparison: Comparison, form: ComparisonFormat) -> None:
     from fleet.report import comparison_text as text
 
-    if form is Format.JSON:
-        options.print_json(text.to_json(found))
-    elif form is Format.MARKDOWN:
-        output.emit_data(text.comparison_markdown(found))
+    if form is ComparisonFormat.JSON:
+        options.print_json(text.to_json(comparison))
+    elif form is ComparisonFormat.MARKDOWN:
+        output.emit_data(text.comparison_markdown(comparison))
     else:
-        output.emit(text.comparison_lines(found, output.columns()), verdicts=True)
+        output.emit(text.comparison_lines(comparison, output.columns()), verdicts=True)
 
 
-def _print_classes(by: str, form: Format) -> None:
+def _print_classes(by: str, form: ComparisonFormat) -> None:
     from fleet.comparability import check_axis
     from fleet.report import comparison_text as text
 
     axis = check_axis(by)
-    if form is Format.JSON:
+    if form is ComparisonFormat.JSON:
         options.print_json(text.classes(axis))
-    elif form is Format.MARKDOWN:
+    elif form is ComparisonFormat.MARKDOWN:
         print(text.class_page(), end="")
     else:
         output.emit(text.class_lines(axis))
 
 
-def _check_judged(found: Comparison) -> None:
-    """Where no side got a verdict for want of trials, or all were refused, that is an error."""
+def _check_judged(comparison: Comparison, results: str) -> None:
+    """Raise UserError if no side got a verdict; `results`: the command that lists the cells."""
     from fleet.compare.designs import NEEDED
     from fleet.errors import UserError
 
-    judged = [line for line in found.sides() if line.verdict != "not comparable"]
+    judged = [line for line in comparison.sides() if line.verdict != "not comparable"]
     if judged and all(line.too_few for line in judged):
         raise UserError("too few trials for any verdict", NEEDED)
     if judged:
         return
-    if not found.refused:
-        raise UserError("nothing is comparable, for the reasons above", "fleet results")
-    allowed = " ".join(f"--allow-diff {fact}" for fact in found.refused)
+    if not comparison.refused:
+        raise UserError("nothing is comparable, for the reasons above", results)
+    allowed = " ".join(f"--allow-diff {fact}" for fact in comparison.refused)
     raise UserError(
-        f"nothing is comparable: {', '.join(found.refused)} differ",
+        f"nothing is comparable: {', '.join(comparison.refused)} differ",
         f"{shlex.join(['fleet', *sys.argv[1:]])} {allowed}, which says what differs beside each",
     )
-
-
-def add(app: typer.Typer) -> None:
-    app.command(epilog=EPILOG)(compare)

@@ -1,4 +1,4 @@
-"""fleet config schema: what an editor needs to check configs and jobs while they are typed."""
+"""fleet config schema: the schemas with which an editor checks configs and jobs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fleet.cli import options
 
 EPILOG = """\b
     fleet config schema       the JSON Schema of experiments, for your editor
-    fleet config schema job   that of jobs
+    fleet config schema job   the schema of jobs
 """
 
 KINDS: dict[str, Literal["experiment", "job", "fleet"]] = {
@@ -27,7 +27,7 @@ def schema(
         Path | None, typer.Option("--write", help="Write all schemas into this folder.")
     ] = None,
 ) -> None:
-    """Print the JSON Schema of experiment files, of job files, or of what machines should be."""
+    """Print the JSON Schema of experiments, jobs or machines."""
     from fleet.config.schemas import json_schema, write_schemas
     from fleet.errors import UserError
 
@@ -42,8 +42,11 @@ def schema(
     options.print_json(json_schema(KINDS[kind]))
 
 
-def add(app: typer.Typer) -> None:
-    room = typer.Typer(help="About configuration files.", epilog=EPILOG, no_args_is_help=True)
-    room.callback()(lambda: None)
-    room.command(epilog=EPILOG)(schema)
-    app.add_typer(room, name="config")
+def commands() -> typer.Typer:
+    """Return the commands of this group."""
+    group = typer.Typer(
+        help="Print schemas of configuration files.", epilog=EPILOG, no_args_is_help=True
+    )
+    group.callback()(lambda: None)
+    group.command(epilog=EPILOG)(schema)
+    return group

@@ -8,13 +8,9 @@ import typer
 def coordinate() -> None:
     """Run on the head for a request that was sent to it."""
     from fleet.app import coordinate as app
-    from fleet.cli import plan as planning
+    from fleet.cli.plan import show
     from fleet.cli.progress import PlainTalk
 
-    if form := app.plan_wanted():
-        raise typer.Exit(planning.show(app.coordinate_plan(), json=form == "json"))
+    if form := app.plan_form():
+        raise typer.Exit(show(app.coordinate_plan(), json=form == "json"))
     raise typer.Exit(app.coordinate(PlainTalk()))
-
-
-def add(app: typer.Typer) -> None:
-    app.command(hidden=True)(coordinate)

@@ -7,26 +7,28 @@ from typing import Annotated
 import typer
 
 from fleet.cli import options, output
-from fleet.cli.signals import until_told
+from fleet.cli.signals import stop_on_signal
 
 EPILOG = """\b
     fleet head               prints the lines for new machines, and stays
-    fleet head --show-join   those lines once more
+    fleet head --show-join   prints those lines again
 """
+
+ShowToken = Annotated[bool, typer.Option("--show-token", help="Print the fleet's token and exit.")]
+ShowJoin = Annotated[
+    bool, typer.Option("--show-join", help="Print the lines for a new machine and exit.")
+]
 
 
 def head(
+    home: options.Home = None,
     ip: options.OwnIp = None,
-    show_token: Annotated[
-        bool, typer.Option("--show-token", help="Print the fleet's token and end.")
-    ] = False,
-    show_join: Annotated[
-        bool, typer.Option("--show-join", help="Print the lines for a new machine and end.")
-    ] = False,
+    show_token: ShowToken = False,
+    show_join: ShowJoin = False,
 ) -> None:
     """Be the head of a fleet.
 
-    In the foreground. Coordinator, ledger and store live here.
+    The head stays in the foreground. Coordinators, ledger and results live on it.
     """
     from fleet import folders
     from fleet.app import head as app
@@ -37,11 +39,7 @@ def head(
         print(read_token(make_token(folders.state_folder())))
         return
     if show_join:
-        output.emit_data(app.join_lines())
+        output.emit_data(app.lines_for_new_machines())
         return
-    with until_told() as stop:
-        app.serve_head(ip, output.say, stop)
-
-
-def add(app: typer.Typer) -> None:
-    app.command(epilog=EPILOG)(head)
+    with stop_on_signal() as stop:
+        app.serve_head(folders.home_folder(home), ip, output.say, stop)

@@ -2,219 +2,81 @@
 
 from __future__ import annotations
 
-import shlex
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fleet.cli import options, output
-from fleet.units import show_count, show_text
 
 if TYPE_CHECKING:
-    from fleet.app.import_ import ImportReport, Stored
+    from fleet.app.import_ import ImportReport
 
 EPILOG = """\b
     fleet import a.txt --machine studio-96 --date 2025-08-09 --source terminal
     fleet import a.md --machine m --date 2025-08 --source notes --keep-text
     fleet import a.md --machine m --date 2025 --source t --model 12=gpt-oss:20b
 """
-MOST_SHOWN = 50
 
+File = Annotated[Path, typer.Argument(help="Text file that holds the transcripts.")]
 Machine = Annotated[str, typer.Option("--machine", help="Name of the machine they ran on.")]
 Date = Annotated[
     str,
     typer.Option(
         "--date",
-        help="Day they ran, in your time zone: 2025-08-09. A heading's own day goes before it.",
+        help="Day they ran, in your time zone: 2025-08-09. The day of a heading takes precedence.",
     ),
 ]
+Source = Annotated[str, typer.Option("--source", help="Where the figures come from.")]
 Models = Annotated[
     list[str] | None,
     typer.Option(
         "--model",
-        help="For figures that no command names the model of; LINE=NAME: from that line on.",
+        help="Model of figures whose command names none; LINE=NAME applies from that line on.",
     ),
 ]
+Experiment = Annotated[str, typer.Option("--experiment", help="Name to store them under.")]
 KeepText = Annotated[
     bool, typer.Option("--keep-text", help="Keep the answers, for `fleet answers`.")
 ]
 
 
+# parameters: each is an option of the command
 def import_file(
-    file: Annotated[Path, typer.Argument(help="Text file that holds the transcripts.")],
+    file: File,
     machine: Machine,
     date: Date,
-    source: Annotated[str, typer.Option("--source", help="Where the figures come from.")],
+    source: Source,
     model: Models = None,
-    experiment: Annotated[
-        str, typer.Option("--experiment", help="Name to store them under.")
-    ] = "imported",
+    experiment: Experiment = "imported",
     keep_text: KeepText = False,
-    store: options.Store = None,
+    home: options.Home = None,
     json: options.Json = False,
 ) -> None:
     """Store figures of `ollama run --verbose`.
 
     They are marked as imported and never pooled with measured ones. Every figure in the file is
-    stored, or named with its line and the reason. The exit code is 1 where a figure that fleet
-    knows is not stored.
+    stored, or named with its line and the reason. Exit code 1 if a figure that fleet knows is not
+    stored.
     """
     from fleet.app import import_ as app
     from fleet.cli import request as typed
+    from fleet.folders import home_folder
 
     typed.check_name("--experiment", experiment)
     typed.check_label("--machine", machine)
-    request = app.ImportRequest(
-        file=file,
-        machine=machine,
-        date=date,
-        source=source,
-        models=tuple(model or ()),
-        experiment=experiment,
-        keep_text=keep_text,
-    )
-    home = typed.home(store)
-    report = app.import_transcripts(home, request)
-    if json:
-        options.print_json(report_data(report))
-    else:
-        output.emit([*report_lines(report), *next_lines(report, home)])
+    request = app.ImportRequest(file, machine, date, source, model or (), experiment, keep_text)
+    folder = home_folder(home)
+    report = app.import_transcripts(folder, request)
+    _print(report, folder, json=json)
     if not report.complete:
         raise typer.Exit(1)
 
 
-def report_lines(report: ImportReport) -> Iterator[str]:
-    contents = report.file.contents
-    for stored in report.stored:
-        yield _stored_line(stored, report.request.keep_text)
-    for turn, first in report.file.repeats:
-        yield f"once only: line {turn.line} has the same figures as line {first.line}"
-    refused = [
-        f"refused: line {turn.line}{f' ({turn.model})' if turn.model else ''}: {turn.why}; "
-        f"none of its {turn.figures} figures is stored"
-        for turn in contents.refused
-    ]
-    unread = [f"not read: line {each.line}: {each.text}   ({each.why})" for each in contents.unread]
-    yield from _bounded([*refused, *unread])
-    yield from _notes(report)
-    yield _sum(report)
+def _print(report: ImportReport, home: Path, *, json: bool) -> None:
+    from fleet.report import import_text
 
-
-def next_lines(report: ImportReport, home: Path) -> list[str]:
-    """Models are compared where two have two trials of one prompt, the least for a verdict;
-    nothing is proposed where nothing is stored."""
-    from fleet.app.next_steps import step_lines, with_store
-    from fleet.compare.designs import LEAST_TRIALS
-
-    name = shlex.quote(report.request.experiment)
-    trials = Counter((stored.trial.job, stored.trial.model) for stored in report.stored)
-    judged = Counter(job for (job, _), count in trials.items() if count >= LEAST_TRIALS)
-    steps = [f"fleet results {name}"] if trials else []
-    steps += [f"fleet compare {name} --by model"] if any(n > 1 for n in judged.values()) else []
-    return step_lines([with_store(step, home) for step in steps])
-
-
-def _stored_line(stored: Stored, keep_text: bool) -> str:
-    trial, turn = stored.trial, stored.trial.transcript
-    words = [
-        f"{'stored' if stored.new else 'there already'}: {trial.model}",
-        trial.job,
-        _output(turn.output_tokens),
-        f"on {trial.began.date()}" if turn.date is not None else "",
-    ]
-    if keep_text and not stored.kept_text:
-        words.append("its text was there already" if turn.answer else "no text found")
-    elif stored.kept_text:
-        words.append("with its text")
-    return "  ".join(filter(None, words))
-
-
-def _output(tokens: int | None) -> str:
-    return "no eval count" if tokens is None else show_count(tokens, "output token")
-
-
-def _notes(report: ImportReport) -> Iterator[str]:
-    """Says what a reader must know of the rows that are stored."""
-    request = report.request
-    for unclear in report.file.contents.unclear_dates:
-        yield (
-            f"line {unclear.line}: {show_text(unclear.text)} is not one day for sure, so the day "
-            f"is that of --date, {request.date}"
-        )
-    if request.models and not any(turn.model is None for turn in report.file.contents.transcripts):
-        yield f"--model {request.models[0]} was not needed: commands in the file name every model"
-    if any(not stored.new for stored in report.stored):
-        yield "what was there already keeps the day and the source of its first import"
-
-
-def _sum(report: ImportReport) -> str:
-    contents = report.file.contents
-    refused = sum(turn.figures for turn in contents.refused)
-    parts = [f"{_figures_read(report)} read"]
-    parts += [f"{refused} refused"] if refused else []
-    parts += [f"{len(contents.unread)} not read"] if contents.unread else []
-    return f"{show_count(contents.printed, 'figure')} printed: {', '.join(parts)}"
-
-
-def _figures_read(report: ImportReport) -> int:
-    return sum(turn.figures for turn in report.file.contents.transcripts)
-
-
-def _bounded(lines: list[str]) -> Iterator[str]:
-    yield from lines[:MOST_SHOWN]
-    if len(lines) > MOST_SHOWN:
-        yield f"and {len(lines) - MOST_SHOWN} more lines like these: --json lists all"
-
-
-def report_data(report: ImportReport) -> dict[str, Any]:
-    contents = report.file.contents
-    return {
-        "file": str(report.request.file),
-        "experiment": report.request.experiment,
-        "machine": report.request.machine,
-        "stored": [_stored_data(stored) for stored in report.stored],
-        "repeats": [
-            {"line": turn.line, "same_as_line": first.line} for turn, first in report.file.repeats
-        ],
-        "refused": [
-            {"line": turn.line, "model": turn.model, "why": turn.why, "figures": turn.figures}
-            for turn in contents.refused
-        ],
-        "unread": [
-            {"line": each.line, "text": each.text, "why": each.why} for each in contents.unread
-        ],
-        "notes": list(_notes(report)),
-        "figures_printed": contents.printed,
-        "figures_read": _figures_read(report),
-        "figures_refused": sum(turn.figures for turn in contents.refused),
-        "figures_unread": len(contents.unread),
-    }
-
-
-def _stored_data(stored: Stored) -> dict[str, Any]:
-    trial, turn = stored.trial, stored.trial.transcript
-    return {
-        "line": turn.line,
-        "new": stored.new,
-        "attempt_id": trial.attempt_id,
-        "model": trial.model,
-        "job": trial.job,
-        "began": trial.began.isoformat(),
-        "turn": turn.turn,
-        "figures": turn.figures,
-        "total_ns": turn.total_ns,
-        "load_ns": turn.load_ns,
-        "prompt_tokens": turn.prompt_tokens,
-        "cached_tokens": turn.cached_tokens,
-        "prompt_ns": turn.prompt_ns,
-        "output_tokens": turn.output_tokens,
-        "output_ns": turn.output_ns,
-        "kept_text": stored.kept_text,
-    }
-
-
-def add(app: typer.Typer) -> None:
-    app.command("import", epilog=EPILOG)(import_file)
+    if json:
+        options.print_json(import_text.report_data(report))
+    else:
+        output.emit([*import_text.report_lines(report), *import_text.next_lines(report, home)])

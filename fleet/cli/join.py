@@ -8,41 +8,42 @@ from typing import Annotated
 import typer
 
 from fleet.cli import options, output
-from fleet.cli.signals import until_told
+from fleet.cli.signals import stop_on_signal
 
 EPILOG = """\b
     fleet join 192.168.1.10
     fleet join 192.168.1.10 --name box-4090 --hours 22-07
     fleet join --allow restart-ollama   only permits it here, joins nothing
 """
+
 TOKEN_ASKED = "the fleet's token (on the head: fleet head --show-token; empty: the one kept here)"
+
+Address = Annotated[str | None, typer.Argument(help="Address of the head.", metavar="HEAD")]
+MachineName = Annotated[
+    str | None, typer.Option("--name", help="Name of this machine; part of its identity.")
+]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow", help="What fleet may do here: restart-ollama, or on a Mac wired-limit."
+    ),
+]
+Hours = Annotated[
+    str | None, typer.Option("--hours", help="When trials may begin here: 22-07, local time.")
+]
 
 
 def join(
-    address: Annotated[
-        str | None, typer.Argument(help="Address of the head.", metavar="HEAD")
-    ] = None,
-    name: Annotated[
-        str | None,
-        typer.Option("--name", help="Name for this machine; part of its identity."),
-    ] = None,
+    address: Address = None,
+    name: MachineName = None,
     ip: options.OwnIp = None,
-    allow: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--allow",
-            help="What fleet may do here: restart-ollama, or on a Mac wired-limit.",
-        ),
-    ] = None,
-    hours: Annotated[
-        str | None,
-        typer.Option("--hours", help="When trials may begin here: 22-07, local time."),
-    ] = None,
+    allow: Allow = None,
+    hours: Hours = None,
 ) -> None:
     """Join this machine to a fleet.
 
-    In the foreground. Asks for the token on standard input. With --allow or --hours alone nothing
-    is joined; both stay until fleet leave.
+    The node stays in the foreground and reads the token from standard input. With --allow or
+    --hours alone nothing is joined; both hold until fleet leave.
     """
     from fleet.app import join as app
     from fleet.errors import UserError
@@ -54,19 +55,15 @@ def join(
         return
     app.greet_head(address, name, output.say)
     token = read_token()
-    with until_told() as stop:
+    with stop_on_signal() as stop:
         app.serve_node(address, name=name, token=token, own_ip=ip, say=output.say, stop=stop)
 
 
 def read_token() -> str | None:
-    """From standard input, unseen on a terminal; empty: the one kept from before."""
+    """Read the token from standard input, unseen on a terminal; None for the one kept here."""
     if sys.stdin.isatty():
         from getpass import getpass
 
         print(TOKEN_ASKED, file=sys.stderr)
         return getpass("token: ").strip() or None
     return sys.stdin.readline().strip() or None
-
-
-def add(app: typer.Typer) -> None:
-    app.command(epilog=EPILOG)(join)

@@ -1,8 +1,6 @@
-"""fleet leave: end what fleet runs here, and take back what its owner had allowed."""
+"""fleet leave: end what fleet runs here, and revoke what its owner had allowed."""
 
 from __future__ import annotations
-
-import typer
 
 from fleet.cli import output
 
@@ -14,19 +12,15 @@ EPILOG = """\b
 def leave() -> None:
     """End the head, node or practice that runs here.
 
-    What --allow and --hours had said is taken back.
+    What --allow and --hours permitted is revoked.
     """
     from fleet import folders
     from fleet.app import leave as app
 
-    left = app.leave(folders.state_folder())
-    if left:
+    ended = app.leave(folders.state_folder())
+    if ended:
         output.emit(["left: what fleet had started here is ended"])
-    taken_back = app.disallow(output.say)
-    output.emit(taken_back)
-    if not left and not taken_back:
-        output.emit(["nothing of a fleet runs here"])
-
-
-def add(app: typer.Typer) -> None:
-    app.command(epilog=EPILOG)(leave)
+    revoked = app.disallow(output.say)
+    output.emit(revoked)
+    if not ended and not revoked:
+        output.emit(["no part of a fleet runs here"])

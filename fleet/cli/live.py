@@ -1,4 +1,4 @@
-"""The live table: one line per machine, drawn once a second."""
+"""The live table: a row for each machine, drawn once a second."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from fleet.units import show_span
 
 DRAWN_PER_S = 1.0
 LANE_TITLES = ("machine", "block", "now", "last", "done", "left")
-SENTENCES = ("now", "last")
-"""Columns that may be broken between words."""
+WRAPPED = ("now", "last")
+"""Columns that may be wrapped between words."""
 
 
 def lane_table(rows: Iterable[Sequence[str]]) -> Table:
-    """A row per machine; on a narrow terminal sentences go on below themselves."""
+    """Return a row for each machine; on a narrow terminal sentences are wrapped."""
     table = Table(box=None, pad_edge=True, header_style="dim")
     for title in LANE_TITLES:
-        table.add_column(title, no_wrap=title not in SENTENCES)
+        table.add_column(title, no_wrap=title not in WRAPPED)
     for row in rows:
         table.add_row(*row)
     return table
 
 
 class LiveTalk(PlainTalk):
-    """Notes scroll above, the machines stay below."""
+    """Messages scroll above, the table of machines stays below."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,19 +59,19 @@ class LiveTalk(PlainTalk):
         self._live.stop()
 
     def say(self, text: str) -> None:
+        """Print a message above the table."""
         for line in output.shown([text], self._console.width):
             self._console.print(line, markup=False, soft_wrap=True)
 
-    def home(self, folder: object) -> None:
-        self.say(f"results, ledger and spool: {folder}")
-
     def confirm(self, redo: Sequence[Redo]) -> bool:
+        """Ask on the terminal whether to measure again."""
         if not sys.stdin.isatty():
             return False
         self._live.stop()
         return self._console.input("measure these again? [y/N] ").strip().lower() in ("y", "yes")
 
     def event(self, event: Event) -> None:
+        """Update the table; print only failures."""
         if not self._live.is_started and self.lanes:
             self._live.start()
         lane = self.lanes.get(event.machine_id)
@@ -84,6 +84,7 @@ class LiveTalk(PlainTalk):
             lane.take(event)
 
     def answer(self, lines: Sequence[str]) -> None:
+        """Print data in place of the table."""
         self._live.stop()
         super().answer(lines)
 

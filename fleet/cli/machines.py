@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from fleet.cli import options, output
-from fleet.errors import UserError
 
 EPILOG = """\b
     fleet machines            every machine that was measured
@@ -17,69 +16,85 @@ EPILOG = """\b
     fleet machines --joined   those that are in the fleet now
 """
 
+Here = Annotated[
+    bool, typer.Option("--here", help="Examine this machine now: every fact and its source.")
+]
+Joined = Annotated[
+    bool, typer.Option("--joined", help="Ask the head which machines are joined now.")
+]
 
+
+# parameters: each is an option of the command
 def machines(
+    home: options.Home = None,
     store: options.Stores = None,
-    here: Annotated[
-        bool, typer.Option("--here", help="Look at this machine now: every fact, its source.")
-    ] = False,
-    joined: Annotated[
-        bool, typer.Option("--joined", help="Ask the head which machines are joined now.")
-    ] = False,
+    here: Here = False,
+    joined: Joined = False,
     head: options.Head = None,
     json: options.Json = False,
 ) -> None:
-    """Show every machine as last seen."""
-    if joined or head:
-        require_one_question(joined=joined, head=head, others=bool(here or store))
+    """Show every machine as it was last seen."""
+    require_one_question(joined=joined, head=head, others=bool(here or home or store))
     if joined:
         show_joined(head, json)
-        return
-    from fleet.report import machine_text
-
-    if here:
-        from fleet.app.doctor import look_here
-
-        facts = look_here()
-        if json:
-            options.print_json(facts)
-        else:
-            output.emit(machine_text.fact_lines(facts, output.columns()))
-        return
-    from fleet.app import machines as app
-    from fleet.report import comparison_text as text
-
-    found = app.read_machines(options.folders(store))
-    if json:
-        options.print_json(text.to_json(found))
+    elif here:
+        show_here(home, json)
     else:
-        output.emit(machine_text.machine_lines(found, output.columns()))
+        show_measured(home, store, json)
+
+
+def show_measured(home: str | None, store: list[str] | None, json: bool) -> None:
+    """Print the machines of the results."""
+    from fleet.app import machines as app
+    from fleet.report.comparison_text import to_json
+    from fleet.report.machine_text import machine_lines
+
+    rows = app.read_machines(options.homes(home, store))
+    if json:
+        options.print_json(to_json(rows))
+    else:
+        output.emit(machine_lines(rows, output.columns()))
+
+
+def show_here(home: str | None, json: bool) -> None:
+    """Print every fact of this machine."""
+    from fleet.app.doctor import look_here
+    from fleet.folders import home_folder
+    from fleet.report.machine_text import fact_lines
+
+    facts = look_here(home_folder(home))
+    if json:
+        options.print_json(facts)
+    else:
+        output.emit(fact_lines(facts, output.columns()))
 
 
 def show_joined(destination: str | None, json: bool) -> None:
-    """Of the head named, or of the one that runs here."""
-    from fleet.app import target
-    from fleet.report.joined_text import table
+    """Print the machines joined to the head named, or to the one that runs here."""
+    from fleet.app import target as app
+    from fleet.report.joined_text import joined_lines
 
-    members = target.joined(target.require_head(destination))
+    members = app.joined_machines(app.require_target(destination))
     if json:
         options.print_json([asdict(each) for each in members])
         return
-    output.emit(table(members))
+    output.emit(joined_lines(members))
     if not any(each.gone_unix_s is None for each in members):
-        there = f"ssh {destination} " if destination else ""
-        output.say(f"no machine is joined; what to paste on one:  {there}fleet head --show-join")
+        ssh = f"ssh {destination} " if destination else ""
+        output.say(f"no machine is joined; the lines to paste on one:  {ssh}fleet head --show-join")
 
 
 def require_one_question(*, joined: bool, head: str | None, others: bool) -> None:
-    """`others`: --here or --store was given. A head that only the environment names is no word."""
+    """Raise UserError for options that ask different things.
+
+    `others`: --here, --home or --store was given. A head that only the environment names is not
+    counted as given.
+    """
+    from fleet.errors import UserError
+
     if joined and others:
-        what = "--joined asks a head, and neither --here nor --store goes with it"
+        what = "--joined asks a head, so --here, --home and --store do not go with it"
         raise UserError(what, "fleet machines --joined")
     if head and not joined and head != os.environ.get("FLEET_HEAD"):
         what = "--head goes with --joined; what was measured lies on the head itself"
         raise UserError(what, f"ssh {head} fleet machines")
-
-
-def add(app: typer.Typer) -> None:
-    app.command(epilog=EPILOG)(machines)

@@ -1,8 +1,9 @@
-"""The command line: one file per command, nothing heavy before a command is chosen."""
+"""The command line: one file per command; nothing heavy is loaded before a command is chosen."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import typer
@@ -43,12 +44,38 @@ HELP = """Measure local language models on several machines and compare them hon
     fleet submit gpt-oss:20b            a first number in minutes
     fleet submit configs/gpt-oss.yaml   the same on every machine, compared
     fleet results                       what has been measured
-    fleet compare --by machine          which machine is faster, and how sure
+    fleet compare --by machine          which machine is faster, by how much
 """
 
+COMMANDS: Mapping[str, tuple[Callable[..., None], str]] = {
+    "submit": (submit.submit, submit.EPILOG),
+    "plan": (plan.plan, plan.EPILOG),
+    "fit": (fit.fit, fit.EPILOG),
+    "advise": (advise.advise, advise.EPILOG),
+    "results": (results.results, results.EPILOG),
+    "show": (show.show, show.EPILOG),
+    "machines": (machines.machines, machines.EPILOG),
+    "compare": (compare.compare, compare.EPILOG),
+    "noise": (noise.noise, noise.EPILOG),
+    "answers": (answers.answers, answers.EPILOG),
+    "sql": (sql.sql, sql.EPILOG),
+    "status": (status.status, status.EPILOG),
+    "cancel": (cancel.cancel, cancel.EPILOG),
+    "import": (import_.import_file, import_.EPILOG),
+    "metrics": (metrics.metrics, metrics.EPILOG),
+    "head": (head.head, head.EPILOG),
+    "join": (join.join, join.EPILOG),
+    "leave": (leave.leave, leave.EPILOG),
+    "practice": (practice.practice, practice.EPILOG),
+    "doctor": (doctor.doctor, doctor.EPILOG),
+    "selftest": (selftest.selftest, selftest.EPILOG),
+}
+"""The function of each command and its examples, in the order in which help lists them."""
 
-def print_version(wanted: bool) -> None:
-    if wanted:
+
+def print_version(requested: bool) -> None:
+    """Print the version and end, if this was requested."""
+    if requested:
         print(__version__)
         raise typer.Exit
 
@@ -56,15 +83,17 @@ def print_version(wanted: bool) -> None:
 Version = Annotated[
     bool,
     typer.Option(
-        "--version", help="Print the version and end.", is_eager=True, callback=print_version
+        "--version", help="Print the version and exit.", is_eager=True, callback=print_version
     ),
 ]
 
 
-def options_of_all(version: Version = False) -> None: ...
+def global_options(version: Version = False) -> None:
+    """Take the options that stand before a command."""
 
 
 def build() -> typer.Typer:
+    """Return the program with all its commands."""
     app = typer.Typer(
         cls=output.Program,
         help=HELP,
@@ -73,44 +102,22 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback()(options_of_all)
-    for command in (
-        submit,
-        plan,
-        fit,
-        advise,
-        results,
-        show,
-        machines,
-        compare,
-        noise,
-        answers,
-        sql,
-        status,
-        cancel,
-        import_,
-        energy,
-        metrics,
-        config,
-        head,
-        join,
-        leave,
-        practice,
-        coordinate,
-        doctor,
-        selftest,
-    ):
-        command.add(app)
+    app.callback()(global_options)
+    for name, (function, epilog) in COMMANDS.items():
+        app.command(name, epilog=epilog)(function)
+    app.command(hidden=True)(coordinate.coordinate)
+    app.add_typer(energy.commands(), name="energy")
+    app.add_typer(config.commands(), name="config")
     return app
 
 
 def main() -> None:
-    """Run one command; every known failure ends in one message and its exit code."""
+    """Run one command; every known failure ends with one message and its exit code."""
     output.prepare()
     try:
         output.check_arguments(sys.argv[1:])
         build()()
     except FleetError as problem:
         sys.exit(output.end(problem))
-    except OSError as problem:  # while a wrong command line was being told
+    except OSError as problem:  # while a wrong command line was reported
         sys.exit(output.end(output.as_message(problem)))

@@ -15,39 +15,36 @@ EPILOG = """\b
 
 
 def metrics(
-    markdown: Annotated[bool, typer.Option("--markdown", help="As a page of tables.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a page of tables.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Show the metric dictionary: each number, each flag, and how they are computed."""
-    from dataclasses import asdict
-
-    from fleet.metrics import dictionary, flags
-    from fleet.metrics import energy_dictionary as dictionary_energy
-    from fleet.metrics import words as dictionary_words
-    from fleet.report import metrics_text as dictionary_text
+    """Show what each number and flag means and how it is computed."""
+    from fleet.report import metrics_text
 
     if json:
-        options.print_json(
-            {
-                "version": dictionary.VERSION,
-                "metrics": list(map(dictionary_text.as_data, dictionary.METRICS)),
-                "flags": [asdict(flag) for flag in flags.FLAGS],
-                "energy": {
-                    "version": dictionary_energy.VERSION,
-                    "metrics": list(map(dictionary_text.as_data, dictionary_energy.ENERGY)),
-                    "scopes": dictionary_energy.SCOPES,
-                    "faults": dictionary_energy.FAULTS,
-                },
-                "words": [
-                    asdict(word) for word in (*dictionary_words.HEADS, *dictionary_words.NOTES)
-                ],
-            }
-        )
+        options.print_json(_data())
     elif markdown:
-        print(dictionary_text.markdown(), end="")
+        print(metrics_text.markdown(), end="")
     else:
-        output.emit(dictionary_text.lines(output.columns()))
+        output.emit(metrics_text.lines(output.columns()))
 
 
-def add(app: typer.Typer) -> None:
-    app.command(epilog=EPILOG)(metrics)
+def _data() -> dict[str, object]:
+    """Return the dictionary for --json."""
+    from dataclasses import asdict
+
+    from fleet.metrics import dictionary, energy_dictionary, flags, words
+    from fleet.report.metrics_text import as_data
+
+    return {
+        "version": dictionary.VERSION,
+        "metrics": list(map(as_data, dictionary.METRICS)),
+        "flags": [asdict(flag) for flag in flags.FLAGS],
+        "energy": {
+            "version": energy_dictionary.VERSION,
+            "metrics": list(map(as_data, energy_dictionary.ENERGY)),
+            "scopes": energy_dictionary.SCOPES,
+            "faults": energy_dictionary.FAULTS,
+        },
+        "words": [asdict(word) for word in (*words.HEADS, *words.NOTES)],
+    }

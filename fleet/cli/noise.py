@@ -1,4 +1,4 @@
-"""fleet noise: how far each machine is from itself."""
+"""fleet noise: how much each machine differs from itself."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet.cli import options, output
+from fleet.cli import options
 
 if TYPE_CHECKING:
+    from fleet.app.options import Options
     from fleet.model.experiment import Request
 
 EPILOG = """\b
@@ -19,23 +20,24 @@ EPILOG = """\b
 """
 
 Model = Annotated[
-    str | None, typer.Argument(help="The model; left out: the first one of the config.")
+    str | None, typer.Argument(help="The model; otherwise the first one of the config.")
 ]
 Config = Annotated[
     str | None,
     typer.Option("--config", help="An experiment: its engine, machines and first settings."),
 ]
 Machines = Annotated[list[str] | None, typer.Option("--machines", help="Only these machines.")]
-Jobs = Annotated[str | None, typer.Option("--job", help="The job to ask; left out: noise.")]
-Engine = Annotated[str, typer.Option("--engine", help="Without config: ollama or embedded.")]
+Job = Annotated[str | None, typer.Option("--job", help="The job to run; otherwise noise.")]
+Engine = Annotated[str, typer.Option("--engine", help="Without a config: ollama or embedded.")]
 Blocks = Annotated[int, typer.Option("--repeats", help="Blocks of two trials, 5 or more.")]
 
 
+# parameters: each is an option of the command
 def noise(
     model: Model = None,
     config: Config = None,
-    store: options.Store = None,
-    job: Jobs = None,
+    home: options.Home = None,
+    job: Job = None,
     machines: Machines = None,
     engine: Engine = "ollama",
     repeats: Blocks = 20,
@@ -50,53 +52,44 @@ def noise(
 ) -> None:
     """Find the noise floor of each machine.
 
-    An A/A run: the same cell twice in each block, as side a and side b. Tells how much the speed
-    changes from run to run, and whether the sides are equal as they should be. Exit code 1 where
-    they are not, or trials failed.
+    An A/A run measures the same cell twice in each block, as side a and side b. It shows how much
+    the speed changes from run to run, and whether the sides are equal as they should be. Exit code
+    1 if they are not, or if trials failed.
     """
     from fleet.app import noise as app
-    from fleet.app import submit as submitting
-    from fleet.app.named_experiments import refuse_experiment
+    from fleet.app.options import Options
     from fleet.cli import request as typed
-    from fleet.cli.talk import talk as open_talk
+    from fleet.folders import home_folder
 
-    home = typed.home(store)
-    if model is not None:
-        refuse_experiment(model, home)
-    request = app.request_of(
-        _experiment(config),
-        model,
-        jobs=[job] if job else (),
-        machines=machines or (),
-        engine=engine,
-        repeats=repeats,
-        settings=setting or (),
-    )
+    folder = home_folder(home)
+    cell = app.CellRequest(model, job or app.JOB, machines or (), engine, repeats, setting or ())
+    request = app.noise_request(_experiment(config), cell, folder)
     request = typed.with_gates(request, gates, residents_are_mine=mine)
-    chosen = submitting.Options(home=home, again=again, yes=yes, **typed.origin())
-
-    target = typed.head(head)
-    if target is not None:
-        raise typer.Exit(typed.send(request, chosen, target, detach=detach, say=output.say))
+    chosen = Options(home=folder, again=again, yes=yes, **typed.origin())
+    target = typed.find_target(head)
+    if target is not None or not json:
+        raise typer.Exit(typed.measure(request, chosen, target, detach=detach))
     typed.refuse_detached(detach)
-    with open_talk(chosen.home) as talk:
-        if not json:
-            raise typer.Exit(submitting.submit(request, chosen, talk))
-        result = submitting.measured(request, chosen, talk)
-        report = app.read_report(chosen.home, result.plan)
-        options.print_json(report.data())
-        submitting.close(result.account, request, chosen, talk)
-    raise typer.Exit(0 if report.trusted and result.complete else 1)
+    raise typer.Exit(_print_data(request, chosen))
+
+
+def _print_data(request: Request, chosen: Options) -> int:
+    """Measure here, and print the report as JSON; return the exit code."""
+    from fleet.app.noise import read_report
+    from fleet.app.submit import close, measure
+    from fleet.cli.talk import open_talk
+    from fleet.report.noise_text import report_data
+
+    with open_talk() as talk:
+        result = measure(request, chosen, talk)
+        report = read_report(chosen.home, result.plan)
+        options.print_json(report_data(report))
+        close(result.account, request, chosen, talk)
+    return 0 if report.trusted and result.complete else 1
 
 
 def _experiment(word: str | None) -> Request | None:
-    if word is None:
-        return None
     from fleet.config.reading import load_request
     from fleet.config.shipped import find_experiment
 
-    return load_request(find_experiment(word) or Path(word))
-
-
-def add(app: typer.Typer) -> None:
-    app.command(epilog=EPILOG)(noise)
+    return None if word is None else load_request(find_experiment(word) or Path(word))

@@ -1,11 +1,11 @@
-"""The program's standard streams: what they cannot show, and what happens when they cannot be
-written. Every command passes through here, so that each such failure is one message."""
+"""The standard streams of the program, and one message for each way in which they fail."""
 
 from __future__ import annotations
 
 import errno
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,48 +19,49 @@ from fleet.errors import FleetError, UserError
 from fleet.terminal import cells, figures_wrapped, plain
 
 CLOSED_PIPE_CODE = 141
-"""As a shell reports a program that SIGPIPE ended, which is what `yes | head` gives."""
+"""The code by which a shell reports a program that SIGPIPE ended, as in `yes | head`."""
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
-"""Where a write fails so, it was one to a standard stream: the store names its files."""
-
+"""Errors of a write to a standard stream: those of other files come with a file name."""
 
 NARROWEST = 40
 TYPED = re.compile(r"((next|again): +)?(fleet|cd|ssh|ollama) \S")
 REMARK = re.compile(r"(?<=\S) {3,}(?=\S)")
-"""Between a command and what is said about it in the same line."""
+"""The gap between a command and a remark about it on the same line."""
 GOES_ON = " \\"
-"""At the end of a line that a shell is to read on."""
+"""The end of a line that a shell continues on the next."""
 STYLES = {
     "green": r"(?<=  )(faster|less)(?=$|  )",
     "red": r"(?<=  )(slower|more)(?=$|  )",
     "cyan": r"(?<=  )same(?=$|  )",
     "yellow": r"(?<=  )(not resolved|not comparable)(?=$|  )",
 }
-"""Words of verdicts, which stand in a column of their own."""
+"""Colours of the words of verdicts, which stand in a column of their own."""
 
 
 class ClosedPipe(FleetError):
-    """The reader of the output has ended: nobody is there to read a message."""
+    """The reader of the output has ended, so nobody would read a message."""
 
     exit_code = CLOSED_PIPE_CODE
 
 
 class Program(TyperGroup):
-    """All commands. What the system refuses ends as one message, also while help is printed."""
+    """All commands. A failure of the system ends as one message, also while help is printed."""
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
     ) -> Any:
-        with reported(), _usage_told():
+        """Parse the command line."""
+        with reported(), _usage_reported():
             return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: Any) -> Any:
-        with reported(), _usage_told():
+        """Run the command."""
+        with reported(), _usage_reported():
             return super().invoke(ctx)
 
 
 def prepare() -> None:
-    """Escape what an encoding cannot show, such as `µ` in ASCII, and do without closed streams."""
+    """Escape what an encoding cannot show, such as `µ` in ASCII, and replace closed streams."""
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
@@ -69,7 +70,7 @@ def prepare() -> None:
 
 
 def check_arguments(words: Sequence[str]) -> None:
-    """Raises UserError for bytes that are no text: no file, name or query of fleet's has such."""
+    """Raise UserError for bytes that are not text."""
     for word in words:
         try:
             word.encode()
@@ -78,7 +79,7 @@ def check_arguments(words: Sequence[str]) -> None:
 
 
 def columns(stream: TextIO | None = None) -> int | None:
-    """Of the terminal, or as COLUMNS says; None: a file or a pipe, which takes whole lines."""
+    """Return the width of the terminal; None for a file or a pipe, which takes whole lines."""
     stream = stream or sys.stdout
     named = os.environ.get("COLUMNS", "")
     if named.isdecimal() and int(named) > 0:
@@ -90,14 +91,16 @@ def columns(stream: TextIO | None = None) -> int | None:
 
 
 def say(text: str) -> None:
-    """Talk, for standard error."""
+    """Print a message to standard error."""
     for line in shown([text], columns(sys.stderr)):
         print(line, file=sys.stderr, flush=True)
 
 
 def emit(lines: Iterable[str], *, verdicts: bool = False) -> None:
-    """Print lines to standard output, broken between words where a terminal ends, and without
-    what would steer it. `verdicts`: their words in colour, where a terminal shows colours."""
+    """Print lines to standard output, wrapped to the terminal and without control characters.
+
+    `verdicts`: their words are coloured if the terminal shows colours.
+    """
     text = list(shown(lines, columns()))
     if verdicts and sys.stdout.isatty():
         _print_coloured(text)
@@ -107,19 +110,20 @@ def emit(lines: Iterable[str], *, verdicts: bool = False) -> None:
 
 
 def emit_data(lines: Iterable[str]) -> None:
-    """Print lines that are pasted or read by programs: as they are, in any terminal."""
+    """Print lines that are pasted or read by programs, exactly as they are."""
     for line in lines:
         print(line)
 
 
 def shown(lines: Iterable[str], width: int | None) -> Iterator[str]:
+    """Yield the lines as a terminal of this width shows them."""
     for whole in lines:
         for line in plain(whole).split("\n"):
             yield from [line] if width is None else _broken(line, width)
 
 
 def _broken(line: str, width: int) -> Iterator[str]:
-    """What can be typed is broken as a shell allows it; a remark about it stands below."""
+    """Break a command as a shell allows it, with a remark about it below."""
     indent = line[: len(line) - len(line.lstrip())] + "  "
     if cells(line) <= width or not TYPED.match(line.strip()):
         yield from figures_wrapped(line, width, indent)
@@ -133,7 +137,7 @@ def _broken(line: str, width: int) -> Iterator[str]:
 
 
 def _print_coloured(lines: Sequence[str]) -> None:
-    """rich knows which terminals have colours, and that NO_COLOR means none."""
+    """Print with rich, which knows the colours of a terminal and honours NO_COLOR."""
     from rich.console import Console
     from rich.text import Text
 
@@ -146,12 +150,13 @@ def _print_coloured(lines: Sequence[str]) -> None:
 
 
 def shows_unicode(stream: TextIO) -> bool:
+    """Return whether the encoding of the stream has every letter."""
     return (stream.encoding or "").lower().startswith("utf")
 
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """Everything printed has left the program at the end; errors of the system are FleetErrors."""
+    """Flush what was printed at the end, and turn errors of the system into FleetErrors."""
     try:
         try:
             yield
@@ -162,8 +167,8 @@ def reported() -> Iterator[None]:
 
 
 @contextmanager
-def _usage_told() -> Iterator[None]:
-    """A wrong option or argument is told as every other wrong input: one message, then a hint."""
+def _usage_reported() -> Iterator[None]:
+    """Report a wrong option or argument like any wrong input: one message, then a hint."""
     try:
         yield
     except TyperException as problem:
@@ -171,12 +176,21 @@ def _usage_told() -> Iterator[None]:
         words = problem.format_message()
         if context is None or words == context.get_help():
             raise
+        if getattr(problem, "option_name", "") == "--store":
+            raise _store_of_a_writer(context.command_path) from problem
         what = words.rstrip(".").replace(": Value error, ", ": ")
         raise UserError(what, f"{context.command_path} --help") from problem
 
 
+def _store_of_a_writer(command: str) -> UserError:
+    """Explain --store to a command that works in one home and does not know the option."""
+    typed = shlex.join(["fleet", *sys.argv[1:]])
+    what = f"--store names homes to read results from; {command} works in one home"
+    return UserError(what, re.sub(r"--store(?=[= ]|$)", "--home", typed))
+
+
 def as_message(problem: OSError) -> FleetError:
-    """An error of the operating system that no command has explained, for the user to hint."""
+    """Return the message for an error of the system that no command has explained."""
     why = problem.strerror or str(problem)
     if problem.errno == errno.EPIPE:
         return ClosedPipe("")
@@ -190,7 +204,7 @@ def as_message(problem: OSError) -> FleetError:
 
 
 def end(problem: FleetError) -> int:
-    """Print the message if standard error takes it; return the exit code."""
+    """Print the message, if standard error can take it; return the exit code."""
     if str(problem):
         with suppress(OSError):
             say(str(problem))
@@ -199,7 +213,7 @@ def end(problem: FleetError) -> int:
 
 
 def _discard_what_is_left() -> None:
-    """Python writes what is left in its buffers when it ends, and would fail once more."""
+    """Empty the buffers, which Python would write when it ends, only to fail again."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

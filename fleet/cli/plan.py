@@ -1,8 +1,9 @@
-"""fleet plan: what would run, where, how long, what will not fit and why."""
+"""fleet plan: what would run, where, for how long, and what will not fit and why."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -19,9 +20,10 @@ EPILOG = """\b
 """
 
 
+# parameters: each is an option of the command
 def plan(
     what: options.What,
-    store: options.Store = None,
+    home: options.Home = None,
     job: options.Jobs = None,
     machines: options.Machines = None,
     engine: options.Engine = "ollama",
@@ -35,42 +37,28 @@ def plan(
     head: options.Head = None,
     json: options.Json = False,
 ) -> None:
-    """Show what would run, where, how long.
+    """Show what would run, where, and for how long.
 
-    And what cannot run, with the reason. Touches nothing. Exit code 2 where submit would refuse it.
+    The plan also names what cannot run, with the reason. Nothing is measured or changed. Exit code
+    2 if submit would refuse it.
     """
-    from fleet.app import submit as app
+    from fleet.app import plan as app
     from fleet.cli import request as typed
 
-    target = typed.head(head)
-    home = typed.home(store)
-    request = typed.request(
-        what,
-        jobs=job or (),
-        machines=machines or (),
-        engine=engine,
-        repeats=repeats,
-        practice=practice,
-        settings=setting or (),
-        quick=quick,
-        home=typed.home_with_names(target, home),
-    )
+    words = typed.Words(what, job, machines, engine, repeats, setting, quick, practice)
+    request, chosen, target = typed.prepare(words, home, head, only)
     request = typed.with_gates(request, gates)
-    chosen = app.Options(
-        home=home,
-        only=typed.only(only),
-        repeats=repeats,
-        skip_unfit=skip_unfit,
-        **typed.origin(),
-    )
+    chosen = replace(chosen, skip_unfit=skip_unfit)
     if target is not None:
-        form: Literal["json", "text"] = "json" if json else "text"
-        raise typer.Exit(typed.send(request, chosen, target, plan=form, say=output.say))
+        from fleet.app.target import send_plan
+
+        form = "json" if json else "text"
+        raise typer.Exit(send_plan(request, chosen, target, form, say=output.say))
     raise typer.Exit(show(app.plan(request, chosen), json=json))
 
 
 def show(planned: Plan, *, json: bool) -> int:
-    """Prints the plan; returns the exit code."""
+    """Print the plan; return the exit code."""
     from fleet.report import plan_text
 
     if json:
@@ -78,7 +66,3 @@ def show(planned: Plan, *, json: bool) -> int:
     else:
         output.emit([*plan_text.plan_lines(planned), *plan_text.order_lines(planned)])
     return 2 if planned.refusals else 0
-
-
-def add(app: typer.Typer) -> None:
-    app.command(epilog=EPILOG)(plan)

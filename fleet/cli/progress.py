@@ -1,6 +1,6 @@
-"""Progress as plain lines: one line for each event.
+"""Progress as plain lines, one for each event.
 
-The lines are written by the coordinator's process, never by a process that measures.
+The coordinator's process writes them, never a process that measures.
 """
 
 from __future__ import annotations
@@ -19,12 +19,9 @@ if TYPE_CHECKING:
     from fleet.plan.expand import Plan, Redo
 
 
-say = output.say
-
-
 @dataclass(slots=True)
 class Lane:
-    """One machine's progress."""
+    """The progress of one machine."""
 
     name: str
     waiting: int
@@ -34,11 +31,12 @@ class Lane:
     speed: str = ""
     block: int = 0
     outcomes: dict[str, str] = field(default_factory=dict)
-    """Of each trial's last attempt, by the trial's id."""
+    """The outcome of each trial's last attempt, by the id of the trial."""
     lost: str = ""
     estimate_s: float = 0.0
 
     def take(self, event: Event) -> None:
+        """Update the progress by one event."""
         if isinstance(event, Started):
             trial = event.attempt.trial
             self.now, self.estimate_s = cell_text(trial), trial.estimate_s
@@ -53,7 +51,7 @@ class Lane:
             self.now = event.why
 
     def _take_outcome(self, event: Finished) -> None:
-        """A trial that is tried again counts once."""
+        """Count a trial once, however often it is tried."""
         trial = event.result.trial
         if trial.trial_id not in self.outcomes:
             self.waiting = max(self.waiting - 1, 0)
@@ -62,28 +60,33 @@ class Lane:
         self.speed = event.speeds
 
     def count(self, outcome: str) -> int:
+        """Return how many trials ended so."""
         return sum(each == outcome for each in self.outcomes.values())
 
     def drop(self, trials: int) -> None:
+        """Take trials off what is left to do."""
         share = trials / self.waiting if self.waiting else 0.0
         self.waiting -= trials
         self.left_s *= 1.0 - share
 
 
 class PlainTalk:
-    """One line per event on standard error, data on standard output."""
+    """Print one line per event to standard error, and data to standard output."""
 
     def __init__(self) -> None:
         self.lanes: dict[str, Lane] = {}
         self._names: dict[str, str] = {}
 
     def home(self, folder: Path) -> None:
-        say(f"results, ledger and spool: {folder}")
+        """Name the folder of everything that is kept."""
+        self.say(f"results, ledger and spool: {folder}")
 
     def say(self, text: str) -> None:
-        say(text)
+        """Print a message."""
+        output.say(text)
 
     def planned(self, plan: Plan, trials: int, finished: int) -> None:
+        """Print the plan."""
         from fleet.report.plan_text import plan_lines
 
         self._names = {each.machine.machine_id: each.machine.name for each in plan.machines}
@@ -93,10 +96,11 @@ class PlainTalk:
             self.say(f"{finished} trials are finished already, {trials} to go")
 
     def confirm(self, redo: Sequence[Redo]) -> bool:
-        """Nobody is there to ask: what an upgrade made new is measured only with --yes."""
+        """Decline: nobody can be asked, so --yes is needed to measure again after an upgrade."""
         return False
 
     def began(self, plan: Plan, queues: dict[str, int]) -> None:
+        """Begin the progress of each machine with its number of trials."""
         for machine in plan.machines:
             key = machine.machine.machine_id
             if key in queues:
@@ -109,6 +113,7 @@ class PlainTalk:
                 )
 
     def event(self, event: Event) -> None:
+        """Update the progress, and print the event."""
         lane = self.lanes.get(event.machine_id)
         if lane is not None:
             lane.take(event)
@@ -117,14 +122,17 @@ class PlainTalk:
             self.say(line)
 
     def not_needed(self, machine_id: str, trials: int, why: str) -> None:
+        """Print that trials are dropped, and why."""
         lane = self.lanes[machine_id]
         lane.drop(trials)
         self.say(f"{lane.name}: {trials} trials not needed: {why}")
 
     def columns(self) -> int | None:
+        """Return the width of the terminal; None for a file or a pipe."""
         return output.columns()
 
     def answer(self, lines: Sequence[str]) -> None:
+        """Print data."""
         output.emit(lines, verdicts=True)
 
     def _line(self, event: Event, lane: Lane | None) -> str:

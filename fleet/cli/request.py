@@ -1,4 +1,4 @@
-"""What the user typed, turned into what the use cases take; wrong words end here."""
+"""From the words of the command line to a request and its options; wrong words end here."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from pydantic import TypeAdapter, ValidationError
 
 from fleet import folders, units, wiring
+from fleet.config.declared import declared_fleet
+from fleet.config.from_models import ModelWords, from_models
+from fleet.config.overrides import narrowed, quick_look
+from fleet.config.shipped_parts import on_practice_machines
 from fleet.errors import UserError, nearest
 from fleet.model.experiment import Request
 from fleet.model.gates import POLICIES
@@ -27,56 +31,57 @@ if TYPE_CHECKING:
 ONLY = ("machine", "model", "job")
 
 
-def request(
-    what: Sequence[str],
-    *,
-    jobs: Sequence[str] = (),
-    machines: Sequence[str] = (),
-    engine: str = "ollama",
-    repeats: int | None = None,
-    practice: bool = False,
-    settings: Sequence[str] = (),
-    quick: bool = False,
-    home: Path | None = None,
-) -> Request:
-    """One YAML file, an experiment by its name, or one made of model names.
+class Words(NamedTuple):
+    """An experiment as the command line describes it."""
 
-    `home`: where one that was submitted is looked up by its name; None: that is elsewhere.
+    what: Sequence[str]
+    jobs: Sequence[str] | None = None
+    machines: Sequence[str] | None = None
+    engine: str = "ollama"
+    repeats: int | None = None
+    settings: Sequence[str] | None = None
+    quick: bool = False
+    practice: bool = False
+
+
+def read_request(words: Words, home: Path | None) -> Request:
+    """Return the experiment of a YAML file, the one of this name, or one made of model names.
+
+    `home` holds the experiments that can be named. None: they lie on a head elsewhere, so only
+    those that come with fleet have names here.
     """
-    from fleet.config.from_models import ModelWords, from_models
-    from fleet.config.overrides import narrowed, quick_look
-    from fleet.config.shipped_parts import on_practice_machines
-
-    request = _written(what, home)
+    request = _written(words.what, home)
+    settings = words.settings or ()
     if request is None:
-        words = ModelWords(
-            models=what,
-            jobs=jobs,
-            machines=machines,
-            engine=engine,
-            repeats=repeats,
-            settings=settings,
+        request = from_models(
+            ModelWords(
+                models=words.what,
+                jobs=words.jobs or (),
+                machines=words.machines or (),
+                engine=words.engine,
+                repeats=words.repeats,
+                settings=settings,
+            )
         )
-        request = from_models(words)
-    elif jobs or machines:
+    elif words.jobs or words.machines:
         raise UserError(
-            f"{what[0]} names its own jobs and machines",
-            "leave out --job and --machines, or narrow with --only machine=X,job=Y",
+            f"{words.what[0]} names its own jobs and machines",
+            "omit --job and --machines, or select trials with --only machine=X,job=Y",
         )
     else:
         request = narrowed(request, settings)
-    if quick and repeats is not None:
-        raise UserError("--quick measures one block", "leave out --repeats, or --quick")
-    request = quick_look(request) if quick else request
-    return on_practice_machines(request) if practice else request
+    if words.quick and words.repeats is not None:
+        raise UserError("--quick measures one block", "omit --repeats, or --quick")
+    request = quick_look(request) if words.quick else request
+    return on_practice_machines(request) if words.practice else request
 
 
 def with_gates(
     request: Request, policy: str | None, *, residents_are_mine: bool = False
 ) -> Request:
-    """The same under another policy; how long a trial is held stays as the file says.
+    """Return the request under another gate policy; its longest waits stay as the file says.
 
-    `residents_are_mine`: the models in memory are the user's own.
+    `residents_are_mine`: the models in memory belong to the user.
     """
     changes: dict[str, object] = {"residents_are_mine": True} if residents_are_mine else {}
     if policy is not None:
@@ -97,13 +102,12 @@ def _policy(policy: str) -> str:
 
 
 def home_with_names(target: Target | None, home: Path) -> Path | None:
-    """Where experiments are looked up by their name. None: that lies on a head elsewhere, so only
-    those that come with fleet have names here."""
+    """Return the home that holds the named experiments; None if it lies on a head elsewhere."""
     return None if target is not None and target.destination else home
 
 
 def _written(what: Sequence[str], home: Path | None) -> Request | None:
-    """The experiment of a file, or the one of this name; None: the words are models."""
+    """Return the experiment of a file or of a name; None if the words are models."""
     from fleet.app.named_experiments import named_experiment
     from fleet.config.reading import load_request
     from fleet.config.shipped import find_experiment
@@ -113,14 +117,14 @@ def _written(what: Sequence[str], home: Path | None) -> Request | None:
         return named_experiment(what, home)
     if len(what) > 1:
         raise UserError(
-            f"{files[0]} is a file: it cannot be mixed with {len(what) - 1} more",
+            f"{files[0]} is a file: it cannot be combined with {len(what) - 1} more",
             "give one YAML file, or only model names",
         )
     return load_request(find_experiment(files[0]) or Path(files[0]))
 
 
 def is_file(word: str) -> bool:
-    """A path, not a model: models are named `family:tag` or `user/family:tag`."""
+    """Tell a path from a model: models are named `family:tag` or `user/family:tag`."""
     return (
         word.endswith((".yaml", ".yml"))
         or word.startswith((".", "~", "/", "configs/"))
@@ -128,32 +132,52 @@ def is_file(word: str) -> bool:
     )
 
 
-def send(
-    request: Request,
-    options: Options,
-    target: Target,
-    *,
-    detach: bool = False,
-    plan: Literal["", "text", "json"] = "",
-    say: Callable[[str], None],
-) -> int:
-    """As `target.send`; the exit code."""
-    from fleet.app import target as app
+def find_target(destination: str | None) -> Target | None:
+    """Return the head that takes the request; None if this process does the work itself.
 
-    return app.send(request, options, target, detach=detach, plan=plan, say=say)
-
-
-def head(destination: str | None) -> Target | None:
-    """As `target.head`, which is slow to import where there is no sign of a head."""
+    The modules of a head are loaded only where there is a sign of one.
+    """
     if not destination and not folders.head_record().exists():
         return None
-    from fleet.app import target as app
+    from fleet.app import target
 
-    return app.head(destination)
+    return target.find_target(destination)
+
+
+def prepare(
+    words: Words, home: str | None, head: str | None, selection: str | None = None
+) -> tuple[Request, Options, Target | None]:
+    """Return the request, how it is run, and the head that takes it, if one does."""
+    from fleet.app.options import Options
+
+    target, folder = find_target(head), folders.home_folder(home)
+    request = read_request(words, home_with_names(target, folder))
+    options = Options(home=folder, only=only(selection), repeats=words.repeats, **origin())
+    return request, options, target
+
+
+def measure(request: Request, options: Options, target: Target | None, *, detach: bool) -> int:
+    """Send the request to its head, or measure it here; return the exit code."""
+    from fleet.app.submit import submit
+    from fleet.cli.talk import open_talk
+
+    if target is not None:
+        return send(request, options, target, detach=detach)
+    refuse_detached(detach)
+    with open_talk() as talk:
+        return submit(request, options, talk)
+
+
+def send(request: Request, options: Options, target: Target, *, detach: bool) -> int:
+    """Send the request to its head and follow it there; return the exit code."""
+    from fleet.app.target import send
+    from fleet.cli import output
+
+    return send(request, options, target, detach=detach, say=output.say)
 
 
 def check_name(option: str, name: str) -> None:
-    """Raises UserError for a name that no experiment can have: files are named by it."""
+    """Raise UserError for a name that no experiment can have: files bear it."""
     try:
         TypeAdapter(Name).validate_python(name)
     except ValidationError:
@@ -165,26 +189,25 @@ def check_name(option: str, name: str) -> None:
 
 
 def check_label(option: str, label: str) -> None:
+    """Raise UserError for a name that no machine can have."""
     mistake = label_mistake(label)
     if mistake:
         raise UserError(f"{option}: {mistake}", f"such as {option} studio-96")
 
 
-class Origin(TypedDict):
-    """What `Options` tells of whoever typed the command."""
+class CommandOrigin(TypedDict):
+    """The part of `Options` that describes who typed which command."""
 
     command: str
     submitter: str
     declared: dict[str, dict[str, FactValue]]
 
 
-def origin() -> Origin:
-    """Raises ConfigError with every mistake of configs/fleet.yaml."""
-    from fleet.config.declared import declared_fleet
-
+def origin() -> CommandOrigin:
+    """Describe this command; raise ConfigError with every mistake of configs/fleet.yaml."""
     declared = declared_fleet(None)
     machines = {} if declared is None else declared[1].machines
-    return Origin(
+    return CommandOrigin(
         command=shlex.join(["fleet", *(word for word in sys.argv[1:] if word != "--again")]),
         submitter=f"{_user()}@{wiring.host_name()}",
         declared={name: machine.facts() for name, machine in machines.items()},
@@ -198,19 +221,15 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def home(store: str | None) -> Path:
-    return folders.home_folder(store)
-
-
 def refuse_detached(detach: bool) -> None:
-    """Without a head nobody would go on; raises UserError."""
+    """Raise UserError for --detach without a head, since the work would end with this command."""
     if detach:
-        what = "--detach: no head runs here, so nobody would go on when this command ends"
-        raise UserError(what, "fleet head starts one; one elsewhere: --head USER@HEAD")
+        what = "--detach needs a head, and none runs here: the work would end with this command"
+        raise UserError(what, "fleet head    starts one; a head elsewhere: --head USER@HEAD")
 
 
 def only(text: str | None) -> dict[str, str]:
-    """`machine=X,model=Y` as a mapping."""
+    """Read `machine=X,model=Y` as a mapping."""
     pairs = [part.partition("=") for part in (text or "").split(",") if part.strip()]
     for name, _, value in pairs:
         if name.strip() not in ONLY or not value.strip():
@@ -220,23 +239,23 @@ def only(text: str | None) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def seconds(*, budget: str | None, max_hours: float | None, until: str | None) -> float | None:
-    """The shortest of the bounds given, in seconds from now."""
-    bounds: list[float] = []
+def seconds(budget: str | None, max_hours: float | None, until: str | None) -> float | None:
+    """Return the shortest of the given limits, in seconds from now."""
+    limits: list[float] = []
     try:
         if budget is not None:
-            bounds.append(units.span_s(budget))
+            limits.append(units.span_s(budget))
         if until is not None:
-            bounds.append(seconds_until(until, time.time()))
+            limits.append(seconds_until(until, time.time()))
     except ValueError as problem:
         raise UserError(str(problem), "write --budget 10m or --until 07:00") from None
     if max_hours is not None:
-        bounds.append(max_hours * 3600)
-    return min(bounds) if bounds else None
+        limits.append(max_hours * 3600)
+    return min(limits) if limits else None
 
 
 def seconds_until(text: str, now_s: float) -> float:
-    """Return how long it is until the clock on the wall next shows this time of day.
+    """Return how long it is until the wall clock next shows this time of day.
 
     A night on which the clock is moved is an hour shorter or longer. Raises ValueError.
     """

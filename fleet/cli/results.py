@@ -10,51 +10,51 @@ import typer
 from fleet.cli import options, output
 
 EPILOG = """\b
-    fleet results                             a line per cell
-    fleet results gpt-oss --flagged           what was left out or kept apart
+    fleet results                             a line for each cell
+    fleet results gpt-oss --flagged           what was excluded or kept apart
     fleet results gpt-oss --format markdown   one table to paste
 """
 
 
-class Format(StrEnum):
+class ResultsFormat(StrEnum):
+    """How results are printed."""
+
     TEXT = "text"
     MARKDOWN = "markdown"
     CSV = "csv"
     JSON = "json"
 
 
-Formats = Annotated[Format, typer.Option("--format", help="text, markdown, csv or json.")]
+Formats = Annotated[ResultsFormat, typer.Option("--format", help="text, markdown, csv or json.")]
+Flagged = Annotated[
+    bool,
+    typer.Option("--flagged", help="Only cells with flags, excluded requests or imported figures."),
+]
 
 
+# parameters: each is an option of the command
 def results(
     experiment: options.Experiment = None,
+    home: options.Home = None,
     store: options.Stores = None,
-    flagged: Annotated[
-        bool,
-        typer.Option("--flagged", help="Only what is flagged, imported, or had requests left out."),
-    ] = False,
-    format: Formats = Format.TEXT,
+    flagged: Flagged = False,
+    format: Formats = ResultsFormat.TEXT,
     json: options.Json = False,
 ) -> None:
-    """Show what was measured, a line per cell."""
+    """Show what was measured, a line for each cell."""
     from fleet.app import results as app
-    from fleet.report import comparison_text as text
-    from fleet.report import results_text
+    from fleet.report import comparison_text, results_text
 
-    form = Format.JSON if json else format
-    pasted = form in (Format.MARKDOWN, Format.CSV)
-    found, machines = app.read_results(options.folders(store), experiment, with_machines=pasted)
+    form = ResultsFormat.JSON if json else format
+    pasted = form in (ResultsFormat.MARKDOWN, ResultsFormat.CSV)
+    rows, machines = app.read_results(options.homes(home, store), experiment, with_machines=pasted)
     if flagged:
-        found = [row for row in found if row.flags or row.left_out or row.imported]
-    if form is Format.JSON:
-        options.print_json(text.to_json(found))
-    elif form is Format.MARKDOWN:
-        output.emit_data(results_text.results_markdown(found, machines))
-    elif form is Format.CSV:
-        output.emit_data(results_text.results_csv(found, machines))
+        rows = [row for row in rows if row.flags or row.left_out or row.imported]
+    if form is ResultsFormat.JSON:
+        options.print_json(comparison_text.to_json(rows))
+    elif form is ResultsFormat.MARKDOWN:
+        output.emit_data(results_text.results_markdown(rows, machines))
+    elif form is ResultsFormat.CSV:
+        output.emit_data(results_text.results_csv(rows, machines))
     else:
-        output.emit(results_text.results_lines(found, output.columns(), flagged=flagged))
-
-
-def add(app: typer.Typer) -> None:
-    app.command(epilog=EPILOG)(results)
+        output.emit(results_text.results_lines(rows, output.columns(), flagged=flagged))

@@ -1,4 +1,4 @@
-"""fleet show: one trial whole."""
+"""fleet show: one trial in full."""
 
 from __future__ import annotations
 
@@ -12,30 +12,28 @@ EPILOG = """\b
     fleet show trial-2f82a570   the beginning of an id is enough
 """
 
+Trial = Annotated[str, typer.Argument(help="Id of a trial, or the beginning of one.")]
+
 
 def show(
-    trial: Annotated[str, typer.Argument(help="Id of a trial, or how it begins.")],
+    trial: Trial,
+    home: options.Home = None,
     store: options.Stores = None,
     json: options.Json = False,
 ) -> None:
-    """Show one trial whole.
+    """Show one trial in full.
 
     The machine, the settings, every request, and the naive rates beside ours.
     """
     from fleet.app import show as app
-    from fleet.app.next_steps import again_lines
-    from fleet.report import comparison_text as text
+    from fleet.report import comparison_text
     from fleet.report.trial_text import shown_lines
 
-    homes = options.folders(store)
-    found = app.read_trial(homes, trial)
+    homes = options.homes(home, store)
+    shown = app.read_trial(homes, trial)
     if json:
-        options.print_json(text.to_json(found))
+        options.print_json(comparison_text.to_json(shown))
         return
-    output.emit(shown_lines(found, output.columns()))
-    if again := again_lines(homes, found.trial):
-        output.emit(["", *again])
-
-
-def add(app: typer.Typer) -> None:
-    app.command(epilog=EPILOG)(show)
+    output.emit(shown_lines(shown, output.columns()))
+    if again := app.again_command(homes, shown.trial):
+        output.emit(["", f"again:  {again}"])

@@ -9,15 +9,15 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def until_told() -> Iterator[threading.Event]:
-    """Ctrl-C and SIGTERM set the event, so that everything started is ended in order."""
+def stop_on_signal() -> Iterator[threading.Event]:
+    """Set the event on Ctrl-C and SIGTERM, so that everything started is ended in order."""
     stop = threading.Event()
-    before = {
+    handlers = {
         number: signal.signal(number, lambda *_: stop.set())
         for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
         yield stop
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -1,10 +1,12 @@
-"""fleet submit: plan, run, follow, compare."""
+"""fleet submit: plan an experiment, run it, follow it and compare."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import typer
 
-from fleet.cli import options, output
+from fleet.cli import options
 
 EPILOG = """\b
     fleet submit gpt-oss:20b
@@ -17,9 +19,10 @@ EPILOG = """\b
 """
 
 
+# parameters: each is an option of the command
 def submit(
     what: options.What,
-    store: options.Store = None,
+    home: options.Home = None,
     job: options.Jobs = None,
     machines: options.Machines = None,
     engine: options.Engine = "ollama",
@@ -40,44 +43,16 @@ def submit(
     head: options.Head = None,
     detach: options.Detach = False,
 ) -> None:
-    """Measure an experiment, to a verdict.
+    """Measure an experiment until it gives a verdict.
 
-    Run it again to finish what is missing; a finished one has nothing to do.
+    Run it again to measure what is missing; a finished experiment has nothing to do.
     """
-    from fleet.app import submit as app
     from fleet.cli import request as typed
-    from fleet.cli.talk import talk as open_talk
 
-    target, home = typed.head(head), typed.home(store)
-    request = typed.request(
-        what,
-        jobs=job or (),
-        machines=machines or (),
-        engine=engine,
-        repeats=repeats,
-        practice=practice,
-        settings=setting or (),
-        quick=quick,
-        home=typed.home_with_names(target, home),
-    )
+    words = typed.Words(what, job, machines, engine, repeats, setting, quick, practice)
+    request, chosen, target = typed.prepare(words, home, head, only)
     request = typed.with_gates(request, gates, residents_are_mine=mine)
-    chosen = app.Options(
-        home=home,
-        only=typed.only(only),
-        repeats=repeats,
-        seconds=typed.seconds(budget=budget, max_hours=max_hours, until=until),
-        again=again or quick,
-        missing_only=missing_only,
-        yes=yes,
-        skip_unfit=skip_unfit,
-        **typed.origin(),
-    )
-    if target is not None:
-        raise typer.Exit(typed.send(request, chosen, target, detach=detach, say=output.say))
-    typed.refuse_detached(detach)
-    with open_talk(chosen.home) as talk:
-        raise typer.Exit(app.submit(request, chosen, talk))
-
-
-def add(app: typer.Typer) -> None:
-    app.command(epilog=EPILOG)(submit)
+    chosen = replace(chosen, seconds=typed.seconds(budget, max_hours, until), yes=yes)
+    chosen = replace(chosen, again=again or quick, missing_only=missing_only)
+    chosen = replace(chosen, skip_unfit=skip_unfit)
+    raise typer.Exit(typed.measure(request, chosen, target, detach=detach))

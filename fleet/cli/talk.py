@@ -1,11 +1,10 @@
-"""Chooses the view of progress: a live table on a terminal, a plain line per event elsewhere."""
+"""Choose how progress looks: a live table on a terminal, one plain line per event elsewhere."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fleet.cli.progress import PlainTalk
@@ -15,8 +14,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def talk(_home: Path) -> Iterator[Talk]:
-    """The live view on a terminal, plain lines elsewhere."""
+def open_talk() -> Iterator[Talk]:
+    """Yield the live view on a terminal, plain lines elsewhere."""
     if not sys.stderr.isatty():
         yield PlainTalk()
         return

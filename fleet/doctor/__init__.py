@@ -1,1 +1,1 @@
-"""The rules of `fleet doctor`: from what a look at a machine found to checks. Pure."""
+"""The rules of `fleet doctor`: from findings on a machine to checks with hints. Pure."""

@@ -1,23 +1,22 @@
-"""What differs on a machine between two looks at it, and what becomes of its results. Pure."""
+"""What changed on a machine between two looks at it, and what becomes of its results. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fleet.comparability import POOLING_KEY
 from fleet.model.machine import HARDWARE, SOFTWARE, FactValue, Fingerprint
 
 FIRST = ("memory_gb", "chip", "gpu", "gpu_cores", "os_version", "os_build", "gpu_driver")
-"""Named first where several facts of a machine have changed."""
-SYSTEM = frozenset(column.name for column in POOLING_KEY if column.of == "system")
-"""Of the software, columns of the results: trials under two of them are never pooled."""
-ENGINE = frozenset(column.name for column in POOLING_KEY if column.of == "engine")
+"""Facts that are named first if several have changed."""
+SYSTEM = frozenset({"os_version", "os_build", "kernel", "gpu_driver"})
+"""Software facts that are columns of the results: trials under two values are never pooled."""
+ENGINE = frozenset({"engine", "engine_version", "engine_environment"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """A machine as the store last saw it."""
+class LastSeen:
+    """A machine as it was last measured."""
 
     at: str
     recipe: int
@@ -26,10 +25,10 @@ class Seen:
     facts: Mapping[str, FactValue]
 
 
-def changes(seen: Seen, now: Fingerprint) -> tuple[list[str], list[str]]:
-    """`memory_gb 64 -> 96`, of the hardware and of the software.
+def changes(seen: LastSeen, now: Fingerprint) -> tuple[list[str], list[str]]:
+    """Return the changes of hardware and of software, such as `memory_gb 64 -> 96`.
 
-    The engine is left out: what an upgrade of it makes new, the plan says, and several take turns.
+    The engine is left out: the plan says what its upgrade makes new, and several may take turns.
     """
     hard = seen.hardware_id != now.hardware_id
     soft = seen.software_id != now.software_id
@@ -40,15 +39,15 @@ def changes(seen: Seen, now: Fingerprint) -> tuple[list[str], list[str]]:
 
 
 def apart(hard: Sequence[str], soft: Sequence[str]) -> str:
-    """What becomes of the results before and after, in words."""
+    """Say what becomes of the results before and after the changes."""
     if hard:
         return "a new history begins"
     if any(text.split()[0] in SYSTEM for text in soft):
-        return "kept apart by software"
+        return "results are kept apart by software"
     return "its results stay together"
 
 
-def _differences(seen: Seen, now: Fingerprint, names: frozenset[str]) -> list[str]:
+def _differences(seen: LastSeen, now: Fingerprint, names: frozenset[str]) -> list[str]:
     first = [name for name in FIRST if name in names]
     return [
         f"{name} {_shown(seen.facts.get(name))} -> {_shown(now.get(name))}"

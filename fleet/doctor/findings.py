@@ -1,4 +1,4 @@
-"""What doctor has found on one machine, and what it makes of each thing."""
+"""What `fleet doctor` found on one machine, and the form of its checks. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from fleet.doctor.changes import Seen
+from fleet.doctor.changes import LastSeen
 from fleet.model.declared import DeclaredFleet
 from fleet.model.gates import Resident, with_resident
 from fleet.model.mac_gpu_limit import PRINTED_TO_MB
@@ -18,46 +18,68 @@ State = Literal["ok", "cannot tell", "unfit"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class MachineCheck:
+    """One check of `fleet doctor`: what was found, and the hint what to do."""
+
     name: str
     state: State
-    found: str
+    finding: str
     hint: str = ""
 
 
+def ok(name: str, finding: str, hint: str = "") -> MachineCheck:
+    """Return a check that the machine passes."""
+    return MachineCheck(name=name, state="ok", finding=finding, hint=hint)
+
+
+def cannot_tell(name: str, finding: str, hint: str = "") -> MachineCheck:
+    """Return a check that could not be made."""
+    return MachineCheck(name=name, state="cannot tell", finding=finding, hint=hint)
+
+
+def unfit(name: str, finding: str, hint: str = "") -> MachineCheck:
+    """Return a check that keeps the machine from being measured well."""
+    return MachineCheck(name=name, state="unfit", finding=finding, hint=hint)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OllamaFound:
+class OllamaFacts:
+    """The Ollama of this machine, if one answers."""
+
     address: str
-    """Empty where it is a wrong one."""
+    """Empty if the one that is set is wrong."""
     wrong_address: bool = False
-    """It is another machine's, or none: nothing was asked."""
+    """The address set belongs to another machine, or to none: nothing was asked."""
     version: str | None = None
     problem: str = ""
     hint: str = ""
     resident: tuple[str, ...] | None = None
-    """Models in memory now; None where it was not asked."""
+    """Models in memory now; None if unknown."""
     folder: Path | None = None
     free_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RayFound:
-    """`role`: head, node or empty; `reaches`: the head answers; `busy_port`: taken by another."""
+class RayFacts:
+    """The Ray of this machine, and its part in a fleet."""
 
     version: str = ""
     install: str = ""
-    """The command that installs it; for where there is none."""
+    """The command that installs Ray."""
     role: str = ""
+    """Whether this machine is the head or a node; empty for neither."""
     address: str = ""
     reaches: bool | None = None
+    """Whether the head answers."""
     busy_port: int | None = None
+    """A port that Ray needs and another program uses."""
     ports: str = ""
-    """What a firewall must let through."""
+    """Ports that a firewall must allow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ownership:
-    """What doctor tells of it: the permission, how Ollama is run, what a restart would type."""
+    """What the owner allows, how Ollama is run, and how it would be restarted."""
 
     allowed: Allowed = field(default_factory=Allowed)
     problem: str = ""
@@ -68,33 +90,39 @@ class Ownership:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
+    """Everything that the checks of one machine rest on."""
+
     name: str
     label: str
     fingerprint: Fingerprint
-    ollama: OllamaFound
-    ray: RayFound
-    seen: Seen | None = None
+    ollama: OllamaFacts
+    ray: RayFacts
+    seen: LastSeen | None = None
+    """The machine as the results last saw it."""
     seen_problem: str = ""
+    again: str = "fleet submit EXPERIMENT --again"
+    """The command that measures everything anew, in the home that was examined."""
     declared: tuple[Path, DeclaredFleet] | None = None
     answers: Mapping[str, str] = field(default_factory=dict)
-    """What small commands printed, by name; empty where there is no such command."""
+    """What small commands printed, by name; empty if a command is missing."""
     programs: frozenset[str] = frozenset()
-    """Of those that doctor knows: the ones installed here."""
+    """The programs that doctor looks for and that are installed here."""
     ownership: Ownership = field(default_factory=Ownership)
 
     def fact(self, name: str) -> FactValue:
+        """Return a fact of the machine; None if it is unknown."""
         return self.fingerprint.get(name)
 
     def why(self, name: str) -> str:
-        """Why a fact is unknown, as its source says."""
+        """Return why a fact is unknown, as its source says."""
         fact = self.fingerprint.fact(name)
         if fact is None:
             return "no probe looks for it here"
-        return fact.source.partition(": ")[2] or "not told"
+        return fact.source.partition(": ")[2] or "no reason given"
 
     @property
     def look(self) -> Fingerprint:
-        """The fingerprint, with the models that Ollama holds where it was asked for them."""
+        """The fingerprint, with the models that Ollama holds in memory if they are known."""
         resident = self.ollama.resident
         if resident is None:
             return self.fingerprint
@@ -102,7 +130,7 @@ class Findings:
         return with_resident(self.fingerprint, models, "engine")
 
     def usual_limit_mb(self) -> int | None:
-        """The default of such Macs, where none is set and another one is in effect."""
+        """Return the usual default of such Macs, if none is set and another is in effect."""
         usual, limit = self.fact("gpu_limit_expected_mb"), self.fact("gpu_limit_mb")
         if self.fact("wired_limit_mb") != 0 or not isinstance(usual, int):
             return None
@@ -111,4 +139,5 @@ class Findings:
 
     @property
     def mac(self) -> bool:
+        """Whether this machine is a Mac."""
         return self.fact("os") == "darwin"

@@ -1,59 +1,65 @@
-"""What doctor makes of the system around: clock, sleep, energy, Ray, firewall. Pure as well."""
+"""Checks of what surrounds the machine: clock, sleep, energy, Ray and firewall. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from fleet.doctor.machine import Check, Findings
+from fleet.doctor.findings import Findings, MachineCheck, cannot_tell, ok, unfit
 from fleet.readers.pmset import parse_custom, parse_power_source
 
 
-def clock(found: Findings) -> Iterator[Check]:
-    told = found.answers.get("clock", "")
-    if "NTPSynchronized=yes" in told:
-        yield Check(name="clock", state="ok", found="set by the network")
-    elif "NTPSynchronized=no" in told:
-        hint = "sudo timedatectl set-ntp true"
-        yield Check(name="clock", state="unfit", found="not set by the network", hint=hint)
+def clock(findings: Findings) -> Iterator[MachineCheck]:
+    """Check that the network sets the clock."""
+    text = findings.answers.get("clock", "")
+    if "NTPSynchronized=yes" in text:
+        yield ok("clock", "set by the network")
+    elif "NTPSynchronized=no" in text:
+        yield unfit("clock", "not set by the network", "sudo timedatectl set-ntp true")
     else:
-        hint = "date -u    beside another machine's; a container has its host's clock"
-        if found.mac:
+        hint = "date -u    compared with another machine; a container has its host's clock"
+        if findings.mac:
             hint = "System Settings > General > Date & Time: set automatically"
-        what = "who sets it is not told here; trials see it step by two clocks"
-        yield Check(name="clock", state="cannot tell", found=what, hint=hint)
+        what = "it is unknown what sets it; trials notice a step by comparing two clocks"
+        yield cannot_tell("clock", what, hint=hint)
 
 
-def sleep(found: Findings) -> Iterator[Check]:
-    """fleet holds a machine awake while it measures; between two submits nobody does."""
-    if found.mac:
-        yield _mac_sleep(found)
-    elif "systemd-inhibit" in found.programs and found.answers.get("inhibit"):
-        held = "held awake while it measures (systemd-inhibit)"
-        yield Check(name="sleep", state="ok", found=held)
+def sleep(findings: Findings) -> Iterator[MachineCheck]:
+    """Check what keeps the machine awake, while it measures and between experiments."""
+    if findings.mac:
+        yield _mac_sleep(findings)
+    elif "systemd-inhibit" in findings.programs and findings.answers.get("inhibit"):
+        held = "kept awake while it measures (systemd-inhibit)"
+        yield ok("sleep", held)
     else:
-        what = "no systemd to hold it awake with"
-        hint = "switch sleep off where this machine can sleep"
-        yield Check(name="sleep", state="cannot tell", found=what, hint=hint)
+        yield cannot_tell(
+            "sleep",
+            "there is no systemd to keep it awake",
+            "turn sleep off if this machine can sleep",
+        )
 
 
-def _mac_sleep(findings: Findings) -> Check:
-    held = "held awake while it measures (caffeinate)"
+def _mac_sleep(findings: Findings) -> MachineCheck:
+    held = "kept awake while it measures (caffeinate)"
     source = parse_power_source(findings.answers.get("source", ""))
     minutes = parse_custom(findings.answers.get("sleep", "")).get(source or "", {}).get("sleep", "")
     if not minutes.isdecimal():
-        what = f"when it sleeps by itself is not told; {held}"
-        hint = "pmset -g custom    must print a line sleep under the power source in use"
-        return Check(name="sleep", state="cannot tell", found=what, hint=hint)
+        return cannot_tell(
+            "sleep",
+            f"it is unknown when it sleeps by itself; {held}",
+            "pmset -g custom    must print a line sleep under the power source in use",
+        )
     if minutes == "0":
-        return Check(name="sleep", state="ok", found=f"sleeps never by itself; {held}")
-    what = f"sleeps after {minutes} min of rest; {held}"
-    hint = "sudo pmset -c sleep 0    so that a fleet reaches it"
-    return Check(name="sleep", state="ok", found=what, hint=hint)
+        return ok("sleep", f"never sleeps by itself; {held}")
+    return ok(
+        "sleep",
+        f"sleeps after {minutes} min of rest; {held}",
+        "sudo pmset -c sleep 0    so that a fleet can reach it",
+    )
 
 
-def energy(found: Findings) -> Iterator[Check]:
-    """Which energy can be measured: said once, stored as unknown where there is none."""
+def energy(findings: Findings) -> Iterator[MachineCheck]:
+    """Tell which energy can be measured here."""
     ways = {
         "macmon": "SoC and whole machine, by macmon",
         "zeus-apple-silicon": "SoC, by its energy counters",
@@ -61,72 +67,82 @@ def energy(found: Findings) -> Iterator[Check]:
         "amdgpu": "GPU board, by its driver",
         "rapl": "CPU package, by its energy counter",
     }
-    there = [told for name, told in ways.items() if name in found.programs]
-    if there:
-        yield Check(name="energy", state="ok", found="; ".join(there))
+    meters = [text for name, text in ways.items() if name in findings.programs]
+    if meters:
+        yield ok("energy", "; ".join(meters))
         return
-    hint = "brew install macmon" if found.mac else "sudo chmod a+r /sys/class/powercap/*/energy_uj"
-    if found.fact("virtual") and not found.mac:
-        hint = "a wall meter's readings; a guest is shown no power"
-    what = "nothing here measures power: joules stay unknown"
-    yield Check(name="energy", state="cannot tell", found=what, hint=hint)
-
-
-def ray(found: Findings) -> Iterator[Check]:
-    """One machine needs no Ray; what is started must be reached.
-
-    The way back is tried by the head itself: it ends a node that it cannot reach in 130 s.
-    """
-    there = found.ray
-    if not there.version:
-        hint = f"to be the head of several machines: {there.install}"
-        yield Check(
-            name="ray", state="ok", found="not installed: one machine needs none", hint=hint
-        )
-    elif there.role and there.reaches:
-        yield Check(
-            name="ray", state="ok", found=f"{there.role}, the head at {there.address} answers"
-        )
-    elif there.role:
-        what = f"{there.role}, but the head at {there.address} does not answer"
-        hint = "look at it there: fleet doctor; the way between: firewall, address, cable"
-        yield Check(name="ray", state="unfit", found=what, hint=hint)
-    elif there.busy_port is not None:
-        what = f"port {there.busy_port}, which Ray needs, is taken"
-        hint = f"lsof -i :{there.busy_port}"
-        yield Check(name="ray", state="unfit", found=what, hint=hint)
+    if findings.mac:
+        hint = "brew install macmon"
+    elif findings.fact("virtual"):
+        hint = "use a wall meter: a guest cannot read its power"
     else:
-        yield Check(name="ray", state="ok", found=f"{there.version}, its ports are free")
+        hint = "sudo chmod a+r /sys/class/powercap/*/energy_uj"
+    what = "nothing here measures power, so joules stay unknown"
+    yield cannot_tell("energy", what, hint=hint)
 
 
-def firewall(found: Findings) -> Iterator[Check]:
-    """Seen from inside only: whether others get through, they must try."""
-    if found.mac:
-        yield from _mac_firewall(found)
+def ray(findings: Findings) -> Iterator[MachineCheck]:
+    """Check that the head answers, or that Ray could start.
+
+    The head itself checks the way back: it ends a node that it cannot reach in 130 s.
+    """
+    facts = findings.ray
+    if not facts.version:
+        yield ok(
+            "ray",
+            "not installed: one machine needs none",
+            f"to become the head of several machines: {facts.install}",
+        )
+    elif facts.role and facts.reaches:
+        yield ok("ray", f"{facts.role}, the head at {facts.address} answers")
+    elif facts.role:
+        yield unfit(
+            "ray",
+            f"{facts.role}, but the head at {facts.address} does not answer",
+            "run fleet doctor on the head; check firewall, address and cable between them",
+        )
+    elif facts.busy_port is not None:
+        yield unfit(
+            "ray",
+            f"port {facts.busy_port}, which Ray needs, is in use",
+            f"lsof -i :{facts.busy_port}",
+        )
+    else:
+        yield ok("ray", f"{facts.version}, its ports are free")
+
+
+def firewall(findings: Findings) -> Iterator[MachineCheck]:
+    """Tell whether a firewall is on; only other machines can tell whether they get through."""
+    if findings.mac:
+        yield from _mac_firewall(findings)
         return
     services = ("ufw", "firewalld", "nftables")
-    states = {name: found.answers.get(name, "").strip() for name in services}
+    states = {name: findings.answers.get(name, "").strip() for name in services}
     active = [name for name, state in states.items() if state == "active"]
     if not any(states.values()):
-        what = "no systemd here to ask whether one is on"
-        hint = f"see that the fleet's machines get through: ports {found.ray.ports}"
-        yield Check(name="firewall", state="cannot tell", found=what, hint=hint)
+        yield cannot_tell(
+            "firewall",
+            "there is no systemd to tell whether one is on",
+            f"make sure that the fleet's machines can connect: ports {findings.ray.ports}",
+        )
     if active:
-        what = f"{', '.join(active)} is active: others may not reach this machine"
-        hint = f"allow from the fleet's machines: ports {found.ray.ports}"
-        yield Check(name="firewall", state="cannot tell", found=what, hint=hint)
+        yield cannot_tell(
+            "firewall",
+            f"{', '.join(active)} is active: others may not reach this machine",
+            f"allow the fleet's machines: ports {findings.ray.ports}",
+        )
 
 
-def _mac_firewall(found: Findings) -> Iterator[Check]:
-    told = found.answers.get("firewall", "")
-    if not re.search(r"State = 0|disabled", told):
+def _mac_firewall(findings: Findings) -> Iterator[MachineCheck]:
+    text = findings.answers.get("firewall", "")
+    if not re.search(r"State = 0|disabled", text):
         hint = "allow Python in System Settings > Network > Firewall"
-        on = re.search(r"State = [12]|enabled", told)
-        what = "it is on" if on else "whether it is on is not told"
-        yield Check(name="firewall", state="cannot tell", found=what, hint=hint)
-    privacy = "macOS asks once whether a program may reach the local network"
+        on = re.search(r"State = [12]|enabled", text)
+        what = "it is on" if on else "it is unknown whether it is on"
+        yield cannot_tell("firewall", what, hint=hint)
+    privacy = "macOS asks once whether a program may access the local network"
     hint = "allow your terminal: System Settings > Privacy & Security > Local Network"
-    yield Check(name="network", state="cannot tell", found=privacy, hint=hint)
+    yield cannot_tell("network", privacy, hint=hint)
 
 
 CHECKS = (clock, sleep, energy, ray, firewall)

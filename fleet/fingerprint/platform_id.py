@@ -52,7 +52,7 @@ def _kept_id(path: Path, random_hex: Callable[[], str]) -> str:
     except OSError as problem:
         raise StoreUnusable(
             f"{path}: the id of this machine cannot be kept ({problem.strerror})",
-            "make the folder writable, or choose another with --store or FLEET_STORE",
+            "make the folder writable, or choose another with --home or FLEET_HOME",
         ) from problem
     if kept is None:
         raise StoreUnusable(

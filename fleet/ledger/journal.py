@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fleet.errors import StoreUnusable
+from fleet.folders import with_home
 from fleet.ledger.locks import Coordinating
 from fleet.ledger.opening import open_ledger
 from fleet.ledger.reading import read_account, read_promised, read_status
@@ -52,9 +53,11 @@ class Ledger:
         """
         name = request.experiment.name
         if not self._coordinating.take(name):
+            home = self.path.parent
             raise StoreUnusable(
                 f"{name} is being measured already",
-                f"fleet status {name}    or    fleet cancel {name}",
+                f"{with_home(f'fleet status {name}', home)}    or    "
+                f"{with_home(f'fleet cancel {name}', home)}",
             )
         with self._transaction():
             row = self._db.execute(

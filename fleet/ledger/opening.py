@@ -32,7 +32,7 @@ def open_ledger(path: Path) -> sqlite3.Connection:
             db.close()
             raise
     except (OSError, sqlite3.DatabaseError) as problem:
-        hint = f"choose another folder with --store, or move {path} away"
+        hint = f"choose another folder with --home, or move {path} away"
         raise StoreUnusable(f"{path}: the ledger cannot be opened: {problem}", hint) from None
     return db
 

@@ -1,8 +1,8 @@
-"""What the owner of this machine allows fleet to do to what is the owner's, kept on the machine.
+"""What the owner of this machine allows fleet to do with the owner's property, in one file.
 
-One small file for each machine, written by `fleet join --allow` and `--hours`, taken away by
-`fleet leave`. No file: nothing of the owner's is touched, and trials begin at any hour. The wired
-limit is not in it: its own helper and rule are its permission.
+`fleet join --allow` and `--hours` write the file of the machine, `fleet leave` removes it. Without
+it nothing of the owner's is touched, and trials begin at any hour. The wired limit is not in it:
+its own helper and rule are its permission.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ FORM = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowed:
-    """`hours` None: at any hour."""
+    """What is allowed; `hours` None: trials begin at any hour."""
 
     kinds: frozenset[str] = frozenset()
     hours: Hours | None = None
 
 
 def read(path: Path) -> Allowed:
-    """Raises UserError where the file is damaged: then nothing is allowed, not even to measure."""
+    """Read the permission; raise UserError if the file is damaged, for then nothing is allowed."""
     try:
-        told = json.loads(path.read_text())
-        kinds, hours, form = told["allow"], told["hours"], told["form"]
+        content = json.loads(path.read_text())
+        kinds, hours, form = content["allow"], content["hours"], content["form"]
         if form != FORM or not isinstance(kinds, list) or not KINDS.issuperset(kinds):
             raise ValueError("it is of another form")
         return Allowed(kinds=frozenset(kinds), hours=Hours.read(hours) if hours else None)
@@ -45,32 +45,34 @@ def read(path: Path) -> Allowed:
 
 
 def write(path: Path, allowed: Allowed) -> None:
-    """Whole or not at all; raises UserError."""
+    """Write the permission, whole or not at all; raise UserError if that fails."""
     hours = str(allowed.hours) if allowed.hours else None
-    told = {"form": FORM, "allow": sorted(allowed.kinds), "hours": hours}
+    content = {"form": FORM, "allow": sorted(allowed.kinds), "hours": hours}
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        durable.replace(path, f"{json.dumps(told)}\n".encode())
+        durable.replace(path, f"{json.dumps(content)}\n".encode())
     except OSError as problem:
-        what = f"{path}: what fleet may do here cannot be kept: {problem.strerror}"
-        raise UserError(what, "make room, or the folder writable; nothing was allowed") from problem
+        what = f"{path}: the permission cannot be kept: {problem.strerror}"
+        raise UserError(
+            what, "free some space, or make the folder writable; nothing was allowed"
+        ) from problem
 
 
 def remove(path: Path) -> bool:
-    """True where there was something; raises UserError."""
+    """Remove the permission and return whether there was one; raise UserError if that fails."""
     try:
         path.unlink()
     except FileNotFoundError:
         return False
     except OSError as problem:
-        what = f"{path}: what was allowed cannot be taken back: {problem.strerror}"
+        what = f"{path}: the permission cannot be revoked: {problem.strerror}"
         raise UserError(what, f"rm {path}") from problem
     return True
 
 
 def _unreadable(path: Path, why: str) -> UserError:
     return UserError(
-        f"{path} says what fleet may do on this machine, and cannot be read: {why}",
-        "nothing is measured here until it is: fleet leave takes it away, "
+        f"{path}, the permission of this machine, cannot be read: {why}",
+        "nothing is measured here until it can be read: fleet leave removes it, "
         "fleet join --allow restart-ollama --hours 22-07 writes it anew",
     )

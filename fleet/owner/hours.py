@@ -1,7 +1,7 @@
-"""Whether a trial may begin now, by the hours that the owner of this machine has given.
+"""Whether a trial may begin now, by the hours that the owner of this machine allows.
 
-What the clock on the wall shows, minute by minute, decides alone: so a day on which it is moved
-by an hour needs no rule of its own.
+The wall clock alone decides, minute by minute, so a day on which it is moved by an hour needs no
+rule of its own.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from fleet.ports import Clock, Stop
 from fleet.units import NS_PER_S, show_span
 
 LOOK_EVERY_S = 2.0
-"""How often it is seen that the hours were changed meanwhile, or that the clock was set."""
+"""How often a change of the hours or of the clock is noticed."""
 START_S = 300.0
-"""So long after their begin counts as their begin."""
+"""How long after the hours begin still counts as their begin."""
 MINUTE_S = 60
 MOST_MIN = 3 * DAY_MIN
-"""A day without these hours can follow one (their begin is skipped in spring); never two."""
+"""How far to look: in spring the begin of the hours can be skipped for one day, never two."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """Whether a trial begins; `until_unix_s`: when it is worth asking again."""
+    """Whether a trial begins; `until_unix_s`: when to ask again; `said`: the message."""
 
     begins: bool
     until_unix_s: float = 0.0
@@ -39,27 +39,27 @@ def held(
     stop: Stop,
     wanted: Callable[[], bool],
 ) -> Iterator[str]:
-    """Returns when a trial of this length may begin, or is wanted no more; says why it waits.
+    """Yield why a trial of this length waits, until it may begin or is no longer wanted.
 
-    `stop` set means: not wanted.
+    A trial is not wanted once `stop` is set.
     """
     seen, until_s = hours(), 0.0
     while wanted():
-        now_s, asked = clock.unix_ns() / NS_PER_S, hours()
-        if asked is None:
+        now_s, current = clock.unix_ns() / NS_PER_S, hours()
+        if current is None:
             return
-        if asked != seen or now_s >= until_s:
-            told = turn(asked, now_s, estimate_s)
-            if told.said:
-                yield told.said
-            if told.begins:
+        if current != seen or now_s >= until_s:
+            answer = turn(current, now_s, estimate_s)
+            if answer.said:
+                yield answer.said
+            if answer.begins:
                 return
-            seen, until_s = asked, told.until_unix_s
+            seen, until_s = current, answer.until_unix_s
         clock.sleep(max(min(LOOK_EVERY_S, until_s - now_s), 0.01), stop)
 
 
 def turn(hours: Hours, now_s: float, estimate_s: float) -> Turn:
-    """For a trial of this length, at this moment."""
+    """Decide for a trial of this length, at this moment."""
     if not _within(hours, now_s):
         return _waits(_changes(hours, now_s), f"measured here only {hours}")
     closes_s = _changes(hours, now_s)
@@ -83,7 +83,7 @@ def _waits(opens_s: float | None, why: str) -> Turn:
 
 
 def _changes(hours: Hours, from_s: float, *, back: bool = False) -> float | None:
-    """When they next begin or end; `back`: when they last did. None where they never do."""
+    """Return when the hours next begin or end; `back`: when they last did. None if never."""
     first, within = int(from_s // MINUTE_S), _within(hours, from_s)
     for step in range(1, MOST_MIN):
         if back and _within(hours, (first - step) * MINUTE_S) != within:
@@ -94,7 +94,7 @@ def _changes(hours: Hours, from_s: float, *, back: bool = False) -> float | None
 
 
 def minute_of_day(unix_s: float) -> int:
-    """What this machine's clock on the wall shows."""
+    """Return the minute that the wall clock of this machine shows."""
     local = time.localtime(unix_s)
     return local.tm_hour * HOUR_MIN + local.tm_min
 

@@ -1,4 +1,4 @@
-"""What is the owner's on this machine, and what fleet may do to it: permission, Ollama, restart."""
+"""The Ollama of the owner of this machine, and what fleet may do with it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ALLOW = f"fleet join --allow {RESTART_OLLAMA}"
 
 
 class OwnersOllama:
-    """The Ollama that answers at `base_url`, which somebody else started; looked at when asked."""
+    """The Ollama that answers at `base_url`, which fleet did not start."""
 
     def __init__(self, base_url: str, commands: SystemCommands, permission: Path) -> None:
         self._base_url = base_url
@@ -35,6 +35,7 @@ class OwnersOllama:
         self._permission = permission
 
     def run_as(self) -> RunAs:
+        """Find out how Ollama is run."""
         parts = urlsplit(self._base_url)
         if parts.hostname not in LOOPBACK:
             return RunAs(kind=None, why=f"{self._base_url} is not this machine's own loopback")
@@ -43,53 +44,58 @@ class OwnersOllama:
         return on_linux(self._commands, servers(self._commands), self.is_its)
 
     def servers(self) -> list[int]:
-        """Process ids of the server that answers; empty where that cannot be told."""
+        """Return the process ids of the server that answers; empty if they are unknown."""
         if urlsplit(self._base_url).hostname not in LOOPBACK:
             return []
         server = of_these(servers(self._commands), self.is_its)
         return [] if server is None else [server.pid]
 
     def is_its(self, environment: Mapping[str, str]) -> bool:
-        """Of several servers on one machine, the one that listens where we ask."""
+        """Tell the server that listens at this address from others on the machine."""
         try:
             return address(None, environment) == self._base_url
         except UserError:
             return False
 
     def restart_words(self) -> EngineRestart:
-        """What a restart would do, or why there is none, for the plan and for doctor."""
+        """Describe what a restart would do, or why there is none."""
         run_as = self.run_as()
-        found = self._restart_of(run_as)
-        refusal = found.refusal
+        restart = self._restart_of(run_as)
+        refusal = restart.refusal
         if not refusal and not may(self._permission):
-            refusal = f"it is yours ({run_as}), and fleet may not restart it; on it: {ALLOW}"
-        refusal = refusal or self._right_to(found)
-        return EngineRestart(how=found.words, refusal=refusal)
+            refusal = (
+                f"it is yours ({run_as}), and fleet may not restart it; to allow this: {ALLOW}"
+            )
+        refusal = refusal or self._right_to(restart)
+        return EngineRestart(how=restart.words, refusal=refusal)
 
     def restart(self, engine: Engine) -> Engine:
-        """Asks for the permission at this very moment: it may have been taken back."""
+        """Restart Ollama if that is allowed now, since the permission may have been revoked."""
         if not may(self._permission):
             raise EngineNotRestarted("fleet may not restart the Ollama here", ALLOW)
-        found = self._restart_of(self.run_as())
-        if why := found.refusal or self._right_to(found):
+        restart = self._restart_of(self.run_as())
+        if why := restart.refusal or self._right_to(restart):
             raise EngineNotRestarted(f"Ollama at {self._base_url}: {why}", "")
-        return restart_owners(engine, found, self._base_url, self._commands, SystemClock())
+        return restart_owners(engine, restart, self._base_url, self._commands, SystemClock())
 
     def _restart_of(self, run_as: RunAs) -> Restart:
         return restart_of(run_as, os.getuid(), urlsplit(self._base_url).port or 80)
 
-    def _right_to(self, found: Restart) -> str:
+    def _right_to(self, restart: Restart) -> str:
         systemctl = shutil.which("systemctl") or "/usr/bin/systemctl"
-        return right_to(found, self._commands, systemctl, os.getuid())
+        return right_to(restart, self._commands, systemctl, os.getuid())
 
 
 def may(path: Path) -> bool:
-    """Whether fleet may restart Ollama here, and unload what others use, at this moment."""
+    """Return whether fleet may now restart Ollama here and unload what others use."""
     return RESTART_OLLAMA in permitted(path)[0].kinds
 
 
 def own_servers(owners: Ollama, log: Path, permission: Path, say: Say | None) -> OwnServers:
-    """`say` hears of each model that is unloaded; None: nobody listens, so none is."""
+    """Return the servers that fleet starts beside the owner's Ollama.
+
+    `say` reports each model that is unloaded; None: no model is unloaded.
+    """
 
     def evict(model: str) -> bool:
         if say is None or not may(permission):
@@ -102,7 +108,7 @@ def own_servers(owners: Ollama, log: Path, permission: Path, say: Say | None) ->
 
 
 def permitted(path: Path) -> tuple[Allowed, str]:
-    """What is allowed, and why that cannot be known; then nothing is."""
+    """Return what is allowed, and why that is unknown; then nothing is allowed."""
     try:
         return allowed.read(path), ""
     except UserError as problem:
@@ -110,10 +116,10 @@ def permitted(path: Path) -> tuple[Allowed, str]:
 
 
 def hours_now(path: Path, before: Hours | None) -> Callable[[], Hours | None]:
-    """Read anew at each call, so that `fleet join --hours` and `fleet leave` count at once."""
+    """Return a reader of the hours, so that `fleet join` and `fleet leave` take effect at once."""
 
     def now() -> Hours | None:
-        found, problem = permitted(path)
-        return before if problem else found.hours
+        permission, problem = permitted(path)
+        return before if problem else permission.hours
 
     return now

@@ -1,7 +1,7 @@
-"""Lets fleet set the wired limit of this Mac, and takes that back: a helper and a rule for it.
+"""Allow fleet to set the wired limit of this Mac, and revoke that: a helper and a sudo rule.
 
-The rule allows one user to run one file that root alone can write. Everything done as root is
-one of the commands below; each is said before it runs.
+The rule allows one user to run one file that only root can write. Everything done as root is one
+of the commands below; each is printed before it runs.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ OWNED = ("-o", "root", "-g", "wheel")
 
 
 def is_allowed() -> bool:
-    """Anything of it is there, whole or not."""
+    """Return whether the helper or the rule exists, complete or not."""
     return any(os.path.lexists(path) for path in (wired_limit.HELPER, RULE))
 
 
 def allow(say: Say) -> None:
-    """Asks for the password of an administrator; raises UserError where it is not given."""
+    """Install helper and rule; raise UserError without the password of an administrator."""
     helper = wired_limit.HELPER
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / RULE.name
@@ -42,11 +42,12 @@ def allow(say: Say) -> None:
 
 
 def disallow(say: Say) -> None:
+    """Remove helper and rule."""
     _run(["sudo", "rm", "-f", str(RULE), str(wired_limit.HELPER)], say)
 
 
 def rule(user_id: int, helper: Path) -> str:
-    """By number: a name may hold what sudoers reads as something else."""
+    """Name the user by number, since sudoers may misread a name."""
     return f"#{user_id} ALL=(root) NOPASSWD: {helper}\n"
 
 

@@ -1,4 +1,4 @@
-"""The restart that fits how the owner's Ollama is run: by what keeps it, never past it."""
+"""The restart of the owner's Ollama, by the service manager or app that runs it."""
 
 from __future__ import annotations
 
@@ -27,14 +27,15 @@ until open -g -j -a Ollama; do
     sleep 0.5
 done
 """
-"""One process for both, so that an app that was quit is opened again though fleet is killed. It
-waits until nothing listens on the port given: an app that is ending cannot be opened."""
+"""Quits and opens the app in one process, so that it is opened even if fleet is killed.
+
+The script waits until nothing listens on the given port: an app that is ending cannot be opened."""
 APP_WORDS = "osascript -e 'quit app \"Ollama\"', then open -a Ollama"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restart:
-    """The command that does it; or why there is none. `words`: as a person would type it."""
+    """The command of a restart, or why there is none. `words`: as a person would type it."""
 
     argv: Argv = ()
     words: str = ""
@@ -42,7 +43,7 @@ class Restart:
 
 
 def restart_of(run_as: RunAs, user_id: int, port: int) -> Restart:
-    """Pure: what would be typed, whether or not this user may."""
+    """Return the command, whether or not this user may run it. Pure."""
     if run_as.kind == "app":
         script = ("/bin/sh", "-c", APP_SCRIPT, "fleet-restart", str(port))
         return Restart(argv=script, words=APP_WORDS)
@@ -56,28 +57,31 @@ def restart_of(run_as: RunAs, user_id: int, port: int) -> Restart:
     return Restart(argv=argv, words=shlex.join(argv), refusal="" if argv else _never(run_as))
 
 
-def right_to(found: Restart, commands: Commands, systemctl: str, user_id: int) -> str:
-    """Why this user may not type it, and the command that gives the right; empty where it may."""
-    typed = found.argv[2:]
-    if found.argv[:2] != ("sudo", "-n") or commands.run(["sudo", "-n", "-l", *typed]).ok:
+def right_to(planned: Restart, commands: Commands, systemctl: str, user_id: int) -> str:
+    """Return why this user may not run it, and the command that permits it; empty if permitted."""
+    typed = planned.argv[2:]
+    if planned.argv[:2] != ("sudo", "-n") or commands.run(["sudo", "-n", "-l", *typed]).ok:
         return ""
     rule = f"#{user_id} ALL=(root) NOPASSWD: {shlex.join((systemctl, *typed[1:]))}"
     return (
         f"sudo does not let this user type `{shlex.join(typed)}` without a password; "
-        f"to allow it there: echo '{rule}' | sudo tee /etc/sudoers.d/fleet-restart-ollama"
+        f"to allow it: echo '{rule}' | sudo tee /etc/sudoers.d/fleet-restart-ollama"
     )
 
 
 def restart_owners(
-    engine: Engine, found: Restart, base_url: str, commands: Commands, clock: Clock
+    engine: Engine, planned: Restart, base_url: str, commands: Commands, clock: Clock
 ) -> Engine:
-    """Returns when a new process of the same version answers; else raises EngineNotRestarted."""
+    """Restart it, and return when a new process of the same version answers.
+
+    Raises EngineNotRestarted.
+    """
     before = engine.facts().version
-    restart(engine, found.argv, base_url, commands, clock, found.words)
+    restart(engine, planned.argv, base_url, commands, clock, planned.words)
     now = engine.facts().version
     if now != before:
         raise EngineNotRestarted(
-            f"Ollama at {base_url} came back as {now}, it was {before}",
+            f"Ollama at {base_url} came back with version {now}, before it was {before}",
             "submit again: the plan is made anew for this version",
         )
     return engine
@@ -85,7 +89,7 @@ def restart_owners(
 
 def _never(run_as: RunAs) -> str:
     if run_as.kind == "by hand":
-        return "it was started by hand, and would lose its terminal; run it as a service"
+        return "it was started by hand and would lose its terminal; run it as a service"
     if run_as.kind == "container":
-        return "it runs in a container, and fleet does not know by what that is kept"
-    return f"how it is run is not known: {run_as.why}"
+        return "it runs in a container, and fleet does not know what manages that"
+    return f"it is unknown how it is run: {run_as.why}"

@@ -113,7 +113,7 @@ def generations(folders: Sequence[Path]) -> list[Path]:
         if missing:
             raise StoreUnusable(
                 f"{folder}: {_lacking(missing)}",
-                "measure first: fleet submit gpt-oss:20b, or name another folder with --store",
+                "measure first: fleet submit gpt-oss:20b, or name another folder with --home",
             )
         root = current.resolve()
         if root not in roots:

@@ -1,4 +1,4 @@
-"""The last lines of a submit: what is missing of what was asked for, why, and what to type."""
+"""The last lines of a submit: which trials are missing, why, and what to type."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SAME = "submit the same again"
 
 
 def closing_lines(account: Account, status: str, *, command: str, nothing: bool) -> Iterator[str]:
-    """No line where nothing is missing.
+    """Describe the missing trials; return no line if there are none.
 
     `status`: the command that shows the experiment. `nothing`: no result of it is stored.
     """
@@ -20,23 +20,23 @@ def closing_lines(account: Account, status: str, *, command: str, nothing: bool)
         return
     for share in shares:
         yield f"  {share.machine:<16} {share.trials:>4} {share.state:<9} {share.reason}".rstrip()
-    go_on = next_command(shares, command)
+    command = next_command(shares, command)
     if nothing:
-        yield (f"nothing was measured: what failed stands above, and in: {status}; go on: {go_on}")
+        yield f"nothing was measured: see the failures above, or {status}; to continue: {command}"
         return
     yield (
         f"{account.missing} of {account.total} trials asked for are missing "
-        f"({account.sum_text()}); go on: {go_on}"
+        f"({account.sum_text()}); to continue: {command}"
     )
 
 
 def next_command(shares: Sequence[Share], command: str) -> str:
-    """What measures these shares: the same again, or with what their reasons call for."""
+    """Return the command that measures these trials, with what their reasons call for."""
     again = command or SAME
     reasons = {share.reason.partition(":")[0] for share in shares}
     if "engine_in_use" in reasons and "--mine" not in command.split():
-        return f"{again} --mine    (where the model in memory is your own)"
+        return f"{again} --mine    (if the model in memory is yours)"
     only_failures = bool(shares) and all(share.state == "failed" for share in shares)
     if only_failures and not reasons & TRANSIENT_REASONS:
-        return f"{again} --again    (once the reason is gone)"
+        return f"{again} --again    (once the cause is removed)"
     return again

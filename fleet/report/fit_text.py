@@ -1,4 +1,4 @@
-"""The advisor's answers as text of 80 columns."""
+"""The advisor's reports as text of 80 columns."""
 
 from __future__ import annotations
 
@@ -19,8 +19,18 @@ CHART_COLUMNS = 48
 WIDTH = 80
 
 
+def fit_lines(reports: Sequence[Report], *, chart: bool) -> list[str]:
+    """Describe one or two reports in full, more of them in one table."""
+    if len(reports) > 2 and not chart:
+        return grid_lines(reports)
+    lines: list[str] = []
+    for report in reports:
+        lines += [*([""] if lines else []), *report_lines(report, chart=chart)]
+    return lines
+
+
 def report_lines(report: Report, *, chart: bool = False) -> list[str]:
-    """One model on one machine."""
+    """Describe one model on one machine."""
     box = report.box
     where = f" on {box.name}" if box else ""
     lines = [f"{report.shape.name}{_quantization(report)}{where}"]
@@ -33,7 +43,7 @@ def report_lines(report: Report, *, chart: bool = False) -> list[str]:
 
 
 def wrapped(sentence: str) -> list[str]:
-    """A sentence in lines of 80 columns; what goes on stands further in."""
+    """Wrap a sentence at 80 columns; continued lines are indented further."""
     return textwrap.wrap(
         sentence, WIDTH, initial_indent="  ", subsequent_indent="    ", break_long_words=False
     )
@@ -66,7 +76,7 @@ def _at(line: Line) -> str:
 
 
 def _short(limit: Limit) -> str:
-    """The title of a column: `macOS <= 15`."""
+    """Return the title of a column: `macOS <= 15`."""
     if limit.label.startswith("macOS 15"):
         return "macOS <= 15"
     if limit.label.startswith("macOS"):
@@ -81,7 +91,7 @@ def _verdict(fit: Fit) -> str:
 
 
 def gib(amount: Amount) -> str:
-    """`61.2`, or `58-66` where the ends of the interval are more than 2 % apart."""
+    """Write `61.2`, or `58-66` if the ends of the interval are more than 2 % apart."""
     if amount.high - amount.low > 0.02 * max(amount.value, 1):
         return f"{amount.low / GIB:.1f}-{amount.high / GIB:.1f}"
     return _gib(amount.value)
@@ -92,7 +102,7 @@ def _gib(size: float) -> str:
 
 
 def rate_words(rate: Rate) -> str:
-    """`69 (53-82)`: what is expected, and the interval that holds nine of ten."""
+    """Write `69 (53-82)`: the expected rate and its 90 % interval."""
     expected = rate.expected
     return f"{_number(expected.value)} ({_number(expected.low)}-{_number(expected.high)})"
 
@@ -102,12 +112,12 @@ def _number(value: float) -> str:
 
 
 def _chart(report: Report) -> Iterator[str]:
-    """One bar for each context; the limits are drawn in as bars of their own."""
+    """Draw a bar for each context, and one for each limit."""
     most = max(
         *(line.need.gpu.value for line in report.lines),
         *(limit.bytes.value for limit in report.limits),
     )
-    yield "  need against context, GiB"
+    yield "  memory need against context, GiB"
     for line in report.lines:
         yield _bar(str(line.context), line.need.gpu.value, most, "#")
     for limit in report.limits:
@@ -150,21 +160,21 @@ def _contexts(report: Report) -> Iterator[str]:
             maybe = any(line.fits[at].verdict is Verdict.MAYBE for line in report.lines)
             yield f"largest context, {limit.label}: none {'for certain' if maybe else 'fits'}"
         elif context == report.shape.trained_context:
-            yield f"largest context, {limit.label}: {context}, all that it was trained for"
+            yield f"largest context, {limit.label}: {context}, the longest that it was trained for"
         else:
             yield f"largest context, {limit.label}: {context}"
 
 
 def _wired(report: Report) -> Iterator[str]:
-    """What a Mac's wired limit would have to be, and what a higher one changes."""
+    """Tell which wired limit a Mac would need, and what a higher one changes."""
     if report.wired is None or report.box is None:
         return
     wired, last = report.wired, report.lines[-1].context
     yield f"smallest wired limit for {last}: {wired.mib} MiB" + (
-        "" if wired.allowed else f", but {wired.highest_mib} leaves the system its 8 GiB"
+        "" if wired.allowed else f", but above {wired.highest_mib} the system lacks its 8 GiB"
     )
     if not wired.allowed:
-        yield "it takes more memory, not a higher limit"
+        yield "it needs more memory, not a higher limit"
         return
     yield from _raised(report, report.box)
 
@@ -180,9 +190,9 @@ def _raised(report: Report, box: Box) -> Iterator[str]:
     )
     yield f"iogpu.wired_limit_mb={raised} {words}"
     if report.fits_everywhere:
-        yield "and changes nothing here: the model fits by default"
+        yield "which changes nothing here: the model fits by default"
     elif report.outcome is not None and report.wired and raised >= report.wired.mib:
-        yield f"and makes room for {report.lines[-1].context} tokens"
+        yield f"which makes room for {report.lines[-1].context} tokens"
 
 
 def _speed(report: Report) -> Iterator[str]:
@@ -195,7 +205,7 @@ def _speed(report: Report) -> Iterator[str]:
     )
     if short.with_drafts is not None:
         high = short.with_drafts.high
-        yield f"with its draft head more, up to {high:.0f}: it depends on the text"
+        yield f"faster with its draft head, up to {high:.0f}: it depends on the text"
     if report.prefill is not None:
         yield f"prompt of 2048 tokens: {rate_words(report.prefill)} tokens/s, modelled"
 
@@ -205,7 +215,7 @@ def _then(report: Report) -> Iterator[str]:
         return
     yield f"where it does not fit: {report.outcome.what}"
     if report.outcome.signal:
-        yield f"  seen as: {report.outcome.signal}"
+        yield f"  symptom: {report.outcome.signal}"
     if report.partly is not None:
         yield f"  then about {rate_words(report.partly)} tokens/s, modelled"
     if report.smaller is not None:
@@ -230,7 +240,7 @@ def _assumed(setup: Setup, report: Report) -> str:
 
 
 def grid_lines(reports: Sequence[Report]) -> list[str]:
-    """Many models on many machines, a line for each cell."""
+    """Describe many models on many machines, a line for each context."""
     titles = ["model", "machine", "context", "need", "verdict", "tokens/s"]
     rows = [_cell(report, line) for report in reports for line in report.lines]
     lines = aligned(titles, rows, right=("context", "need"))

@@ -1,4 +1,4 @@
-"""The machines that are joined to a fleet as a table."""
+"""The machines that are joined to a fleet, as a table."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 TITLES = ("machine", "address", "joined", "measures")
 WIDEST_NAME = 26
 WIDEST_EXPERIMENT = 17
-"""With both, an address and a time, a line has 80 columns; --json has every name whole."""
+"""With both, an address and a time, a line has 80 columns; --json has every name in full."""
 
 
-def table(members: Sequence[Member]) -> list[str]:
-    """Joined machines as a table, then a line for each that is gone."""
+def joined_lines(members: Sequence[Member]) -> list[str]:
+    """Return a table of the joined machines, then a line for each that has left."""
     joined = [each for each in members if each.gone_unix_s is None]
     gone = [each for each in members if each.gone_unix_s is not None]
     heading = [f"{show_count(len(joined), 'machine')} joined"] if joined else []

@@ -1,4 +1,4 @@
-"""A plan in words: what each machine will do, how long, and what cannot run."""
+"""A plan as text: what each machine will do, for how long, and what cannot run."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ MOST_LEFT_OUT_SHOWN = 12
 
 
 def plan_lines(plan: Plan) -> list[str]:
+    """Describe the plan: its size, its machines, its conditions, and what is left out."""
     experiment = plan.request.experiment
     lines = [f"{experiment.name}   {_shape(plan)}"]
     if experiment.why:
@@ -64,23 +65,23 @@ def _machine_line(planned: MachinePlan, plan: Plan) -> str:
         for p in planned.pulls
     )
     hours = f"only {machine.hours}" if machine.hours else ""
-    told = (f"{machine.name:<14} {_hardware(planned)}{limit}", what, hours, pulls)
-    return "  " + "   ".join(filter(None, told))
+    parts = (f"{machine.name:<14} {_hardware(planned)}{limit}", what, hours, pulls)
+    return "  " + "   ".join(filter(None, parts))
 
 
 def _absent_lines(absent: AbsentPlan) -> list[str]:
-    """A machine that is meant and not there, with the reason, and what to type."""
+    """Name a machine of the experiment that is absent, the reason, and what to type."""
     machine = absent.machine
     line = f"  {machine.name:<14} {machine.state}: {machine.reason}"
     return [line, f"  {'':<14} {machine.hint}"] if machine.hint else [line]
 
 
 def _canary_lines(plan: Plan) -> list[str]:
-    """Their time is in that of each machine already."""
-    birds = plan.canaries()
-    if not birds:
+    """Describe the canaries, whose time is part of that of each machine."""
+    canaries = plan.canaries()
+    if not canaries:
         return []
-    each = show_count(max(bird.block for bird in birds) + 1, "canary", "canaries")
+    each = show_count(max(trial.block for trial in canaries) + 1, "canary", "canaries")
     longest = max(
         sum(trial.estimate_s for trial in machine.trials if trial.role == "canary")
         for machine in plan.machines
@@ -104,7 +105,7 @@ def _gate_lines(experiment: Experiment) -> list[str]:
 
 
 def _control_lines(plan: Plan) -> list[str]:
-    """Their time is in that of each machine already."""
+    """Describe the controls, whose time is part of that of each machine."""
     pairs = plan.controls()
     if not pairs:
         return []
@@ -132,7 +133,7 @@ def _hardware(planned: MachinePlan) -> str:
 
 
 def order_lines(plan: Plan) -> list[str]:
-    """The first block of each machine in its order, as an example of all blocks."""
+    """List the first block of each machine in its order, as an example of all blocks."""
     lines: list[str] = []
     for machine in plan.machines:
         first = [trial for trial in machine.trials if trial.block == machine.trials[0].block]
@@ -147,7 +148,7 @@ def order_lines(plan: Plan) -> list[str]:
 
 
 def as_data(plan: Plan) -> dict[str, object]:
-    """The plan for --json: spans in seconds, sizes in bytes."""
+    """Return the plan for --json: times in seconds, sizes in bytes."""
     return {
         "experiment": plan.request.experiment.name,
         "estimate_s": plan.estimate_s,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from fleet.model.settings import Settings
 from fleet.report.closing_text import next_command
 from fleet.units import show_span
 
@@ -13,11 +14,12 @@ if TYPE_CHECKING:
 
 
 def status_lines(status: SubmissionStatus) -> list[str]:
+    """Describe one experiment: its state, its machines, its trials, and what to type."""
     began = time.strftime("%Y-%m-%d %H:%M", time.localtime(status.submitted_unix_s))
     session = f", session {status.session}" if status.session else ""
     by = f" by {status.submitter}" if status.submitter else ""
     return [
-        f"{status.experiment}   {_how(status)}   submitted {began}{by}{session}",
+        f"{status.experiment}   {_state(status)}   submitted {began}{by}{session}",
         *_reason_lines(status),
         *_machine_lines(status),
         *(line for row in status.states for line in _state_lines(status, row)),
@@ -26,13 +28,13 @@ def status_lines(status: SubmissionStatus) -> list[str]:
     ]
 
 
-def _how(status: SubmissionStatus) -> str:
+def _state(status: SubmissionStatus) -> str:
     if status.alive:
         return "running" if status.state in ("measuring", "ended") else status.state
     if status.outcome is None:
         early = status.state in ("starting", "waiting", "preparing")
         when = f" while it was {status.state}" if early else ""
-        return f"its coordinator ended without a word{when}"
+        return f"its coordinator ended without a message{when}"
     if status.outcome == "interrupted":
         return "interrupted"
     if status.trials_asked is None and status.reason:
@@ -46,29 +48,29 @@ def _how(status: SubmissionStatus) -> str:
 
 
 def _reason_lines(status: SubmissionStatus) -> list[str]:
-    """Why it waits, or ended as it did; of a coordinator that died, the file of its last words."""
+    """Say why it waits or how it ended; for a coordinator that died, name its log."""
     lines = [f"  {part}" for part in status.reason.split("; ") if part]
     if status.outcome is None and not status.alive and status.log:
-        lines.append(f"  its last words: {status.log}")
+        lines.append(f"  its log: {status.log}")
     return [] if status.outcome == "interrupted" else lines
 
 
 def _machine_lines(status: SubmissionStatus) -> list[str]:
-    """Machines that take no part; those whose trials tell the same reason are not told twice."""
-    shown = {(row.machine, row.reason) for row in status.states}
-    shown |= {(left.machine, left.clause) for left in status.left_out}
+    """Name the machines that take no part, unless their trials give the same reason."""
+    given = {(row.machine, row.reason) for row in status.states}
+    given |= {(left.machine, left.clause) for left in status.left_out}
     waits_for = set(status.reason.split("; "))
     lines = []
     for row in status.machines:
-        twice = (row.machine, row.reason) in shown or row.reason in waits_for
-        if row.state != "planned" and not twice:
+        repeated = (row.machine, row.reason) in given or row.reason in waits_for
+        if row.state != "planned" and not repeated:
             lines.append(f"  {row.machine:<16} {row.state}: {row.reason}")
             lines += [f"  {'':<16} {row.hint}"] if row.hint else []
     return lines
 
 
 def _state_lines(status: SubmissionStatus, row: StateRow) -> list[str]:
-    """Canaries are told only while they run, or where they failed."""
+    """Describe canaries only while they run, or if they failed."""
     if row.canary and row.state not in ("running", "failed"):
         return []
     canary = "canary  " if row.canary else ""
@@ -79,7 +81,7 @@ def _state_lines(status: SubmissionStatus, row: StateRow) -> list[str]:
 
 
 def _left_out_lines(status: SubmissionStatus, left: LeftOutRow) -> list[str]:
-    """A reason that the trials themselves tell is not told twice."""
+    """Name what was left out, unless its trials give the same reason."""
     if any((row.machine, row.reason) == (left.machine, left.clause) for row in status.states):
         return []
     if left.trials:
@@ -90,19 +92,19 @@ def _left_out_lines(status: SubmissionStatus, left: LeftOutRow) -> list[str]:
 
 
 def _closing_lines(status: SubmissionStatus) -> list[str]:
-    """The sum over all trials asked for, and the command that measures what is missing."""
+    """Return the sum over all trials, and the command that measures the missing ones."""
     account = status.account
     lines = [f"  trials asked for: {account.sum_text()}"] if account.total else []
     if account.unaccounted:
         lines.append(f"  {account.fault()}")
     shares = [share for share in account.shares if share.missing]
     if status.command and (shares or status.outcome != "done") and not status.alive:
-        lines.append(f"  go on: {next_command(shares, status.command)}")
+        lines.append(f"  to continue: {next_command(shares, status.command)}")
     return lines
 
 
 def _row_text(row: StateRow) -> str:
-    """Which trial it is, is said of one that runs: of many the ledger names any."""
+    """Name the trial only if it runs: among several, the ledger names any."""
     since = show_span(max(time.time() - row.changed_unix_s, 0))
     if row.state not in ("queued", "running"):
         return f"{since} ago" + (f"   {row.reason}" if row.reason else "")
@@ -113,9 +115,7 @@ def _row_text(row: StateRow) -> str:
 
 
 def _cell_text(example: str) -> str:
-    """Model, job, and the settings off their default, as the live view says them."""
-    from fleet.model.settings import Settings
-
+    """Return model, job, and the settings that differ from their default."""
     defaults = {f"{name}={value}" for name, value in Settings()}
     model, job, settings = (*example.split("  ", 2), "", "")[:3]
     varied = [each for each in settings.split() if each not in defaults]
@@ -124,11 +124,11 @@ def _cell_text(example: str) -> str:
 
 def _hint(status: SubmissionStatus, row: StateRow) -> str:
     if row.state == "failed":
-        return "transient failures: submit the same again; others: submit it with --again"
+        return "transient failures: submit the same again; other failures: submit with --again"
     waits = row.state == "cancelled" or (row.state == "queued" and not status.alive)
     if not waits and row.state != "absent":
         return ""
     hints = {(each.machine, each.reason): each.hint for each in status.machines}
     hints |= {(left.machine, left.clause): left.hint for left in status.left_out}
     first = hints.get((row.machine, row.reason), "")
-    return f"{first}; then submit the same again" if first else "go on: submit the same again"
+    return f"{first}; then submit the same again" if first else "to continue: submit the same again"

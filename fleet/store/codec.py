@@ -76,7 +76,7 @@ def check_version(path: Path, schema: pa.Schema) -> None:
         raise StoreUnusable(
             f"{path} was written by a newer fleet "
             f"(form {int(version)}, this fleet knows up to {SCHEMA_VERSION})",
-            "update fleet here, or choose another folder with --store",
+            "update fleet here, or choose another folder with --home",
         )
 
 

@@ -54,7 +54,7 @@ def number(generation: Path) -> int:
     if match is None:
         raise StoreUnusable(
             f"{generation} is not named like a generation (gen-000001)",
-            "choose another folder with --store",
+            "choose another folder with --home",
         )
     return int(match[1])
 

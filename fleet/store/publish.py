@@ -30,7 +30,7 @@ def usable(folder: Path) -> Iterator[None]:
 
 
 def _unusable(folder: Path, problem: OSError) -> StoreUnusable:
-    elsewhere = "choose another folder with --store"
+    elsewhere = "choose another folder with --home"
     if problem.errno in _FULL:
         return StoreUnusable(
             f"no space left for results in {folder}; what was stored before is whole",

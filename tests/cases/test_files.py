@@ -84,7 +84,7 @@ def test_a_bad_address_is_one_message_without_its_password(
 def test_a_backslash_in_the_stores_name_is_refused_before_anything_is_written(
     fleet: Fleet,
 ) -> None:
-    env = {"FLEET_STORE": "x/back\\\\slash"}
+    env = {"FLEET_HOME": "x/back\\\\slash"}
     given = ("--machine", "m", "--date", "2026-10-01", "--source", "t")
     for words in (["results"], ["import", str(case("03")), *given], ["submit", "m"]):
         refused = fleet(*words, code=2, env=env)

@@ -115,7 +115,7 @@ class FakeMac:
             "FLEET_LOCKS": str(self.folder / "locks"),
             "FAKE_MAC": str(self.folder),
             "FLEET_STATE": str(self.folder / "state"),
-            "FLEET_STORE": str(self.folder / "store"),
+            "FLEET_HOME": str(self.folder / "store"),
             "PYTHONPATH": str(Path(__file__).parents[2]),
             processes.MARK: os.environ.get(processes.MARK, ""),
             **changes,

@@ -53,8 +53,8 @@ def test_a_model_that_does_not_fit_fails_and_the_others_are_measured(fleet: Flee
     assert "2 trials are finished already, 0 to go" in again.err
     assert "nothing to do" not in again.err, "what failed was asked for, and is not there"
     assert again.err.splitlines()[-1] == (
-        "1 of 2 trials asked for are missing (2 = 1 done + 1 failed); go on: "
-        "fleet submit configs/demo.yaml --again    (once the reason is gone)"
+        "1 of 2 trials asked for are missing (2 = 1 done + 1 failed); to continue: "
+        "fleet submit configs/demo.yaml --again    (once the cause is removed)"
     )
 
 
@@ -92,7 +92,7 @@ def test_a_worker_that_is_killed_loses_its_machine_alone(fleet: Fleet) -> None:
     reasons = {(row["machine"], row["state"]): row["reason"] for row in states}
     assert reasons[lost, "cancelled"] == "its worker process ended (signal 9)"
     assert reasons[other, "done"] == ""
-    assert "go on: submit the same again" in fleet("status").out
+    assert "to continue: submit the same again" in fleet("status").out
     until(lambda: fleet.processes() == [])
     rest = fleet("submit", "configs/demo.yaml")
     assert f"{other}: block" not in rest.err
@@ -109,5 +109,5 @@ def test_a_worker_that_dies_before_anything_is_stored_says_so(fleet: Fleet) -> N
     done = running.end()
     assert done.code == 1
     assert "alpha: lost: its worker process ended (signal 9)" in done.err
-    assert "nothing was measured: what failed stands above" in done.err.splitlines()[-1]
+    assert "nothing was measured: see the failures above" in done.err.splitlines()[-1]
     assert done.out == ""

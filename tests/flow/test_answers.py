@@ -117,7 +117,7 @@ def test_a_job_whose_file_is_elsewhere_is_told(answered: Fleet, tmp_path: Path) 
     moved = answered.copied_to(tmp_path / "moved")
     (moved.folder / "jobs" / "sides.yaml").unlink()
     told = moved("answers")
-    assert told.err == "sides: no file of this job here, so only --check is looked at\n"
+    assert told.err == "sides: the file of this job is not here, so only --check applies\n"
     assert 'contains "gold"' not in told.out
 
 
@@ -128,7 +128,7 @@ BAD = {
     "a wrong head": (("--reference", "head.txt"), "head.txt:2:1: tim: unknown key"),
     "no such model": (("--model", "tiny-lama"), "did you mean tiny-llama"),
     "a bad pattern": (("--check", "regex=("), "is no regular expression"),
-    "a page over something else": (("--html", "gpt5.txt"), "gpt5.txt: is there and is no HTML"),
+    "a page over something else": (("--html", "gpt5.txt"), "gpt5.txt exists and is not an HTML"),
     "a page nowhere": (("--html", "no/where/a.html"), "no/where/a.html: cannot be written"),
 }
 

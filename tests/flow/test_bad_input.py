@@ -95,7 +95,7 @@ BAD: Mapping[str, Bad] = {
         says=("no such machine (did you mean alpha?)",),
     ),
     "a file and a model": Bad(
-        words=("submit", "configs/bad.yaml", "tiny"), says=("cannot be mixed",)
+        words=("submit", "configs/bad.yaml", "tiny"), says=("cannot be combined",)
     ),
     "no results yet": Bad(
         words=("results", "--store", "nowhere"), says=("nowhere/results: no results here",)
@@ -139,12 +139,22 @@ def test_one_clear_message(fleet: Fleet, bad: Bad) -> None:
     assert fleet.processes() == []
 
 
+@pytest.mark.parametrize("words", [("submit", "tiny"), ("status",), ("noise", "tiny")])
+def test_a_command_of_one_home_says_how_that_is_named(fleet: Fleet, words: tuple[str, ...]) -> None:
+    done = fleet(*words, "--store", "other", code=2)
+    assert done.err.splitlines() == [
+        f"--store names homes to read results from; python -m fleet {words[0]} works in one home",
+        f"  fleet {' '.join(words)} --home other",
+    ]
+    assert not fleet.store.exists()
+
+
 def test_a_file_where_the_store_should_be(fleet: Fleet) -> None:
     fleet.write(experiment({"alpha": machine()}))
     fleet.store.write_text("not a folder")
     done = fleet("submit", "configs/demo.yaml", code=2)
     assert f"{fleet.store} is a file, not a folder" in done.err
-    assert "--store" in done.err
+    assert "--home" in done.err
     assert fleet.store.read_text() == "not a folder"
     assert fleet.processes() == []
 

@@ -63,7 +63,7 @@ def test_a_label_of_128_gb_on_another_machine_is_refused(fleet: Fleet) -> None:
         "name": "declared",
         "state": "unfit",
         "found": f"configs/fleet.yaml says memory_gb {wrong}, it is {memory_gb}",
-        "hint": f"correct machines.{host_name()}.memory_gb there, or use the machine that is meant",
+        "hint": f"correct machines.{host_name()}.memory_gb there, or use the right machine",
     }
     file.write_text(file.read_text().replace(str(wrong), str(memory_gb)))
     assert states(doctor(fleet))["declared"] == "ok"
@@ -200,7 +200,7 @@ def test_submit_says_what_changed_on_a_machine_since_the_last_time(fleet: Fleet)
     file = fleet.write(experiment(machines, repeats=1))
     said = fleet("submit", file, "--yes").err
     assert "alpha has changed since" in said
-    assert "os_version 1.0 -> 2.0 (kept apart by software)" in said
+    assert "os_version 1.0 -> 2.0 (results are kept apart by software)" in said
     assert "memory_gb 96 -> 128 (a new history begins)" in said
     beta = {row["state"]: row for row in cells(fleet) if row["machine"] == "beta"}
     assert len(beta) == 2, "one row for each of its memories"
@@ -220,7 +220,7 @@ def test_blocks_after_a_new_system_are_kept_apart_from_those_before(fleet: Fleet
     fleet("submit", fleet.write(experiment({"alpha": machine()}, repeats=1, **plain)), "--yes")
     updated = {"alpha": machine(os_version="2.0")}
     done = fleet("submit", fleet.write(experiment(updated, repeats=3, **plain)), "--yes")
-    assert "os_version 1.0 -> 2.0 (kept apart by software)" in done.err
+    assert "os_version 1.0 -> 2.0 (results are kept apart by software)" in done.err
     assert sorted((row["state"], row["trials"]) for row in cells(fleet)) == [
         ("OS 1.0", 1),
         ("OS 1.0", 1),

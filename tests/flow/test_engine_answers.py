@@ -137,7 +137,7 @@ def test_a_submit_whose_every_request_is_left_out_says_so_last(fleet: Fleet) -> 
         "no request counts, so there is no figure; why: fleet results demo --flagged"
     )
     assert "above_ceiling" in fleet("results", "demo", "--flagged").out
-    words = ("submit", "configs/demo.yaml", "--store", str(fleet.folder / "other"))
+    words = ("submit", "configs/demo.yaml", "--home", str(fleet.folder / "other"))
     with wire_ollama({"milliseconds:latest": MODELS["milliseconds:latest"]}) as server:
         done = fleet(*words, code=1, env=environment(server))
     command = done.err.splitlines()[-1].partition("why: fleet ")[2].split()

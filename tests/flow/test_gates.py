@@ -204,11 +204,11 @@ def test_where_nothing_was_measured_the_last_line_says_what_takes_ones_own_model
     assert why.split()[:3] == ["laptop", "1", "failed"]
     assert f"engine_in_use: {model_in_memory}:latest is in memory" in why
     assert last == (
-        "nothing was measured: what failed stands above, and in: fleet status demo; "
-        f"go on: fleet submit {file} --mine    (where the model in memory is your own)"
+        "nothing was measured: see the failures above, or fleet status demo; "
+        f"to continue: fleet submit {file} --mine    (if the model in memory is yours)"
     )
     assert refused.out == ""
-    assert f"go on: fleet submit {file} --mine" in fleet("status", "demo").out
+    assert f"to continue: fleet submit {file} --mine" in fleet("status", "demo").out
     done = fleet("submit", file, "--mine")
     taken_out = "select models_unloaded, gates_closed from trials where outcome = 'ok'"
     [row] = fleet.rows(taken_out)
@@ -231,8 +231,8 @@ def test_a_second_submit_waits_while_the_first_is_held(fleet: Fleet) -> None:
     assert laptop["reason"].startswith("laptop has been measuring demo since ")
     assert "other   waiting" in fleet("status", "other").out
     third = fleet.start("submit", fleet.write(experiment({"laptop": scripted()}, name="x"), "x"))
-    third.wait_for("waits: laptop is reserved for other, which came first")
-    assert "x is told to stop" in fleet("cancel", "x").out
+    third.wait_for("waits: laptop is waited for by other, which came first")
+    assert "x is stopping" in fleet("cancel", "x").out
     assert third.end().code == 130
     assert fleet("status", "x").out.startswith("x   interrupted")
     first.interrupt()

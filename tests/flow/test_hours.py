@@ -68,7 +68,7 @@ def test_hours_that_cannot_be_read_are_refused_with_an_example(fleet: Fleet, hou
     said = fleet("join", "--hours", hours, code=2).err
     assert repr(hours) in said
     assert "fleet join --hours 22-07" in said
-    assert "nothing of a fleet runs here" in fleet("leave").out
+    assert "no part of a fleet runs here" in fleet("leave").out
 
 
 def test_the_machine_s_own_time_zone_decides(fleet: Fleet) -> None:

@@ -93,7 +93,7 @@ def test_a_kept_text_is_for_fleet_answers_and_may_be_kept_later(fleet: Fleet) ->
     fleet("import", file, *TOLD)
     assert fleet("answers").out.startswith("no answers yet")
     assert "with its text" in fleet("import", file, *TOLD, "--keep-text").out
-    assert "its text was there already" in fleet("import", file, *TOLD, "--keep-text").out
+    assert "its text was stored before" in fleet("import", file, *TOLD, "--keep-text").out
     [sheet] = fleet("answers", "--json").json()
     assert sheet["prompt"] == "why is gold yellow?"
     [answer] = sheet["answers"]

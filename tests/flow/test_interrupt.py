@@ -65,14 +65,14 @@ def test_an_interrupt_keeps_what_is_finished(fleet: Fleet) -> None:
     done = begun.end()
     assert done.code == 130
     assert "Traceback" not in done.err
-    assert "go on with the same command" in done.err
+    assert "type the same command again" in done.err
     assert fleet.processes() == []
     kept = stored(fleet)
     assert f"{len(kept)} trials are kept, {2 * BLOCKS - len(kept)} are left" in done.err
     assert 0 < len(kept) < 2 * BLOCKS
     status = fleet("status", "demo").out
     assert status.startswith("demo   interrupted")
-    assert "go on: submit the same again" in status
+    assert "to continue: submit the same again" in status
     assert_the_rest_is_measured(fleet, kept)
 
 
@@ -107,8 +107,8 @@ def test_a_killed_coordinator_loses_no_result(fleet: Fleet) -> None:
     kept, spooled = stored(fleet), {path.stem.rsplit("-", 1)[0] for path in fleet.spooled()}
     assert len(spooled - kept) >= 2, "nothing was under way when it died"
     status = fleet("status").out
-    assert "its coordinator ended without a word" in status
-    assert "go on: submit the same again" in status
+    assert "its coordinator ended without a message" in status
+    assert "to continue: submit the same again" in status
     began = {path.stem: path.read_bytes() for path in fleet.spooled()}
     assert_the_rest_is_measured(fleet, kept)
     for row in fleet.rows("select attempt_id, zero_ns from trials"):
@@ -124,7 +124,7 @@ def test_one_experiment_is_measured_by_one_submit(fleet: Fleet) -> None:
     assert second.out == ""
     assert begun.process.poll() is None, "the first one goes on"
     assert fleet("status").out.startswith("demo   running")
-    assert "demo is told to stop" in fleet("cancel", "demo").out
+    assert "demo is stopping" in fleet("cancel", "demo").out
     done = begun.end()
     assert (done.code, "Traceback" in done.err) == (130, False)
     assert fleet("cancel", "demo").out == "demo is not running\n"

@@ -75,7 +75,7 @@ def follow(fleet: Fleet, printed: Done, ollama: str) -> list[str]:
 def test_commands_are_found_as_a_reader_finds_them() -> None:
     text = (
         "next:  fleet results demo\n       fleet compare demo --by \\\n         machine\n"
-        "  measure first: fleet submit gpt-oss:20b, or name another folder with --store\n"
+        "  measure first: fleet submit gpt-oss:20b, or name another folder with --home\n"
         "  fleet status a    or    fleet cancel a\n  `fleet leave` ends it; fleet results FILE\n"
         "  see: fleet sql \"show tables\", fleet sql 'describe speeds'\n"
     )

@@ -121,7 +121,7 @@ def test_one_started_by_hand_is_never_restarted(
 ) -> None:
     with owners(mac, "by hand", system, monkeypatch) as (ollama, engine):
         before = mac.owners_pid()
-        with pytest.raises(EngineNotRestarted, match="by hand, and would lose its terminal"):
+        with pytest.raises(EngineNotRestarted, match="by hand and would lose its terminal"):
             ollama.restart(engine)
         assert mac.owners_pid() == before
 
@@ -131,7 +131,7 @@ def test_one_started_by_hand_is_never_restarted(
     [
         ("systemd", "ignored", "is still the same process after"),
         ("systemd", "ends", "does not answer after"),
-        ("systemd", "newer", "came back as 0.40.0, it was 0.32.15"),
+        ("systemd", "newer", "came back with version 0.40.0, before it was 0.32.15"),
         ("app", "ends", "does not answer after osascript -e 'quit app \"Ollama\"', then open"),
     ],
 )
@@ -181,7 +181,9 @@ def test_submit_restarts_it_before_each_trial_where_that_is_allowed(
     with mac.kept("systemd") as host:
         here = Machine(fleet, mac, host, "Linux")
         refused = here("submit", "configs/demo.yaml", code=2).err
-        assert "fleet may not restart it; on it: fleet join --allow restart-ollama" in refused
+        assert (
+            "fleet may not restart it; to allow this: fleet join --allow restart-ollama" in refused
+        )
         assert "engine: {kind: ollama, restart: [systemctl, restart, ollama]}" in refused
         assert f"by: {typed}" in here("join", "--allow", "restart-ollama").err
         plan = here("plan", "configs/demo.yaml").out
@@ -234,7 +236,7 @@ def test_doctor_and_machines_tell_what_is_allowed_and_how_it_is_run(
         here = Machine(fleet, mac, host, "Darwin")
         before = here("doctor", code=None).out
         assert "launchd service homebrew.mxcl.ollama; restarted by: launchctl kickstart" in before
-        assert "nothing of yours is restarted or unloaded; trials begin at any hour" in before
+        assert "fleet restarts and unloads nothing of yours; trials begin at any hour" in before
         assert "to allow: fleet join --allow restart-ollama --hours 22-07" in before
         here("join", "--allow", "restart-ollama", "--hours", "22:30-7")
         after = here("doctor", code=None).out
@@ -247,7 +249,7 @@ def test_doctor_and_machines_tell_what_is_allowed_and_how_it_is_run(
         file.write_text("{")
         damaged = here("doctor", code=1).out
         assert "unfit        permission" in damaged
-        assert "fleet leave takes it away" in damaged
+        assert "fleet leave removes it" in damaged
         assert "cannot be read" in here("submit", "tiny", code=3).err
-        assert "which could not be read, is taken away" in here("leave").out
-        assert "nothing of a fleet runs here" in here("leave").out
+        assert "which could not be read, is removed" in here("leave").out
+        assert "no part of a fleet runs here" in here("leave").out

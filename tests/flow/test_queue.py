@@ -40,13 +40,13 @@ def test_a_submit_is_in_the_ledger_before_its_machines_answer(fleet: Fleet) -> N
     [alpha] = told["machines"]
     assert (alpha["machine"], alpha["reason"]) == ("alpha", "not looked at yet")
     assert fleet("status", "demo").out.startswith("demo   starting   submitted ")
-    assert "demo is told to stop" in fleet("cancel", "demo").out
+    assert "demo is stopping" in fleet("cancel", "demo").out
     done = begun.end()
     assert (done.code, "Traceback" in done.err) == (130, False)
     assert "interrupted while it was starting: nothing was measured" in done.err
     status = fleet("status", "demo").out
     assert status.startswith("demo   interrupted")
-    assert status.rstrip().endswith(f"go on: fleet submit {file}")
+    assert status.rstrip().endswith(f"to continue: fleet submit {file}")
 
 
 @FOUND_IN_PROC
@@ -61,8 +61,8 @@ def test_a_coordinator_that_dies_while_it_starts_leaves_word(fleet: Fleet) -> No
     os.kill(worker, signal.SIGCONT)
     assert begun.end().code == -signal.SIGKILL
     status = fleet("status", "demo").out
-    assert "its coordinator ended without a word while it was starting" in status
-    assert status.rstrip().endswith(f"go on: fleet submit {file}")
+    assert "its coordinator ended without a message while it was starting" in status
+    assert status.rstrip().endswith(f"to continue: fleet submit {file}")
     assert fleet("cancel", "demo").out == "demo is not running\n"
     assert fleet("submit", file).code == 0
     assert fleet("status", "demo").out.startswith("demo   done")
@@ -81,7 +81,7 @@ def test_the_second_of_two_submits_waits_and_both_measure_all(fleet: Fleet) -> N
     os.kill(one.process.pid, signal.SIGCONT)
     assert [each.end().code for each in (one, two)] == [0, 0]
     assert two.err.count("waits: ") == 1
-    assert "all its machines are free now: it goes on" in two.err
+    assert "all machines are free now: work begins" in two.err
     counts = "select experiment, count(*) as n from trials where outcome = 'ok' group by all"
     assert {row["experiment"]: row["n"] for row in fleet.rows(counts)} == {"demo": 6, "other": 4}
     for name, asked in (("demo", 6), ("other", 4)):
@@ -120,7 +120,7 @@ def test_what_a_lost_machine_lacks_is_missing_until_it_is_measured(fleet: Fleet)
     assert 1 <= missing <= 3
     assert done.err.splitlines()[-1] == (
         f"{missing} of 6 trials asked for are missing (6 = {6 - missing} done + "
-        f"{missing} left out); go on: fleet submit {file}"
+        f"{missing} left out); to continue: fleet submit {file}"
     )
     assert f"demo   not complete: {missing} of 6 trials are missing" in fleet("status").out
     [row] = [row for row in state(fleet)["machines"] if row["machine"] == lost]
@@ -137,6 +137,6 @@ def test_what_a_lost_machine_lacks_is_missing_until_it_is_measured(fleet: Fleet)
 def test_detach_without_a_head_is_refused(fleet: Fleet) -> None:
     file = fleet.write(experiment({"alpha": machine()}))
     refused = fleet("submit", file, "--detach", code=2)
-    assert "--detach: no head runs here" in refused.err
+    assert "--detach needs a head, and none runs here" in refused.err
     assert "--head USER@HEAD" in refused.err
     assert not fleet.store.exists()

@@ -66,7 +66,7 @@ def join_names() -> dict[str, str | None]:
 def world(state: Path) -> dict[str, str]:
     """What coordinators and nodes find, with locks of their own for the scripted machines."""
     (state / "tmp").mkdir(exist_ok=True)
-    own = {"FLEET_STATE": state, "FLEET_STORE": state / "nodes", "TMPDIR": state / "tmp"}
+    own = {"FLEET_STATE": state, "FLEET_HOME": state / "nodes", "TMPDIR": state / "tmp"}
     own["FLEET_LOCKS"] = state / "locks"
     return {PYTHON: sys.executable, **{name: str(value) for name, value in own.items()}}
 
@@ -476,7 +476,7 @@ def test_experiments_that_are_sent_are_known_at_once_and_wait_for_each_other(
     file = fleet.asked("third", "b", 1)
     fleet("submit", file, "--detach")
     os.kill(fleet.coordinator("third"), signal.SIGKILL)
-    assert "its coordinator ended without a word while it was" in fleet("status", "third").out
+    assert "its coordinator ended without a message while it was" in fleet("status", "third").out
     assert Path(fleet.told("third")["log"]).exists(), "its last words"
     fleet("submit", file, "--detach")
     assert "third is told to stop" in fleet("cancel", "third").out

@@ -136,7 +136,7 @@ def test_figures_of_others_are_stored_and_not_compared_blindly(tmp_path: Path) -
     told = ("--machine", "studio", "--date", "2025-08-09", "--source", "a terminal")
     first = fleet("import", "notes.txt", *told).out
     assert first.count("stored: ") == 2
-    assert fleet("import", "notes.txt", *told).out.count("there already: ") == 2
+    assert fleet("import", "notes.txt", *told).out.count("stored before: ") == 2
     query = "select prompt_tokens, prompt_duration_ns, output_duration_ns from requests order by 1"
     assert _tuples(fleet, query) == [
         (80, 100_000_000, 2_500_000_000),

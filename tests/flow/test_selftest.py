@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from fleet.app.selftest import Report, selftest
+from fleet.app.selftest import SelftestReport, selftest
 from fleet.app.selftest_stages import Size
-from fleet.cli.selftest import report_lines
 from fleet.errors import StoreUnusable
+from fleet.report.selftest_text import report_lines
 from tests.builders_flow import Fleet, until
 
 SMALL = Size(slow_tokens=128, tokens=200, requests=1, clean_requests=20, clean_trials=1)
@@ -23,7 +23,7 @@ that does nothing else; here it must not be another figure."""
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Report]:
+def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SelftestReport]:
     folder = tmp_path_factory.mktemp("selftest")
     handler = signal.getsignal(signal.SIGTERM)
     with pytest.MonkeyPatch.context() as patch:
@@ -35,7 +35,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Report]:
     assert [path.name for path in folder.glob("fleet-selftest-*")] == []
 
 
-def test_every_fault_raises_its_flag_and_no_other(report: Report) -> None:
+def test_every_fault_raises_its_flag_and_no_other(report: SelftestReport) -> None:
     assert {each.fault: each.raised for each in report.flags} == {
         each.fault: each.injected for each in report.flags
     }
@@ -44,20 +44,20 @@ def test_every_fault_raises_its_flag_and_no_other(report: Report) -> None:
     assert not any(others.values()), others
 
 
-def test_no_request_without_a_fault_is_flagged(report: Report) -> None:
+def test_no_request_without_a_fault_is_flagged(report: SelftestReport) -> None:
     assert report.clean_requests >= SMALL.clean_requests
     elsewhere = {each.flag for each in report.flags if each.elsewhere}
     assert elsewhere <= LATE
 
 
-def test_every_figure_is_that_of_what_happened(report: Report) -> None:
+def test_every_figure_is_that_of_what_happened(report: SelftestReport) -> None:
     assert {each.tokens_per_s for each in report.accuracy} == {20, 200, 2_000}
     for each in report.accuracy:
         assert each.requests == SMALL.requests
         assert each.reported == pytest.approx(each.true, rel=NEAR, abs=5 * (each.unit == "ms"))
 
 
-def test_the_tables_tell_all(report: Report) -> None:
+def test_the_tables_tell_all(report: SelftestReport) -> None:
     text = "\n".join(report_lines(report))
     for words in ("decode, client's clock", "2,000/s", "wrong_prompt_count", " of "):
         assert words in text
@@ -84,5 +84,5 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_no_room_for_its_files_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", "/dev/null/nowhere")
-    with pytest.raises(StoreUnusable, match=r"no room for its files.*\n.*TMPDIR=FOLDER"):
+    with pytest.raises(StoreUnusable, match=r"cannot write its files.*\n.*TMPDIR=FOLDER"):
         selftest(lambda _: None, SMALL)

@@ -30,7 +30,7 @@ def test_a_second_submit_measures_nothing(measured: Fleet, tmp_path: Path) -> No
     before = fleet.parquet()
     done = fleet("submit", "configs/demo.yaml")
     assert "4 trials are finished already, 0 to go" in done.err
-    assert "nothing to do: every trial is finished (--again measures all once more)" in done.err
+    assert "nothing to do: every trial is finished (--again measures all of them again)" in done.err
     assert "slower" in done.out
     assert fleet.parquet() == before
 
@@ -71,7 +71,7 @@ def test_a_budget_too_short_is_refused(measured: Fleet, tmp_path: Path) -> None:
     fleet = measured.copied_to(tmp_path)
     before = fleet.parquet()
     done = fleet("submit", "configs/demo.yaml", "--again", "--budget", "0.01s", code=2)
-    assert "no block ends within" in done.err
+    assert "no block would end within" in done.err
     assert "the shortest takes about" in done.err
     assert fleet.parquet() == before
     assert fleet("status", "--json").json()[0]["session"] == 0

@@ -45,6 +45,8 @@ def test_both_count_and_a_copy_does_not(first: tuple[Fleet, Done], tmp_path: Pat
     low, high = sorted(rates["tg128"] for rates in medians[:2])
     assert low < medians[2]["tg128"] < high
     stores = ("--store", str(one.store), "--store", str(other.store))
+    home_and_store = ("--home", str(one.store), "--store", str(other.store))
+    assert one("results", *home_and_store).out == one("results", *stores).out
     shown = one("show", both[0]["id"], *stores).out
     assert "2 times under this id; the newest is shown" in shown
     compared = one("compare", "--by", "machine", *stores, code=1).out

@@ -86,7 +86,7 @@ def test_a_limit_changed_by_hand_makes_new_trials(fleet: Fleet) -> None:
     assert "2 trials are finished already, 0 to go" in fleet("submit", "configs/demo.yaml").err
     limit_file(fleet).write_text("77824\n")
     asked = fleet("submit", "configs/demo.yaml").err
-    assert "2 trials were measured before this changed: GPU limit 73728 MiB -> 77824 MiB" in asked
+    assert "2 trials were measured before this change: GPU limit 73728 MiB -> 77824 MiB" in asked
     fleet("submit", "configs/demo.yaml", "--yes")
     assert limit_file(fleet).read_text() == "77824\n", "put back to what it was before"
     rows = fleet.rows("select gpu_limit_mb, gpu_limit_effective_mb from trials where fence = 1")

@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer.main
+
+from fleet.cli.main import build
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = sorted((ROOT / "fleet").rglob("*.py"))
 MOST_LINES, MOST_FUNCTION_LINES = 400, 60
+ROOMS = ("cli", "app")
 HEAVY = {"duckdb", "pyarrow", "altair", "scipy", "pandas", "ray", "rich", "httpx", "numpy"}
 
 
@@ -34,6 +38,17 @@ def test_no_room_without_a_purpose() -> None:
 def test_every_module_says_what_it_is_for() -> None:
     silent = [str(path) for path in MODULES if path.stat().st_size and not _docstring(path)]
     assert silent == []
+
+
+PRINTS_WHAT_IT_IMPORTS = {"config", "metrics"}
+"""Commands without a use case: they print schemas and the dictionary as they are."""
+
+
+def test_each_command_is_a_file_of_cli_and_a_file_of_app() -> None:
+    names = {name.replace("import", "import_") for name in typer.main.get_command(build()).commands}
+    in_cli, in_app = ({p.stem for p in (ROOT / "fleet" / room).glob("*.py")} for room in ROOMS)
+    assert names - in_cli == set()
+    assert names - in_app == PRINTS_WHAT_IT_IMPORTS
 
 
 @pytest.mark.parametrize("folder", ["fleet", "configs", "jobs", "tests"])

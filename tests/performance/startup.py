@@ -78,7 +78,7 @@ def reading_commands(trial: str) -> list[list[str]]:
 
 
 def compare_times(table: Table, home: Path, rounds: int, of_what: str) -> None:
-    argv = [FLEET, "compare", "--by", "machine", "--store", str(home)]
+    argv = [FLEET, "compare", "--by", "machine", "--home", str(home)]
     times = [seconds(argv, codes=(0, 1)) for _ in range(rounds)]
     table.at_most(f"`fleet compare --by machine` on {of_what}", 0.6, statistics.median(times), "s")
 
@@ -96,7 +96,7 @@ def seconds(argv: Sequence[str], codes: Sequence[int] = (0,)) -> float:
 def imported_by(command: Sequence[str], home: Path) -> list[str]:
     """Names of all modules that one command imports."""
     argv = [sys.executable, "-X", "importtime", "-m", "fleet", *command]
-    world = {**os.environ, "FLEET_STORE": str(home)}
+    world = {**os.environ, "FLEET_HOME": str(home)}
     done = subprocess.run(argv, capture_output=True, text=True, env=world)
     if done.returncode not in (0, 1):
         raise RuntimeError(f"{argv}: exit code {done.returncode}: {done.stderr[-500:]}")

@@ -45,7 +45,7 @@ def fill(table: Table, quick: bool) -> None:
         build(home, trials)
         of_what = f"{trials:,} packed trials, {CELLS} cells"
         for axis in ("machine", "num_batch"):
-            argv = [FLEET, "compare", "--by", axis, "--store", str(home)]
+            argv = [FLEET, "compare", "--by", axis, "--home", str(home)]
             times = [seconds(argv, codes=(0, 1)) for _ in range(rounds)]
             what = f"`fleet compare --by {axis}` on {of_what}"
             table.at_most(what, GOAL_S, statistics.median(times), "s")

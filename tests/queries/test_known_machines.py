@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fleet.app.known_machines import Look, absent_machines, known_machines
+from fleet.app.known_machines import MachineLook, absent_machines, known_machines
 from fleet.app.options import Options
 from fleet.model.experiment import Request, Selector
 from fleet.query.open_store import open_store, rows
@@ -91,7 +91,7 @@ def test_without_a_store_only_wishes_are_known(tmp_path: Path) -> None:
     assert known(tmp_path / "nowhere", request()) == wishes
 
 
-def away(home: Path, look: Look, **fields: Any) -> list[str]:
+def away(home: Path, look: MachineLook, **fields: Any) -> list[str]:
     wanted = request(**fields)
     options = Options(home=home, ray_address="10.0.0.1:6379")
     return [
@@ -101,7 +101,7 @@ def away(home: Path, look: Look, **fields: Any) -> list[str]:
 
 
 def test_each_absent_machine_has_a_reason_and_what_to_type(home: Path) -> None:
-    look = Look(
+    look = MachineLook(
         machines=[machine("here")],
         silent={"late": "it did not tell in time what it is, twice"},
         busy={"old": "old is measuring demo since 14:02"},
@@ -116,7 +116,7 @@ def test_each_absent_machine_has_a_reason_and_what_to_type(home: Path) -> None:
 
 def test_of_a_joined_machine_that_tells_nothing_a_clause_cannot_be_judged(home: Path) -> None:
     """It is named, but nobody counts its trials as asked for."""
-    look = Look(machines=[machine("here")], silent={"late": "it did not answer"}, busy={})
+    look = MachineLook(machines=[machine("here")], silent={"late": "it did not answer"}, busy={})
     wanted = request(machines={"memory_gb": ">=96"})
     assert isinstance(wanted.experiment.machines, Selector)
     options = Options(home=home, ray_address="10.0.0.1:6379")
@@ -126,5 +126,6 @@ def test_of_a_joined_machine_that_tells_nothing_a_clause_cannot_be_judged(home: 
 
 def test_of_several_names_only_those_meant_are_told(home: Path) -> None:
     assert (
-        away(home, Look(machines=[machine("here")], silent={}, busy={}), machines=("here",)) == []
+        away(home, MachineLook(machines=[machine("here")], silent={}, busy={}), machines=("here",))
+        == []
     )

@@ -25,7 +25,7 @@ def test_a_folder_that_no_query_can_look_into_is_refused_at_the_first_write(
 ) -> None:
     with pytest.raises(StoreUnusable, match="results cannot lie in") as refused:
         ParquetStore(tmp_path / name / "results")
-    assert "--store" in refused.value.hint
+    assert "--home" in refused.value.hint
     assert list(tmp_path.iterdir()) == []
 
 

@@ -13,7 +13,7 @@ from fleet.advisor.kv import cache_bytes
 from fleet.advisor.metadata import from_show
 from fleet.advisor.setup import Setup
 from fleet.advisor.shape import ModelShape
-from fleet.app.advise import shape_of
+from fleet.app.fit import shape_of
 from fleet.app.model_heads import from_path
 from fleet.units import MIB
 from tests import ollama_server

@@ -82,7 +82,7 @@ def test_the_model_to_be_measured_stays_until_the_user_says_whose_it_is(
     assert "failed: engine_in_use tiny-llama:latest is in memory" in refused.err
     last = refused.err.splitlines()[-1]
     assert last.startswith("nothing was measured: ")
-    assert f"go on: fleet submit {file} --mine" in last
+    assert f"to continue: fleet submit {file} --mine" in last
     assert [model.name for model in alone.resident()] == ["tiny-llama:latest"]
     fleet("submit", file, "--mine")
     [row] = fleet.rows("select models_unloaded from trials where outcome = 'ok'")

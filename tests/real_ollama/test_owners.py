@@ -39,7 +39,7 @@ def test_submit_refuses_before_anything_is_measured(real_ollama: RealOllama, fle
     fleet.write(experiment({}, models=["tiny-llama"], engine=engine, restart_engine=True))
     fleet("join", "--allow", "restart-ollama")
     said = fleet("submit", "configs/demo.yaml", code=2).err
-    assert "was started by hand, and would lose its terminal; run it as a service" in said
+    assert "was started by hand and would lose its terminal; run it as a service" in said
     assert fleet.parquet() == []
     there = {"OLLAMA_HOST": real_ollama.base_url}
     facts = fleet("machines", "--here", "--json", env=there).json()["facts"]

@@ -80,7 +80,7 @@ def texts(homes: Mapping[str, Path]) -> Iterator[tuple[str, str]]:
 
 def _printed(home: Path, words: Sequence[str], columns: str) -> str:
     environment = {
-        "FLEET_STORE": str(home),
+        "FLEET_HOME": str(home),
         "FLEET_STATE": str(home / "state"),
         "HOME": str(home),
         "COLUMNS": columns,

@@ -65,14 +65,14 @@ def test_the_last_line_says_what_is_missing_and_what_to_type() -> None:
     assert lines(account(DONE, LOST)) == [
         "  b                  47 left out  it went away",
         "47 of 80 trials asked for are missing (80 = 33 done + 47 left out); "
-        "go on: fleet submit configs/demo.yaml",
+        "to continue: fleet submit configs/demo.yaml",
     ]
 
 
 def test_where_nothing_was_measured_the_last_line_says_that() -> None:
     assert lines(account(LOST), nothing=True)[-1] == (
-        "nothing was measured: what failed stands above, and in: fleet status demo; "
-        "go on: fleet submit configs/demo.yaml"
+        "nothing was measured: see the failures above, or fleet status demo; "
+        "to continue: fleet submit configs/demo.yaml"
     )
 
 

@@ -27,7 +27,7 @@ NIGHT = Hours.read("22-07")
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where this machine keeps it."""
     monkeypatch.setenv("FLEET_STATE", str(tmp_path / "state"))
-    monkeypatch.setenv("FLEET_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("FLEET_HOME", str(tmp_path / "store"))
     monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
     return real.permission_here()
 
@@ -56,9 +56,11 @@ DAMAGED = [
 def test_a_damaged_file_allows_nothing_and_says_what_mends_it(tmp_path: Path, text: str) -> None:
     file = tmp_path / "m.allowed.json"
     file.write_text(text)
-    with pytest.raises(UserError, match=r"m\.allowed\.json says what fleet may do") as problem:
+    with pytest.raises(
+        UserError, match=r"m\.allowed\.json, the permission of this machine"
+    ) as problem:
         read(file)
-    assert "fleet leave takes it away" in problem.value.hint
+    assert "fleet leave removes it" in problem.value.hint
     allowed, why = permitted(file)
     assert allowed == Allowed()
     assert "cannot be read" in why
@@ -92,7 +94,7 @@ def test_join_adds_to_what_was_allowed_and_leave_takes_all_back(file: Path) -> N
     allow(["restart-ollama"], said.append)
     assert read(file) == Allowed(kinds=frozenset({"restart-ollama"}), hours=NIGHT)
     assert "fleet may restart the Ollama of this machine" in said[2]
-    assert "it cannot be restarted now: how it is run is not known" in said[3]
+    assert "it cannot be restarted now: it is unknown how it is run" in said[3]
     allow([], said.append, hours="9-17:30")
     kinds = frozenset({"restart-ollama"})
     assert read(file) == Allowed(kinds=kinds, hours=Hours.read("9-17:30"))
@@ -110,7 +112,7 @@ def test_a_damaged_file_is_written_anew_by_join(file: Path) -> None:
     allow([], print, hours="22-07")
     assert read(file) == Allowed(hours=NIGHT)
     file.write_text("{")
-    assert disallow(print) == [f"{file}, which could not be read, is taken away"]
+    assert disallow(print) == [f"{file}, which could not be read, is removed"]
     assert not file.exists()
 
 
@@ -118,7 +120,7 @@ def test_a_damaged_file_is_written_anew_by_join(file: Path) -> None:
     ("kinds", "hours", "words"),
     [
         (["restart-olama"], None, "did you mean restart-ollama"),
-        (["restart-ollama", "everything"], None, "--allow everything: nothing is called so"),
+        (["restart-ollama", "everything"], None, "--allow everything: there is no such permission"),
         (["restart-ollama"], "22", "--hours '22' are no hours"),
         (["restart-ollama", "wired-limit"], "22-07", "only a Mac has a wired limit"),
     ],
@@ -161,5 +163,5 @@ def test_where_it_is_damaged_nothing_is_measured(file: Path, tmp_path: Path) -> 
     finally:
         worker.close()
     assert machine.engine is None
-    assert "says what fleet may do on this machine, and cannot be read" in machine.engine_error
+    assert "the permission of this machine, cannot be read" in machine.engine_error
     assert "fleet leave" in machine.engine_error

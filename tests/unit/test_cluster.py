@@ -19,7 +19,7 @@ from unittest import mock
 import httpx
 import pytest
 
-from fleet.app.head import join_lines
+from fleet.app.head import lines_for_new_machines
 from fleet.dispatch import cluster, launch, versions
 from fleet.dispatch import ray_paths as places
 from fleet.dispatch.access import make_token, read_token, save_token
@@ -36,7 +36,7 @@ from fleet.dispatch.versions import (
     check_versions,
 )
 from fleet.errors import FleetUnreachable, UserError
-from fleet.report.join_text import for_new_machines
+from fleet.report.join_text import join_lines
 
 TOKEN = Path("/state/token")
 MINE = Versions(python="3.12.4", ray="2.60.0", fleet="0.1.0", code="c0de")
@@ -281,7 +281,7 @@ def test_a_head_on_the_usual_port_is_joined_by_its_address_alone() -> None:
 
 def test_what_to_do_on_a_new_machine_names_no_index_and_can_be_pasted() -> None:
     record = replace(_record(os.getpid(), os.getpid()), install="sh -c 'the line'")
-    lines = for_new_machines(record)
+    lines = join_lines(record)
     assert "sh -c 'the line'" in lines
     assert "~/.fleet/bin/fleet join 10.0.0.1" in lines
     assert "6378 to 6388 and 20000 to 20099" in " ".join(lines)
@@ -294,14 +294,14 @@ def test_the_lines_are_shown_again_while_a_head_runs(
 ) -> None:
     monkeypatch.setenv("FLEET_STATE", str(tmp_path))
     with pytest.raises(UserError, match="no head runs on this machine"):
-        join_lines()
+        lines_for_new_machines()
     practice = _record(os.getpid(), os.getpid())
     write_record(tmp_path / HEAD, practice)
     with pytest.raises(UserError, match="a practice fleet takes no further machine"):
-        join_lines()
+        lines_for_new_machines()
     head = replace(practice, install="sh -c 'the line'")
     write_record(tmp_path / HEAD, head)
-    assert join_lines() == for_new_machines(head)
+    assert lines_for_new_machines() == join_lines(head)
 
 
 def test_who_has_joined_already_is_told_before_the_token_is_asked_for(tmp_path: Path) -> None:

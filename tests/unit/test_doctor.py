@@ -12,9 +12,9 @@ import pytest
 
 from fleet.comparability import state_facts
 from fleet.config.declared import load_declared
-from fleet.doctor.changes import SYSTEM, Seen
-from fleet.doctor.findings import Ownership
-from fleet.doctor.machine import Check, Findings, OllamaFound, RayFound, checks
+from fleet.doctor.changes import SYSTEM, LastSeen
+from fleet.doctor.findings import Findings, MachineCheck, OllamaFacts, Ownership, RayFacts
+from fleet.doctor.machine import CHECKS
 from fleet.doctor.owner import CHECKS as OWNERS
 from fleet.doctor.system import CHECKS as AROUND
 from fleet.errors import ConfigError
@@ -52,7 +52,7 @@ BOX: dict[str, FactValue] = {
     "memory_gb": 64,
     "foreign_cpu_percent": 0.0,
 }
-OLLAMA = OllamaFound(
+OLLAMA = OllamaFacts(
     address="http://127.0.0.1:11434",
     version="0.32.15",
     resident=(),
@@ -74,14 +74,14 @@ def findings(facts: Mapping[str, FactValue] = MAC, **changes: Any) -> Findings:
         label="M3-Ultra-96GB-60c",
         fingerprint=look(facts),
         ollama=OLLAMA,
-        ray=RayFound(version="2.60.0"),
+        ray=RayFacts(version="2.60.0"),
     )
     return replace(whole, **changes)
 
 
-def every(found: Findings) -> dict[str, Check]:
-    around = [check for make in (*OWNERS, *AROUND) for check in make(found)]
-    return {check.name: check for check in [*checks(found), *around]}
+def every(found: Findings) -> dict[str, MachineCheck]:
+    makers = (*CHECKS, *OWNERS, *AROUND)
+    return {check.name: check for make in makers for check in make(found)}
 
 
 def unfit(found: Findings) -> set[str]:
@@ -99,10 +99,10 @@ def test_a_machine_in_order_has_nothing_unfit() -> None:
 
 def test_what_can_never_be_told_is_said_once_and_makes_nothing_unfit() -> None:
     box = every(findings(BOX))["gates"]
-    assert (box.state, box.found) == (
+    assert (box.state, box.finding) == (
         "cannot tell",
-        "unverified: power source, low-power mode, thermal level, memory pressure; they hold "
-        "nobody, except under gates: strict",
+        "unverified: power source, low-power mode, thermal level, memory pressure; they delay "
+        "no trial, except under gates: strict",
     )
     assert "gates" not in every(findings())
 
@@ -115,8 +115,8 @@ def test_what_can_never_be_told_is_said_once_and_makes_nothing_unfit() -> None:
         (mac(thermal_class="heavy"), "heat", "heavy", "cool"),
         (mac(memory_pressure="critical"), "memory", "critical", "close"),
         (mac(foreign_cpu_percent=40.0), "others", "40 %", "top"),
-        (mac(foreign_gpu_percent=40), "others", "the GPU 40 %", "top"),
-        (findings({**BOX, "gpu_slowed": True}), "heat", "slowed", "cool"),
+        (mac(foreign_gpu_percent=40), "others", "40 % of the GPU", "top"),
+        (findings({**BOX, "gpu_slowed": True}), "heat", "throttled", "cool"),
         (findings({**BOX, "cpu_temperature_c": 91.0}), "heat", "91 C", "cool"),
         (
             findings(ollama=replace(OLLAMA, version=None, problem="none", hint="ollama serve")),
@@ -129,10 +129,10 @@ def test_what_can_never_be_told_is_said_once_and_makes_nothing_unfit() -> None:
         (findings(ollama=replace(OLLAMA, free_bytes=GIB)), "disk", "1.0", "ollama rm"),
         (findings(answers={"clock": "NTPSynchronized=no\n"}), "clock", "not set", "timedatectl"),
         (
-            findings(ray=RayFound(version="2", role="joined", address="h:1", reaches=False)),
+            findings(ray=RayFacts(version="2", role="joined", address="h:1", reaches=False)),
             *("ray", "does not answer", "firewall"),
         ),
-        (findings(ray=RayFound(version="2", busy_port=6379)), "ray", "6379", "lsof -i :6379"),
+        (findings(ray=RayFacts(version="2", busy_port=6379)), "ray", "6379", "lsof -i :6379"),
     ],
 )
 def test_what_is_unfit_is_named_alone_and_with_its_hint(
@@ -140,7 +140,7 @@ def test_what_is_unfit_is_named_alone_and_with_its_hint(
 ) -> None:
     assert unfit(found) == {name}
     check = every(found)[name]
-    assert says in check.found
+    assert says in check.finding
     assert hint in check.hint
 
 
@@ -158,22 +158,22 @@ def test_what_is_unfit_is_named_alone_and_with_its_hint(
 def test_what_a_machine_cannot_tell_holds_nobody_and_says_why(fact: str, name: str) -> None:
     check = every(mac(**{fact: None}))[name]
     assert check.state == "cannot tell"
-    assert "no reason" in check.found
+    assert "no reason" in check.finding
     assert unfit(mac(**{fact: None})) == set()
 
 
 def test_a_temperature_is_told_where_there_are_no_classes_of_heat() -> None:
     warm = findings({**BOX, "thermal_class": None, "cpu_temperature_c": 44.0})
-    assert (every(warm)["heat"].state, every(warm)["heat"].found) == ("ok", "44 C")
+    assert (every(warm)["heat"].state, every(warm)["heat"].finding) == ("ok", "44 C")
     gpu = findings({**BOX, "gpu_slowed": False, "gpu_temperature_c": 51, "cpu_temperature_c": 44})
-    assert every(gpu)["heat"].found == "51 C"
+    assert every(gpu)["heat"].finding == "51 C"
 
 
 def test_what_mlx_tells_of_the_limit_stands_in_for_ollamas_log() -> None:
     printed = "{'device_name': 'Apple M3 Ultra', 'max_recommended_working_set_size': 77309411328}"
     check = every(replace(mac(gpu_limit_mb=None), answers={"mlx": printed}))["gpu"]
     assert check.state == "cannot tell"
-    assert "limit 73728 MiB now, as MLX tells" in check.found
+    assert "limit 73728 MiB now, as MLX reports" in check.finding
 
 
 @pytest.mark.parametrize("facts", [MAC, BOX, {**BOX, "virtual": True}, {"os": "linux"}])
@@ -203,10 +203,10 @@ def test_memory_of_the_gpu_that_others_hold_is_unfit_and_named() -> None:
     held = mac(foreign_gpu_memory_mb=70_656, foreign_gpu_programs="python 70656 MiB")
     assert unfit(held) == {"gpu users"}
     check = every(held)["gpu users"]
-    assert check.found == "others hold 69.0 GiB of the GPU's memory: python 70656 MiB"
+    assert check.finding == "others hold 69.0 GiB of the GPU's memory: python 70656 MiB"
     assert "end what holds it" in check.hint
     few = every(mac(foreign_gpu_memory_mb=300))["gpu users"]
-    assert (few.state, few.found) == ("ok", "others hold 300.0 MiB of the GPU's memory")
+    assert (few.state, few.finding) == ("ok", "other programs hold 300.0 MiB of the GPU's memory")
     assert "gpu users" not in every(findings({"os": "linux"}))
 
 
@@ -215,8 +215,8 @@ def test_all_that_is_in_use_is_others_while_ollama_holds_no_model() -> None:
     assert unfit(resting) == {"gpu users"}
     busy = replace(resting, ollama=replace(OLLAMA, resident=None))
     assert every(busy)["gpu users"].state == "cannot tell"
-    assert "no answer" in every(busy)["gpu users"].found
-    assert "GPU memory of others" in every(busy)["gates"].found
+    assert "no answer" in every(busy)["gpu users"].finding
+    assert "GPU memory of others" in every(busy)["gates"].finding
     assert "gates" not in every(resting)
 
 
@@ -224,13 +224,13 @@ def test_a_limit_that_was_set_and_is_not_in_effect_is_unfit() -> None:
     words = "set to 90000 MiB, Ollama works with 79626 MiB"
     conflict = mac(wired_limit_mb=90_000, gpu_limit_conflict=words)
     assert unfit(conflict) == {"wired limit"}
-    assert every(conflict)["wired limit"].found == f"wired limit {words}"
+    assert every(conflict)["wired limit"].finding == f"wired limit {words}"
     assert "restart Ollama" in every(conflict)["wired limit"].hint
     kept = replace(conflict, ownership=Ownership(restart=RESTART))
     assert every(kept)["wired limit"].hint == RESTART.how
     unknown = unread("gpu_limit_conflict", wired_limit_mb=90_000, gpu_limit_mb=90_000)
     check = every(unknown)["gpu"]
-    assert (check.state, check.found) == (
+    assert (check.state, check.finding) == (
         *("cannot tell", "Apple M3 Ultra, limit 90000 MiB as set; no answer"),
     )
     assert "restart Ollama" in check.hint
@@ -240,38 +240,38 @@ def test_a_limit_that_was_set_and_is_not_in_effect_is_unfit() -> None:
 
 def test_another_default_than_the_usual_one_is_remarked() -> None:
     odd = mac(wired_limit_mb=0, gpu_limit_mb=90_000, gpu_limit_expected_mb=79_626)
-    assert every(odd)["gpu"].found.endswith("90000 MiB, where 79626 MiB is the usual default")
+    assert every(odd)["gpu"].finding.endswith("90000 MiB, where 79626 MiB is the usual default")
     usual = mac(wired_limit_mb=0, gpu_limit_expected_mb=79_626)
-    assert every(usual)["gpu"].found == "Apple M3 Ultra, limit 79626 MiB"
+    assert every(usual)["gpu"].finding == "Apple M3 Ultra, limit 79626 MiB"
 
 
 def test_a_gpu_that_cannot_be_read_is_not_none() -> None:
     check = every(unread("gpu"))["gpu"]
-    assert (check.state, check.found) == ("cannot tell", "cannot be read: no answer")
-    assert every(unread("gpu", absent=True))["gpu"].found == "none: models run on the CPU"
+    assert (check.state, check.finding) == ("cannot tell", "cannot be read: no answer")
+    assert every(unread("gpu", absent=True))["gpu"].finding == "none: models run on the CPU"
 
 
 def test_a_gpu_without_memory_of_its_own_tells_what_it_may_use() -> None:
     facts = {"gpu": "NVIDIA GB10", "gpu_memory_mb": 131_072, "gpu_usable_mb": 122_572}
     shared = every(findings({**BOX, **facts, "gpu_unified_memory": True}))["gpu"]
-    assert shared.found == (
+    assert shared.finding == (
         "NVIDIA GB10, shares the machine's memory, of which it may use 122572 MiB"
     )
 
 
 def test_guests_and_containers_are_told_as_such() -> None:
     found = mac(virtual=True, hypervisor="kvm", container=True, container_kind="docker")
-    told = every(found)["machine"].found
+    told = every(found)["machine"].finding
     assert "a guest under kvm" in told
     assert "in a container (docker)" in told
-    assert every(findings())["machine"].found == "M3-Ultra-96GB-60c"
+    assert every(findings())["machine"].finding == "M3-Ultra-96GB-60c"
 
 
 def test_a_gpu_in_parts_and_a_gpu_without_memory_of_its_own() -> None:
     parts = findings({**BOX, "gpu_mig": True, "gpu_mig_parts": "4 x 19968 MiB"})
-    assert "4 x 19968 MiB: one part" in every(parts)["gpu"].found
-    assert every(findings({"os": "linux"}))["gpu"].found == "none: models run on the CPU"
-    assert every(findings(BOX))["gpu"].found.endswith("24564 MiB of its own")
+    assert "4 x 19968 MiB: one part" in every(parts)["gpu"].finding
+    assert every(findings({"os": "linux"}))["gpu"].finding == "none: models run on the CPU"
+    assert every(findings(BOX))["gpu"].finding.endswith("24564 MiB of its own")
 
 
 # declared against probed
@@ -285,7 +285,7 @@ def declared(**told: Any) -> tuple[Path, DeclaredFleet]:
 def test_a_label_of_128_gb_on_a_machine_of_96_is_refused() -> None:
     found = findings(declared=declared(memory_gb=128))
     assert unfit(found) == {"declared"}
-    assert every(found)["declared"].found == "f.yaml says memory_gb 128, it is 96"
+    assert every(found)["declared"].finding == "f.yaml says memory_gb 128, it is 96"
     assert unfit(findings(name="studio-128gb")) == {"name"}
     assert unfit(findings(name="studio-96GB", declared=declared(memory_gb=96))) == set()
 
@@ -342,9 +342,9 @@ def test_every_mistake_of_the_file_is_told_with_its_place(tmp_path: Path) -> Non
 # a machine that has changed
 
 
-def seen(facts: Mapping[str, FactValue] = MAC, recipe: int = FINGERPRINT_RECIPE) -> Seen:
+def seen(facts: Mapping[str, FactValue] = MAC, recipe: int = FINGERPRINT_RECIPE) -> LastSeen:
     before = look(facts)
-    return Seen(
+    return LastSeen(
         at="2026-11-20 10:00:00+00",
         recipe=recipe,
         hardware_id=before.hardware_id,
@@ -367,7 +367,7 @@ def test_a_machine_that_has_changed_is_told(
 ) -> None:
     check = every(findings(seen=seen({**MAC, **before})))["history"]
     assert check.state == "cannot tell"
-    assert check.found == f"changed since 2026-11-20 10:00: {says}"
+    assert check.finding == f"changed since 2026-11-20 10:00: {says}"
     assert apart in check.hint
 
 
@@ -383,8 +383,8 @@ def test_another_engine_is_no_change_of_the_machine() -> None:
 def test_a_machine_that_is_the_same_and_one_that_another_recipe_saw() -> None:
     same = {**MAC, "foreign_cpu_percent": 3.0, "power_source": "battery"}
     assert every(findings(seen=seen(same)))["history"].state == "ok"
-    assert "recipe 1" in every(findings(seen=seen(recipe=1)))["history"].found
-    assert "not measured yet" in every(findings())["history"].found
+    assert "recipe 1" in every(findings(seen=seen(recipe=1)))["history"].finding
+    assert "not measured yet" in every(findings())["history"].finding
 
 
 # what is the owner's
@@ -398,12 +398,12 @@ def test_how_ollama_is_run_and_what_would_restart_it() -> None:
         {**BOX, "ollama_run_as": "systemd unit ollama.service"},
         ownership=Ownership(restart=RESTART),
     )
-    assert every(kept)["service"].found == (
+    assert every(kept)["service"].finding == (
         "systemd unit ollama.service; restarted by: systemctl restart ollama.service"
     )
     unknown = every(findings({**BOX, "ollama_run_as": None}))["service"]
-    assert (unknown.state, unknown.found) == (
-        *("cannot tell", "how it is run is not known: no reason"),
+    assert (unknown.state, unknown.finding) == (
+        *("cannot tell", "it is unknown how Ollama is run: no reason"),
     )
     none = findings(ollama=replace(OLLAMA, version=None, problem="none", hint=""))
     assert "service" not in every(none)
@@ -411,12 +411,14 @@ def test_how_ollama_is_run_and_what_would_restart_it() -> None:
 
 def test_what_fleet_may_do_here() -> None:
     nothing = every(findings())["permission"]
-    assert nothing.found == "nothing of yours is restarted or unloaded; trials begin at any hour"
+    assert (
+        nothing.finding == "fleet restarts and unloads nothing of yours; trials begin at any hour"
+    )
     assert nothing.hint == "to allow: fleet join --allow restart-ollama --hours 22-07"
     kinds = frozenset({"restart-ollama"})
     may = Ownership(allowed=Allowed(kinds=kinds, hours=NIGHT), restart=RESTART, wired_limit=True)
     told = every(findings(ownership=may))["permission"]
-    assert told.found == (
+    assert told.finding == (
         "fleet may restart Ollama here and unload models that others use; "
         "it may set the wired limit; trials begin only within 22-07"
     )
@@ -455,10 +457,10 @@ def test_sleep_firewall_and_privacy_of_a_mac() -> None:
         "firewall": "Firewall is enabled. (State = 1)\n",
     }
     told = every(findings(answers=answers))
-    assert "after 10 min of rest" in told["sleep"].found
+    assert "after 10 min of rest" in told["sleep"].finding
     assert told["firewall"].state == told["network"].state == "cannot tell"
     assert "firewall" not in every(findings(answers={"firewall": "disabled. (State = 0)"}))
-    linux = every(findings(BOX, answers={"ufw": "active\n"}, ray=RayFound(ports="6378")))
+    linux = every(findings(BOX, answers={"ufw": "active\n"}, ray=RayFacts(ports="6378")))
     assert "ports 6378" in linux["firewall"].hint
     assert "network" not in linux
 
@@ -466,9 +468,9 @@ def test_sleep_firewall_and_privacy_of_a_mac() -> None:
 def test_what_the_system_does_not_say_is_not_said_to_be_in_order() -> None:
     silent, linux = every(findings()), every(findings(BOX))
     assert silent["sleep"].state == "cannot tell"
-    assert "when it sleeps by itself is not told" in silent["sleep"].found
-    assert silent["firewall"].found == "whether it is on is not told"
-    assert linux["firewall"].found == "no systemd here to ask whether one is on"
+    assert "it is unknown when it sleeps by itself" in silent["sleep"].finding
+    assert silent["firewall"].finding == "it is unknown whether it is on"
+    assert linux["firewall"].finding == "there is no systemd to tell whether one is on"
     asked = findings(BOX, answers={"ufw": "inactive\n"})
     assert "firewall" not in every(asked)
     mac_off = findings(answers={"firewall": "Firewall is disabled. (State = 0)"})

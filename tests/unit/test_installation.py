@@ -17,7 +17,7 @@ from fleet.dispatch.processes import mark
 from fleet.dispatch.records import Record
 from fleet.dispatch.versions import Versions
 from fleet.installation import add_extra, git_address
-from fleet.report.join_text import for_new_machines
+from fleet.report.join_text import join_lines
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -97,7 +97,7 @@ def test_a_head_from_a_git_address_offers_it_beside_its_own_line(
         ray=(mark(1),),
         install="sh -c 'the line'",
     )
-    lines = for_new_machines(record)
+    lines = join_lines(record)
     wanted = "'ollama-fleet[node,nvidia,apple] @ git+https://git.example/fleet@c0ffee'"
     assert f"uv tool install --force --python 3.12 {wanted}" in lines
 

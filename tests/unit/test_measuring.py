@@ -385,7 +385,7 @@ def test_the_trials_asked_for_add_up_whatever_became_of_them(
     assert measuring.done + measuring.failed == len(ran)
     assert measuring.done + measuring.failed + measuring.not_needed + measuring.waiting == told[0]
     if isinstance(machines, Hasty):
-        assert "here: block 3 had begun: it is measured too" in talk.lines
+        assert "here: block 3 had begun, so it is measured too" in talk.lines
 
 
 def test_a_cell_that_stands_alone_is_measured_until_its_own_interval_is_close(

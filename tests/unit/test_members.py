@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from fleet.app.target import Target, require_head
+from fleet.app.target import Target, require_target
 from fleet.cli.machines import require_one_question
 from fleet.dispatch.jobs import Jobs
 from fleet.dispatch.members import Member, members
@@ -20,7 +20,7 @@ from fleet.dispatch.processes import mark
 from fleet.dispatch.records import HEAD, NODE, Record, write_record
 from fleet.dispatch.versions import Versions
 from fleet.errors import FleetUnreachable, UserError
-from fleet.report.joined_text import table
+from fleet.report.joined_text import joined_lines
 
 
 def node(name: str | None, node_id: str, **changes: Any) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def member(name: str, **changes: Any) -> Member:
 
 def test_the_table_fits_80_columns_whatever_the_names() -> None:
     long = member("n" * 63, experiment="e" * 60)
-    lines = table([long, member("a"), member("m" * 63, gone_unix_s=1_796_064_200)])
+    lines = joined_lines([long, member("a"), member("m" * 63, gone_unix_s=1_796_064_200)])
     assert max(map(len, lines)) <= 80
     assert lines[0] == "2 machines joined"
     assert lines[1].split() == ["machine", "address", "joined", "measures"]
@@ -156,7 +156,7 @@ def test_the_table_fits_80_columns_whatever_the_names() -> None:
 def test_a_head_is_asked_one_question(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FLEET_HEAD", raising=False)
     require_one_question(joined=True, head="me@head", others=False)
-    with pytest.raises(UserError, match="--here nor --store"):
+    with pytest.raises(UserError, match="--here, --home and --store do not"):
         require_one_question(joined=True, head=None, others=True)
     with pytest.raises(UserError, match="--head goes with --joined") as caught:
         require_one_question(joined=False, head="me@head", others=False)
@@ -170,7 +170,7 @@ def test_where_no_head_runs_it_is_told_where_to_ask(
 ) -> None:
     monkeypatch.setenv("FLEET_STATE", str(tmp_path))
     with pytest.raises(UserError, match="no head runs on this machine") as caught:
-        require_head(None)
+        require_target(None)
     assert "fleet machines --joined --head USER@HEAD" in caught.value.hint
     here = mark(os.getpid())
     record = Record(
@@ -184,11 +184,11 @@ def test_where_no_head_runs_it_is_told_where_to_ask(
     )
     write_record(tmp_path / NODE, record)
     with pytest.raises(UserError, match=r"joined as studio-96; the head at 10\.0\.0\.1:6379"):
-        require_head(None)
+        require_target(None)
     write_record(tmp_path / HEAD, replace(record, name="", dashboard_port=8265))
-    assert require_head(None) == Target(None, 8265)
-    assert require_head("me@head") == Target("me@head")
+    assert require_target(None) == Target(None, 8265)
+    assert require_target("me@head") == Target("me@head")
 
 
 def test_no_machine_is_no_table() -> None:
-    assert table([]) == []
+    assert joined_lines([]) == []

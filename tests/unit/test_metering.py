@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.app.energy import MeterReport, MeterRequest, import_meter, zone_of
-from fleet.cli.energy import meter_lines, spans
 from fleet.errors import ConfigError, UserError
 from fleet.query.open_store import open_store, rows
+from fleet.report.energy_text import meter_lines, spans
 from fleet.store.parquet import ParquetStore
 from tests.builders_store import NOV_2026_NS, result
 
@@ -82,10 +82,11 @@ def test_rows_beside_trials_are_stored_and_all_others_named(tmp_path: Path, home
     assert report.outside == (2, 9, 15)
     assert report.without_value == (8,)
     assert [trial[-1] for trial in report.thin] == ["2"]
-    text = "\n".join(meter_lines(report))
-    assert "3 rows beside no trial that was covered: lines 2, 9, 15" in text
+    text = "\n".join(meter_lines(report, own))
+    assert "3 rows outside every trial that the log covers: lines 2, 9, 15" in text
     assert "1 row without a value: line 8" in text
     assert "14 rows in the log: 10 stored" in text
+    assert f"next:  fleet energy show --home {own}" in text
     assert "no energy for 1 trial with one row each: trial-" in text
     assert report.zone == ""
 
@@ -149,7 +150,7 @@ def test_times_of_another_zone_are_asked_for(tmp_path: Path, home: Path) -> None
     assert "--zone -04:00" in problem.value.hint
     report = imported(own, file, zone="-04:00")
     assert (report.stored, report.zone) == (9, "-04:00")
-    assert "read as -04:00" in "\n".join(meter_lines(report))
+    assert "read as -04:00" in "\n".join(meter_lines(report, own))
 
 
 @pytest.mark.parametrize(
@@ -161,7 +162,7 @@ def test_zones_as_people_say_them(zone: str, hours: float) -> None:
 
 @pytest.mark.parametrize("zone", ["", "Nowhere/City", "../../etc/passwd", "+25:00", "2", "\x1b[2J"])
 def test_what_is_no_zone_is_refused(zone: str) -> None:
-    with pytest.raises(UserError, match="is no time zone"):
+    with pytest.raises(UserError, match="is not a time zone"):
         zone_of(zone)
 
 

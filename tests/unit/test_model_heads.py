@@ -121,7 +121,7 @@ def test_a_folder_of_safetensors_needs_its_config(tmp_path: Path) -> None:
 
 def test_a_reader_of_pictures_is_no_model(tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "mmproj.gguf", {"general.architecture": "clip"}, TENSORS)
-    with pytest.raises(UserError, match="pictures only"):
+    with pytest.raises(UserError, match="only encodes images"):
         from_path(path)
 
 

@@ -16,10 +16,10 @@ def test_a_shipped_experiment_is_found_by_its_name_whatever_measures_it(
     tmp_path: Path, target: Target | None
 ) -> None:
     home = typed.home_with_names(target, tmp_path)
-    request = typed.request(["practice"], home=home)
+    request = typed.read_request(typed.Words(["practice"]), home)
     assert (request.experiment.name, request.experiment.engine.kind) == ("practice", "simulated")
-    with pytest.raises(UserError, match="an experiment that comes with fleet, and a model's name"):
-        typed.request(["gpt-oss"], home=home)
+    with pytest.raises(UserError, match="names an experiment that comes with fleet, and a model"):
+        typed.read_request(typed.Words(["gpt-oss"]), home)
 
 
 def test_submitted_experiments_have_names_where_their_ledger_is(tmp_path: Path) -> None:

@@ -173,9 +173,9 @@ def test_each_is_restarted_by_what_keeps_it(run_as: RunAs, user_id: int, typed: 
 @pytest.mark.parametrize(
     ("run_as", "why"),
     [
-        (RunAs(kind="by hand"), "started by hand, and would lose its terminal"),
+        (RunAs(kind="by hand"), "started by hand and would lose its terminal"),
         (RunAs(kind="container"), "runs in a container"),
-        (RunAs(kind=None, why="no process"), "not known: no process"),
+        (RunAs(kind=None, why="no process"), "unknown how it is run: no process"),
     ],
 )
 def test_what_nobody_keeps_is_not_restarted(run_as: RunAs, why: str) -> None:

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from fleet.app.selftest import Report
-from fleet.app.selftest_checks import METRICS, Pair, Raised, accuracies, clean, paired, raised
+from fleet.app.selftest import SelftestReport
+from fleet.app.selftest_checks import METRICS, FlagCount, Pair, accuracies, clean, paired, raised
 from fleet.app.selftest_stages import FLAGS
-from fleet.cli.selftest import report_lines
 from fleet.engines.simulated.ground_truth import TrueRequest
 from fleet.errors import FleetError
+from fleet.report.selftest_text import report_lines
 
 MS = 1_000_000
 SPEEDS = {("box", "tiny"): 1_000}
@@ -183,9 +183,9 @@ def test_a_fault_of_the_machine_concerns_all_its_requests() -> None:
     assert clean({"box": "on_battery"}, {"box": pairs}) == (0, 0)
 
 
-def _report(load: float, *flags: Raised) -> Report:
+def _report(load: float, *flags: FlagCount) -> SelftestReport:
     found = accuracies(SPEEDS, {"box": [Pair(_row(), _written())]})
-    return Report(
+    return SelftestReport(
         accuracy=tuple(found),
         flags=flags,
         clean_requests=10_000,
@@ -203,10 +203,10 @@ def test_the_tables_say_what_is_off_and_whether_the_machine_was_busy() -> None:
     good, bad, busy = _report(9, right), _report(1, wrong), _report(9, wrong)
     assert (good.ok, bad.ok, busy.ok) == (True, False, False)
     assert report_lines(good)[-1] == (
-        "10,100 requests in 70 s, load 9.0 on 2 cores: all as it happened"
+        "10,100 requests in 70 s, load 9.0 on 2 cores: everything is reported as it happened"
     )
     assert "10,000 requests without a fault: 0 flagged" in report_lines(good)
     (line,) = [line for line in report_lines(bad) if line.startswith("short_answer")]
     assert line.split() == ["short_answer", "short", "0", "of", "1", "clock", "0", "NO"]
-    assert report_lines(bad)[-1].endswith("not all is reported as it happened")
+    assert report_lines(bad)[-1].endswith("not everything is reported as it happened")
     assert "keep this machine busy" in report_lines(busy)[-1]

@@ -93,11 +93,15 @@ def sent(head: Head, tmp_path: Path, *, detach: bool) -> tuple[int, list[str]]:
 IN_QUEUE = f"results, ledger and spool: /x\n{REGISTERED.format(name='demo')}\n"
 
 
+def status(tmp_path: Path) -> str:
+    return f"fleet status demo --home {tmp_path / 'home'}"
+
+
 def test_detach_returns_once_the_ledger_of_the_head_holds_it(serve: Serve, tmp_path: Path) -> None:
     head = serve(Head(logs=["", "2026 INFO job_manager.py:1 -- up\n", IN_QUEUE]))
     code, said = sent(head, tmp_path, detach=True)
     assert (code, head.logs) == (0, [IN_QUEUE]), "it looked until it was there"
-    assert said == ["demo is with the head, which goes on alone: fleet status demo"]
+    assert said == [f"demo is in the queue of the head, which works on alone: {status(tmp_path)}"]
     asked = json.loads(head.environment["FLEET_OPTIONS"])
     assert (asked["command"], asked["submitter"]) == ("fleet submit x", "me@laptop")
     assert head.environment["FLEET_JOB"].startswith("demo-")
@@ -124,7 +128,7 @@ def test_one_that_does_not_start_in_time_is_ended(
 ) -> None:
     monkeypatch.setattr(target, "REGISTERED_S", 0.0)
     head = serve(Head(logs=[""], states=["PENDING"]))
-    with pytest.raises(FleetUnreachable, match="did not start in 0 s, and is ended"):
+    with pytest.raises(FleetUnreachable, match="did not start in 0 s and was stopped"):
         sent(head, tmp_path, detach=True)
     assert head.stopped, "what failed here does not go on there"
 
@@ -135,12 +139,13 @@ def test_one_that_does_not_start_in_time_is_ended(
         (1, 1, []),
         (2, 2, []),
         (130, 130, []),
-        (137, 1, ["its coordinator ended without a word; what is stored is kept: fleet status"]),
-        (None, 1, ["its coordinator ended without a word; what is stored is kept: fleet status"]),
+        (137, 1, ["the coordinator ended without a message; stored results are kept: "]),
+        (None, 1, ["the coordinator ended without a message; stored results are kept: "]),
     ],
 )
 def test_who_follows_gets_the_coordinators_exit_code(
     serve: Serve, tmp_path: Path, exit_code: int | None, code: int, words: list[str]
 ) -> None:
     head = serve(Head(logs=[IN_QUEUE], states=["FAILED"], exit_code=exit_code))
-    assert sent(head, tmp_path, detach=False) == (code, words)
+    told = [f"{line}{status(tmp_path)}" for line in words]
+    assert sent(head, tmp_path, detach=False) == (code, told)

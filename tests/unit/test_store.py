@@ -365,7 +365,7 @@ def test_a_folder_that_is_a_file(tmp_path):
     path = tmp_path / "file"
     path.write_text("x")
     for folder in (path, path / "below"):
-        with pytest.raises(StoreUnusable, match=f"{path} is a file.*\n.*--store"):
+        with pytest.raises(StoreUnusable, match=f"{path} is a file.*\n.*--home"):
             ParquetStore(folder)
     assert path.read_text() == "x"
 

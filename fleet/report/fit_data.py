@@ -1,4 +1,4 @@
-"""The advisor's answers as data for --json; sizes in bytes, rates in tokens per second."""
+"""The advisor's reports as data for --json; sizes in bytes, rates in tokens per second."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fleet.advisor.speed import Rate
 
 
 def as_data(report: Report) -> dict[str, object]:
-    """The whole answer of one model on one machine."""
+    """Return the whole report of one model on one machine."""
     return {
         "model": report.shape.name,
         "architecture": report.shape.architecture,
@@ -59,6 +59,7 @@ def _line_data(line: Line, limits: Sequence[Limit]) -> dict[str, object]:
 
 
 def amount(size: Amount) -> dict[str, object]:
+    """Return a size or a rate with its interval and how certain it is."""
     return {
         "value": round(size.value, 3),
         "low": round(size.low, 3),
@@ -68,6 +69,7 @@ def amount(size: Amount) -> dict[str, object]:
 
 
 def rate_data(rate: Rate | None) -> dict[str, object] | None:
+    """Return a rate with its interval and its ceiling."""
     if rate is None:
         return None
     return {**amount(rate.expected), "ceiling": round(rate.ceiling, 3)}
