@@ -1,6 +1,7 @@
 # make run    measure something real on this machine, to a verdict
 # make test   every test, the real Ollama's too where it can be built
 # make check  formatting, types, import contracts
+# make mutants  which broken lines the tests notice; MUTANTS="--help" tells its options
 
 PYTHON ?= $(shell for p in python3.12 python3 python3.13 python3.11 python3.14; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null \
@@ -9,7 +10,7 @@ UV_VERSION := 0.13.9
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: run test check faults performance clean lock ollama
+.PHONY: run test check faults mutants performance clean lock ollama
 
 run: $(READY)
 	$(BIN)/fleet submit configs/quickstart.yaml
@@ -25,6 +26,9 @@ check: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy --strict fleet
 	$(BIN)/lint-imports
+
+mutants: $(READY)
+	$(BIN)/python -m tests.mutants $(MUTANTS)
 
 performance: $(READY)
 	for program in tests/performance/[a-z]*.py; do echo "== $$program"; $(BIN)/python $$program || exit 1; done
