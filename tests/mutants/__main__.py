@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.mutants import coverage, running
@@ -35,8 +36,9 @@ def main() -> int:
     copies = [Copy() for _ in range(options.processes)]
     try:
         calls = coverage.collected(copies, KEPT / "calls.json", keep=options.keep_calls, say=_say)
-        for copy in copies:
-            copy.load(sorted(calls.hashes))
+        with ThreadPoolExecutor() as pool:
+            names = list(pool.map(lambda copy: copy.load(sorted(calls.hashes)), copies))
+        calls.only(set(names[0]))
         journal = running.Journal(KEPT / "outcomes.jsonl", calls)
         outcomes = running.tested(
             mutants, copies, calls, journal, until_s=until_s, say=lambda o: _say(_line(o))

@@ -78,9 +78,11 @@ class Copy:
             self._plain = Server("fork_server", (), self.tree, self._environment)
         return self._plain.ask({"arguments": arguments, "limit_s": limit_s, **more})
 
-    def load(self, files: Sequence[str]) -> None:
-        """Import all tests of these files, and with them what they import of fleet."""
+    def load(self, files: Sequence[str]) -> list[str]:
+        """Import all tests of these files, and what they import of fleet; return their names."""
         self._loaded = Server("preloaded", files, self.tree, self._environment)
+        names: list[str] = self._loaded.ask({"list": True})["names"]
+        return names
 
     def run_loaded(
         self, tests: Sequence[str], limit_s: float, change: Mapping[str, str] | None

@@ -7,7 +7,7 @@ import hashlib
 import json
 import queue
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
@@ -105,16 +105,30 @@ class CallMap:
             for test, facts in each["tests"].items()
         ]
 
+    def only(self, tests: Collection[str]) -> None:
+        """Forget the tests that are no longer there."""
+        self._reaches = [reach for reach in self._reaches if reach.test in tests]
+
     def tests_for(self, mutant: Mutant) -> list[Reach]:
-        """Return the tests that may notice a mutant: first those named after its module, and
-        those that are quick and reach little else."""
+        """Return the tests that may notice a mutant.
+
+        First come those named after its module, those that share words with its line, and those
+        that are quick and reach little else.
+        """
         places = _places(mutant)
         near = [r for r in self._reaches if r.seconds <= LONGEST_TEST_S and r.calls & places]
         if mutant.path.endswith(".sql"):
             near.sort(key=lambda reach: (_distance(reach.test, mutant), reach.seconds))
         else:
             own = Path(mutant.path).stem
-            near.sort(key=lambda r: (own not in _file(r), r.seconds * len(r.calls)))
+            words = _words(mutant.before)
+            near.sort(
+                key=lambda reach: (
+                    own not in _file(reach),
+                    -len(words & _words(_source_of(reach.test))),
+                    reach.seconds * len(reach.calls),
+                )
+            )
         chosen = list(_within(near))
         files = list(dict.fromkeys(map(_file, chosen)))
         return sorted(chosen, key=lambda reach: files.index(_file(reach)))
@@ -176,6 +190,11 @@ def _functions(node: ast.AST, scope: str) -> Iterator[tuple[str, ast.AST]]:
             yield from _functions(child, f"{scope}{child.name}.")
         elif isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
             yield f"{scope}{child.name}", child
+
+
+@cache
+def _words(text: str) -> frozenset[str]:
+    return frozenset(re.findall(r"[a-z]{4,}", text))
 
 
 STEPS = 3

@@ -10,7 +10,7 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
 from typing import Any
@@ -42,23 +42,26 @@ class Serving:
         gc.collect()
         gc.freeze()
         for line in sys.stdin:
-            request = json.loads(line)
-            change = request["change"]
-            if change is not None and (change["path"], change["scope"]) in early:
-                answer: Mapping[str, object] = NOT_RUN
-            else:
-                answer = self._answer(items, request)
+            answer = self._answer(items, json.loads(line), early)
             os.write(self._answers, f"{json.dumps(answer)}\n".encode())
         return True
 
     def _answer(
-        self, items: Mapping[str, pytest.Item], request: Mapping[str, Any]
-    ) -> dict[str, object]:
+        self,
+        items: Mapping[str, pytest.Item],
+        request: Mapping[str, Any],
+        early: Collection[tuple[str, str]],
+    ) -> Mapping[str, object]:
+        if "list" in request:
+            return {"names": list(items)}
+        change = request["change"]
+        if change is not None and (change["path"], change["scope"]) in early:
+            return NOT_RUN
         chosen = [items[test] for test in request["tests"] if test in items]
 
         def run(outcome: Path) -> None:
-            if request["change"] is not None:
-                change_code(**request["change"])
+            if change is not None:
+                change_code(**change)
             killer = _first_failure(chosen)
             outcome.write_text(json.dumps({"code": int(bool(killer)), "killer": killer}))
 

@@ -138,7 +138,7 @@ def _end(told: dict[str, Any]) -> str:
     """The end of a run in which no test failed by itself; empty where all passed."""
     if told["timed_out"]:
         return "the time limit"
-    return "" if told["code"] == PASSED else f"the tests could not run (status {told['code']})"
+    return "" if told["code"] == PASSED else f"an import that fails (status {told['code']})"
 
 
 def _key(mutant: Mutant) -> str:

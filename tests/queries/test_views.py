@@ -413,7 +413,7 @@ def test_canaries_drift_where_one_session_in_a_hundred_would_by_chance(tmp_path:
             machine = {"machine_id": f"{name}-{count}", "machine": f"{name}-{count}"}
             for block in range(count):
                 log = 0.05 * (blocks[block] + bend * bent[block]) / (count - 1)
-                canary = {"role": "canary", "block": block, "decode": 100 * math.exp(log)}
+                canary = {"role": "canary", "block": block, "decode": 0.5 * math.exp(log)}
                 store.trial(f"{name}-{count}-{block}", **machine, **canary)
             store.trial(f"{name}-{count}", **machine)
             expected[f"{name}-{count}"] = "drifting" if name == "above" else ""
