@@ -23,7 +23,7 @@ BATCH = 4
 """Test files that one process runs while their calls are noted."""
 BATCH_LIMIT_S = 900.0
 LONGEST_TEST_S = 10.0
-MOST_SECONDS = 25.0
+MOST_SECONDS = 40.0
 MOST_TESTS = 150
 """Tests of one mutant: the closest ones, and of these no more than this."""
 
@@ -112,8 +112,8 @@ class CallMap:
     def tests_for(self, mutant: Mutant) -> list[Reach]:
         """Return the tests that may notice a mutant.
 
-        First come those named after its module, those that share words with its line, and those
-        that are quick and reach little else.
+        First come those named after its module, those that share words with its line, and quick
+        ones.
         """
         places = _places(mutant)
         near = [r for r in self._reaches if r.seconds <= LONGEST_TEST_S and r.calls & places]
@@ -126,7 +126,7 @@ class CallMap:
                 key=lambda reach: (
                     own not in _file(reach),
                     -len(words & _words(_source_of(reach.test))),
-                    reach.seconds * len(reach.calls),
+                    reach.seconds,
                 )
             )
         chosen = list(_within(near))
