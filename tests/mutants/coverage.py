@@ -160,15 +160,20 @@ def _places(mutant: Mutant) -> frozenset[str]:
 
 
 def _names(mutant: Mutant) -> set[str]:
-    """What the changed line defines: a constant, or the class it lies in and its field."""
+    """What the changed line defines, what is made of that, and the class that it lies in."""
     tree = ast.parse((ROOT / mutant.path).read_text())
+    names: set[str] = set()
     for node in ast.walk(tree):
-        first, last = getattr(node, "lineno", 0), getattr(node, "end_lineno", 0)
-        if isinstance(node, (ast.Assign, ast.AnnAssign)) and first <= mutant.line <= last:
+        if isinstance(node, (ast.Assign, ast.AnnAssign)):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            names = {n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)}
-            return names | {mutant.scope} - {""}
-    return {mutant.scope} - {""}
+            is_changed = node.lineno <= mutant.line <= (node.end_lineno or node.lineno)
+            if is_changed or (node.value and names & _names_in([node.value])):
+                names |= _names_in(targets)
+    return names | {mutant.scope} - {""}
+
+
+def _names_in(nodes: Iterable[ast.AST]) -> set[str]:
+    return {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name)}
 
 
 @cache
