@@ -4,6 +4,7 @@
 # make docs   the generated pages anew, and all pages as a site in site/
 # make test-pythons  the fast tests on every Python of the range that is here
 # make test-busy     the tests three times beside 8 busy processes
+# make mutants  which broken lines the tests notice; MUTANTS="--help" tells its options
 
 PYTHON ?= $(shell for p in python3.12 python3 python3.13 python3.11 python3.14; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null \
@@ -18,7 +19,7 @@ TEST := -n 3 --dist loadfile --no-loadscope-reorder -m "not faults"
 # Without its bytecode, each process of the tests compiles every module again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-pythons test-busy check docs faults performance clean lock ollama
+.PHONY: run test test-pythons test-busy check docs faults mutants performance clean lock ollama
 
 run: $(READY)
 	$(BIN)/fleet submit configs/quickstart.yaml
@@ -45,6 +46,9 @@ docs: $(DOCS_READY)
 	$(BIN)/python -m docs.reference
 	$(BIN)/python -m docs.picture
 	$(BIN)/python -m sphinx --fail-on-warning --fresh-env --quiet docs site
+
+mutants: $(READY)
+	$(BIN)/python -m tests.mutants $(MUTANTS)
 
 performance: $(READY)
 	for program in tests/performance/[a-z]*.py; do echo "== $$program"; $(BIN)/python $$program || exit 1; done

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fleet.query.open_store import open_store, rows
+from fleet.query.views import question
 from tests.builders_compare import GoldenStore, S, compare, request
 
 MS = S // 1000
@@ -66,6 +67,32 @@ def test_no_counters_whatever_give_an_impossible_rate(
         if name == "naive_prefill_tokens_per_s":
             continue  # counts what was cached, as the engine prints it
         assert row[name] is None or 0 <= row[name] <= ceiling, (name, columns)
+
+
+def test_the_rates_by_the_client_s_clock_are_told_beside_the_engine_s(tmp_path: Path) -> None:
+    """200 tokens in 4 s after the first; a prompt of 1000 read between the load and the first."""
+    times = {
+        "sent_ns": 0,
+        "first_chunk_ns": 1_250 * MS,
+        "last_chunk_ns": 5_250 * MS,
+        "ended_ns": 5_260 * MS,
+        "load_duration_ns": 250 * MS,
+    }
+    store = GoldenStore()
+    store.trial("t", requests=[request(decode=50, **times)], zero_ns=7)
+    with closing(open_store([store.write(tmp_path)])) as con:
+        [row] = rows(con, question("selftest"))
+    assert row["client_decode_tokens_per_s"] == pytest.approx(200 / 4)
+    assert row["client_prefill_tokens_per_s"] == pytest.approx(1000 / 1)
+    assert row["decode_tokens_per_s"] == pytest.approx(50)
+    assert (row["sent_ns"], row["flags"], row["load_duration_ns"]) == (7, "", 250 * MS)
+
+
+def test_two_tokens_are_a_rate_as_ollama_prints_it_and_none_of_ours(tmp_path: Path) -> None:
+    row = flagged(tmp_path, output=2, output_duration_ns=20 * MS, ended_ns=1_024 * MS)
+    assert row["naive_decode_tokens_per_s"] == pytest.approx(2 / 0.02)
+    assert row["decode_tokens_per_s"] is None
+    assert row["decode_note"] == "too short for a rate"
 
 
 QUICK = {"most_output_ns": 3 * S}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+import scipy.stats
 
 from fleet.metrics import dictionary
 from fleet.query.open_store import open_store, rows
@@ -394,6 +396,124 @@ def test_a_session_drifts_where_its_canaries_follow_their_order(
     (drift,) = rows(con, "from drift")
     assert drift["canaries"] == len(speeds)
     assert rows(con, "select count(*) as n from cells")[0]["n"] == 2
+
+
+def test_canaries_drift_where_one_session_in_a_hundred_would_by_chance(tmp_path: Path) -> None:
+    """Series whose correlation with their order lies just above and just below Student's bound."""
+    store, expected = GoldenStore(), {}
+    for count in range(4, 15):
+        blocks = [block - (count - 1) / 2 for block in range(count)]
+        bent = [block**2 - sum(b**2 for b in blocks) / count for block in blocks]
+        straight, curved = (math.hypot(*values) for values in (blocks, bent))
+        degrees = min(count, 13) - 2
+        quantile = scipy.stats.t.ppf(0.995, degrees)
+        bound = quantile / math.sqrt(degrees + quantile**2)
+        for name, correlation in (("above", bound + 0.002), ("below", bound - 0.002)):
+            bend = straight / curved * math.sqrt(1 / correlation**2 - 1)
+            machine = {"machine_id": f"{name}-{count}", "machine": f"{name}-{count}"}
+            for block in range(count):
+                log = 0.05 * (blocks[block] + bend * bent[block]) / (count - 1)
+                canary = {"role": "canary", "block": block, "decode": 0.5 * math.exp(log)}
+                store.trial(f"{name}-{count}-{block}", **machine, **canary)
+            store.trial(f"{name}-{count}", **machine)
+            expected[f"{name}-{count}"] = "drifting" if name == "above" else ""
+    con = open_store([store.write(tmp_path)])
+    flags = rows(con, "select machine, flags from speeds")
+    assert {row["machine"]: row["flags"] for row in flags} == expected
+
+
+@pytest.fixture(scope="module")
+def edges(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnection:
+    """Trials at the very bound of a flag, and one step past it."""
+    store = GoldenStore()
+    odd: dict[str, dict[str, Any]] = {
+        "slept_little": {"suspended_ns": 100_000_000},
+        "slept": {"suspended_ns": 100_000_001},
+        "stepped_little": {"clock_step_ns": S},
+        "stepped_back_little": {"clock_step_ns": -S},
+        "stepped": {"clock_step_ns": S + 1},
+        "busy_little": {"foreign_cpu_percent": 20.0},
+        "busy": {"foreign_cpu_percent": 20.1},
+        "mapped_most": {
+            "placement_gpu_bytes": 10_000,
+            "placement_size_bytes": 20_200,
+            "model_size_bytes": 10_000,
+        },
+        "more_than_mapped": {
+            "placement_gpu_bytes": 10_000,
+            "placement_size_bytes": 20_201,
+            "model_size_bytes": 10_000,
+        },
+    }
+    for name, columns in odd.items():
+        store.trial(name, **columns)
+    gaps = {"first_third_us": 1_000_000, "chunk_gaps_us": [30_000] * GAPS}
+    asks: dict[str, dict[str, Any]] = {
+        "slowed_little": {**gaps, "last_third_us": 1_100_000},
+        "slowed": {**gaps, "last_third_us": 1_100_001},
+        "short_and_slowed": {**gaps, "last_third_us": 2_000_000, "first_chunk_ns": S + 1},
+        "template_most": {"api": "chat", "since_load": 3, "cached_tokens": 272},
+        "more_than_template": {"api": "chat", "since_load": 3, "cached_tokens": 273},
+        "reused_enough": {"depth_tokens": 300, "reused_tokens": 300, "cached_tokens": 270},
+        "new_at_no_depth": {"depth_tokens": 0, "reused_tokens": 300, "cached_tokens": 0},
+        "at_ceiling": {"least_output_ns": 2_200_000_000},
+        "above_ceiling": {"least_output_ns": 2_200_000_001},
+        "sibling_four_times": {"sibling_prompt_ns": 4 * S},
+        "sibling_more": {"sibling_prompt_ns": 4 * S + 1},
+        "sibling_of_short": {"prompt": 63, "sibling_prompt_ns": S, "output": 201},
+        "sibling_of_long": {"prompt": 64, "sibling_prompt_ns": S, "output": 201},
+    }
+    for name, columns in asks.items():
+        slow = name.endswith(("slowed", "slowed_little"))
+        ended = {"sent_ns": 0, "ended_ns": 6 * S + 4_000_000} if slow else {}
+        store.trial(name, ask={**columns, **ended}, decode=40 if slow else 100)
+    return open_store([store.write(tmp_path_factory.mktemp("edges"))])
+
+
+@pytest.mark.parametrize(
+    ("trial", "suspended", "flags"),
+    [
+        ("slept_little", False, ""),
+        ("slept", True, None),
+        ("stepped_little", False, ""),
+        ("stepped_back_little", False, ""),
+        ("stepped", False, "clock_stepped"),
+        ("busy_little", False, ""),
+        ("busy", False, "foreign_load"),
+        ("mapped_most", False, ""),
+        ("more_than_mapped", False, "spilled"),
+        ("slowed_little", False, ""),
+        ("slowed", False, "throttled"),
+    ],
+)
+def test_a_flag_begins_past_its_bound(
+    edges: duckdb.DuckDBPyConnection, trial: str, suspended: bool, flags: str | None
+) -> None:
+    assert one(edges, "attempts", trial)["suspended"] == suspended
+    found = rows(edges, f"select flags from speeds where trial_id = 'trial-{trial}'")
+    assert found == ([] if flags is None else [{"flags": flags}])
+
+
+@pytest.mark.parametrize(
+    ("trial", "invalid"),
+    [
+        ("template_most", ""),
+        ("more_than_template", "cached_prefix"),
+        ("reused_enough", ""),
+        ("new_at_no_depth", ""),
+        ("at_ceiling", ""),
+        ("above_ceiling", "above_ceiling"),
+        ("sibling_four_times", ""),
+        ("sibling_more", "cached_prefix"),
+        ("sibling_of_short", ""),
+        ("sibling_of_long", "cached_prefix"),
+    ],
+)
+def test_a_request_is_left_out_past_the_bound_of_its_flag(
+    edges: duckdb.DuckDBPyConnection, trial: str, invalid: str
+) -> None:
+    found = rows(edges, f"from requests_flagged where attempt_id = 'trial-{trial}-0'")
+    assert {row["invalid"] for row in found} == {invalid}
 
 
 def test_a_canary_that_slept_tells_nothing_of_a_drift(tmp_path: Path) -> None:

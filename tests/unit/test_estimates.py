@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 
 import pytest
 import scipy.stats
@@ -180,6 +181,37 @@ def test_in_a_family_only_a_larger_difference_can_be_seen() -> None:
     expected = (scipy.stats.t.ppf(1 - 0.05 / 40, 8) + scipy.stats.t.ppf(0.8, 8)) * 0.01
     assert family == pytest.approx(math.expm1(expected))
     assert math.isfinite(ours.detectable(50.0, 1, family=1000))
+
+
+@pytest.mark.parametrize("family", [1, 2])
+def test_what_few_trials_resolve_by_hand(family: int) -> None:
+    """Johnson & Welch's normal approximation of the noncentral t distribution."""
+    df, error = 6.0, 0.02
+    critical = scipy.stats.t.ppf(1 - 0.05 / family / 2, df)
+    spread = math.sqrt(1 + critical**2 / (2 * df))
+    reach = critical * (1 - 1 / (4 * df)) + scipy.stats.norm.ppf(0.8) * spread
+    assert ours.resolvable(error, df, family) == pytest.approx(math.expm1(reach * error))
+
+
+def test_an_interval_that_ends_at_the_bound_is_within_it() -> None:
+    found = ours.welch([100, 100.1, 99.9], [101, 101.1, 100.9])
+    assert found is not None
+    assert replace(found, low=1 / 1.05, high=1.05).within(0.05)
+    assert not replace(found, low=1 / 1.05 - 1e-9, high=1.05).within(0.05)
+    assert not replace(found, low=1 / 1.05, high=1.05 + 1e-9).within(0.05)
+
+
+def test_the_floors_of_two_kinds_add_up_over_their_machines_and_trials() -> None:
+    """Of machines that agree: each floor over the trials of its machine, over the machines."""
+    a, b = [[100.0] * 4, [100.0] * 2], [[110.0] * 5, [110.0] * 3]
+    found = ours.kinds_of_machines(a, b, floors=((0.02, 0.01), (0.03, 0.04)))
+    assert found is not None
+    squares = (0.02**2 / 4 + 0.01**2 / 2) / 4 + (0.03**2 / 5 + 0.04**2 / 3) / 4
+    assert found.error == pytest.approx(math.sqrt(squares))
+    assert found.floored
+    bare = ours.kinds_of_machines(a, b)
+    assert bare is not None
+    assert (bare.error, bare.floored) == (0.0, False)
 
 
 def test_holm_by_hand() -> None:

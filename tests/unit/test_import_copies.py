@@ -221,6 +221,20 @@ def test_rounding_contradicts_nothing(rate: str, read: bool) -> None:
     assert bool(contents.transcripts) is read
 
 
+def test_no_token_is_no_rate_and_no_contradiction() -> None:
+    none = FIGURES.replace("200 token(s)", "0 token(s)").replace("51.28", "0.00")
+    assert [turn.output_tokens for turn in read_contents(ASKED + none).transcripts] == [0]
+
+
+@pytest.mark.parametrize(("cached", "read"), [(0, False), (1, True)])
+def test_a_rate_of_a_prompt_may_leave_out_what_was_cached_and_nothing_else(
+    cached: int, read: bool
+) -> None:
+    told = f"prompt eval cached: {cached} token(s)\nprompt eval duration"
+    figures = FIGURES.replace("prompt eval duration", told).replace("200.00", "190.00")
+    assert bool(read_contents(ASKED + figures).transcripts) is read
+
+
 def named(contents: Contents) -> list[tuple[int, str]]:
     assert contents.transcripts == ()
     return [(each.line, each.why) for each in contents.unread]

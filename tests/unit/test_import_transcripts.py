@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fleet.errors import UserError
 from fleet.query.open_store import open_store, rows
-from fleet.store.imported import Imported, Origin, job_name, read_file
+from fleet.store.imported import Imported, Origin, answer_rows, job_name, read_file
 from fleet.store.imported_models import model_names
 from fleet.store.parquet import ParquetStore
 from fleet.store.transcripts import Transcript, read_transcripts
@@ -146,6 +146,23 @@ def test_a_prompt_far_longer_than_its_question_carries_a_history(tmp_path):
     alone = NOTES.replace("4937 token", "300 token").replace("672.59", "40.87")
     first = imported(tmp_path / "alone.txt", alone)[0]
     assert first.rows["requests"][0]["turn"] == 0
+
+
+@pytest.mark.parametrize(("tokens", "turn"), [(356, 0), (357, 1)])
+def test_a_question_has_ten_tokens_a_word_and_those_of_its_template(tmp_path, tokens, turn):
+    """Ten words, and 256 for the template."""
+    rate = f"{tokens / 7.340259833:.2f}"
+    text = NOTES.replace("4937 token", f"{tokens} token").replace("672.59", rate)
+    first = imported(tmp_path / "notes.txt", text)[0]
+    assert first.rows["requests"][0]["turn"] == turn
+
+
+def test_the_text_of_an_imported_answer_is_kept_with_its_request(tmp_path):
+    first, *_ = imported(tmp_path / "notes.txt")
+    [row] = answer_rows(first)
+    assert (row["attempt_id"], row["request"]) == (first.attempt_id, 0)
+    assert row["answer"].startswith("The 6s shell contracts, so blue light")
+    assert row["thinking"] == "The user asks for gold. Heavy nucleus, fast electrons."
 
 
 def test_prefill_of_a_history_or_of_few_tokens_is_no_rate(tmp_path):

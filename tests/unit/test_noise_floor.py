@@ -97,7 +97,9 @@ def test_what_the_trials_show_of_the_cause_is_said() -> None:
 
 
 def test_too_few_trials_are_no_floor() -> None:
-    assert noise_floor(trials(LEAST_TRIALS // 2 - 1, 0.01, 1)) is None
+    assert LEAST_TRIALS == 10
+    assert noise_floor(trials(4, 0.01, 1)) is None
+    assert noise_floor(trials(5, 0.01, 1)) is not None
     assert noise_floor([]) is None
     only_a = [trial for trial in trials(20, 0.01, 1) if trial.side == "a"]
     assert noise_floor(only_a) is None, "one side alone is no A/A run"

@@ -45,6 +45,15 @@ def test_a_file_that_someone_holds_in_memory_is_not_called_gone(file: Path) -> N
         assert not forget_file(str(file))
 
 
+@pytest.mark.parametrize("lacking", ["posix_fadvise", "RWF_NOWAIT"])
+def test_a_system_that_cannot_forget_says_nothing_of_it(
+    tmp_path: Path, lacking: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "weights").write_bytes(b"x")
+    monkeypatch.delattr(os, lacking, raising=False)
+    assert not forget_file(str(tmp_path / "weights"))
+
+
 def test_what_is_not_there_or_empty_is_not_called_gone(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     assert not forget_file(str(tmp_path / "empty"))

@@ -49,6 +49,14 @@ def test_canaries_open_every_block_and_end_the_last(repeats: int, jobs: list[Any
             assert one.trials[at - 1].block == one.trials[at].block - 1
 
 
+def test_a_plan_tells_its_canaries_apart_from_its_work() -> None:
+    plan = planned(repeats=3)
+    assert plan.canaries() == [trial for trial in plan.trials() if trial.role == "canary"]
+    assert [trial.role for trial in plan.canaries()] == ["canary"] * 4 * len(plan.machines)
+    assert {trial.role for trial in plan.work()} == {"measure"}
+    assert planned(canary="off").canaries() == []
+
+
 def test_all_canaries_of_a_machine_are_the_same_small_trial() -> None:
     there = birds(planned(settings={"num_batch": [8, 512], "num_thread": 4}).machines[0].trials)
     assert len({trial.cell() for trial in there}) == 1

@@ -39,6 +39,59 @@ def test_the_prior_is_sane(
     assert shortest_s < prior_s(on, OLLAMA, name, LONG, size_bytes) < longest_s
 
 
+def by_hand(size: float, read_s: float, prompt: int, output: int, rounds: int) -> float:
+    """Load at 1 GB/s and 1 s; a token takes 3 ms and what is read at 60 % of the bandwidth; ten
+    tokens of a prompt take as long as one of the answer."""
+    token_s = 0.003 + read_s / 0.6
+    return 1 + size / 1e9 + rounds * (prompt * token_s / 10 + output * token_s)
+
+
+@pytest.mark.parametrize(
+    ("on", "name", "size_bytes", "read_s"),
+    [
+        (CPU, "m", 6e9, 6e9 / 30e9),
+        (PLAIN, "m", 6e9, 6e9 / 100e9),
+        (machine("pro", chip="Apple M4 Pro"), "m", 6e9, 6e9 / 200e9),
+        (machine("max", chip="Apple M4 Max"), "m", 6e9, 6e9 / 400e9),
+        (ULTRA, "m", 6e9, 6e9 / 800e9),
+        (CARD, "m", 6e9, 6e9 / 300e9),
+        (CARD, "m", 24_000 * 2**20 + 3e9, 24_000 * 2**20 / 300e9 + 3e9 / 30e9),
+        (CPU, "m:8b-a2b", 6e9, 6e9 / 30e9 / 4),
+        (CPU, "gpt-oss:20b", 6e9, 6e9 / 30e9 / 4),
+        (CPU, "m:2b-a8b", 6e9, 6e9 / 30e9),
+        (CPU, "m:2b-a2b", 6e9, 6e9 / 30e9),
+    ],
+)
+def test_the_prior_by_hand(on: Machine, name: str, size_bytes: float, read_s: float) -> None:
+    job = Job(name="j", prompt="x" * 400, points=(Point(output_tokens=50),), requests=2, warmup=1)
+    expected = by_hand(size_bytes, read_s, 100 + 400 // 4, 50, 3)
+    assert prior_s(on, OLLAMA, name, job, round(size_bytes)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "size_bytes"),
+    [("m:8b", 8e9 * 0.65), ("m:1.5b", 1.5e9 * 0.65), ("m:135m", 135e6 * 0.65), ("m", 5e9)],
+)
+def test_a_size_is_guessed_from_the_name(name: str, size_bytes: float) -> None:
+    job = Job(name="j", prompt="x" * 400, points=(Point(output_tokens=50),), requests=1, warmup=0)
+    expected = by_hand(size_bytes, size_bytes / 30e9, 200, 50, 1)
+    assert prior_s(CPU, OLLAMA, name, job, None) == pytest.approx(expected)
+    embedded = by_hand(8e6, 8e6 / 30e9, 200, 50, 1)
+    engine = EmbeddedEngine(kind="embedded")
+    assert prior_s(CPU, engine, name, job, None) == pytest.approx(embedded)
+
+
+@pytest.mark.parametrize("reuse", [True, False])
+def test_a_conversation_by_hand(reuse: bool) -> None:
+    """Three texts of 101, 102 and 103 tokens, and answers of 50: each once, or anew each time."""
+    turns = ("a" * 4, "a" * 8, "a" * 12)
+    point = Point(output_tokens=50)
+    job = Job(name="j", turns=turns, points=(point,), requests=1, warmup=0, reuse=reuse)
+    prompt = 101 + 102 + 103 if reuse else 3 * 101 + 2 * 102 + 103 + 50 * 2 + 50
+    expected = by_hand(6e9, 6e9 / 30e9, prompt, 150, 1)
+    assert prior_s(CPU, OLLAMA, "m", job, 6_000_000_000) == pytest.approx(expected)
+
+
 def test_more_bandwidth_and_less_model_take_less_time() -> None:
     seconds = [prior_s(m, OLLAMA, "m:8b", LONG, None) for m in (ULTRA, CARD, PLAIN, CPU)]
     assert seconds == sorted(seconds)

@@ -58,9 +58,10 @@ def shown(plan: Plan) -> list[dict[str, set[tuple[str, str, str]]]]:
 
 
 def test_contrasts_of_a_setting_hold_machine_model_and_job() -> None:
-    asked = request(models=["a", "b"], settings={"num_batch": [8, 512], "temperature": [0, 1]})
-    found = expand(asked, [A, B]).contrasts
-    assert len(found) == 2 * 2 * 2
+    jobs = [CHAT, CHAT.model_copy(update={"name": "talk"})]
+    settings = {"num_batch": [8, 512], "temperature": [0, 1]}
+    found = expand(request(models=["a", "b"], jobs=jobs, settings=settings), [A, B]).contrasts
+    assert len(found) == 2 * 2 * 2 * 2
     for contrast in found:
         assert [side for side, _ in contrast.sides] == ["8", "512"]
         assert len({cell[:3] for cell in contrast.cells}) == 1
@@ -74,6 +75,14 @@ def test_contrasts_of_machines_and_of_models() -> None:
     ]
     assert shown(expand(asked, [A])) == [
         {"a": {("id-m-a", "a", "chat")}, "b": {("id-m-a", "b", "chat")}}
+    ]
+
+
+def test_contrasts_of_jobs_hold_machine_and_model() -> None:
+    jobs = [CHAT, CHAT.model_copy(update={"name": "talk"})]
+    asked = request(models=["a", "b"], jobs=jobs, compare_by="job")
+    assert shown(expand(asked, [A])) == [
+        {"chat": {("id-m-a", m, "chat")}, "talk": {("id-m-a", m, "talk")}} for m in "ab"
     ]
 
 

@@ -23,7 +23,9 @@ from fleet.model.settings import Value
 from fleet.model.trial import Attempt, Trial
 from fleet.ports import InForce, Say, Stop
 from fleet.runner.trial import run_trial
+from fleet.runner.trial_log import TrialLog
 from fleet.runner.trial_ports import TrialPorts
+from fleet.units import NS_PER_S
 from tests import builders
 
 PLACE = Fingerprint(facts=(), hardware_id="h", software_id="s", condition_id="c")
@@ -361,3 +363,18 @@ def test_the_machine_is_read_from_before_the_load_until_all_is_asked(engine: Wor
     assert seen == [("begun", 0, 0), ("ended", 1, 2)]
     assert [reading.value for reading in result.readings] == [result.zero_ns]
     assert result.outcome == "failed"
+
+
+def test_a_step_of_the_clock_is_told_from_the_begin_of_the_trial_on() -> None:
+    """On a machine that has run for a day and slept for an hour; it sleeps in the trial too."""
+    clock = builders.SteppedClock(now_ns=86_400 * NS_PER_S, slept_ns=3_600 * NS_PER_S)
+    course = TrialLog.begun(clock)
+    clock.now_ns += 7 * NS_PER_S
+    clock.slept_ns += 2 * NS_PER_S
+    course.check_clocks(clock)
+    assert course.clock_step_ns == 0
+    clock.unix_zero_ns -= 5 * NS_PER_S
+    course.check_clocks(clock)
+    clock.unix_zero_ns += 8 * NS_PER_S
+    course.check_clocks(clock)
+    assert course.clock_step_ns == -5 * NS_PER_S, "the farthest, not the last"

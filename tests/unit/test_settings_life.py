@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 
 from fleet.errors import SettingFailed, SettingStuck, TrialError
 from fleet.model.machine import EngineFacts, ModelFacts, Proofs
+from fleet.model.script import MachineScript
 from fleet.model.settings import variables_of
 from fleet.ports import Engine, OwnEngine, Stop
 from fleet.settings.journal import Journal
 from fleet.settings.life import TrialSettings
+from fleet.settings.simulated import ScriptedLimit
 from tests import builders
 
 PROOFS = Proofs(exact_counts=True, server_clock=True, cache_off=True, placement=True)
@@ -220,3 +222,36 @@ def test_the_environment_that_settings_ask_for() -> None:
         "LLAMA_ARG_CACHE_RAM": "0",
         "LLAMA_ARG_SWA_FULL": "1",
     }
+
+
+@pytest.mark.parametrize(
+    ("asked", "limit", "words"),
+    [
+        ({"flash_attention": True}, Number(), "this engine cannot be started anew"),
+        ({"wired_limit_mb": 9}, None, "only a Mac has a wired limit"),
+    ],
+)
+def test_what_is_not_there_to_be_set_is_said(
+    tmp_path: Path, asked: dict[str, Any], limit: Number | None, words: str
+) -> None:
+    trial_settings = TrialSettings(
+        limit=limit, host=None, journal=Journal(tmp_path, "m"), boot_unix_s=lambda: None
+    )
+    attempt = builders.attempt(settings={"num_ctx": 1024, **asked})
+    with (
+        pytest.raises(SettingFailed, match=words),
+        trial_settings.applied(attempt, engine(), NEVER),
+    ):
+        pytest.fail("it was measured")
+
+
+def test_the_limit_of_a_scripted_machine_is_put_back_where_it_was_changed(tmp_path: Path) -> None:
+    script = MachineScript(chip="Test", memory_gb=96, gpu_memory_mb=73_728, os="darwin")
+    limit = ScriptedLimit(script, tmp_path / "limit" / "mb")
+    before = limit.current()
+    limit.restore(before)
+    assert not limit.file.exists(), "nothing was changed"
+    limit.apply(80_000)
+    limit.verify(80_000)
+    limit.restore(before)
+    assert limit.current() == before

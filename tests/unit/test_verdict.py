@@ -45,6 +45,13 @@ def test_not_resolved_says_what_could_have_been_seen() -> None:
     assert said.reason == f"could see >= {show_percent(found.could_see)}"
 
 
+@pytest.mark.parametrize(
+    ("share", "shown"), [(0.032, "3.2 %"), (0.0999, "10.0 %"), (0.1, "10 %"), (0.48, "48 %")]
+)
+def test_a_share_has_a_digit_more_below_ten_per_cent(share: float, shown: str) -> None:
+    assert show_percent(share) == shown
+
+
 def test_p_after_holm_decides() -> None:
     found = estimate(LEVEL, HIGHER)
     said = verdict(found, higher="faster", p_adjusted=0.2)

@@ -13,6 +13,7 @@ from typing import Any, cast
 import pytest
 
 from fleet import wiring
+from fleet.engines.ollama.client import KEEP_ALIVE
 from fleet.errors import EngineInUse, EngineUnreachable, GateClosed, Interrupted
 from fleet.model.event import Finished, Held, Started
 from fleet.model.experiment import CoolDown, SimulatedEngine
@@ -27,7 +28,7 @@ from fleet.owner.hours import minute_of_day
 from fleet.ports import Clock, Engine
 from fleet.runner.gates import Gatekeeper
 from fleet.runner.visit import KEPT_S, LeftoverModel, Visit
-from fleet.units import NS_PER_S
+from fleet.units import NS_PER_S, span_s
 from fleet.wiring import WorkerSpec
 from fleet.worker import NodeWorker
 from tests import builders
@@ -493,6 +494,10 @@ def test_what_somebody_else_loaded_or_used_since_is_not(name: str, minutes: floa
     other = Resident(name=name, expires_unix_ns=left.unix_ns + round(minutes * MINUTE_NS))
     assert not left.is_it(other, now_ns)
     assert not left.is_it(replace(other, expires_unix_ns=None), now_ns)
+
+
+def test_a_model_left_behind_is_known_for_as_long_as_an_engine_is_asked_to_keep_it() -> None:
+    assert KEPT_S == span_s(KEEP_ALIVE) == 1800
 
 
 @pytest.mark.parametrize("note", ["", "soon tiny", "17", "17 "])
