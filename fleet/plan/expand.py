@@ -41,6 +41,7 @@ from fleet.plan.refusals.unfit import (
     spilling,
     unmeasurable_models,
 )
+from fleet.plan.refusals.without_effect import without_effect
 from fleet.plan.selection import Asked, asked, narrow
 from fleet.units import show_bytes
 
@@ -99,7 +100,7 @@ def expand(
     fitting = fitting_shapes(wanted)
     spills = spilling(ready, schedule.sizes, wanted.combinations)
     skipped, warned = (spills, {}) if skip_unfit else ({}, spills)
-    unmeasurable = unmeasurable_models(ready, wanted.models)
+    unmeasurable = without_effect(ready, wanted) | unmeasurable_models(ready, wanted.models)
 
     def fits(machine: Machine, shape: Shape) -> bool:
         key = machine.machine_id, shape.model

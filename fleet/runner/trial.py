@@ -19,6 +19,9 @@ from fleet.runner.streams import Stream
 from fleet.runner.trial_log import Course, Failure
 from fleet.runner.trial_ports import Place
 
+LEAST_WITH_DRAFTS = 3
+"""Warm-ups of a point, where there are any."""
+
 
 def run_trial(attempt: Attempt, place: Place) -> TrialResult:
     """Measure one trial; every outcome, failures too, comes back as a result."""
@@ -108,7 +111,7 @@ def _measure(asking: Asking, point: Point) -> None:
     failed = threading.Event()
     stop = Either(asking.place.stop, failed) if point.concurrency > 1 else asking.place.stop
     streams = [Stream(asking, point, exact, number, stop) for number in range(point.concurrency)]
-    for _ in range(asking.trial.job.warmup):
+    for _ in range(_warm_ups(asking)):
         streams[0].warm()
     for stream in streams[1:]:
         stream.token_ns = streams[0].token_ns
@@ -116,6 +119,13 @@ def _measure(asking: Asking, point: Point) -> None:
         run_side_by_side(streams, failed, asking.place.clock)
     else:
         streams[0].run()
+
+
+def _warm_ups(asking: Asking) -> int:
+    """A model with drafts learns over its first requests how many of them to try."""
+    model, warm_ups = asking.course.model, asking.trial.job.warmup
+    drafting = model is not None and model.drafts == "yes"
+    return max(warm_ups, LEAST_WITH_DRAFTS) if drafting and warm_ups else warm_ups
 
 
 def _restore(trial: Trial, place: Place) -> TrialError | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fleet.errors import FleetError, FleetUnreachable, UserError
 from fleet.model.job import CONTEXT_STEP, Job, Point
 from fleet.model.machine import Machine
+from fleet.model.runners import MLX_FORMAT
 from fleet.model.settings import Value
 from fleet.plan.refusals.limits import limit_asked_bytes
 from fleet.plan.selection import Asked
@@ -179,10 +180,18 @@ def spilling(
                         machine=machine.name,
                         model=model,
                         setting="" if setting is None else f"wired_limit_mb={setting}",
-                        what=f"{show_bytes(size - limit)} of {show_bytes(size)} "
-                        "would spill to the CPU",
+                        what=_too_large(machine, model, size, limit),
                     )
     return spills
+
+
+def _too_large(machine: Machine, model: str, size: int, limit: int) -> str:
+    """Llama-server leaves the rest to the CPU; MLX refuses a model that does not fit whole."""
+    over = f"{show_bytes(size - limit)} of {show_bytes(size)}"
+    facts = machine.model(model)
+    if facts is not None and facts.model_format == MLX_FORMAT:
+        return f"{over} do not fit into the GPU's memory: MLX would not load it"
+    return f"{over} would spill to the CPU"
 
 
 def spill_of(machine: Machine, shape: Shape) -> Spill:
