@@ -6,11 +6,15 @@ from typing import Any
 
 import pytest
 
+from fleet.clock import SystemClock
+from fleet.engines.ollama import Ollama
 from fleet.engines.ollama.models import described, listed_models, loaded_models
 from fleet.engines.ollama.weights import active_bytes, listed_tensors, read_for_each_token
+from fleet.errors import RequestRefused
 from fleet.model.job import Think
 from fleet.model.machine import ModelFacts
 from fleet.model.runners import runner_of
+from tests.wire_ollama import WireModel, wire_ollama
 
 BARE = ModelFacts(name="m", digest="d", size_bytes=1)
 
@@ -251,3 +255,16 @@ def test_the_runner_follows_from_format_and_version(
     engine: str, version: str, model_format: str | None, runner: str | None
 ) -> None:
     assert runner_of(engine, version, model_format) == runner
+
+
+def test_two_models_under_one_name_are_refused() -> None:
+    """As Ollama 0.40 lists the variants of a model; a measurement must be of one of them."""
+    details = {"format": "safetensors"}
+    other = {"name": "m:1", "model": "m:1", "digest": "b" * 64, "details": details}
+    models = {"m:1": WireModel(tag={"digest": "a" * 64}), "x:1": WireModel(tag=other)}
+    with wire_ollama(models) as server:
+        engine = Ollama(f"http://{server.host}", clock=SystemClock())
+        with pytest.raises(RequestRefused, match=r"m:1 is 2 models .*safetensors bbbbbbbbbbbb"):
+            engine.describe("m:1")
+        del server.models["x:1"]
+        assert engine.describe("m:1").digest == "a" * 64

@@ -85,7 +85,7 @@ def test_mlx_reads_the_weights_for_each_token_and_drafts_nobody_knows_how_often(
         asked, active_bytes=1, fingerprint=fast, model_format="safetensors", drafts="no"
     )
     assert column("least_output_ns", plain) == [101]
-    assert column("least_prompt_ns", plain) == [1]  # 4095 tokens: the last one is timed with the output
+    assert column("least_prompt_ns", plain) == [1]  # the last of 4096 is timed with the output
     drafting = replace(plain, drafts="yes")
     assert (
         column("least_output_ns", drafting)
