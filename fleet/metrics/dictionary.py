@@ -192,7 +192,8 @@ METRICS = (
         unit="ns",
         meaning="time to load the model",
         formula="the client's time over the one load of a trial; where a job loads before each "
-        "request, the engine's own load time (Ollama's comes in steps of 250 ms)",
+        "request, the engine's own load time (Ollama looks each 250 ms whether llama-server is "
+        "ready, and each 100 ms whether MLX is: less than that is no difference)",
         name="load",
         higher="slower",
         shown="s",

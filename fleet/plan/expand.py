@@ -38,6 +38,7 @@ from fleet.plan.refusals.unfit import (
     exclusions_of,
     known_sizes,
 )
+from fleet.plan.refusals.without_effect import without_effect
 from fleet.plan.selection import Selection, narrow, selection_of
 from fleet.units import show_bytes
 
@@ -83,7 +84,8 @@ def expand(
         sizes=known_sizes(selection.models, machines),
         past_seconds=options.past_seconds,
     )
-    exclusions = exclusions_of(selection, schedule.sizes, skip_unfit=options.skip_unfit)
+    idle = without_effect(selection)
+    exclusions = exclusions_of(selection, schedule.sizes, idle, skip_unfit=options.skip_unfit)
     every = (_machine_plan(schedule, each, exclusions.shapes_on(each)) for each in selection.ready)
     plans = [plan for plan in every if plan.trials]
     away = [_absent_plan(schedule, machine, exclusions.fitting.shapes) for machine in absent]

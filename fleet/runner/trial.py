@@ -19,6 +19,9 @@ from fleet.runner.streams import Stream
 from fleet.runner.trial_log import Failure, TrialLog
 from fleet.runner.trial_ports import TrialPorts
 
+LEAST_WITH_DRAFTS = 3
+"""Warm-ups of a point, where there are any."""
+
 
 def run_trial(attempt: Attempt, ports: TrialPorts) -> TrialResult:
     """Measure one trial; every outcome, also a failure, is a result."""
@@ -110,7 +113,7 @@ def _measure(sender: RequestSender, point: Point) -> None:
     failed = threading.Event()
     stop = EitherStop(sender.ports.stop, failed) if point.concurrency > 1 else sender.ports.stop
     streams = [Stream(sender, point, exact, number, stop) for number in range(point.concurrency)]
-    for _ in range(sender.trial.job.warmup):
+    for _ in range(_warm_ups(sender)):
         streams[0].warm()
     for stream in streams[1:]:
         stream.token_ns = streams[0].token_ns
@@ -118,6 +121,13 @@ def _measure(sender: RequestSender, point: Point) -> None:
         run_side_by_side(streams, failed, sender.ports.clock)
     else:
         streams[0].run()
+
+
+def _warm_ups(sender: RequestSender) -> int:
+    """Return the number of warm-ups; a model with drafts learns in them how many to try."""
+    model, warm_ups = sender.log.model, sender.trial.job.warmup
+    drafting = model is not None and model.drafts == "yes"
+    return max(warm_ups, LEAST_WITH_DRAFTS) if drafting and warm_ups else warm_ups
 
 
 def _restore(trial: Trial, ports: TrialPorts) -> TrialError | None:

@@ -1,10 +1,10 @@
-"""What holds for every engine, checked on every engine: one suite, four sides."""
+"""What holds for every engine, checked on every engine: one suite, both runners of Ollama too."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -18,6 +18,8 @@ from fleet.errors import EngineUnreachable, Interrupted, ModelMissing
 from fleet.model.measure import Ask, Reply
 from fleet.ports import Engine
 from tests import ollama_server
+from tests.ollama_server import ModelKind
+from tests.tools.install_ollama import Version, wanted_versions
 
 LOAD = {"num_ctx": 1024, "num_batch": 256, "num_thread": 1}
 PROMPT = " the of and to in is that it was for on are as with his they at be this have"
@@ -59,12 +61,30 @@ def _simulated(stack: ExitStack, folder: Path) -> Side:
     return Side(engine, "gpt-oss:20b", "tiny-llama")
 
 
-def _real(stack: ExitStack, folder: Path) -> Side:
-    from fleet.engines.ollama import Ollama
+def _real(version: Version, plain: ModelKind) -> Callable[[ExitStack, Path], Side]:
+    """A real Ollama of this version; the kind of the plain model decides by which runner."""
 
-    ollama_server.skip_or_fail()
-    server = stack.enter_context(ollama_server.real_ollama(folder))
-    return Side(Ollama(server.base_url, clock=SystemClock()), "gpt-oss:20b", "tiny-llama")
+    def side(stack: ExitStack, folder: Path) -> Side:
+        from fleet.engines.ollama import Ollama
+
+        ollama_server.skip_or_fail(version, mlx=plain == "mlx-twin")
+        models: dict[str, ModelKind] = {"gpt-oss:20b": "gpt-oss", "tiny-llama": plain}
+        server = stack.enter_context(ollama_server.real_ollama(folder, models, version=version))
+        return Side(Ollama(server.base_url, clock=SystemClock()), "gpt-oss:20b", "tiny-llama")
+
+    return side
+
+
+PLAIN: dict[str, ModelKind] = {"llama-server": "llama", "mlx": "mlx-twin"}
+REAL = [
+    pytest.param(
+        _real(version, kind),
+        id=f"ollama-{version.ollama}-{runner}",
+        marks=pytest.mark.real_ollama,
+    )
+    for version in wanted_versions()
+    for runner, kind in PLAIN.items()
+]
 
 
 @pytest.fixture(
@@ -72,7 +92,7 @@ def _real(stack: ExitStack, folder: Path) -> Side:
     params=[
         pytest.param(_simulated, id="simulated"),
         pytest.param(_embedded, id="embedded"),
-        pytest.param(_real, id="real-ollama", marks=pytest.mark.real_ollama),
+        *REAL,
     ],
 )
 def side(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Side]:

@@ -70,3 +70,25 @@ def test_the_least_time_is_that_of_reading_the_weights() -> None:
     assert column("least_prompt_ns", known) == [2 * per_read, 0]  # batches of 512
     assert column("least_output_ns", replace(known, active_bytes=None)) == [None, None]
     assert column("least_prompt_ns", replace(known, fingerprint=None)) == [None, None]
+
+
+def test_mlx_reads_the_weights_for_each_token_and_drafts_nobody_knows_how_often() -> None:
+    fast = Fingerprint(
+        facts=(Fact(name="memory_bandwidth_gb_s", value=1.0, source="test"),),
+        hardware_id="h",
+        software_id="s",
+        condition_id="c",
+    )
+    reply = builders.reply(prompt_tokens=4097, output_tokens=101, cached_tokens=1)
+    asked = result(builders.record(reply=reply))
+    plain = replace(
+        asked, active_bytes=1, fingerprint=fast, model_format="safetensors", drafts="no"
+    )
+    assert column("least_output_ns", plain) == [101]
+    assert column("least_prompt_ns", plain) == [1]  # the last of 4096 is timed with the output
+    drafting = replace(plain, drafts="yes")
+    assert (
+        column("least_output_ns", drafting)
+        == column("least_output_ns", replace(plain, drafts=None))
+        == [None]
+    )

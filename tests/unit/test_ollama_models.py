@@ -6,10 +6,15 @@ from typing import Any
 
 import pytest
 
+from fleet.clock import SystemClock
+from fleet.engines.ollama import Ollama
 from fleet.engines.ollama.models import described, listed_models, loaded_models
 from fleet.engines.ollama.weights import active_bytes, listed_tensors, read_for_each_token
+from fleet.errors import RequestRefused
 from fleet.model.job import Think
 from fleet.model.machine import ModelFacts
+from fleet.model.runners import runner_of
+from tests.wire_ollama import WireModel, wire_ollama
 
 BARE = ModelFacts(name="m", digest="d", size_bytes=1)
 
@@ -185,3 +190,81 @@ def test_what_cannot_be_measured_says_why(entry: dict[str, object], why: str) ->
     (facts,) = listed_models([{"name": "m", **entry}])
     assert facts.unmeasurable == why
     assert described(BARE, entry).unmeasurable == why
+
+
+HF = [
+    tensor("model.embed_tokens.weight", "BF16", 1000, 4096),
+    tensor("model.layers.0.mlp.down_proj.weight", "nvfp4", 4096, 4096),
+    tensor("model.layers.0.self_attn.q_proj.weight", "mxfp8", 4096, 4096),
+    tensor("vision_tower.layers.0.q_proj.weight", "BF16", 4096, 4096),
+    tensor("mtp.layers.0.q_proj.weight", "BF16", 4096, 4096),
+]
+SQUARE = 4096 * 4096
+
+
+def test_of_a_checkpoint_layers_and_the_output_matrix_are_read() -> None:
+    """nvfp4 has 4.5 bits and mxfp8 8.25, with their scales; the draft head is another model."""
+    layers = SQUARE * 9 // 16 + SQUARE * 33 // 32
+    assert active_bytes(listed_tensors(HF), {}) == layers + 1000 * 4096 * 2  # tied
+    head = tensor("lm_head.weight", "mxfp8", 1000, 4096)
+    assert active_bytes(listed_tensors([*HF, head]), {}) == layers + 1000 * 4096 * 33 // 32
+
+
+@pytest.mark.parametrize(
+    ("model_format", "tensors", "drafts"),
+    [
+        ("safetensors", HF, "yes"),
+        ("safetensors", [tensor("draft.fc.weight", "BF16", 8)], "yes"),
+        ("safetensors", HF[:3], "no"),
+        ("safetensors", [], None),
+        ("gguf", HF, "no"),
+        (None, HF, None),
+    ],
+)
+def test_a_draft_head_is_used_where_there_is_one(
+    model_format: str | None, tensors: list[dict[str, object]], drafts: str | None
+) -> None:
+    found = described(BARE, {"details": {"format": model_format}, "tensors": tensors})
+    assert (found.model_format, found.drafts) == (model_format, drafts)
+
+
+def test_bits_of_a_weight_are_those_of_the_text() -> None:
+    layers = described(BARE, {"tensors": HF[1:3]}).bits_per_weight
+    assert layers == round((4.5 + 8.25) / 2, 3)
+    assert described(BARE, {"tensors": [*HF[1:3], *HF[3:]]}).bits_per_weight == layers
+
+
+def test_a_shadow_row_is_no_model() -> None:
+    rows = [{"name": "m:1"}, {"name": f"llamacpp:{'0a' * 32}"}]
+    assert [facts.name for facts in listed_models(rows)] == ["m:1"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "version", "model_format", "runner"),
+    [
+        ("ollama", "0.34.4", "gguf", "llama-server"),
+        ("ollama", "0.30.0-rc1", "gguf", "llama-server"),
+        ("simulated", "0.24.0", "gguf", "older engine"),
+        ("ollama", "0.32.15", "safetensors", "mlx"),
+        ("ollama", "unknown", "gguf", None),
+        ("ollama", "0.34.4", None, None),
+        ("embedded", "b10", "gguf", "llama.cpp"),
+    ],
+)
+def test_the_runner_follows_from_format_and_version(
+    engine: str, version: str, model_format: str | None, runner: str | None
+) -> None:
+    assert runner_of(engine, version, model_format) == runner
+
+
+def test_two_models_under_one_name_are_refused() -> None:
+    """As Ollama 0.40 lists the variants of a model; a measurement must be of one of them."""
+    details = {"format": "safetensors"}
+    other = {"name": "m:1", "model": "m:1", "digest": "b" * 64, "details": details}
+    models = {"m:1": WireModel(tag={"digest": "a" * 64}), "x:1": WireModel(tag=other)}
+    with wire_ollama(models) as server:
+        engine = Ollama(f"http://{server.host}", clock=SystemClock())
+        with pytest.raises(RequestRefused, match=r"m:1 is 2 models .*safetensors bbbbbbbbbbbb"):
+            engine.describe("m:1")
+        del server.models["x:1"]
+        assert engine.describe("m:1").digest == "a" * 64

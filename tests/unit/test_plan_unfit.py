@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from fleet.model.experiment import Request
 from fleet.model.job import Job, Point
-from fleet.model.machine import Machine
+from fleet.model.machine import Machine, ModelFacts
 from fleet.plan.expand import PlanOptions, expand
 from fleet.plan.refusals.unfit import no_engine
 from tests.builders_plan import CHAT, machine, model, request
@@ -120,3 +120,27 @@ def test_a_model_that_cannot_be_measured_leaves_out_itself_there() -> None:
     }
     alone = expand(request(models=["big"]), machines[:1])
     assert alone.refusals == ("nothing is left to run: every cell is left out",)
+
+
+def on_mlx(name: str, size_bytes: int = 1) -> ModelFacts:
+    return replace(model(name, size_bytes=size_bytes), model_format="safetensors")
+
+
+def test_an_axis_that_a_runner_does_not_read_is_refused_with_the_reason() -> None:
+    here = machine(models=[model("gguf"), on_mlx("mlx")])
+    asked = request(models=["gguf", "mlx"], settings={"num_batch": [64, 512]})
+    plan = expand(asked, [here])
+    (left,) = plan.left_out
+    assert str(left) == (
+        "studio-96 mlx: runs on MLX: num_batch is not read there: prompts are evaluated 2048 "
+        "tokens at a time"
+    )
+    assert {trial.model for trial in plan.trials()} == {"gguf"}
+    one_value = request(models=["gguf", "mlx"], settings={"num_batch": 64})
+    assert not expand(one_value, [here]).left_out
+
+
+def test_what_does_not_fit_is_not_loaded_by_mlx() -> None:
+    found = replace(mac(), models=(on_mlx("big", 80_000 * 2**20),))
+    (warning,) = expand(request(models=["big"]), [found]).warnings
+    assert warning.what.endswith("do not fit into the GPU's memory: MLX would not load it")

@@ -17,7 +17,7 @@ from fleet.errors import (
     SettingStuck,
 )
 from fleet.model.job import Job, Point
-from fleet.model.machine import EngineFacts, Fingerprint, ModelFacts, Proofs
+from fleet.model.machine import Drafts, EngineFacts, Fingerprint, ModelFacts, Proofs
 from fleet.model.measure import Ask, Placement, Reading, Reply, TrialResult
 from fleet.model.settings import Value
 from fleet.model.trial import Attempt, Trial
@@ -58,6 +58,7 @@ class WordEngine:
     fail_at: int | None = None
     stop_at: int | None = None
     digest: str = "sha256:aa"
+    drafts: Drafts | None = None
     asked: list[Ask] = field(default_factory=list)
     loads: list[Mapping[str, Value]] = field(default_factory=list)
     unloads: int = 0
@@ -76,7 +77,7 @@ class WordEngine:
     def describe(self, model: str) -> ModelFacts:
         if model == "absent":
             raise ModelMissing("absent is not here", "ollama pull absent")
-        return ModelFacts(name=model, digest=self.digest, size_bytes=10)
+        return ModelFacts(name=model, digest=self.digest, size_bytes=10, drafts=self.drafts)
 
     def load(self, model: str, options: Mapping[str, Value]) -> None:
         self.loads.append(options)
@@ -129,6 +130,18 @@ def test_a_quick_look_leaves_a_model_that_is_loaded_as_asked_where_it_is(
     assert (result.outcome, len(engine.loads)) == ("ok", loads)
     assert engine.unloads == 2 * loads
     assert (result.load_ns is None) == (not loads)
+
+
+@pytest.mark.parametrize(
+    ("drafts", "asked", "warm_ups"),
+    [("yes", 1, 3), ("yes", 5, 5), ("yes", 0, 0), ("no", 1, 1), (None, 1, 1)],
+)
+def test_a_model_with_drafts_is_warmed_up_three_times(
+    engine: WordEngine, drafts: Drafts | None, asked: int, warm_ups: int
+) -> None:
+    engine.drafts = drafts
+    result = run(engine, job=builders.job(warmup=asked))
+    assert sum(record.warmup for record in result.requests) == warm_ups
 
 
 PAIR = (Point(prompt_tokens=512, output_tokens=1), Point(prompt_tokens=16, output_tokens=128))

@@ -148,7 +148,15 @@ class Ollama:
         """Nothing is held between two calls."""
 
     def _find(self, model: str) -> ModelFacts | None:
-        return next((facts for facts in self.models() if same_model(facts.name, model)), None)
+        """The one row of that name; raises RequestRefused where several models share it."""
+        named = [facts for facts in self.models() if same_model(facts.name, model)]
+        if len({facts.digest for facts in named}) > 1:
+            variants = ", ".join(f"{facts.model_format} {facts.digest[:12]}" for facts in named)
+            raise RequestRefused(
+                f"{model} is {len(named)} models on {self.base_url}: {variants}",
+                "name the variant by a tag of its own, as in gemma4:12b-mlx",
+            )
+        return named[0] if named else None
 
     def _loaded(self, model: str) -> LoadedModel | None:
         return next((each for each in self._in_memory() if same_model(each.name, model)), None)

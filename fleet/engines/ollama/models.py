@@ -32,6 +32,8 @@ SAME_QUANTIZATION = {"MXFP4_MOE": "MXFP4"}
 
 LONGEST_PATH = 4096
 _DIGEST = re.compile(r"(?:sha256:)?([0-9A-Za-z]{1,128})", re.ASCII)
+_SHADOW = re.compile(r"llamacpp:[0-9a-f]{64}(?::latest)?", re.ASCII)
+"""A row that Ollama 0.40 lists beside a model for a repacked file of it; no name to ask for."""
 
 Entry = Mapping[str, object]
 """One JSON object."""
@@ -140,7 +142,7 @@ def _named(models: object) -> Iterator[tuple[str, Entry]]:
     for entry in _list(models):
         if isinstance(entry, dict):
             name = text(entry.get("model")) or text(entry.get("name"))
-            if name:
+            if name and not _SHADOW.fullmatch(name):
                 yield name, entry
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fleet.errors import FleetError, FleetUnreachable, UserError
 from fleet.model.job import Job, Point
 from fleet.model.machine import Machine
+from fleet.model.runners import MLX_FORMAT
 from fleet.model.settings import CONTEXT_STEP, Value
 from fleet.plan.refusals.limits import gpu_bytes_under
 from fleet.plan.selection import Selection
@@ -118,14 +119,24 @@ class Exclusions:
 
 
 def exclusions_of(
-    selection: Selection, sizes: Mapping[str, int], *, skip_unfit: bool = False
+    selection: Selection,
+    sizes: Mapping[str, int],
+    without_effect: Mapping[tuple[str, str], LeftOut],
+    *,
+    skip_unfit: bool = False,
 ) -> Exclusions:
-    """Return what the selection leaves out; `sizes`: bytes of each model that any machine has."""
+    """Return what the selection leaves out; `sizes`: bytes of each model that any machine has.
+
+    `without_effect`: by machine id and model, axes that change nothing on the model's runner.
+    """
     spills = spilling(selection.ready, sizes, selection.combinations)
     return Exclusions(
         selection=selection,
         fitting=fitting_shapes(selection),
-        unmeasurable=unmeasurable_models(selection.ready, selection.models),
+        unmeasurable={
+            **without_effect,
+            **unmeasurable_models(selection.ready, selection.models),
+        },
         skipped=spills if skip_unfit else {},
         warnings=() if skip_unfit else tuple(spills.values()),
     )
@@ -235,10 +246,18 @@ def spilling(
                         machine=machine.name,
                         model=model,
                         setting="" if setting is None else f"wired_limit_mb={setting}",
-                        what=f"{show_bytes(size - limit)} of {show_bytes(size)} "
-                        "would spill to the CPU",
+                        what=_too_large(machine, model, size, limit),
                     )
     return spills
+
+
+def _too_large(machine: Machine, model: str, size: int, limit: int) -> str:
+    """Llama-server leaves the rest to the CPU; MLX refuses a model that does not fit whole."""
+    over = f"{show_bytes(size - limit)} of {show_bytes(size)}"
+    facts = machine.model(model)
+    if facts is not None and facts.model_format == MLX_FORMAT:
+        return f"{over} do not fit into the GPU's memory: MLX would not load it"
+    return f"{over} would spill to the CPU"
 
 
 def spill_of(machine: Machine, shape: Shape) -> Spill:
