@@ -69,7 +69,7 @@ def draw() -> str:
 
 def _on_a_terminal(home: Path) -> str:
     """Return what the command prints where its standard output is a terminal."""
-    own = {"FLEET_STORE": str(home), "FLEET_STATE": str(home / "state"), "HOME": str(home)}
+    own = {"FLEET_HOME": str(home), "FLEET_STATE": str(home / "state"), "HOME": str(home)}
     terminal = {"COLUMNS": str(COLUMNS), "TERM": "xterm-256color", "TZ": "UTC"}
     environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     outer, inner = pty.openpty()
@@ -81,7 +81,8 @@ def _on_a_terminal(home: Path) -> str:
         while part := os.read(outer, 65536):
             text += part
     os.close(outer)
-    running.wait()
+    if running.wait() > 1:
+        raise RuntimeError(f"fleet {COMMAND} ended with {running.returncode}")
     return text.decode().replace("\r\n", "\n")
 
 

@@ -48,7 +48,7 @@ CODES_NOT_IN_HELP = {
 }
 
 ENVIRONMENT: Mapping[str, str] = {
-    "FLEET_STORE": "Folder for results, ledger and spool; `--store` overrides it. "
+    "FLEET_HOME": "Folder for results, ledger and spool; `--home` overrides it. "
     "Default: the per-user data folder.",
     "FLEET_HEAD": "SSH destination of the head, as `--head` takes it.",
     "FLEET_STATE": "Folder in which a machine keeps the state of its head, node and settings. "

@@ -61,9 +61,12 @@ def refreshed(page: str) -> str:
 def printed(command: str, prepare: Prepare, home: Path) -> str:
     """Return what a command writes to its standard output in a home made for it."""
     prepare(home)
-    own = {name: str(home) for name in ("FLEET_STORE", "FLEET_STATE", "HOME")}
+    own = {name: str(home) for name in ("FLEET_HOME", "FLEET_STATE", "HOME")}
     with patch.dict(os.environ, {**own, "COLUMNS": str(COLUMNS), "TZ": "UTC"}):
         words = [
             str(home / word) if word.endswith(".txt") else word for word in shlex.split(command)
         ]
-        return CliRunner().invoke(build(), words[1:]).stdout
+        output = CliRunner().invoke(build(), words[1:]).stdout
+    if not output:
+        raise RuntimeError(f"{command} printed nothing")
+    return output
