@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fleet.app.head import coordinator_environment
 from fleet.app.status import status
 from fleet.errors import StoreUnusable, UnknownName
 from fleet.folders import home_folder, ledger_file, results_folder, with_home
@@ -58,3 +59,7 @@ def test_what_the_ledger_and_the_queue_propose_names_their_home(tmp_path: Path) 
     assert unknown.value.hint == f"fleet status --home {home}    submitted experiments: {name}"
     first.close()
     second.close()
+
+
+def test_coordinators_of_a_head_work_in_the_home_of_the_head(tmp_path: Path) -> None:
+    assert coordinator_environment(tmp_path)["FLEET_HOME"] == str(tmp_path)
