@@ -10,6 +10,7 @@ from typing import Literal, NoReturn
 import duckdb
 
 from fleet.errors import StoreUnusable, check_store_path
+from fleet.folders import with_home
 from fleet.query.moments import ALL_IN_UTC
 from fleet.query.views import (
     TABLES,
@@ -113,7 +114,8 @@ def generations(folders: Sequence[Path]) -> list[Path]:
         if missing:
             raise StoreUnusable(
                 f"{folder}: {_lacking(missing)}",
-                "measure first: fleet submit gpt-oss:20b, or name another folder with --home",
+                f"measure first: {with_home('fleet submit gpt-oss:20b', Path(folder).parent)}, "
+                "or name another folder with --home",
             )
         root = current.resolve()
         if root not in roots:

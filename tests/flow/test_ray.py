@@ -479,7 +479,7 @@ def test_experiments_that_are_sent_are_known_at_once_and_wait_for_each_other(
     assert "its coordinator ended without a message while it was" in fleet("status", "third").out
     assert Path(fleet.told("third")["log"]).exists(), "its last words"
     fleet("submit", file, "--detach")
-    assert "third is told to stop" in fleet("cancel", "third").out
+    assert "third is stopping" in fleet("cancel", "third").out
     until(lambda: fleet.outcome("third") == "interrupted")
 
     until(lambda: fleet.outcome("demo") and fleet.outcome("other"))
