@@ -116,7 +116,13 @@ class CallMap:
         ones.
         """
         places = _places(mutant)
-        near = [r for r in self._reaches if r.seconds <= LONGEST_TEST_S and r.calls & places]
+        constants = _names(mutant) if mutant.at_import and not mutant.scope else set()
+        near = [
+            reach
+            for reach in self._reaches
+            if reach.seconds <= LONGEST_TEST_S
+            and (reach.calls & places or any(n in _source_of(reach.test) for n in constants))
+        ]
         if mutant.path.endswith(".sql"):
             near.sort(key=lambda reach: (_distance(reach.test, mutant), reach.seconds))
         else:

@@ -320,6 +320,13 @@ def test_a_deep_warm_up_is_as_what_is_measured_and_begins_as_what_was_fitted() -
     assert fitted not in {r.nonce for r in measured(result)}
 
 
+def test_the_warm_up_of_a_conversation_is_its_first_turn_alone() -> None:
+    job = Job(name="talk", turns=TURNS, points=(Point(output_tokens=8),), requests=1, warmup=1)
+    records = run(WorkEngine(), job).requests
+    assert [record.warmup for record in records] == [True, *[False] * len(TURNS)]
+    assert records[0].point == "talk@t0"
+
+
 def writes_slowly(ask: Ask, reply: Reply) -> Reply:
     """Ten tokens per second after the first."""
     return replace(reply, output_ns=(ask.output_tokens - 1) * 100_000_000)
