@@ -19,6 +19,7 @@ HEADS = (
     Word("session", "how often the experiment was measured anew with --again, from 0"),
     Word("machine", "name of the machine, a label; its id stays the same when it is renamed"),
     Word("model", "the model's name as the engine knows it"),
+    Word("format", "of the model: its file format, its quantization, and whether it has drafts"),
     Word(
         "test",
         "the point of a job that was measured: pp512 reads a prompt of 512 tokens, tg128 writes an "
@@ -85,6 +86,7 @@ HEADS = (
     Word("noise", "standard deviation between equal trials of one machine"),
     Word("b against a", "ratio of the two sides of an A/A run, which are the same cell"),
     Word("class", "what a fact may do in a comparison: implied, listed or refused"),
+    Word("runner", "whose counts and clocks the self-test's scripted engine has: llama.cpp or MLX"),
     Word("speed", "speed of the self-test's scripted engine"),
     Word("reported", "what fleet reports"),
     Word("true", "what the scripted engine did"),

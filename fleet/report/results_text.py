@@ -20,7 +20,7 @@ COLUMNS = (
     Column(title="session", shared=True),
     Column(title="machine", shared=True),
     Column(title="model", shared=True),
-    Column(title="weights"),
+    Column(title="format"),
     Column(title="test"),
     Column(title="settings"),
     Column(title="prefill", right=True),
@@ -38,7 +38,7 @@ COLUMNS = (
 )
 TITLES = tuple(column.title for column in COLUMNS)
 EXPERIMENT, DATE, SESSION = range(3)
-WEIGHTS = TITLES.index("weights")
+FORMAT = TITLES.index("format")
 """Places of what is shown where it differs between rows."""
 SharedSettings = Mapping[str | None, Sequence[str]]
 NONE_SHARED: SharedSettings = {}
@@ -133,7 +133,7 @@ def _rows(results: Sequence[ResultRow], shared: SharedSettings) -> list[list[str
     """Make the rows. `shared`: settings that no row names, by experiment."""
     with_scope = len(_scopes(results)) > 1
     rows = [_cells(row, shared[row.experiment], with_scope) for row in results]
-    places = (EXPERIMENT, DATE, SESSION, WEIGHTS)
+    places = (EXPERIMENT, DATE, SESSION, FORMAT)
     several = {at: len({row[at] for row in rows} - {""}) > 1 for at in places}
     several[DATE] |= several[EXPERIMENT]
     for at, is_shown in several.items():
@@ -155,7 +155,7 @@ def _notes(
     for name, parts in own.items():
         alone = [part for part in parts if part not in shared]
         notes += [f"settings of all of {name}: {' '.join(alone)}"] if alone else []
-    notes += [*_of_weights(results), *_second_opinions(results)]
+    notes += [*_of_formats(results), *_second_opinions(results)]
     left_out = Counter[str]()
     for row in results:
         left_out.update(row.left_out)
@@ -167,17 +167,17 @@ def _notes(
     return notes
 
 
-def _of_weights(found: Sequence[ResultRow]) -> Iterator[str]:
+def _of_formats(found: Sequence[ResultRow]) -> Iterator[str]:
     """What all rows have in common, and once that some rows do not say it."""
-    every = {weights_of(row) for row in found}
+    every = {format_of(row) for row in found}
     if len(every - {""}) == 1:
-        yield f"weights of all: {', '.join(every - {''})}"
+        yield f"format of all: {', '.join(every - {''})}"
     if "" in every and len(every) > 1:
-        count = sum(not weights_of(row) for row in found)
-        yield f"weights of {show_count(count, 'row')} not known: an older fleet measured them"
+        count = sum(not format_of(row) for row in found)
+        yield f"format of {show_count(count, 'row')} not known: an older fleet measured them"
 
 
-def weights_of(row: ResultRow) -> str:
+def format_of(row: ResultRow) -> str:
     """`gguf Q4_K_M`, `safetensors nvfp4 with drafts`: a name of one format is none of the other."""
     drafts = "with drafts" if row.drafts == "yes" else ""
     return " ".join(filter(None, (row.model_format, row.quantization, drafts)))
@@ -198,7 +198,7 @@ def _cells(row: ResultRow, shared: Sequence[str], with_scope: bool) -> list[str]
         str(row.session or 0),
         row.machine,
         row.model,
-        weights_of(row),
+        format_of(row),
         row.point,
         apart_from(row.settings, shared),
         _rate(row.prefill_tokens_per_s, row.naive_prefill_tokens_per_s, row.prefill_note),

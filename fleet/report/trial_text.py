@@ -17,7 +17,7 @@ HEADLINES = (
     ("system", ("os", "os_version", "os_build", "kernel", "gpu_driver")),
     ("condition", ("power_source", "power_mode", "thermal_class", "gpu_slowdowns")),
     ("model", ("model", "digest")),
-    ("weights", ("model_format", "quantization", "bits_per_weight", "drafts")),
+    ("format", ("model_format", "quantization", "bits_per_weight", "drafts")),
     ("engine", ("engine", "engine_version", "runner", "context_length")),
     ("MLX", ("mlx_version", "mlx_device", "mlx_library")),
     ("settings", ("settings", "think")),

@@ -63,23 +63,23 @@ NVFP4 = {"model_format": "safetensors", "quantization": "nvfp4", "drafts": "yes"
 MXFP4 = {"model_format": "gguf", "quantization": "MXFP4", "drafts": "no"}
 
 
-def test_weights_that_differ_stand_in_their_rows_and_equal_ones_below() -> None:
+def test_formats_that_differ_stand_in_their_rows_and_equal_ones_below() -> None:
     both = results_lines([row("e", "", **NVFP4), row("e", "", **MXFP4)], 80)
-    at = both[0].index("weights")
+    at = both[0].index("format")
     assert [line[at:].split("  ")[0] for line in both[1:3]] == [
         *("safetensors nvfp4 with drafts", "gguf MXFP4"),
     ]
     alike = results_lines([row("e", "", **NVFP4)] * 2, 80)
-    assert "weights" not in alike[0]
-    assert "weights of all: safetensors nvfp4 with drafts" in alike
+    assert "format" not in alike[0]
+    assert "format of all: safetensors nvfp4 with drafts" in alike
     assert max(map(len, both + alike)) <= 80
 
 
-def test_weights_that_are_not_known_are_told_once() -> None:
+def test_formats_that_are_not_known_are_told_once() -> None:
     rows = [row("e", "", **MXFP4), row("e", ""), row("e", "")]
     told = [line for line in results_lines(rows, 120) if "not known" in line]
-    assert told == ["weights of 2 rows not known: an older fleet measured them"]
-    assert not any("weights" in line for line in results_lines([row("e", "")], 120))
+    assert told == ["format of 2 rows not known: an older fleet measured them"]
+    assert not any("format" in line for line in results_lines([row("e", "")], 120))
 
 
 def test_two_clocks_that_disagree_are_told_below() -> None:
