@@ -66,7 +66,7 @@ def printed(command: str, prepare: Prepare, home: Path) -> str:
         words = [
             str(home / word) if word.endswith(".txt") else word for word in shlex.split(command)
         ]
-        output = CliRunner().invoke(build(), words[1:]).stdout
-    if not output:
-        raise RuntimeError(f"{command} printed nothing")
-    return output
+        result = CliRunner().invoke(build(), words[1:])
+    if not result.stdout:
+        raise RuntimeError(f"{command} printed nothing: {result.stderr}")
+    return result.stdout
