@@ -6,6 +6,7 @@ packages that the part asks for into the very environment in which this process 
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import re
@@ -14,8 +15,10 @@ import shutil
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import fleet
+from fleet.errors import UserError
 
 NAME = "ollama-fleet"
 
@@ -40,6 +43,14 @@ def add_extra(extra: str) -> str:
     if shutil.which("uv"):  # what made this environment, most likely: it has no pip of its own
         return f"uv pip install --python {python} {wanted}"
     return f"{python} -m ensurepip && {python} -m pip install {wanted}"
+
+
+def optional(module: str, purpose: str, extra: str) -> Any:
+    """Import a module of an extra, or one that needs it; raise UserError if it is not installed."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as missing:
+        raise UserError(f"{purpose} needs {missing.name}", add_extra(extra)) from None
 
 
 def git_address() -> str | None:

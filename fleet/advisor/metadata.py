@@ -64,6 +64,7 @@ def _tensor(entry: object) -> Tensor:
     raise UserError("the list of tensors has an entry without name, type and shape")
 
 
+# parameters: a model's file gives the first three, its surroundings the others
 def from_metadata(
     name: str,
     info: Mapping[str, object],
@@ -75,20 +76,15 @@ def from_metadata(
 ) -> ModelShape:
     """Return the shape from the keys and the tensors of a model file.
 
-    It raises UserError if they say too little. Without a list of tensors the weights are estimated
-    from the size of the file or from the number of parameters, and say so.
+    It raises UserError if they say too little. Weights without tensors are estimated, and say so.
     """
     keys = Keys(info)
     blocks = keys.needed("block_count")
     blocks -= min(keys.integer("nextn_predict_layers") or 0, blocks - 1)
     width = keys.needed("embedding_length")
     description = describe_layers(keys, blocks, width, tensors)
-    notes = list(description.notes)
-    if keys.architecture not in KNOWN:
-        notes.insert(0, UNKNOWN_ARCHITECTURE.format(name=_printable(keys.name)))
     experts = _experts(keys, width, tensors)
-    if experts and experts.used is None:
-        notes.append("the metadata does not say how many experts a token uses")
+    notes = _notes(keys, description.notes, experts)
     shape = ModelShape(
         name=name,
         architecture=keys.architecture,
@@ -106,9 +102,19 @@ def from_metadata(
         latent=_latent(keys),
         quantization=quantization,
         certainty=Certainty.EXACT if not notes else Certainty.MODELLED,
-        notes=tuple(notes),
+        notes=notes,
     )
     return _weighed(shape, keys, tensors, file_bytes)
+
+
+def _notes(keys: Keys, assumed: Sequence[str], experts: Experts | None) -> tuple[str, ...]:
+    """Name what the metadata leaves open."""
+    notes = list(assumed)
+    if keys.architecture not in KNOWN:
+        notes.insert(0, UNKNOWN_ARCHITECTURE.format(name=_printable(keys.name)))
+    if experts and experts.used is None:
+        notes.append("the metadata does not say how many experts a token uses")
+    return tuple(notes)
 
 
 def _weighed(

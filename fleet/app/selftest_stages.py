@@ -22,7 +22,6 @@ PREFILL_TOKENS_PER_S = 5_000
 POWER_CAP, POWER_BRAKE = 0x4, 0x80
 """Bits of NVIDIA's driver; the first is normal at full load."""
 Facts = FactValue | tuple[FactValue, ...]
-
 FAULTY_REQUESTS = (6, 8)
 """Numbers of requests to a model, after those that only count a prompt's tokens."""
 
@@ -232,8 +231,7 @@ def stepped(folder: Path) -> Stage:
     """Measure in this process, on a wall clock that steps."""
     job = _exact("stepped", 512, 128, 3)
     machines = {"stepped": _script(folder, "stepped", {"tiny": _model(SPEEDS[2])})}
-    injected = {"stepped": "clock_steps"}
-    return _stage("a clock that steps", job, machines, injected=injected)
+    return _stage("a clock that steps", job, machines, injected={"stepped": "clock_steps"})
 
 
 def _exact(name: str, prompt: int, output: int, requests: int, warmup: int = 1) -> Job:
@@ -288,11 +286,10 @@ def _stage(
     speeds: Mapping[tuple[str, str], int] | None = None,
     injected: Mapping[str, str] | None = None,
 ) -> Stage:
-    models = {name: None for script in machines.values() for name in script.models}
     experiment = Experiment(
         version=1,
         name=f"selftest-{job.name}",
-        models=tuple(models),
+        models=tuple(dict.fromkeys(m for script in machines.values() for m in script.models)),
         jobs=(job.name,),
         engine=SimulatedEngine(kind="simulated", machines=dict(machines)),
         settings=Settings(num_ctx=8192),

@@ -39,6 +39,7 @@ class EngineProbe:
     name = "engine"
     tells = frozenset({"engine", "engine_version", "engine_environment"})
 
+    # parameters: each is a port or a fact that wiring knows
     def __init__(
         self,
         commands: Commands,

@@ -31,13 +31,14 @@ from fleet.plan.refusals import controls
 from fleet.plan.refusals.gated import refused_gates
 from fleet.plan.refusals.limits import limit_changes, limit_conflicts, refused_settings
 from fleet.plan.refusals.restarts import refused_restarts, restarts
-from fleet.plan.refusals.unfit import LeftOut as LeftOut
 from fleet.plan.refusals.unfit import (
+    Exclusions,
     PlanWarning,
     Shape,
     exclusions_of,
     known_sizes,
 )
+from fleet.plan.refusals.unfit import LeftOut as LeftOut
 from fleet.plan.refusals.without_effect import without_effect
 from fleet.plan.selection import Selection, narrow, selection_of
 from fleet.units import show_bytes
@@ -77,17 +78,11 @@ def expand(
     Raises PlanRefused or UnknownName if the words of the experiment contradict each other.
     """
     selection = narrow(selection_of(request, machines), options.only)
-    schedule = _Schedule(
-        request=request,
-        repeats=_repeats(request.experiment, options.repeats),
-        session=options.session,
-        sizes=known_sizes(selection.models, machines),
-        past_seconds=options.past_seconds,
+    schedule = _schedule(request, known_sizes(selection.models, machines), options)
+    exclusions = exclusions_of(
+        selection, schedule.sizes, without_effect(selection), skip_unfit=options.skip_unfit
     )
-    idle = without_effect(selection)
-    exclusions = exclusions_of(selection, schedule.sizes, idle, skip_unfit=options.skip_unfit)
-    every = (_machine_plan(schedule, each, exclusions.shapes_on(each)) for each in selection.ready)
-    plans = [plan for plan in every if plan.trials]
+    plans = _machine_plans(schedule, selection, exclusions)
     away = [_absent_plan(schedule, machine, exclusions.fitting.shapes) for machine in absent]
     counting = Counting(selection, request.role, schedule.repeats.most)
     axis = axis_of(request, [plan.machine for plan in plans])
@@ -133,6 +128,23 @@ def _repeats(experiment: Experiment, given: int | None) -> Repeats:
     if not 1 <= wanted <= MOST_BLOCKS:
         raise PlanRefused(f"repeats: {wanted} is not between 1 and {MOST_BLOCKS}")
     return Repeats(least=wanted, most=wanted)
+
+
+def _schedule(request: Request, sizes: Mapping[str, int], options: PlanOptions) -> _Schedule:
+    return _Schedule(
+        request=request,
+        repeats=_repeats(request.experiment, options.repeats),
+        session=options.session,
+        sizes=sizes,
+        past_seconds=options.past_seconds,
+    )
+
+
+def _machine_plans(
+    schedule: _Schedule, selection: Selection, exclusions: Exclusions
+) -> list[MachinePlan]:
+    every = (_machine_plan(schedule, each, exclusions.shapes_on(each)) for each in selection.ready)
+    return [plan for plan in every if plan.trials]
 
 
 def _machine_plan(schedule: _Schedule, machine: Machine, shapes: Sequence[Shape]) -> MachinePlan:

@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from fleet.identity import canonical_json
 from fleet.model.gates import FOREIGN_MEMORY, others_gpu_mb
-from fleet.model.job import Think
 from fleet.model.machine import CONDITION, FactValue, Fingerprint
 from fleet.model.measure import Placement, Reading, RequestRecord, TrialResult
 from fleet.model.runners import MLX, runner_of
@@ -18,18 +17,13 @@ from fleet.model.settings import SETTINGS
 from fleet.model.trial import show_settings
 from fleet.runner.cache_columns import cache_columns
 from fleet.runner.slowdowns import gpu_slowdowns
+from fleet.store.request_rows import request_row, think_word
 from fleet.store.schema import FINGERPRINTS, TABLES, TRIALS
 
 Row = dict[str, object]
 
 MOST_INTEGER = 2**63
 """What is absurd as an integer of 64 bits is null there, and kept in the JSON of the facts."""
-
-LEAST_ROUND_US = 1_000
-"""Chunks closer than this are of one round."""
-
-MAX_GAP_US = 2**31 - 1
-"""A longer gap does not fit its column, and is null there."""
 
 TRIAL_FACTS = (
     "chip",
@@ -64,7 +58,7 @@ def rows_of(result: TrialResult) -> dict[str, list[Row]]:
     attempt_id = result.attempt_id
     rows: dict[str, list[Row]] = {
         "requests": [
-            {**_request(attempt_id, result.trial.job.api, record), **cache}
+            {**request_row(attempt_id, result.trial.job.api, record), **cache}
             for record, cache in zip(result.requests, cache_columns(result), strict=True)
         ],
         "readings": [_reading(attempt_id, reading) for reading in result.readings],
@@ -123,7 +117,7 @@ def _asked(result: TrialResult) -> Row:
         "cut": trial.cut,
         "settings": show_settings(trial.settings),
         **settings,
-        "think": _think(trial.job.think if result.think is None else result.think),
+        "think": think_word(trial.job.think if result.think is None else result.think),
         "why": trial.why or None,
         "role": trial.role,
         "side": trial.side or None,
@@ -204,78 +198,6 @@ def _gates(result: TrialResult) -> Row:
 
 def _listed(words: Sequence[str] | None) -> str | None:
     return None if words is None else "; ".join(words)
-
-
-def _request(attempt_id: str, api: str, record: RequestRecord) -> Row:
-    reply = record.reply
-    return {
-        "attempt_id": attempt_id,
-        "request": record.index,
-        "point": record.point,
-        "warmup": record.warmup,
-        "prompt_tokens_asked": record.prompt_tokens_asked,
-        "depth_tokens": record.depth_tokens,
-        "output_tokens_asked": record.output_tokens_asked,
-        "seed": record.seed,
-        "nonce": record.nonce,
-        "sent_ns": reply.sent_ns,
-        "first_chunk_ns": reply.first_chunk_ns,
-        "first_thinking_ns": reply.first_thinking_ns,
-        "first_answer_ns": reply.first_answer_ns,
-        "last_chunk_ns": reply.last_chunk_ns,
-        "ended_ns": reply.ended_ns,
-        "chunks": reply.chunks,
-        "chunk_gaps_us": [gap if gap <= MAX_GAP_US else None for gap in reply.chunk_gaps_us],
-        "total_duration_ns": reply.total_ns,
-        "load_duration_ns": reply.load_ns,
-        "prompt_tokens": reply.prompt_tokens,
-        "cached_tokens": reply.cached_tokens,
-        "prompt_duration_ns": reply.prompt_ns,
-        "output_tokens": reply.output_tokens,
-        "output_duration_ns": reply.output_ns,
-        "done_reason": reply.done_reason,
-        "server_first_unix_ns": reply.server_first_unix_ns,
-        "server_final_unix_ns": reply.server_final_unix_ns,
-        "output_sha256": reply.output_sha256,
-        "error": reply.error,
-        "error_reason": reply.error_reason,
-        "concurrency": record.concurrency,
-        "stream": record.stream,
-        "turn": record.turn,
-        "due_ns": record.due_ns,
-        "reused_tokens": record.reused_tokens,
-        "api": api,
-        "think": _think(record.think),
-        "most_output_ns": record.most_output_ns,
-        **_gaps(reply.chunk_gaps_us),
-        **_rounds(reply.chunks, reply.chunk_gaps_us),
-    }
-
-
-def _rounds(chunks: int, gaps_us: Sequence[int]) -> Row:
-    """Under speculative decoding the tokens of one round come together; a step takes longer."""
-    between = sorted(gap for gap in gaps_us if gap > LEAST_ROUND_US)
-    return {
-        "rounds": len(between) + 1 if chunks else None,
-        "round_p50_us": _quantile(between, 0.5),
-    }
-
-
-def _gaps(gaps_us: Sequence[int]) -> Row:
-    """Return sums over the first and the last third, and quantiles by nearest rank."""
-    third, ordered = len(gaps_us) // 3, sorted(gaps_us)
-    return {
-        "first_third_us": sum(gaps_us[:third]) if third else None,
-        "last_third_us": sum(gaps_us[-third:]) if third else None,
-        "gap_p50_us": _quantile(ordered, 0.5),
-        "gap_p90_us": _quantile(ordered, 0.9),
-        "gap_p99_us": _quantile(ordered, 0.99),
-        "gap_most_us": ordered[-1] if ordered else None,
-    }
-
-
-def _quantile(ordered: Sequence[int], share: float) -> int | None:
-    return ordered[math.ceil(share * len(ordered)) - 1] if ordered else None
 
 
 def _reading(attempt_id: str, reading: Reading) -> Row:
@@ -368,7 +290,3 @@ def _fitting(value: FactValue, kind: pa.DataType) -> FactValue:
 def _finite(value: FactValue) -> FactValue:
     """Not a number is not a value."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _think(think: Think | None) -> str | None:
-    return str(think).lower() if isinstance(think, bool) else think

@@ -46,7 +46,7 @@ def _embedded(stack: ExitStack, folder: Path) -> Side:
 
 
 def _simulated(stack: ExitStack, folder: Path) -> Side:
-    from fleet.engines.simulated import Simulated
+    from fleet.engines.simulated.engine import Simulated
     from fleet.model.script import MachineScript, ScriptedModel
 
     model = ScriptedModel(prefill_tokens_per_s=5000, decode_tokens_per_s=400, load_s=0.05)

@@ -30,7 +30,7 @@ from _table import Table
 from fleet.clock import SystemClock
 from fleet.engines.ollama import Ollama, timed
 from fleet.engines.ollama.stream import Arrivals, read_reply
-from fleet.engines.simulated import Simulated
+from fleet.engines.simulated.engine import Simulated
 from fleet.model.measure import Ask, Reply
 from fleet.model.script import MachineScript, ScriptedModel
 from fleet.units import NS_PER_MS, NS_PER_S, NS_PER_US

@@ -28,7 +28,7 @@ from _table import Table
 from fleet import folders, wiring
 from fleet.clock import SystemClock
 from fleet.engines.ollama import Ollama
-from fleet.engines.simulated import Simulated
+from fleet.engines.simulated.engine import Simulated
 from fleet.model.experiment import OllamaEngine, Telemetry
 from fleet.model.measure import Ask, Reading, Reply
 from fleet.model.script import MachineScript, ScriptedPower

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from fleet.clock import SystemClock
-from fleet.engines.simulated import Simulated
+from fleet.engines.simulated.engine import Simulated
 from fleet.errors import EngineUnreachable
 from fleet.model.script import MachineScript, ScriptedModel
 
@@ -23,7 +23,7 @@ SCRIPT = MachineScript(
 ORPHAN = """
 import os, sys
 from fleet.clock import SystemClock
-from fleet.engines.simulated import Simulated
+from fleet.engines.simulated.engine import Simulated
 from fleet.model.script import MachineScript
 engine = Simulated(MachineScript.model_validate_json(sys.argv[1]), clock=SystemClock())
 print(engine.base_url, engine.facts().kind, flush=True)

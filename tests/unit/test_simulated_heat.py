@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.clock import SystemClock
-from fleet.engines.simulated import Simulated
+from fleet.engines.simulated.engine import Simulated
 from fleet.engines.simulated.heat import Heat
 from fleet.engines.simulated.machine import drawn_factor
 from fleet.engines.simulated.question import question_of

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from fleet.clock import SystemClock
-from fleet.engines.simulated import Simulated
+from fleet.engines.simulated.engine import Simulated
 from fleet.engines.simulated.host import SimulatedHost
 from fleet.errors import EngineUnreachable
 from fleet.model.measure import Ask

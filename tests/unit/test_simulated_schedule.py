@@ -155,7 +155,7 @@ class _Waits:
 def test_a_server_kept_from_the_cpu_catches_up_only_with_its_script(catches_up: bool) -> None:
     plan, wire = _plan(), _Waits()
     second_ago_ns = time.monotonic_ns() - 1_000_000_000
-    lines = Lines(ASKED, 30, thinks=False)
+    lines = Lines(ASKED, 30, unasked=False)
     _stream(wire, lines, plan, second_ago_ns, (), catches_up=catches_up)  # type: ignore[arg-type]
     _, first_ns, second_ns, *_ = wire.until_ns
     assert first_ns == second_ago_ns + plan.due_ns[0]

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 from fleet.clock import SystemClock
 from fleet.engines.ollama import Ollama
-from fleet.engines.simulated import SimulatedServer, serve
 from fleet.engines.simulated.ground_truth import read
+from fleet.engines.simulated.server import SimulatedServer, serve
 from fleet.errors import Interrupted
 from fleet.model.measure import Ask, Reply
 from fleet.model.script import Fault, MachineScript, ScriptedModel, ScriptedResident

@@ -13,8 +13,8 @@ from typing import Any
 from fleet.engines.embedded.files import THINKING_ARCHITECTURES, ModelFiles
 from fleet.engines.embedded.stream import Arrivals, Chunk, read_reply, refused
 from fleet.engines.ollama.client import messages
-from fleet.errors import EngineUnreachable, Interrupted, RequestRefused, UserError
-from fleet.installation import add_extra
+from fleet.errors import EngineUnreachable, Interrupted, RequestRefused
+from fleet.installation import add_extra, optional
 from fleet.model.gates import Resident
 from fleet.model.machine import EngineFacts, ModelFacts, Proofs
 from fleet.model.measure import Ask, Placement, Reply
@@ -203,11 +203,7 @@ def _body(ask: Ask) -> dict[str, object]:
 
 
 def _server(path: Path, options: Mapping[str, Value]) -> Any:
-    try:
-        import xllamacpp  # an extra, and some 50 MB of native code
-    except ImportError as missing:
-        what = f"the embedded engine needs {missing.name}"
-        raise UserError(what, add_extra("embedded")) from None
+    xllamacpp = optional("xllamacpp", "the embedded engine", "embedded")  # 50 MB of native code
     params = xllamacpp.CommonParams()
     params.model.path = str(path)
     params.n_ctx = int(options["num_ctx"])

@@ -9,8 +9,8 @@ from types import MappingProxyType
 
 from fleet.engines import tiny
 from fleet.engines.ollama.weights import bits_per_weight, read_for_each_token
-from fleet.errors import ModelMissing, RequestRefused, UserError
-from fleet.installation import add_extra
+from fleet.errors import ModelMissing, RequestRefused
+from fleet.installation import optional
 from fleet.model.machine import ModelFacts
 
 THINKING_ARCHITECTURES = frozenset({"gpt-oss"})
@@ -65,11 +65,7 @@ class ModelFiles:
 
 
 def _read(name: str, path: Path) -> ModelFacts:
-    try:
-        import gguf  # an extra, and slow to import
-    except ImportError as missing:
-        what = f"reading {path.name} needs {missing.name}"
-        raise UserError(what, add_extra("embedded")) from None
+    gguf = optional("gguf", f"reading {path.name}", "embedded")  # slow to import
     try:
         file = gguf.GGUFReader(path)
     except (ValueError, IndexError, KeyError) as problem:
@@ -107,8 +103,7 @@ def _is_plain(key: str) -> bool:
 
 def _quantization(file_type: object) -> str | None:
     """`MXFP4_MOE`, `F16`: as engines write it."""
-    import gguf
-
+    gguf = optional("gguf", "reading a model's file", "embedded")
     names = (str(kind.name) for kind in gguf.LlamaFileType if kind.value == file_type)
     name = next(names, None)
     return None if name is None else name.removeprefix("MOSTLY_").removeprefix("ALL_")

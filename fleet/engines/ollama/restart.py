@@ -22,6 +22,7 @@ NEVER = threading.Event()
 """A stop that nobody sets."""
 
 
+# parameters: the engine and its address, the command and its words, and two ports
 def restart(
     engine: Engine,
     argv: Sequence[str],

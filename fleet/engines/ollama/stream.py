@@ -81,6 +81,7 @@ class _Reading(ReplyBuilder):
     final_ns: int | None = None
 
 
+# parameters: what was sent, what came, and what the client saw beside it
 def read_reply(
     arrivals: Arrivals,
     *,

@@ -83,23 +83,17 @@ def _generate(
     written.evaluated_from_ns = start_ns + load_ns
     if loaded.model.on_mlx:  # no context that is asked for holds there, only the model's own
         question = replace(question, context=CONTEXT_LENGTH, truncate=False)
-    if question.prompt_tokens >= question.context and not question.truncate:
-        raise Refusal(400, _overlong_mlx(question) if loaded.model.on_mlx else _overlong(question))
+    _refuse_overlong(question, on_mlx=loaded.model.on_mlx)
     measured = machine.script.counters == "measured"
-    thinks = question.thinks or "thinks_unasked" in faults
     with machine.heat.answering(start_ns + load_ns) as pace:
         plan = schedule(question, loaded.model, loaded.speeds, load_ns, faults, pace)
-        known = machine.cache.take(
-            question, len(plan.due_ns), keeps_bos=machine.script.tells_cached
-        )
-        plan = plan if "cached_prefix" in faults else plan.knowing(known)
-        plan = replace(plan, tells_cached=machine.script.tells_cached)
+        plan = _with_cache(machine, question, plan, faults)
         written.cached_tokens, written.first_step_ns = plan.cached_tokens, plan.first_step_ns
         written.tokens_per_round = loaded.model.tokens_per_round
         if "stall" in faults:
             machine.fault_done("stall")
             wire.wait_for_the_end()
-        lines = Lines(question, len(plan.due_ns), thinks=thinks)
+        lines = Lines(question, len(plan.due_ns), unasked="thinks_unasked" in faults)
         written.tokens_ns = lines.written_ns
         if machine.meter is not None:
             last_ns = start_ns + plan.due_ns[-1]
@@ -115,14 +109,32 @@ def _generate(
     _note(machine, question, faults)
     if "die_mid_stream" in faults:
         return False
-    total_ns = time.monotonic_ns() - written.arrived_ns
-    if not question.stream:
+    _end(wire, lines, plan, time.monotonic_ns() - written.arrived_ns, faults)
+    return True
+
+
+def _refuse_overlong(question: Question, *, on_mlx: bool) -> None:
+    if question.prompt_tokens >= question.context and not question.truncate:
+        raise Refusal(400, _overlong_mlx(question) if on_mlx else _overlong(question))
+
+
+def _with_cache(
+    machine: ScriptedMachine, question: Question, plan: Schedule, faults: Collection[str]
+) -> Schedule:
+    """Take from the cache what it holds of the prompt; report it as this server's version does."""
+    tells = machine.script.tells_cached
+    known = machine.cache.take(question, len(plan.due_ns), keeps_bos=tells)
+    return replace(plan if "cached_prefix" in faults else plan.knowing(known), tells_cached=tells)
+
+
+def _end(wire: Wire, lines: Lines, plan: Schedule, total_ns: int, faults: Collection[str]) -> None:
+    """Write the final record, or the whole answer where it was not streamed."""
+    if not lines.question.stream:
         wire.body(lines.whole(plan, total_ns), JSON)
-        return True
+        return
     if "no_final_record" not in faults:
         wire.line(lines.last(plan, total_ns))
     wire.end_lines()
-    return True
 
 
 def _note(machine: ScriptedMachine, question: Question, faults: Collection[str]) -> None:
@@ -133,6 +145,7 @@ def _note(machine: ScriptedMachine, question: Question, faults: Collection[str])
         machine.unload(question.model)
 
 
+# parameters: everything that one stream of the scripted server depends on
 def _stream(
     wire: Wire,
     lines: Lines,

@@ -14,9 +14,10 @@ from contextlib import closing
 from dataclasses import replace
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
+from fleet.engines.ollama import Ollama
 from fleet.errors import EngineUnreachable
 from fleet.model.gates import Resident
 from fleet.model.machine import EngineFacts, ModelFacts
@@ -24,9 +25,6 @@ from fleet.model.measure import Ask, Placement, Reply
 from fleet.model.script import MachineScript
 from fleet.model.settings import Value
 from fleet.ports import Clock, Say, Stop
-
-if TYPE_CHECKING:
-    from fleet.engines.ollama import Ollama
 
 END_S = 5.0
 POWER_S = 2.0
@@ -40,8 +38,6 @@ class Simulated:
         self._open()
 
     def _open(self) -> None:
-        from fleet.engines.ollama import Ollama  # the server's own process does without it
-
         self._process = _start(self._script, self._seed)
         self._client: Ollama = Ollama(_url(self._process), clock=self._clock)
 

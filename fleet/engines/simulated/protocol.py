@@ -117,9 +117,9 @@ class Lines:
     server has it, and `x_mono_ns` from the monotonic clock, for tests of a client's stamps.
     """
 
-    def __init__(self, question: Question, tokens: int, *, thinks: bool) -> None:
-        self._question = question
-        self._thinking = tokens // THINKING_SHARE if thinks else 0
+    def __init__(self, question: Question, tokens: int, *, unasked: bool) -> None:
+        self.question = question
+        self._thinking = tokens // THINKING_SHARE if question.thinks or unasked else 0
         self.written_ns: list[int] = []
         """When each token was written, as its line says it."""
         self._start = b'{"model":%s,"created_at":"' % json.dumps(question.model).encode()
@@ -163,7 +163,7 @@ class Lines:
 
     def _text(self, answer: str, thinking: str) -> bytes:
         extra: Mapping[str, str] = {"thinking": thinking} if thinking else {}
-        if self._question.api == "generate":
+        if self.question.api == "generate":
             return json.dumps({"response": answer, **extra})[1:-1].encode()
         message = {"role": "assistant", "content": answer, **extra}
         return json.dumps({"message": message})[1:-1].encode()

@@ -117,6 +117,7 @@ class Schedule:
         return self.first_step_ns + self.due_ns[-1] - self.due_ns[0] + self.last_step_ns
 
 
+# parameters: everything that the times of one answer depend on
 def schedule(
     question: Question,
     model: ScriptedModel,

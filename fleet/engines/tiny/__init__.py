@@ -12,8 +12,7 @@ from pathlib import Path
 
 from fleet import durable
 from fleet.engines.tiny.sizes import RECIPE, SIZES, Kind, Sizes
-from fleet.errors import UserError
-from fleet.installation import add_extra
+from fleet.installation import optional
 
 __all__ = ["KINDS", "Kind", "Sizes", "file_name", "make"]
 
@@ -46,15 +45,11 @@ def file_name(kind: Kind, sizes: Sizes | None = None) -> str:
 
 def _write(kind: Kind, sizes: Sizes, path: Path) -> None:
     """Under another name first: who sees the file sees it whole, whoever else writes it too."""
-    try:
-        from fleet.engines.tiny.writer import write  # gguf is an extra, and slow to import
-    except ImportError as missing:
-        what = f"making a tiny model needs {missing.name}"
-        raise UserError(what, add_extra("embedded")) from None
+    writer = optional("fleet.engines.tiny.writer", "making a tiny model", "embedded")
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        write(kind, sizes, draft)
+        writer.write(kind, sizes, draft)
         durable.replace_by(path, draft)
     finally:
         draft.unlink(missing_ok=True)
