@@ -138,7 +138,7 @@ def _fast(size: Size, folder: Path) -> Stage:
 
 
 def _mlx(size: Size, folder: Path) -> Stage:
-    """The counts and clocks of the other runner of an Ollama, with and without drafts."""
+    """Return the counts and clocks of the other runner of an Ollama, with and without drafts."""
     job = _exact("mlx", PROMPT_TOKENS, size.tokens, size.requests, warmup=0)
     models = {
         name: _model(speed, PREFILL_TOKENS_PER_S).model_copy(

@@ -61,7 +61,7 @@ QUANTITIES = (
 
 
 def whole(value: object, quantity: Quantity) -> int | None:
-    """The value as a whole number; None where it is none, or one that the quantity cannot have.
+    """Return the value as a whole number, or None if the quantity cannot have it.
 
     A float without a fraction is a whole number: some servers write 131072.0. True is none.
     """
@@ -91,7 +91,7 @@ def text(value: object, longest: int = LONGEST_WORD) -> str:
 
 
 def whole_characters(words: str) -> str:
-    """The text with the halves of surrogate pairs joined; a half alone becomes U+FFFD.
+    """Return the text with the halves of surrogate pairs joined; a half alone becomes U+FFFD.
 
     JSON may hold half a pair, and two chunks of an answer a half each. No file can hold one.
     """
@@ -101,7 +101,7 @@ def whole_characters(words: str) -> str:
 
 
 def json_of(body: bytes | str) -> object:
-    """What the JSON says; raises ValueError for all that is none, however deep it is nested."""
+    """Parse JSON; raises ValueError for everything else, however deep it is nested."""
     try:
         return json.loads(body)
     except RecursionError:

@@ -168,7 +168,7 @@ def _notes(
 
 
 def _of_formats(found: Sequence[ResultRow]) -> Iterator[str]:
-    """What all rows have in common, and once that some rows do not say it."""
+    """Say what all rows have in common, and once that some rows do not say it."""
     every = {format_of(row) for row in found}
     if len(every - {""}) == 1:
         yield f"format of all: {', '.join(every - {''})}"

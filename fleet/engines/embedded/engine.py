@@ -116,7 +116,7 @@ class Embedded:
             self._free()
 
     def _load(self, model: str, options: Mapping[str, Value]) -> _Loaded:
-        """The model with these load options: as it is, or loaded anew."""
+        """Return the model with these load options: as it is, or loaded anew."""
         wanted = {**LOAD_DEFAULTS, **{k: v for k, v in options.items() if k in LOAD_OPTIONS}}
         if self._loaded and (self._loaded.model, self._loaded.options) == (model, wanted):
             return self._loaded
@@ -127,7 +127,7 @@ class Embedded:
         return self._loaded
 
     def _free(self) -> None:
-        """The native threads end with the last reference, but never under a running answer."""
+        """Drop the model; its threads end with the last reference, never under a running answer."""
         if self._asking is not None:
             self._asking.join()
             self._asking = None
@@ -135,8 +135,11 @@ class Embedded:
         gc.collect()
 
     def _ask(self, loaded: _Loaded, ask: Ask, stop: Stop) -> Reply:
-        """Ask in a thread of its own: while a large batch is evaluated llama.cpp does not call
-        back, and who waits here must hear of `stop` before that."""
+        """Ask in a thread of its own.
+
+        While llama.cpp evaluates a large batch it does not call back, and the caller must notice
+        `stop` before that.
+        """
         arrivals = Arrivals(self._clock.monotonic_ns, stop)
         body, put = _body(ask), _entry(loaded.server, ask)
         if self._asking is not None:
@@ -154,7 +157,7 @@ class Embedded:
         return read_reply(arrivals, sent_ns=sent_ns, ended_ns=ended_ns, keep_text=ask.keep_text)
 
     def _objection(self, ask: Ask) -> str | None:
-        """What this engine cannot do, said instead of silently left out."""
+        """Raise RequestRefused for what this engine cannot do, instead of leaving it out."""
         unknown = sorted(set(ask.options) - LOAD_OPTIONS - set(REQUEST_OPTIONS))
         if unknown:
             return f"the embedded engine knows no option {', '.join(unknown)}"
@@ -184,7 +187,7 @@ def _entry(
 
 
 def _body(ask: Ask) -> dict[str, object]:
-    """A raw prompt gets what the model's own tokenizer adds (BOS or nothing), never a template."""
+    """Build the request; a raw prompt gets what the tokenizer adds, BOS or nothing."""
     options = {REQUEST_OPTIONS[k]: v for k, v in ask.options.items() if k in REQUEST_OPTIONS}
     body: dict[str, object] = {
         **options,

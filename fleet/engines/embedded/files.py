@@ -26,7 +26,7 @@ class ModelFiles:
         self._known: dict[tuple[Path, int, int], ModelFacts] = {}
 
     def names(self) -> Sequence[str]:
-        """The models that are there, tiny ones under their short name."""
+        """Return the models that are there, tiny ones under their short name."""
         made = {tiny.file_name(kind): name for name, kind in TINY.items()}
         files = sorted(path for path in self.folder.glob("*.gguf") if path.name[0] != ".")
         return [made.get(path.name, path.stem) for path in files]
@@ -35,7 +35,7 @@ class ModelFiles:
         return self._place(model).is_file()
 
     def path(self, model: str) -> Path:
-        """The model's file; raises ModelMissing."""
+        """Return the model's file; raises ModelMissing."""
         path = self._place(model)
         if not path.is_file():
             raise ModelMissing(
@@ -97,7 +97,7 @@ def _read(name: str, path: Path) -> ModelFacts:
 
 
 def _is_plain(key: str) -> bool:
-    """The vocabulary is thousands of values that nobody asks for."""
+    """Tell whether a key is no part of the vocabulary, which has thousands of values."""
     return not key.startswith("tokenizer.")
 
 

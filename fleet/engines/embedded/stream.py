@@ -67,7 +67,7 @@ class _Reading(ReplyBuilder):
 
 
 def read_reply(arrivals: Arrivals, *, sent_ns: int, ended_ns: int, keep_text: bool) -> Reply:
-    """The reply; `ended_ns` stands where no chunk arrived at all."""
+    """Return the reply; `ended_ns` stands where no chunk arrived at all."""
     seen = _Reading()
     for stamp, chunk in zip(arrivals.stamps, arrivals.chunks, strict=True):
         _take(seen, stamp, chunk)
@@ -87,7 +87,7 @@ def read_reply(arrivals: Arrivals, *, sent_ns: int, ended_ns: int, keep_text: bo
 
 
 def refused(what: str, now_ns: int) -> Reply:
-    """A reply to a question that cannot be put to this engine."""
+    """Return a reply to a question that cannot be put to this engine."""
     return Reply(sent_ns=now_ns, ended_ns=now_ns, error=what, error_reason=RequestRefused.reason)
 
 
@@ -106,7 +106,7 @@ def _take(seen: _Reading, stamp: int, chunk: Chunk) -> None:
 
 
 def _failure(error: object) -> Failure:
-    """What is wrong with the request is 400; memory is what llama.cpp runs out of."""
+    """Return the kind of error: 400 for a wrong request; llama.cpp runs out of memory alone."""
     details = error if isinstance(error, Mapping) else {"message": error}
     message = text(str(details.get("message", "")), LONGEST_MESSAGE)
     if "memory" in message.lower():
@@ -115,7 +115,7 @@ def _failure(error: object) -> Failure:
 
 
 def _counters(timings: Mapping[str, object]) -> tuple[dict[str, int], str]:
-    """What llama.cpp counts, and why the numbers that are left out cannot be.
+    """Return what llama.cpp counts, and why the numbers that are left out cannot be.
 
     It counts the first output token in predicted_n, and times it in prompt_ms.
     """

@@ -50,12 +50,12 @@ class Address:
 
 
 def address(text: str | None, environment: Mapping[str, str]) -> str:
-    """Base URL of `text`, else of OLLAMA_HOST, else of Ollama's own default; UserError."""
+    """Return the base URL of `text`, else of OLLAMA_HOST, else of Ollama's default; UserError."""
     return parse(text, environment).url
 
 
 def parse(text: str | None, environment: Mapping[str, str]) -> Address:
-    """The address in `text`, else in OLLAMA_HOST, else Ollama's own default; UserError."""
+    """Return the address in `text`, else in OLLAMA_HOST, else Ollama's own default; UserError."""
     source = "engine.host" if text else "OLLAMA_HOST"
     given = (text or environment.get("OLLAMA_HOST", "")).strip().strip("\"'").strip()
     scheme, has_scheme, rest = given.partition("://")
@@ -99,7 +99,7 @@ def _port(text: str, source: str) -> int | None:
 
 
 def _ipv6(text: str, source: str) -> str:
-    """The address with its zone, which a URL writes behind %25 (RFC 6874)."""
+    """Return the address with its zone, which a URL writes behind %25 (RFC 6874)."""
     host, percent, zone = text.partition("%")
     if zone.startswith("25") and len(zone) > 2:
         zone = zone[2:]

@@ -41,7 +41,7 @@ class Calls:
     patience: Patience
 
     def answer(self, call: Call) -> dict[str, object]:
-        """The JSON object that the call brings."""
+        """Return the JSON object that the call brings."""
         return self._object(self.body(call), call, httpx.codes.OK)
 
     def body(self, call: Call) -> bytes:
@@ -54,7 +54,7 @@ class Calls:
         return answer
 
     def lines(self, call: Call, wire: Wire) -> Iterator[dict[str, object]]:
-        """The JSON objects of a stream, each as it comes; an error among them is raised."""
+        """Return the JSON objects of a stream, each as it comes; an error among them is raised."""
         with (
             translated(self.base_url),
             self._client(call, wire) as client,

@@ -91,7 +91,7 @@ class Ollama:
         return self.describe(model)
 
     def delete(self, model: str) -> None:
-        """Raises ModelMissing where it is not there."""
+        """Raise ModelMissing where it is not there."""
         body, doing = {"model": model}, f"deleting {model}"
         self._calls.body(Call(method="DELETE", path="/api/delete", body=body, doing=doing))
 
@@ -148,7 +148,7 @@ class Ollama:
         """Nothing is held between two calls."""
 
     def _find(self, model: str) -> ModelFacts | None:
-        """The one row of that name; raises RequestRefused where several models share it."""
+        """Return the one row of that name; raises RequestRefused where several models share it."""
         named = [facts for facts in self.models() if same_model(facts.name, model)]
         if len({facts.digest for facts in named}) > 1:
             variants = ", ".join(f"{facts.model_format} {facts.digest[:12]}" for facts in named)
@@ -167,7 +167,7 @@ class Ollama:
 
 
 def request_body(ask: Ask) -> dict[str, object]:
-    """The request whole: nothing is left to a default of the server or of the model's file."""
+    """Build the whole request: nothing is left to a default of the server or the model's file."""
     if ask.output_tokens < 1:
         raise RequestRefused(f"num_predict {ask.output_tokens} has no end in Ollama", "at least 1")
     body: dict[str, object] = {

@@ -81,8 +81,11 @@ class Wire:
 def open_client(
     base_url: str, wire: Wire, tls: ssl.SSLContext | None, timeout: httpx.Timeout
 ) -> httpx.Client:
-    """A client that no variable of the environment has a say in: no proxy, no certificate, no
-    password of a .netrc file, no log of TLS keys. It follows no redirect."""
+    """Return a client on which no environment variable has an influence.
+
+    It takes no proxy, no certificate, no password of a .netrc file and no log of TLS keys from
+    there, and it follows no redirect.
+    """
     return httpx.Client(
         base_url=base_url,
         transport=wire.transport(tls),
@@ -94,7 +97,7 @@ def open_client(
 
 
 def tls_of(base_url: str) -> ssl.SSLContext | None:
-    """What an https address needs: the authorities that this system trusts by its own files.
+    """Return what an https address needs: the authorities that this system trusts.
 
     SSL_CERT_FILE and SSL_CERT_DIR are not read. None where the address is no https one.
     """
@@ -109,7 +112,7 @@ def tls_of(base_url: str) -> ssl.SSLContext | None:
 
 
 def body_of(response: httpx.Response) -> bytes:
-    """The whole body; raises ValueError where it is larger than any answer of an Ollama."""
+    """Return the whole body; raises ValueError where it is larger than any answer of an Ollama."""
     body = bytearray()
     for piece in response.iter_bytes():
         body += piece

@@ -69,7 +69,7 @@ MENDS: dict[type[TrialError], str] = {
 
 
 def classify(status: int, message: str) -> type[TrialError]:
-    """The kind of error; `status` 200 stands for an error line inside a stream."""
+    """Return the kind of error; `status` 200 stands for an error line inside a stream."""
     for pattern, kind in BY_TEXT:
         if pattern.search(message):
             return kind
@@ -81,7 +81,7 @@ def classify(status: int, message: str) -> type[TrialError]:
 
 
 def error_text(body: bytes | str) -> str:
-    """The message in an error body; llama-server's own JSON may sit inside as text."""
+    """Return the message in an error body; llama-server's own JSON may sit inside as text."""
     message = body.decode(errors="replace") if isinstance(body, bytes) else body
     for _ in range(3):
         inner = _inner_message(message)
@@ -103,7 +103,7 @@ def _inner_message(message: str) -> str | None:
 
 
 def failure(status: int, body: bytes | str, doing: str, model: str = "") -> TrialError:
-    """The error to raise; `doing` is what was tried, in words."""
+    """Return the error to raise; `doing` is what was tried, in words."""
     message = error_text(body) or f"status {status}"
     kind = classify(status, message)
     hint = f"ollama pull {model}" if kind is ModelMissing and model else MENDS.get(kind, "")
@@ -127,7 +127,7 @@ def not_an_ollama(base_url: str, why: str) -> EngineUnreachable:
 
 @contextmanager
 def translated(base_url: str) -> Iterator[None]:
-    """Turns what httpx and JSON raise into errors of fleet; for calls outside the timed path."""
+    """Turn what httpx and JSON raise into errors of fleet; for calls outside the timed path."""
     try:
         yield
     except (httpx.TransportError, httpx.InvalidURL, httpx.DecodingError) as problem:

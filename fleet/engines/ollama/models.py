@@ -96,7 +96,7 @@ def unmeasurable(entry: Entry) -> str:
 
 
 def described(facts: ModelFacts, shown: Entry) -> ModelFacts:
-    """The same model with what `/api/show` adds."""
+    """Return the same model with what `/api/show` adds."""
     info = shown.get("model_info")
     info = info if isinstance(info, dict) else {}
     details = shown.get("details")
@@ -124,21 +124,27 @@ def described(facts: ModelFacts, shown: Entry) -> ModelFacts:
 
 
 def _default_think(shown: Entry, architecture: str | None) -> Think | None:
-    """What Ollama does where a request says nothing of thinking; gpt-oss has levels only."""
+    """Return what Ollama does if a request says nothing of thinking; gpt-oss has only levels."""
     if "thinking" not in _list(shown.get("capabilities")):
         return None
     return "medium" if architecture == "gpt-oss" else True
 
 
 def _file(modelfile: object) -> str | None:
-    """The blob in `FROM /path`; a model made from another model is listed with its blob too."""
+    """Return the blob in `FROM /path`.
+
+    A model made from another model is listed with its blob too.
+    """
     match = re.search(r"^FROM (/.+)$", modelfile, re.M) if isinstance(modelfile, str) else None
     path = match[1].strip() if match else ""
     return path if path and path == text(path, LONGEST_PATH) else None
 
 
 def _named(models: object) -> Iterator[tuple[str, Entry]]:
-    """The entries of a list that name a model; one without a name can be asked for by nobody."""
+    """Return the entries of a list that name a model.
+
+    One without a name can be asked for by nobody.
+    """
     for entry in _list(models):
         if isinstance(entry, dict):
             name = text(entry.get("model")) or text(entry.get("name"))

@@ -58,7 +58,7 @@ wait "$server"
 
 
 def never(model: str) -> bool:
-    """What is in memory is the owner's."""
+    """Return the models in memory, which are the owner's."""
     return False
 
 
@@ -209,7 +209,7 @@ def _gpu_mb(told: ServeLog) -> float | None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """The server and all it has started, its runners too."""
+    """Return the server and all it has started, its runners too."""
     if process.stdin is not None:
         with suppress(OSError):
             process.stdin.close()

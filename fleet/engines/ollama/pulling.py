@@ -26,7 +26,7 @@ class Pull:
     """When the last line came."""
 
     def run(self, stop: Stop) -> None:
-        """Returns when Ollama has told of success; raises Interrupted once `stop` is set."""
+        """Return when Ollama has told of success; raises Interrupted once `stop` is set."""
         wire, silence_s = Wire(self.calls.clock), self.calls.patience.silence_s
         self._last_ns = self.calls.clock.monotonic_ns()
         with Watch(wire, stop, self._waited_s, silence_s) as watch:

@@ -31,7 +31,7 @@ def restart(
     clock: Clock,
     words: str = "",
 ) -> Engine:
-    """Returns when the old process has gone and a new one answers; else EngineNotRestarted.
+    """Return when the old process has gone and a new one answers; else EngineNotRestarted.
 
     A connection opened before tells the two apart: it ends with the process that holds it.
     `words`: what is said of the command, where it is too long to be read.

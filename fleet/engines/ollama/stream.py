@@ -91,7 +91,10 @@ def read_reply(
     keep_text: bool,
     failure: Failure | None = None,
 ) -> Reply:
-    """The reply that the arrivals tell of; `failure` and `ended_ns` are what the client saw."""
+    """Return the reply that the arrivals tell of.
+
+    `failure` and `ended_ns` are what the client saw.
+    """
     seen = _Reading()
     for stamp, line in arrivals.lines():
         if seen.failure is None and seen.final is None:
@@ -121,8 +124,10 @@ def _take(seen: _Reading, stamp: int, line: bytes, api: str) -> None:
 
 
 def _is_final(record: Mapping[str, object]) -> bool:
-    """Whether the record ends the answer: some servers leave out `done`, or write
-    it as text, and count all the same."""
+    """Tell whether the record ends the answer.
+
+    Some servers leave out `done`, or write it as text, and count all the same.
+    """
     counted = any(key in record for key, _ in COUNTERS.values())
     return record.get("done") is True or (
         record.get("done") is not False and bool(record.get("done_reason")) and counted
@@ -162,7 +167,7 @@ def _reply(seen: _Reading, sent_ns: int, ended_ns: int, keep_text: bool) -> Repl
 
 
 def _counters(final: Mapping[str, object]) -> tuple[dict[str, int], str]:
-    """What a final record counts, and why the numbers that are left out of it cannot be."""
+    """Return what a final record counts, and why the numbers that are left out cannot be."""
     counters = {
         name: (key, final.get(key, 0), quantity) for name, (key, quantity) in COUNTERS.items()
     }
@@ -182,7 +187,7 @@ def _counters(final: Mapping[str, object]) -> tuple[dict[str, int], str]:
 
 
 def stamp_unix_ns(moment: object) -> int | None:
-    """The time of a record; None where it is none, or far from any time that can be."""
+    """Return the time of a record; None where it is none, or far from any time that can be."""
     return whole(unix_ns(moment), STAMP_UNIX_NS)
 
 

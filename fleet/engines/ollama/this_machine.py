@@ -26,7 +26,7 @@ Resolve = Callable[[str], Sequence[str]]
 
 
 def local_address(text: str | None, environment: Mapping[str, str]) -> str:
-    """Base URL of the Ollama of this machine, as `address` reads it.
+    """Return the base URL of the Ollama of this machine, as `address` reads it.
 
     Raises UserError for what is no address, and for the address of another machine.
     """
@@ -36,7 +36,7 @@ def local_address(text: str | None, environment: Mapping[str, str]) -> str:
 
 
 def refuse_another_machine(place: Address, resolve: Resolve | None = None) -> None:
-    """Raises UserError, unless every IP address of the host is this machine's own."""
+    """Raise UserError, unless every IP address of the host is this machine's own."""
     if place.host == "localhost":
         return
     try:
@@ -107,7 +107,7 @@ def _is_ip(host: str) -> bool:
 
 
 def _with_zone(host: str | int, _port: object, _flow: object = 0, zone: object = 0) -> str:
-    """The IP address in what `getaddrinfo` answers; a link-local one needs its zone."""
+    """Return the IP address in what `getaddrinfo` answers; a link-local one needs its zone."""
     return f"{host}%{zone}" if zone and "%" not in str(host) else str(host)
 
 
@@ -122,7 +122,7 @@ def _binds(text: str) -> bool:
 
 
 def _sends_from(text: str) -> str | None:
-    """The address that the system would send from; nothing is sent."""
+    """Return the address that the system would send from; nothing is sent."""
     try:
         family, _, _, _, target = _socket_address(text, 9)
         with socket.socket(family, socket.SOCK_DGRAM) as probe:

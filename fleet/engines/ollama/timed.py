@@ -30,7 +30,7 @@ class TimedPath:
     patience: Patience
 
     def ask(self, path: str, body: Mapping[str, object], ask: Ask, stop: Stop) -> Reply:
-        """Raises EngineUnreachable before anything was sent, Interrupted once `stop` is set."""
+        """Raise EngineUnreachable before anything was sent, Interrupted once `stop` is set."""
         interrupted = Interrupted(f"stopped while {ask.model} was asked")
         if stop.is_set():
             raise interrupted
@@ -65,14 +65,14 @@ class TimedPath:
         return self.patience.timeout(self.patience.first_byte_s)
 
     def _connect(self, client: httpx.Client) -> None:
-        """Opens the connection with a small question, so that the timed one finds it open."""
+        """Open the connection with a small question, so that the timed one finds it open."""
         with translated(self.base_url):
             client.get("/api/version", timeout=self.patience.timeout(self.patience.answer_s))
 
     def _stream(
         self, client: httpx.Client, request: httpx.Request, arrivals: Arrivals
     ) -> Failure | None:
-        """Fills `arrivals`; what went wrong after the request was sent, if anything did."""
+        """Fill `arrivals`; return what went wrong after the request was sent, if anything did."""
         try:
             response = client.send(request, stream=True)
             try:

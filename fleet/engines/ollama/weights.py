@@ -126,8 +126,10 @@ def bits_per_weight(size_bytes: int, weights: int) -> float | None:
 
 
 def drafts_of(model_format: str | None, tensors: Iterable[Tensor]) -> Drafts | None:
-    """Return whether a model writes with drafts: llama-server is asked for none, MLX always uses
-    a draft head that the model has."""
+    """Tell whether a model writes with drafts.
+
+    llama-server is asked for none; MLX always uses a draft head that the model has.
+    """
     if model_format == "gguf":
         return "no"
     names = [tensor.name for tensor in tensors]

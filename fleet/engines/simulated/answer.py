@@ -77,7 +77,7 @@ def _generate(
     faults: Collection[str],
     written: TrueRequest,
 ) -> bool:
-    """Fills `written` as far as it comes, however it ends."""
+    """Write the answer, and fill `written` as far as it comes, however it ends."""
     start_ns = time.monotonic_ns()
     loaded, load_ns = machine.load(question)
     written.evaluated_from_ns = start_ns + load_ns
@@ -155,7 +155,7 @@ def _stream(
     *,
     catches_up: bool,
 ) -> None:
-    """Writes every token at its time; only half of them where the server is to die.
+    """Write every token at its time; only half of them where the server is to die.
 
     A server that was kept from the CPU catches up with its script, which no real one could, or
     all that follows is later too.

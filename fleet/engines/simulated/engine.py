@@ -80,7 +80,7 @@ class Simulated:
         return told["power_w"], told["energy_joules"]
 
     def begin(self, attempt_id: str) -> None:
-        """What is loaded from here on draws its noise for this attempt."""
+        """Let loads from here on draw their noise for this attempt."""
         self._told_state({"attempt": attempt_id})
 
     def thermal_class(self) -> str | None:
@@ -92,14 +92,14 @@ class Simulated:
         return None if told is None else str(told)
 
     def restart(self) -> None:
-        """A new server on the same machine: what was pulled is there, and it is as warm."""
+        """Return a new server on the same machine: what was pulled is there, and it is as warm."""
         before = self.state()
         self.close()
         self._open()
         self.go_on(before)
 
     def state(self) -> Mapping[str, object]:
-        """What is of the machine and not of this server: see `go_on`."""
+        """Return the state that belongs to the machine and not to this server: see `go_on`."""
         told = self._told_state()
         return {name: told[name] for name in ("present", "heat")}
 
@@ -134,7 +134,7 @@ class Simulated:
 
 
 def _start(script: MachineScript, seed: int) -> subprocess.Popen[str]:
-    """The script goes in as the first line; the open pipe after it says that we live."""
+    """Start the server: the script is its first line, and the open pipe says that we live."""
     argv = [sys.executable, "-m", "fleet.engines.simulated", "-", "--seed", str(seed)]
     process = subprocess.Popen(
         argv,

@@ -30,7 +30,7 @@ class Heat:
 
     @contextmanager
     def answering(self, from_ns: int) -> Iterator[Pace]:
-        """The pace of an answer that begins then (monotonic) and ends with the block."""
+        """Return the pace of an answer that begins then (monotonic) and ends with the block."""
         pace = self.begin(from_ns)
         try:
             yield pace
@@ -65,7 +65,7 @@ class Heat:
             return {"heat_ns": self._heat_ns, "throttled": float(self._throttled)}
 
     def restore(self, state: Mapping[str, float], now_ns: int) -> None:
-        """A server that was restarted runs on a machine that is as warm as before."""
+        """Go on from another server's state: after a restart the machine is as warm as before."""
         with self._lock:
             self._heat_ns, self._throttled = state["heat_ns"], bool(state["throttled"])
             self._at_ns = now_ns

@@ -13,10 +13,10 @@ from fleet.ports import Clock, Engine, OwnEngine, Stop
 
 
 class SimulatedHost:
-    """One side of ports.EngineHost. The machine is one: power and heat are those of the server that
-    measures, and the other takes over how warm it is and what lies on its disk.
+    """The scripted side of ports.EngineHost.
 
-    `script` is asked anew at each start, as an Ollama looks at the machine's limits.
+    Both servers share one machine: power and heat are those of the server that measures, and the
+    other takes over how warm it is and what lies on its disk. `script` is asked anew at each start, as an Ollama looks at the machine's limits.
     """
 
     def __init__(self, script: Callable[[], MachineScript], name: str, clock: Clock) -> None:
@@ -81,7 +81,7 @@ class SimulatedHost:
 
 
 def _hand_over(before: Simulated | None, after: Simulated | None) -> None:
-    """A server that has died takes what it knew of the machine with it."""
+    """Read the state of a server; one that has died takes what it knew of the machine with it."""
     if before is not None and after is not None:
         with suppress(EngineUnreachable):
             after.go_on(before.state())

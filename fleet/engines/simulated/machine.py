@@ -62,7 +62,7 @@ class ScriptedMachine:
         self._slots = {name: threading.Lock() for name in self._models}
 
     def begin(self, attempt_id: str) -> None:
-        """The loads from here on draw their noise for this attempt."""
+        """Let the loads from here on draw their noise for this attempt."""
         with self._lock:
             self._attempt, self._loads = attempt_id, 0
 
@@ -100,7 +100,7 @@ class ScriptedMachine:
             self._present.discard(full_model_name(name))
 
     def count_request(self, model: str) -> tuple[int, frozenset[str]]:
-        """This request's number since the server began, and the faults that it meets."""
+        """Return this request's number since the server began, and the faults that it meets."""
         name = full_model_name(model)
         with self._lock:
             number, of_model = self.requests_seen, self._requests_of[name]
@@ -119,7 +119,7 @@ class ScriptedMachine:
                 self._written.append(written)
 
     def write_log(self) -> None:
-        """What was kept since; not after each answer, whose end the client would see late."""
+        """Append what was kept; doing so after each answer would delay its end for the client."""
         with self._lock:
             kept, self._written = self._written, []
             if self.script.written_log is not None and kept:
@@ -131,12 +131,12 @@ class ScriptedMachine:
 
     @contextmanager
     def slot(self, name: str) -> Iterator[None]:
-        """A model answers one request at a time; others wait here."""
+        """Hold the model, which answers one request at a time; others wait here."""
         with self._slots[full_model_name(name)]:
             yield
 
     def load(self, question: Question) -> tuple[Loaded, int]:
-        """The loaded model, and the real time its load takes; other options load anew."""
+        """Return the loaded model, and the real time its load takes; other options load anew."""
         name = full_model_name(question.model)
         model = self.find(question.model)
         with self._lock:

@@ -10,7 +10,7 @@ CPU_TIMES_SLOWER = 10.0
 
 
 def placed(model: ScriptedModel, gpu_memory_mb: int) -> ScriptedModel:
-    """The model as it runs in so much GPU memory.
+    """Return the model as it runs in so much GPU memory.
 
     One whose script already says that it spills (`cpu_share`) has the speeds of that.
     """

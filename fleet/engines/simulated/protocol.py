@@ -138,7 +138,7 @@ class Lines:
         return self._final(schedule, total_ns, self._body("", False))
 
     def whole(self, schedule: Schedule, total_ns: int) -> bytes:
-        """The one object of an answer that is not streamed."""
+        """Return the one object of an answer that is not streamed."""
         words = [f" {WORDS[number % len(WORDS)]}" for number in range(len(schedule.due_ns))]
         thinking, answer = words[: self._thinking], words[self._thinking :]
         return self._final(schedule, total_ns, self._text("".join(answer), "".join(thinking)))

@@ -172,7 +172,7 @@ def _steps(count: int, model: ScriptedModel, *, slowed: bool) -> Sequence[int]:
 
 
 def evaluated_tokens(question: Question) -> int:
-    """An overlong prompt is cut to about half of the context, as the real server does."""
+    """Return the evaluated tokens; an overlong prompt is cut to about half of the context."""
     fits = question.prompt_tokens < question.context
     return question.prompt_tokens if fits else question.context // 2 + 1
 

@@ -54,7 +54,7 @@ class SimulatedServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends every answer that is being written."""
+        """End every answer that is being written."""
         self._listener.shutdown()
         self._listener.hang_up()
         self._listener.server_close()
@@ -65,7 +65,7 @@ class SimulatedServer:
 
 @contextmanager
 def serve(script: MachineScript, *, seed: int = 0, port: int = 0) -> Iterator[str]:
-    """Runs a server in this process; yields its base URL."""
+    """Run a server in this process; yields its base URL."""
     server = SimulatedServer(script, seed=seed, port=port)
     server.start()
     try:
@@ -90,7 +90,7 @@ class _Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
                 connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up between two requests has done nothing wrong."""
+        """Handle a connection; a client may hang up between two requests."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
@@ -112,7 +112,7 @@ class _Handler(BaseHTTPRequestHandler):
     _arrived_ns = 0
 
     def parse_request(self) -> bool:
-        """Called when the first line of a request is there; reading the rest takes its time."""
+        """Note the arrival of a request at its first line; reading the rest takes its time."""
         self._arrived_ns = time.monotonic_ns()
         return super().parse_request()
 
@@ -160,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse_path()
 
     def log_message(self, format: str, *args: object) -> None:
-        """The server's standard error is the user's terminal: nothing is logged."""
+        """Log nothing: the server's standard error is the user's terminal."""
 
     def _run(self, work: Callable[[Wire], None]) -> None:
         wire = Wire(self.connection)

@@ -43,7 +43,7 @@ class Wire:
         self._send(b"0\r\n\r\n")
 
     def wait_until(self, due_ns: int) -> None:
-        """Returns at this moment of the monotonic clock; raises ClientGone before it."""
+        """Wait until this moment of the monotonic clock; raises ClientGone before it."""
         while (left_ns := due_ns - SPIN_NS - time.monotonic_ns()) > 0:
             self._listen(left_ns / NS_PER_S)
         while time.monotonic_ns() < due_ns:
@@ -55,7 +55,7 @@ class Wire:
             self._listen(3600)
 
     def _listen(self, timeout_s: float) -> None:
-        """A client that waits says nothing: what can be read is the end of the connection."""
+        """Tell whether the client is gone: one that waits sends nothing until it hangs up."""
         if not select.select([self._connection], [], [], timeout_s)[0]:
             return
         try:

@@ -20,7 +20,7 @@ KINDS: tuple[Kind, ...] = ("gpt-oss", "llama")
 
 
 def make(kind: Kind, folder: Path, **sizes: int) -> Path:
-    """The model's file in `folder`, written once; `sizes` are fields of Sizes.
+    """Return the model's file in `folder`, written once; `sizes` are fields of Sizes.
 
     Same arguments, same bytes. Raises UserError where the extra `embedded` is missing.
     """

@@ -24,7 +24,7 @@ class Chain:
         self.follower.update(pairwise(tokens))
 
     def forbidden(self, vocabulary: Vocabulary) -> list[int]:
-        """Special tokens that must never be written, an end by accident among them."""
+        """Return special tokens that must never be written, an end by accident among them."""
         control = (token for token, kind in enumerate(vocabulary.types) if kind == CONTROL)
         return [token for token in control if token not in self.allowed]
 

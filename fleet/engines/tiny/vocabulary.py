@@ -28,7 +28,7 @@ _NO_MERGE = 1 << 60
 
 
 def _byte_letters() -> dict[int, str]:
-    """The GPT-2 mapping of the 256 bytes to printable characters."""
+    """Return the GPT-2 mapping of the 256 bytes to printable characters."""
     letters = {b: chr(b) for b in (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))}
     hidden = [b for b in range(256) if b not in letters]
     letters.update({b: chr(256 + place) for place, b in enumerate(hidden)})
