@@ -33,6 +33,8 @@ class Calls:
         self._cut = len(str(tree)) + 1
         self._output = output
         self._seen: set[Any] = set()
+        self._shared: dict[tuple[str, str], set[Any]] = {}
+        """What a fixture of several tests called when it was made, by test file and name."""
         self._numbers: dict[str, int] = {}
         self._tests: dict[str, dict[str, object]] = {}
         self._failed: set[str] = set()
@@ -52,9 +54,28 @@ class Calls:
             signal.setitimer(signal.ITIMER_PROF, 0)
             sys.settrace(None)
             threading.settrace(None)  # type: ignore[arg-type]
-            names = sorted({self._name(each) for each in tuple(self._seen)} - {""})
+            seen = self._seen.union(*self._of_fixtures(item))
+            names = sorted({self._name(each) for each in seen} - {""})
             calls = [self._numbers.setdefault(name, len(self._numbers)) for name in names]
             self._tests[item.nodeid] = {"seconds": time.process_time() - began, "calls": calls}
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+    ) -> Iterator[object]:
+        """Note apart what is called once for several tests."""
+        if fixturedef.scope == "function":
+            return (yield)
+        before, self._seen = self._seen, set()
+        try:
+            return (yield)
+        finally:
+            self._shared[str(request.path), fixturedef.argname] = self._seen
+            self._seen = before | self._seen
+
+    def _of_fixtures(self, item: pytest.Item) -> list[set[Any]]:
+        names = getattr(item, "fixturenames", ())
+        return [self._shared.get((str(item.path), name), set()) for name in names]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Leave out a test that did not pass: what it says of a mutant has no value."""
