@@ -16,7 +16,8 @@ class SimulatedHost:
     """The scripted side of ports.EngineHost.
 
     Both servers share one machine: power and heat are those of the server that measures, and the
-    other takes over how warm it is and what lies on its disk. `script` is asked anew at each start, as an Ollama looks at the machine's limits.
+    other takes over how warm it is and what lies on its disk. `script` is asked anew at each start,
+    as an Ollama looks at the machine's limits.
     """
 
     def __init__(self, script: Callable[[], MachineScript], name: str, clock: Clock) -> None:
