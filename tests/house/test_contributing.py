@@ -107,7 +107,13 @@ def run(tree: Path) -> Callable[..., str]:
 
 
 def test_every_example_is_there() -> None:
-    assert list(EXAMPLES) == ["A new setting", "A new question", "A probe", "An engine"]
+    assert list(EXAMPLES) == [
+        "A new setting",
+        "A new question",
+        "A probe",
+        "An engine",
+        "A metric",
+    ]
 
 
 @pytest.mark.parametrize("title", ["A new setting", "A new question"])

@@ -107,10 +107,9 @@ def _generate(
     if measured and "too_fast" not in faults:
         plan = plan.as_written(written.evaluated_from_ns, lines.written_ns)
     _note(machine, question, faults)
-    if "die_mid_stream" in faults:
-        return False
-    _end(wire, lines, plan, time.monotonic_ns() - written.arrived_ns, faults)
-    return True
+    if "die_mid_stream" not in faults:
+        _end(wire, lines, plan, time.monotonic_ns() - written.arrived_ns, faults)
+    return "die_mid_stream" not in faults
 
 
 def _refuse_overlong(question: Question, *, on_mlx: bool) -> None:
