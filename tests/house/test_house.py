@@ -130,7 +130,6 @@ PRIVATE = re.compile(r"_[A-Za-z]\w*")
 NO_PUBLIC_ROAD = {
     ("tests/unit/test_install_ollama.py", "_build"): "the public way compiles for minutes",
     ("tests/unit/test_install_mlx.py", "_assembled"): "the public way compiles for minutes",
-    ("tests/unit/test_noise_report.py", "_judged"): "the public way measures ten trials a note",
     ("tests/unit/test_simulated_schedule.py", "_stream"): "no server is late when a test wants it",
 }
 """Private names that a test uses all the same: its file, the name, and the reason."""
