@@ -116,7 +116,7 @@ def main() -> None:
     output.prepare()
     try:
         output.check_arguments(sys.argv[1:])
-        build()()
+        build()(prog_name="fleet")
     except FleetError as problem:
         sys.exit(output.end(problem))
     except OSError as problem:  # while a wrong command line was reported

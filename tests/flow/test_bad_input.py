@@ -143,7 +143,7 @@ def test_one_clear_message(fleet: Fleet, bad: Bad) -> None:
 def test_a_command_of_one_home_says_how_that_is_named(fleet: Fleet, words: tuple[str, ...]) -> None:
     done = fleet(*words, "--store", "other", code=2)
     assert done.err.splitlines() == [
-        f"--store names homes to read results from; python -m fleet {words[0]} works in one home",
+        f"--store names homes to read results from; fleet {words[0]} works in one home",
         f"  fleet {' '.join(words)} --home other",
     ]
     assert not fleet.store.exists()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fleet.app.selftest import SelftestReport, selftest
-from fleet.app.selftest_stages import Size
+from fleet.app.selftest_stages import MLX_SPEEDS, SPEEDS, Size
 from fleet.errors import StoreUnusable
 from fleet.report.selftest_text import report_lines
 from tests.builders_flow import Fleet, until
@@ -51,7 +51,8 @@ def test_no_request_without_a_fault_is_flagged(report: SelftestReport) -> None:
 
 
 def test_every_figure_is_that_of_what_happened(report: SelftestReport) -> None:
-    assert {each.tokens_per_s for each in report.accuracy} == {20, 200, 2_000}
+    speeds = {*SPEEDS, *(speed for speed, _ in MLX_SPEEDS.values())}
+    assert {each.tokens_per_s for each in report.accuracy} == speeds
     for each in report.accuracy:
         assert each.requests == SMALL.requests
         assert each.reported == pytest.approx(each.true, rel=NEAR, abs=5 * (each.unit == "ms"))
