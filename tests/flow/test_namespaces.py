@@ -101,7 +101,7 @@ def test_a_fleet_of_three_machines_measures_what_a_laptop_sent_before_it_vanishe
     assert "fleet join" in head_log.read_text()
 
     sent = submit_from(laptop, head)
-    assert "is with the head" in sent.stderr, sent.stderr
+    assert "is in the queue of the head" in sent.stderr, sent.stderr
     [known] = json.loads(ask(head, "status", "three", "--json"))
     assert known["alive"], "the head has it in its ledger when the laptop is told so"
     assert known["command"] == "fleet submit three.yaml --head me@head --detach"
