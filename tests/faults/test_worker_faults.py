@@ -48,7 +48,7 @@ def test_a_model_that_does_not_fit_fails_and_the_others_are_measured(fleet: Flee
     assert "demo   done, with failures" in status
     assert "1 failed     " in status
     assert "out_of_memory: " in status
-    assert "submit it with --again" in status
+    assert "submit with --again" in status
     again = fleet("submit", "configs/demo.yaml", code=1)
     assert "2 trials are finished already, 0 to go" in again.err
     assert "nothing to do" not in again.err, "what failed was asked for, and is not there"

@@ -15,6 +15,7 @@ import pytest
 
 from tests import ollama_server
 from tests.builders_flow import Fleet
+from tests.processes import MARK
 
 pytestmark = pytest.mark.real_ollama
 
@@ -40,7 +41,10 @@ with open(folder / "again.log", "ab") as log:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[str], Path]]:
-    """Address, the command that restarts it, and the folder of its logs."""
+    """Address, the command that restarts it, and the folder of its logs.
+
+    A restarted server lives as long as this fixture, which ends it: it bears no mark of a test.
+    """
     ollama_server.skip_or_fail()
     folder = tmp_path_factory.mktemp("restarted")
     (folder / "again.py").write_text(AGAIN)
@@ -50,7 +54,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list
             "pid": running.process.pid,
             "port": port,
             "argv": [str(running.program), "serve"],
-            "env": running.environment,
+            "env": {k: v for k, v in running.environment.items() if k != MARK},
         }
         (folder / "server.json").write_text(json.dumps(told))
         yield running.base_url, [sys.executable, str(folder / "again.py"), str(folder)], folder

@@ -19,7 +19,8 @@ from fleet.model.machine import Fingerprint
 from fleet.model.measure import Ask, Reply
 from fleet.query.open_store import open_store, rows
 from fleet.readers.ollama_log import parse_serve_log
-from fleet.runner import Place, run_trial
+from fleet.runner.trial import run_trial
+from fleet.runner.trial_ports import TrialPorts
 from fleet.store.parquet import ParquetStore
 from tests import builders, ollama_server
 from tests.ollama_server import MLX_MODELS, RealOllama
@@ -109,10 +110,10 @@ def test_a_trial_has_its_rates_and_no_flag(
     points = (Point(prompt_tokens=513, output_tokens=1), Point(output_tokens=128, prompt_tokens=16))
     job = Job(name="exact", api="generate", points=points, requests=2, warmup=1)
     asked = {**LOAD, "temperature": 0.0, "repeat_penalty": 1.0}
-    place = Place(engine, lambda: FOUND, SystemClock(), threading.Event())
+    ports = TrialPorts(engine, lambda: FOUND, SystemClock(), threading.Event())
     ollama = OllamaEngine(kind="ollama")
     attempt = builders.attempt(job=job, model=model, settings=asked, engine=ollama)
-    result = run_trial(attempt, place)
+    result = run_trial(attempt, ports)
     assert (result.outcome, result.detail) == ("ok", "")
     ParquetStore(tmp_path).write(result)
     with closing(open_store([tmp_path])) as con:
