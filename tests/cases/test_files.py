@@ -88,7 +88,7 @@ def test_a_backslash_in_the_stores_name_is_refused_before_anything_is_written(
     given = ("--machine", "m", "--date", "2026-10-01", "--source", "t")
     for words in (["results"], ["import", str(case("03")), *given], ["submit", "m"]):
         refused = fleet(*words, code=2, env=env)
-        assert "no query can read a folder with a backslash" in refused.err
+        assert "no query can look into a folder with a backslash" in refused.err
     assert not (fleet.folder / "x").exists()
 
 

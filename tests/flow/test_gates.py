@@ -231,7 +231,7 @@ def test_a_second_submit_waits_while_the_first_is_held(fleet: Fleet) -> None:
     assert laptop["reason"].startswith("laptop has been measuring demo since ")
     assert "other   waiting" in fleet("status", "other").out
     third = fleet.start("submit", fleet.write(experiment({"laptop": scripted()}, name="x"), "x"))
-    third.wait_for("waits: laptop is waited for by other, which came first")
+    third.wait_for("waits: laptop is reserved for other, which came first")
     assert "x is stopping" in fleet("cancel", "x").out
     assert third.end().code == 130
     assert fleet("status", "x").out.startswith("x   interrupted")

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fleet.compare.causes import LIMITS, SETUP
 
 from fleet.comparability import ENVIRONMENT_FACTS
 from fleet.comparability import SETTINGS as COMPARED
+from fleet.compare.explanations import LIMITS, SETUP
 from fleet.engines.embedded.engine import LOAD_OPTIONS, REQUEST_OPTIONS
 from fleet.model.settings import SETTINGS, settings_of
 from fleet.query.views import columns_of

@@ -402,7 +402,7 @@ def test_a_time_is_shown_in_its_unit(
         for block in range(3):
             name = f"{side}-{block}"
             store.trial(name, block=block, ask=asked, num_batch=side, **of_trial)
-    lines = comparison_lines(compare(opened(store), by="num_batch", metrics=[metric]))
+    lines = comparison_lines(compare(opened(store), axis="num_batch", metrics=[metric]))
     heads = [line for line in lines if line.startswith("gpt-oss:20b, chat, ")]
     assert heads == [f"gpt-oss:20b, chat, {metric}, on studio, against num_batch 8 ({shown}, n 3)"]
 
@@ -513,8 +513,8 @@ def test_the_kinds_of_machines_are_never_known_closer_than_their_noise_floors(
     con = opened(store)
     machines = [f"small-{n}" for n in range(2)] + [str(studio(n)["machine_id"]) for n in range(2)]
     floors = {(machine, "decode"): Known(0.1) for machine in machines}
-    bare = only_line(group(compare(con, by="memory_gb")))
-    floored = only_line(group(compare(con, by="memory_gb", floors=lambda _: floors)))
+    bare = only_line(group(compare(con, axis="memory_gb")))
+    floored = only_line(group(compare(con, axis="memory_gb", floors=lambda _: floors)))
     assert (bare.design, floored.design) == ("kinds of machines", "kinds of machines")
     assert bare.estimate is not None
     assert floored.estimate is not None

@@ -261,7 +261,7 @@ def two_models(folder: Path, baseline: Row, side: Row) -> Any:
             own = {"block": block, "model": name, **columns}
             store.trial(f"{name}{block}", requests=[asked], **own)
     with closing(open_store([store.write(folder)])) as con:
-        [line] = compare(con, by="model", metrics=("decode",)).sides()
+        [line] = compare(con, axis="model", metrics=("decode",)).sides()
     return line
 
 
@@ -302,7 +302,7 @@ def test_a_rate_with_drafts_is_not_explained_by_bandwidth(tmp_path: Path) -> Non
                 name = f"{speed}-{block}"
                 store.trial(name, requests=[asked], **{**columns, **facts, **own})
         with closing(open_store([store.write(folder)])) as con:
-            [line] = compare(con, by="machine", metrics=("decode",)).sides()
+            [line] = compare(con, axis="machine", metrics=("decode",)).sides()
         return line.explanation is not None
 
     assert explained(tmp_path / "plain", MLX)

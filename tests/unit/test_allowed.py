@@ -121,7 +121,7 @@ def test_a_damaged_file_is_written_anew_by_join(file: Path) -> None:
     [
         (["restart-olama"], None, "did you mean restart-ollama"),
         (["restart-ollama", "everything"], None, "--allow everything: there is no such permission"),
-        (["restart-ollama"], "22", "--hours '22' are no hours"),
+        (["restart-ollama"], "22", "--hours '22' is no span of hours"),
         (["restart-ollama", "wired-limit"], "22-07", "only a Mac has a wired limit"),
     ],
 )

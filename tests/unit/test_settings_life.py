@@ -227,7 +227,11 @@ def test_the_environment_that_settings_ask_for() -> None:
 @pytest.mark.parametrize(
     ("asked", "limit", "words"),
     [
-        ({"flash_attention": True}, Number(), "this engine cannot be started anew"),
+        (
+            {"flash_attention": True},
+            Number(),
+            "this engine cannot be restarted",
+        ),
         ({"wired_limit_mb": 9}, None, "only a Mac has a wired limit"),
     ],
 )
