@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 
 from fleet.comparability import standing
-from fleet.compare.comparison import compare
 from fleet.engines.simulated.question import question_of
 from fleet.engines.simulated.schedule import Speeds, schedule
 from fleet.model.script import ScriptedModel
 from fleet.query.open_store import open_store, rows
 from fleet.query.results import results
-from tests.builders_compare import GoldenStore, Row, S, request, with_thirds
+from tests.builders_compare import GoldenStore, Row, S, compare, request, with_thirds
 
 MS = S // 1000
 STEP_MS, PROMPT_MS_PER_TOKEN, LOAD_MS = 20, 2, 3

@@ -347,9 +347,9 @@ EXPERIMENTS = st.builds(
     version=st.just(1),
     name=st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]{,99}\Z"),
     why=st.text(st.characters(exclude_categories=["Cs"])),
-    models=st.lists(MODELS, min_size=1, max_size=3, unique_by=lambda name: name.split(":")[0]).map(
-        tuple
-    ),
+    models=st.lists(
+        MODELS, min_size=1, max_size=3, unique_by=lambda name: name.split(":")[0].casefold()
+    ).map(tuple),
     jobs=st.lists(st.sampled_from(names_in(JOBS)), min_size=1, unique=True).map(tuple),
     machines=st.just("all") | st.lists(LABELS, min_size=1).map(tuple) | SELECTORS,
     settings=AXES,
