@@ -34,7 +34,7 @@ def forget_file(path: str) -> bool:
 
 
 def _in_memory(file: int, offset_bytes: int) -> bool:
-    """Raise OSError if the file system cannot tell."""
+    """Tell whether a part of the file is in memory; raises OSError if the system cannot tell."""
     try:
         os.preadv(file, [bytearray(1)], offset_bytes, os.RWF_NOWAIT)
     except OSError as problem:

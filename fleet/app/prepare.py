@@ -35,7 +35,10 @@ class Readiness:
 def prepare(
     planned: Plan, queues: Queues, dispatcher: Dispatcher, run: Submission, talk: Talk
 ) -> Readiness:
-    """Raise PlanRefused if nothing is ready and nothing of the plan was measured before."""
+    """Make the models ready on every machine.
+
+    It raises PlanRefused if nothing is ready and nothing of the plan was measured before.
+    """
     wanted = {
         machine_id: list(dict.fromkeys(attempt.trial.model for attempt in attempts))
         for machine_id, attempts in queues.items()

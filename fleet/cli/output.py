@@ -145,7 +145,9 @@ def _print_coloured(lines: Sequence[str]) -> None:
     for line in lines:
         text = Text(line)
         for style, pattern in STYLES.items():
-            text.highlight_regex(pattern, style)
+            for word in re.finditer(pattern, line):
+                if line[: word.start()].strip():  # what begins a line goes on from the one above
+                    text.stylize(style, *word.span())
         console.print(text, soft_wrap=True)
 
 

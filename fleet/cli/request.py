@@ -170,10 +170,10 @@ def measure(request: Request, options: Options, target: Target | None, *, detach
 
 def send(request: Request, options: Options, target: Target, *, detach: bool) -> int:
     """Send the request to its head and follow it there; return the exit code."""
-    from fleet.app.target import send
+    from fleet.app import target as app
     from fleet.cli import output
 
-    return send(request, options, target, detach=detach, say=output.say)
+    return app.send(request, options, target, detach=detach, say=output.say)
 
 
 def check_name(option: str, name: str) -> None:

@@ -87,7 +87,7 @@ def check_versions(own: Versions, heads: Versions, hint: str) -> UserError | Non
         ("fleet", own.fleet, heads.fleet),
         ("code of fleet", own.code, heads.code),
     )
-    unlike = [f"{what} {here} here, {there} there" for what, here, there in pairs if here != there]
+    unlike = [f"{what} {here} here, {other} there" for what, here, other in pairs if here != other]
     if not unlike:
         return None
     return UserError(f"this machine does not fit the head: {'; '.join(unlike)}", hint)

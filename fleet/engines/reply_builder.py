@@ -44,9 +44,9 @@ class ReplyBuilder:
                 self.first_answer_ns = stamp
 
     def reply(
-        self, *, sent_ns: int, ended_ns: int, whole: bool, keep_text: bool, **told: Any
+        self, *, sent_ns: int, ended_ns: int, whole: bool, keep_text: bool, **counters: Any
     ) -> Reply:
-        """`told`: the engine's counters. An output that is not whole has no hash."""
+        """`counters`: those of the engine's counters. An output that is not whole has no hash."""
         thinking = whole_characters("".join(self.thinking))
         answer = whole_characters("".join(self.answer))
         kind, error = self.failure or (None, None)
@@ -64,7 +64,7 @@ class ReplyBuilder:
             thinking=thinking if keep_text and thinking else None,
             error=error,
             error_reason=kind.reason if kind else None,
-            **told,
+            **counters,
         )
 
 

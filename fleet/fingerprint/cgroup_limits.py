@@ -78,7 +78,7 @@ def _unified_texts(read: Read, places: Mapping[str, str], name: str) -> Iterator
 
 
 def _levels(mounts: Sequence[str], place: str) -> Iterator[str]:
-    """Return the folder of a cgroup and those above it, up to where the tree is mounted.
+    """Yield the folder of a cgroup and those above it, up to where the tree is mounted.
 
     In a container that path is the host's, and only the mount itself is there to be read.
     """

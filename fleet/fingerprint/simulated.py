@@ -39,7 +39,7 @@ class ScriptedProbe:
             "architecture": SIMULATED,
         }
         look, self._looks = self._looks, self._looks + 1
-        more = {name: _told(value, look) for name, value in script.facts.items()}
+        more = {name: _at(value, look) for name, value in script.facts.items()}
         return facts("machine script", {**values, **more})
 
     def _memory(self) -> dict[str, FactValue]:
@@ -71,6 +71,6 @@ class HeatProbe:
         return facts("simulated server", {"thermal_class": self._thermal_class()})
 
 
-def _told(value: FactValue | tuple[FactValue, ...], look: int) -> FactValue:
+def _at(value: FactValue | tuple[FactValue, ...], look: int) -> FactValue:
     """Return the value for this look; a list gives one value a look, and its last from then on."""
     return value[min(look, len(value) - 1)] if isinstance(value, tuple) else value

@@ -25,11 +25,11 @@ MOST_MIN = 3 * DAY_MIN
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """Whether a trial begins; `until_unix_s`: when to ask again; `said`: the message."""
+    """Whether a trial begins; `until_unix_s`: when to ask again; `message`: what to report."""
 
     begins: bool
     until_unix_s: float = 0.0
-    said: str = ""
+    message: str = ""
 
 
 def held(
@@ -50,8 +50,8 @@ def held(
             return
         if current != seen or now_s >= until_s:
             answer = turn(current, now_s, estimate_s)
-            if answer.said:
-                yield answer.said
+            if answer.message:
+                yield answer.message
             if answer.begins:
                 return
             seen, until_s = current, answer.until_unix_s
@@ -70,7 +70,9 @@ def turn(hours: Hours, now_s: float, estimate_s: float) -> Turn:
     if estimate_s <= closes_s - opened_s - START_S:
         why = f"a trial of about {about} would not end by {end}, measured here only {hours}"
     elif now_s - opened_s <= START_S:
-        return Turn(begins=True, said=f"begins, and will not end by {end}: it takes about {about}")
+        return Turn(
+            begins=True, message=f"begins, and will not end by {end}: it takes about {about}"
+        )
     else:
         why = f"a trial of about {about} is too long for {hours}, so it begins at their start"
     return _waits(_changes(hours, closes_s), why)
@@ -79,7 +81,7 @@ def turn(hours: Hours, now_s: float, estimate_s: float) -> Turn:
 def _waits(opens_s: float | None, why: str) -> Turn:
     if opens_s is None:
         return Turn(begins=True)
-    return Turn(begins=False, until_unix_s=opens_s, said=f"waits until {_clock(opens_s)}: {why}")
+    return Turn(begins=False, until_unix_s=opens_s, message=f"waits until {_clock(opens_s)}: {why}")
 
 
 def _changes(hours: Hours, from_s: float, *, back: bool = False) -> float | None:

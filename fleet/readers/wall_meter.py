@@ -223,7 +223,7 @@ def _cells(line: str, separator: str) -> list[str] | None:
 
 
 def _head_at(lines: Sequence[str]) -> int:
-    """Return the first line that is neither empty nor a comment, else the first line."""
+    """Return the index of the first line that is neither empty nor a comment, else 0."""
     above = ("#", "sep=", '"sep=')
     return next(
         (

@@ -167,13 +167,13 @@ def _notes(
     return notes
 
 
-def _of_formats(found: Sequence[ResultRow]) -> Iterator[str]:
+def _of_formats(results: Sequence[ResultRow]) -> Iterator[str]:
     """Say what all rows have in common, and once that some rows do not say it."""
-    every = {format_of(row) for row in found}
+    every = {format_of(row) for row in results}
     if len(every - {""}) == 1:
         yield f"format of all: {', '.join(every - {''})}"
     if "" in every and len(every) > 1:
-        count = sum(not format_of(row) for row in found)
+        count = sum(not format_of(row) for row in results)
         yield f"format of {show_count(count, 'row')} not known: an older fleet measured them"
 
 
@@ -183,8 +183,8 @@ def format_of(row: ResultRow) -> str:
     return " ".join(filter(None, (row.model_format, row.quantization, drafts)))
 
 
-def _second_opinions(found: Sequence[ResultRow]) -> Iterator[str]:
-    for row in found:
+def _second_opinions(results: Sequence[ResultRow]) -> Iterator[str]:
+    for row in results:
         if row.decode_second_opinion:
             where = f"{row.model} {row.point} on {row.machine}"
             yield f"decode of {where} by two clocks: {row.decode_second_opinion}"

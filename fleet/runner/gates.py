@@ -120,10 +120,10 @@ class Gatekeeper:
 
     def _wait(self, visit: Visit, began_ns: int) -> Iterator[str]:
         gates, since = visit.trial.gates, _time(self._clock.unix_ns())
-        waited_s, said_s, said = 0.0, 0.0, set[str]()
+        waited_s, reported_s, last = 0.0, 0.0, set[str]()
         while (reasons := self._reasons_to_wait(visit)) and waited_s < gates.at_most_s:
-            if set(reasons) != said or waited_s - said_s >= SAY_EVERY_S:
-                said, said_s = set(reasons), waited_s
+            if set(reasons) != last or waited_s - reported_s >= SAY_EVERY_S:
+                last, reported_s = set(reasons), waited_s
                 yield f"waiting since {since}, at most {gates.at_most}: {_in_words(reasons)}"
             self._clock.sleep(min(LOOK_EVERY_S, gates.at_most_s - waited_s), self._stop)
             if self._stop.is_set() or not visit.is_wanted():

@@ -77,7 +77,10 @@ def packs(generation: Path, table: str = "trials") -> list[Path]:
 
 
 def has_newest_schema(generation: Path) -> bool:
-    """Raise StoreUnusable where a newer fleet made this generation."""
+    """Tell whether this generation has the newest schema.
+
+    It raises StoreUnusable if a newer fleet made the generation.
+    """
     for table, schema in TABLES.items():
         path = generation / table / SCHEMA_FILE
         if not path.exists():

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from fleet.model.job import Think
 from fleet.model.measure import RequestRecord
-
-Row = dict[str, object]
+from fleet.store.codec import Row
 
 LEAST_ROUND_US = 1_000
 """Chunks closer than this are of one round."""
@@ -20,22 +19,15 @@ OF_RECORD = (
     *("point", "warmup", "prompt_tokens_asked", "depth_tokens", "output_tokens_asked", "seed"),
     *("nonce", "concurrency", "stream", "turn", "due_ns", "reused_tokens", "most_output_ns"),
 )
-OF_REPLY = {
-    **{
-        name: name
-        for name in (
-            *("sent_ns", "first_chunk_ns", "first_thinking_ns", "first_answer_ns"),
-            *("last_chunk_ns", "ended_ns", "chunks", "prompt_tokens", "cached_tokens"),
-            *("output_tokens", "done_reason", "server_first_unix_ns", "server_final_unix_ns"),
-            *("output_sha256", "error", "error_reason"),
-        )
-    },
-    "total_duration_ns": "total_ns",
-    "load_duration_ns": "load_ns",
-    "prompt_duration_ns": "prompt_ns",
-    "output_duration_ns": "output_ns",
-}
-"""The columns that a reply fills, each with its field of `Reply`."""
+OF_REPLY = (
+    *("sent_ns", "first_chunk_ns", "first_thinking_ns", "first_answer_ns"),
+    *("last_chunk_ns", "ended_ns", "chunks", "prompt_tokens", "cached_tokens"),
+    *("output_tokens", "done_reason", "server_first_unix_ns", "server_final_unix_ns"),
+    *("output_sha256", "error", "error_reason"),
+)
+"""Columns with the name of their field, of the record and of its reply."""
+DURATIONS = ("total", "load", "prompt", "output")
+"""`total_ns` of a reply is the column `total_duration_ns`, and so are the others."""
 
 
 def request_row(attempt_id: str, api: str, record: RequestRecord) -> Row:
@@ -47,7 +39,8 @@ def request_row(attempt_id: str, api: str, record: RequestRecord) -> Row:
         "api": api,
         "think": think_word(record.think),
         **{name: getattr(record, name) for name in OF_RECORD},
-        **{column: getattr(reply, name) for column, name in OF_REPLY.items()},
+        **{name: getattr(reply, name) for name in OF_REPLY},
+        **{f"{name}_duration_ns": getattr(reply, f"{name}_ns") for name in DURATIONS},
         "chunk_gaps_us": [gap if gap <= MAX_GAP_US else None for gap in reply.chunk_gaps_us],
         **_gaps(reply.chunk_gaps_us),
         **_rounds(reply.chunks, reply.chunk_gaps_us),
@@ -55,7 +48,7 @@ def request_row(attempt_id: str, api: str, record: RequestRecord) -> Row:
 
 
 def _rounds(chunks: int, gaps_us: Sequence[int]) -> Row:
-    """Under speculative decoding the tokens of one round come together; a step takes longer."""
+    """Count the rounds of drafts: tokens of one round come together, the next ones a step later."""
     between = sorted(gap for gap in gaps_us if gap > LEAST_ROUND_US)
     return {
         "rounds": len(between) + 1 if chunks else None,

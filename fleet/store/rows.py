@@ -17,10 +17,9 @@ from fleet.model.settings import SETTINGS
 from fleet.model.trial import show_settings
 from fleet.runner.cache_columns import cache_columns
 from fleet.runner.slowdowns import gpu_slowdowns
+from fleet.store.codec import Row
 from fleet.store.request_rows import request_row, think_word
 from fleet.store.schema import FINGERPRINTS, TABLES, TRIALS
-
-Row = dict[str, object]
 
 MOST_INTEGER = 2**63
 """What is absurd as an integer of 64 bits is null there, and kept in the JSON of the facts."""

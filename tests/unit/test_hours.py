@@ -125,7 +125,7 @@ def test_the_first_five_minutes_of_the_hours_count_as_their_start(
 ) -> None:
     told = turn(NIGHT, at("2027-01-10 22:00") + minutes * 60, 10 * HOUR_S)
     assert told.begins == begins
-    assert told.said.startswith("begins, and will not end" if begins else "waits until 22:00")
+    assert told.message.startswith("begins, and will not end" if begins else "waits until 22:00")
 
 
 def test_hours_that_are_changed_meanwhile_count_at_once(berlin: None) -> None:
@@ -159,8 +159,8 @@ def test_a_night_that_is_an_hour_shorter_or_longer_is_known(berlin: None) -> Non
     """From 22:00 to 7:00 are 8 hours in March and 10 in October."""
     for evening, fits in (("2027-03-27", 8), ("2027-01-10", 9), ("2027-10-30", 10)):
         opened = at(f"{evening} 22:00")
-        assert turn(NIGHT, opened + 360, fits * HOUR_S - 400).said == ""
-        assert "will not end" in turn(NIGHT, opened, fits * HOUR_S + 60).said
+        assert turn(NIGHT, opened + 360, fits * HOUR_S - 400).message == ""
+        assert "will not end" in turn(NIGHT, opened, fits * HOUR_S + 60).message
         assert not turn(NIGHT, opened + 360, fits * HOUR_S + 60).begins
 
 

@@ -157,7 +157,7 @@ class Embedded:
         return read_reply(arrivals, sent_ns=sent_ns, ended_ns=ended_ns, keep_text=ask.keep_text)
 
     def _objection(self, ask: Ask) -> str | None:
-        """Raise RequestRefused for what this engine cannot do, instead of leaving it out."""
+        """Return why this engine cannot answer the request; None if it can."""
         unknown = sorted(set(ask.options) - LOAD_OPTIONS - set(REQUEST_OPTIONS))
         if unknown:
             return f"the embedded engine knows no option {', '.join(unknown)}"

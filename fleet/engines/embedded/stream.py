@@ -98,15 +98,15 @@ def _take(seen: _Reading, stamp: int, chunk: Chunk) -> None:
     if not chunk["choices"]:
         return
     choice = chunk["choices"][0]
-    said = choice.get("delta") or {}
-    thinking, answer = said.get("reasoning_content"), said.get("content") or choice.get("text")
+    delta = choice.get("delta") or {}
+    thinking, answer = delta.get("reasoning_content"), delta.get("content") or choice.get("text")
     seen.take(stamp, thinking, answer)
     if "timings" in chunk:
         seen.timings, seen.done_reason = chunk["timings"], choice.get("finish_reason")
 
 
 def _failure(error: object) -> Failure:
-    """Return the kind of error: 400 for a wrong request; llama.cpp runs out of memory alone."""
+    """Return the kind of error: a wrong request has code 400, a lack of memory says so in words."""
     details = error if isinstance(error, Mapping) else {"message": error}
     message = text(str(details.get("message", "")), LONGEST_MESSAGE)
     if "memory" in message.lower():

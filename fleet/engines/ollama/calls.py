@@ -54,7 +54,7 @@ class Calls:
         return answer
 
     def lines(self, call: Call, wire: Wire) -> Iterator[dict[str, object]]:
-        """Return the JSON objects of a stream, each as it comes; an error among them is raised."""
+        """Yield the JSON objects of a stream, each as it comes; an error among them is raised."""
         with (
             translated(self.base_url),
             self._client(call, wire) as client,

@@ -91,7 +91,7 @@ class Ollama:
         return self.describe(model)
 
     def delete(self, model: str) -> None:
-        """Raise ModelMissing where it is not there."""
+        """Delete a model; raises ModelMissing if there is none of that name."""
         body, doing = {"model": model}, f"deleting {model}"
         self._calls.body(Call(method="DELETE", path="/api/delete", body=body, doing=doing))
 
@@ -185,10 +185,10 @@ def request_body(ask: Ask) -> dict[str, object]:
 
 def messages(ask: Ask) -> list[dict[str, str]]:
     """Of a chat: the system message, what was said before, the question."""
-    said = [] if ask.system is None else [("system", ask.system)]
+    pairs = [] if ask.system is None else [("system", ask.system)]
     for question, answer in ask.history:
-        said += [("user", question), ("assistant", answer)]
-    return [{"role": role, "content": text} for role, text in (*said, ("user", ask.prompt))]
+        pairs += [("user", question), ("assistant", answer)]
+    return [{"role": role, "content": text} for role, text in (*pairs, ("user", ask.prompt))]
 
 
 def _refuse(model: str, why: str) -> None:

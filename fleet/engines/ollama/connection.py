@@ -97,7 +97,7 @@ def open_client(
 
 
 def tls_of(base_url: str) -> ssl.SSLContext | None:
-    """Return what an https address needs: the authorities that this system trusts.
+    """Return what an https address needs: the authorities that this system's own files name.
 
     SSL_CERT_FILE and SSL_CERT_DIR are not read. None where the address is no https one.
     """

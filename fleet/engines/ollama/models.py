@@ -141,7 +141,7 @@ def _file(modelfile: object) -> str | None:
 
 
 def _named(models: object) -> Iterator[tuple[str, Entry]]:
-    """Return the entries of a list that name a model.
+    """Yield the entries of a list that name a model.
 
     One without a name can be asked for by nobody.
     """

@@ -58,7 +58,7 @@ wait "$server"
 
 
 def never(model: str) -> bool:
-    """Return the models in memory, which are the owner's."""
+    """Evict no model: what is in memory is the owner's."""
     return False
 
 
@@ -117,14 +117,14 @@ class OwnServers:
         engine = Ollama(f"http://127.0.0.1:{port}", clock=self.clock)
         try:
             self._wait_until_it_answers(engine, process, stop)
-            told = self._told()
+            log = self._read_log()
         except BaseException:
             _end(process)
             raise
-        limit = _gpu_mb(told)
+        limit = _gpu_mb(log)
         return OwnEngine(
             engine=engine,
-            environment=told.environment,
+            environment=log.environment,
             gpu_limit_mb=None if limit is None else round(limit),
             gpu_limit_step_mb=LOG_STEP_MB,
             close=lambda: _end(process),
@@ -132,7 +132,7 @@ class OwnServers:
 
     def _program(self) -> str | None:
         path = self.environment.get("PATH", os.defpath)
-        return next((found for name in PROGRAMS if (found := shutil.which(name, path=path))), None)
+        return next(filter(None, (shutil.which(name, path=path) for name in PROGRAMS)), None)
 
     def _models(self) -> Path | None:
         named = self.environment.get("OLLAMA_MODELS")
@@ -176,7 +176,7 @@ class OwnServers:
                 )
             self.clock.sleep(POLL_S, stop)
 
-    def _told(self) -> ServeLog:
+    def _read_log(self) -> ServeLog:
         try:
             return parse_serve_log(self.log.read_text(errors="replace"))
         except OSError as problem:
@@ -201,15 +201,15 @@ def _answers(engine: Ollama) -> bool:
     return True
 
 
-def _gpu_mb(told: ServeLog) -> float | None:
+def _gpu_mb(log: ServeLog) -> float | None:
     """Of all GPUs; None where it says nothing of any, as where it works on the CPU."""
-    sizes = [device.total_mb for device in told.devices if device.library != "cpu"]
+    sizes = [device.total_mb for device in log.devices if device.library != "cpu"]
     known = [size for size in sizes if size is not None]
     return sum(known) if known and len(known) == len(sizes) else None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Return the server and all it has started, its runners too."""
+    """End the server and all it has started, its runners too."""
     if process.stdin is not None:
         with suppress(OSError):
             process.stdin.close()

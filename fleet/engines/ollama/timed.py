@@ -30,7 +30,10 @@ class TimedPath:
     patience: Patience
 
     def ask(self, path: str, body: Mapping[str, object], ask: Ask, stop: Stop) -> Reply:
-        """Raise EngineUnreachable before anything was sent, Interrupted once `stop` is set."""
+        """Send one request and time its answer.
+
+        It raises EngineUnreachable before anything was sent, Interrupted once `stop` is set.
+        """
         interrupted = Interrupted(f"stopped while {ask.model} was asked")
         if stop.is_set():
             raise interrupted

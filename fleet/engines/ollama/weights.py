@@ -34,8 +34,8 @@ def listed_tensors(tensors: object) -> tuple[Tensor, ...]:
     """Return the tensors of a description; none where the size of one of them is not known."""
     entries = tensors if isinstance(tensors, list) else ()
     known = [_tensor(entry) if isinstance(entry, dict) else None for entry in entries]
-    found = tuple(tensor for tensor in known if tensor is not None)
-    return found if len(found) == len(known) else ()
+    listed = tuple(tensor for tensor in known if tensor is not None)
+    return listed if len(listed) == len(known) else ()
 
 
 def _tensor(entry: Entry) -> Tensor | None:

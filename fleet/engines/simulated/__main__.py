@@ -25,15 +25,15 @@ def main() -> int:
     parser.add_argument("script", help="JSON file of a machine script, or - for standard input")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--seed", type=int, default=0, help="seed of the scripted noise")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     try:
-        text = sys.stdin.readline() if asked.script == "-" else Path(asked.script).read_text()
+        text = sys.stdin.readline() if options.script == "-" else Path(options.script).read_text()
         script = MachineScript.model_validate_json(text)
-        with serve(script, seed=asked.seed, port=asked.port) as url:
+        with serve(script, seed=options.seed, port=options.port) as url:
             print(url, flush=True)
-            _wait(until_input_ends=asked.script == "-")
+            _wait(until_input_ends=options.script == "-")
     except (OSError, ValidationError) as problem:
-        print(f"{asked.script}: {problem}", file=sys.stderr)
+        print(f"{options.script}: {problem}", file=sys.stderr)
         return 2
     return 0
 

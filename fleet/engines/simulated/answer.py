@@ -180,10 +180,10 @@ def _overlong_mlx(question: Question) -> str:
 
 def _overlong(question: Question) -> str:
     """llama-server's own JSON, which the real server hands on as text."""
-    told = f"request ({question.prompt_tokens} tokens) exceeds the available context size"
+    message = f"request ({question.prompt_tokens} tokens) exceeds the available context size"
     error = {
         "code": 400,
-        "message": f"{told} ({question.context} tokens), try increasing it",
+        "message": f"{message} ({question.context} tokens), try increasing it",
         "type": "exceed_context_size_error",
         "n_prompt_tokens": question.prompt_tokens,
         "n_ctx": question.context,

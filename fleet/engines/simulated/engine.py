@@ -56,8 +56,8 @@ class Simulated:
 
     def describe(self, model: str) -> ModelFacts:
         """Where the machine runs faster than life, its bandwidth is that of life: no ceiling."""
-        found = self._client.describe(model)
-        return found if self._script.time_scale == 1 else replace(found, active_bytes=None)
+        facts = self._client.describe(model)
+        return facts if self._script.time_scale == 1 else replace(facts, active_bytes=None)
 
     def load(self, model: str, options: Mapping[str, Value]) -> None:
         self._client.load(model, options)
@@ -75,24 +75,24 @@ class Simulated:
         self._client.unload(model)
 
     def power(self) -> tuple[float, float | None]:
-        """Watts at this moment, and joules so far where the machine has a counter."""
-        told = self._told("GET", "/simulated/power", b"", POWER_S)
-        return told["power_w"], told["energy_joules"]
+        """Return the watts at this moment, and the joules so far if the machine has a counter."""
+        document = self._document("GET", "/simulated/power", b"", POWER_S)
+        return document["power_w"], document["energy_joules"]
 
     def begin(self, attempt_id: str) -> None:
         """Let loads from here on draw their noise for this attempt."""
-        self._told_state({"attempt": attempt_id})
+        self._state_document({"attempt": attempt_id})
 
     def thermal_class(self) -> str | None:
-        """None where the script has no heat, or the server does not answer."""
+        """Return the thermal class; None without heat in the script, or without an answer."""
         try:
-            told = self._told_state().get("thermal_class")
+            level = self._state_document().get("thermal_class")
         except EngineUnreachable:
             return None
-        return None if told is None else str(told)
+        return None if level is None else str(level)
 
     def restart(self) -> None:
-        """Return a new server on the same machine: what was pulled is there, and it is as warm."""
+        """Start a new server on the same machine: what was pulled is there, and it is as warm."""
         before = self.state()
         self.close()
         self._open()
@@ -100,26 +100,26 @@ class Simulated:
 
     def state(self) -> Mapping[str, object]:
         """Return the state that belongs to the machine and not to this server: see `go_on`."""
-        told = self._told_state()
-        return {name: told[name] for name in ("present", "heat")}
+        document = self._state_document()
+        return {name: document[name] for name in ("present", "heat")}
 
     def go_on(self, state: Mapping[str, object]) -> None:
-        """As another server of the same machine left it."""
-        self._told_state(state)
+        """Take over the state in which another server left the machine."""
+        self._state_document(state)
 
     def close(self) -> None:
         self._client.close()
         _end(self._process)
 
-    def _told_state(self, change: Mapping[str, object] | None = None) -> dict[str, Any]:
+    def _state_document(self, change: Mapping[str, object] | None = None) -> dict[str, Any]:
         method, body = ("GET", b"") if change is None else ("POST", json.dumps(change).encode())
         try:
-            return self._told(method, "/simulated/state", body, END_S)
+            return self._document(method, "/simulated/state", body, END_S)
         except (OSError, HTTPException, ValueError) as problem:
             where = f"the simulated server at {self.base_url}"
             raise EngineUnreachable(f"{where}: {problem}") from problem
 
-    def _told(self, method: str, path: str, body: bytes, timeout_s: float) -> dict[str, Any]:
+    def _document(self, method: str, path: str, body: bytes, timeout_s: float) -> dict[str, Any]:
         """By the standard library: a client of httpx takes 20 ms to be made, before each trial."""
         address = urlsplit(self.base_url)
         server = HTTPConnection(str(address.hostname), address.port, timeout=timeout_s)
@@ -129,8 +129,8 @@ class Simulated:
             content = answer.read()
         if answer.status != HTTPStatus.OK:
             raise ValueError(f"status {answer.status}")
-        found: dict[str, Any] = json.loads(content)
-        return found
+        document: dict[str, Any] = json.loads(content)
+        return document
 
 
 def _start(script: MachineScript, seed: int) -> subprocess.Popen[str]:

@@ -30,7 +30,7 @@ class Heat:
 
     @contextmanager
     def answering(self, from_ns: int) -> Iterator[Pace]:
-        """Return the pace of an answer that begins then (monotonic) and ends with the block."""
+        """Yield the pace of an answer that begins then (monotonic) and ends with the block."""
         pace = self.begin(from_ns)
         try:
             yield pace

@@ -82,7 +82,7 @@ class SimulatedHost:
 
 
 def _hand_over(before: Simulated | None, after: Simulated | None) -> None:
-    """Read the state of a server; one that has died takes what it knew of the machine with it."""
+    """Give one server's state to the next; a server that has died takes its knowledge with it."""
     if before is not None and after is not None:
         with suppress(EngineUnreachable):
             after.go_on(before.state())

@@ -140,19 +140,19 @@ class ScriptedMachine:
         name = full_model_name(question.model)
         model = self.find(question.model)
         with self._lock:
-            there = self._loaded.get(name)
-            if there is not None and (model.on_mlx or there.options == question.load_options):
-                return there, WARM_LOAD_NS
-            there = Loaded(
+            loaded = self._loaded.get(name)
+            if loaded is not None and (model.on_mlx or loaded.options == question.load_options):
+                return loaded, WARM_LOAD_NS
+            loaded = Loaded(
                 model=model,
                 options=question.load_options,
                 context=self._context(question),
                 speeds=Speeds.of(model, factor=self._factor(), time_scale=self.script.time_scale),
             )
-            self._loaded[name] = there
+            self._loaded[name] = loaded
             self._loads += 1
             self.cache.forget(name)
-        return there, max(round(model.load_s * self.script.time_scale * NS_PER_S), WARM_LOAD_NS)
+        return loaded, max(round(model.load_s * self.script.time_scale * NS_PER_S), WARM_LOAD_NS)
 
     def unload(self, name: str) -> None:
         with self._lock:

@@ -144,8 +144,8 @@ class Lines:
         return self._final(schedule, total_ns, self._text("".join(answer), "".join(thinking)))
 
     def _final(self, schedule: Schedule, total_ns: int, body: bytes) -> bytes:
-        told = {"done_reason": schedule.done_reason, **schedule.counters(total_ns)}
-        more = b"," + json.dumps(told)[1:-1].encode()
+        record = {"done_reason": schedule.done_reason, **schedule.counters(total_ns)}
+        more = b"," + json.dumps(record)[1:-1].encode()
         return self._line(body, b"true", more, time.monotonic_ns())
 
     def _line(self, body: bytes, done: bytes, more: bytes, now_ns: int) -> bytes:

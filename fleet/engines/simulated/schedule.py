@@ -99,13 +99,13 @@ class Schedule:
         )
 
     def counters(self, total_ns: int) -> dict[str, int]:
-        told = {
+        counters = {
             "total_duration": total_ns,
             "load_duration": self.load_ns,
             "prompt_eval_duration": self.prompt_ns,
             "eval_duration": max(self._output_ns(), LEAST_NS),
         }
-        durations = {name: round(value * self.clock) for name, value in told.items()}
+        durations = {name: round(value * self.clock) for name, value in counters.items()}
         return {
             **durations,
             "prompt_eval_count": self.told_prompt_tokens,

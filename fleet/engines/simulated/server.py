@@ -90,7 +90,7 @@ class _Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
                 connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Handle a connection; a client may hang up between two requests."""
+        """Report an error, but not that of a client that hangs up between two requests."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
@@ -220,10 +220,10 @@ class _Handler(BaseHTTPRequestHandler):
         size = model.size_bytes
         lines = [b'{"status":"pulling manifest"}\n']
         for step in range(1, PULL_STEPS + 1):
-            told = (
+            counts = (
                 f'"digest":"sha256:{digest}","total":{size},"completed":{size * step // PULL_STEPS}'
             )
-            lines.append(f'{{"status":"pulling {digest[:12]}",{told}}}\n'.encode())
+            lines.append(f'{{"status":"pulling {digest[:12]}",{counts}}}\n'.encode())
         lines += [b'{"status":"verifying sha256 digest"}\n', b'{"status":"writing manifest"}\n']
         wire.begin_lines()
         for line in lines:

@@ -21,9 +21,9 @@ def state_of(machine: ScriptedMachine) -> dict[str, object]:
     }
 
 
-def restore(machine: ScriptedMachine, told: Mapping[str, object]) -> None:
+def restore(machine: ScriptedMachine, state: Mapping[str, object]) -> None:
     """Only what is told changes."""
-    attempt, present, heat = (told.get(name) for name in ("attempt", "present", "heat"))
+    attempt, present, heat = (state.get(name) for name in ("attempt", "present", "heat"))
     if isinstance(attempt, str):
         machine.begin(attempt)
     if isinstance(present, list):

@@ -50,19 +50,19 @@ class Wire:
             pass
 
     def wait_for_the_end(self) -> None:
-        """Until the client gives up, or the server stops."""
+        """Wait until the client gives up, or the server stops."""
         while True:
             self._listen(3600)
 
     def _listen(self, timeout_s: float) -> None:
-        """Tell whether the client is gone: one that waits sends nothing until it hangs up."""
+        """Listen for so long; raises ClientGone, since a client that waits sends nothing else."""
         if not select.select([self._connection], [], [], timeout_s)[0]:
             return
         try:
-            said = self._connection.recv(1, socket.MSG_PEEK)
+            received = self._connection.recv(1, socket.MSG_PEEK)
         except OSError as problem:
             raise ClientGone from problem
-        if not said:
+        if not received:
             raise ClientGone
         time.sleep(timeout_s)  # it has sent its next request already
 

@@ -31,7 +31,7 @@ CONSTANT_AT_OUTPUT = 3.7
 
 
 def write(kind: Kind, sizes: Sizes, path: Path) -> None:
-    """Return the whole file, each byte decided by the arguments."""
+    """Write the whole file, each byte decided by the arguments."""
     if kind == "llama":
         _Llama(kind, sizes, path).write()
     else:
