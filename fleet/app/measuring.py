@@ -12,6 +12,7 @@ from fleet.app.progress import Talk
 from fleet.app.submit_report import Widths, with_speeds
 from fleet.dispatch_ports import Dispatcher
 from fleet.errors import Unstorable
+from fleet.folders import results_folder
 from fleet.ledger.journal import Ledger
 from fleet.ledger.rows import MachineRow
 from fleet.model.event import Event, Failed, Finished, Held, Lost, Started
@@ -20,6 +21,7 @@ from fleet.model.trial import Attempt, Trial
 from fleet.plan import canaries
 from fleet.plan.expand import Cell, Plan
 from fleet.plan.stopping import Progress, stopped
+from fleet.query.trial_speeds import TrialSpeeds
 from fleet.spool import node_spool
 from fleet.units import show_count
 
@@ -52,6 +54,7 @@ class Measuring:
         self._talk = talk
         self._waiting = {a.trial.trial_id: a for queue in queues.values() for a in queue}
         self._widths = Widths(home.folder, plan)
+        self._speeds = TrialSpeeds(results_folder(home.folder))
         self._blocks: Counter[Cell] = self._blocks_before()
         self._lost: set[Cell] = set()
         self._begun: dict[str, int] = {}
@@ -86,7 +89,7 @@ class Measuring:
 
     def run(self) -> None:
         """Measure until nothing waits or is worth another attempt, or every machine is lost."""
-        with closing(self._widths):
+        with closing(self._widths), closing(self._speeds):
             self._drop_not_needed(list(self._waiting.values()))
             queues = self._by_machine(self._waiting.values())
             if not queues:
@@ -118,7 +121,7 @@ class Measuring:
         elif isinstance(event, Finished):
             event = replace(event, result=self._stored(event.result))
             self._keep(event.result)
-            event = with_speeds(event, self._home.folder)
+            event = with_speeds(event, self._speeds)
         elif isinstance(event, (Lost, Failed)):
             self._lose(event)
         self._talk.event(event)
@@ -222,7 +225,8 @@ class Measuring:
 
         Canaries go with the blocks that they stand between.
         """
-        candidates = [a for a in attempts if self._blocks[a.trial.cell()] > 0]
+        least = self._plan.repeats.least
+        candidates = [a for a in attempts if self._blocks[a.trial.cell()] >= least]
         if not candidates:
             return []
         ids = stopped(

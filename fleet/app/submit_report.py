@@ -20,7 +20,7 @@ from fleet.model.experiment import is_quick
 from fleet.plan.plans import Cell, Plan, PlannedContrast
 from fleet.query.open_store import WITH_READINGS, generations, open_store
 from fleet.query.results import RESULT_VIEWS, ResultRow, results
-from fleet.query.trial_speeds import trial_words
+from fleet.query.trial_speeds import TrialSpeeds
 from fleet.report.comparison_text import comparison_lines, results_lines
 from fleet.report.next_text import StoredExperiment, next_lines, step_lines
 from fleet.report.precision_text import precision_lines
@@ -72,7 +72,7 @@ class Widths:
 
 
 @interruptible()
-def with_speeds(event: Finished, home: Path) -> Finished:
+def with_speeds(event: Finished, speeds: TrialSpeeds) -> Finished:
     """Return the event of a stored trial with its speeds, as the views compute them.
 
     The measurement continues if they cannot be read now, since its rows are stored.
@@ -80,10 +80,9 @@ def with_speeds(event: Finished, home: Path) -> Finished:
     if event.result.outcome != "ok":
         return event
     try:
-        speeds = trial_words(results_folder(home), event.result)
+        return replace(event, speeds=speeds.words(event.result))
     except StoreUnusable:
-        speeds = "its speeds cannot be read now"
-    return replace(event, speeds=speeds)
+        return replace(event, speeds="its speeds cannot be read now")
 
 
 @dataclass(frozen=True, slots=True)

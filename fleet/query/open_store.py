@@ -57,31 +57,38 @@ def open_store(
     return con
 
 
-def open_attempt(
-    folder: Path, attempt_id: str, views: Sequence[str]
-) -> duckdb.DuckDBPyConnection | None:
-    """Open these views over one attempt alone, as soon as it is stored.
+def open_empty(views: Sequence[str]) -> duckdb.DuckDBPyConnection:
+    """Open these views over tables without a row, for `take_attempt`.
 
-    That takes no longer in a large store.
+    The optimizer is off: of a single attempt it takes longer than it spares.
+    """
+    con = duckdb.connect(config={"threads": 1})
+    con.execute("pragma disable_optimizer")
+    con.execute(tables_sql())
+    con.execute(fill_views(RAW, views, energy=False, several_folders=False))
+    con.execute("create temp table roots (root varchar)")
+    return con
 
-    None where it has no file of its own any more. Raises StoreUnusable.
+
+def take_attempt(con: duckdb.DuckDBPyConnection, folder: Path, attempt_id: str) -> bool:
+    """Let the views of `open_empty` show this attempt alone, as soon as it is stored.
+
+    That takes no longer in a large store. Return whether the attempt has files of its own, which
+    a packer takes away. Raises StoreUnusable.
     """
     (root,) = generations([folder])
     if not (root / "trials" / f"{attempt_id}.parquet").is_file():
-        return None
-    con = duckdb.connect(config={"threads": 1})
+        return False
     try:
-        con.execute(tables_sql())
-        for table in TABLES:
+        for table in READ_AT_ONCE:
+            con.execute(f"truncate {RAW[table]}")
             path = root / table / f"{attempt_id}.parquet"
             if path.is_file():
                 source = one_file(str(path))
                 con.execute(f"insert into {RAW[table]} by name select *, 0 as folder from {source}")
-        con.execute(fill_views(RAW, views, energy=False, several_folders=False))
     except duckdb.Error as problem:
-        con.close()
         _raise_unusable([root], problem)
-    return con
+    return True
 
 
 def narrow_to_trials(con: duckdb.DuckDBPyConnection, tables: Sequence[str], prefix: str) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from fleet.model.measure import TrialResult
 from fleet.names import natural
-from fleet.query.open_store import open_attempt, rows
+from fleet.query.open_store import Connection, open_empty, rows, take_attempt
 from fleet.query.views import question
 from fleet.units import show_count, show_number
 
@@ -17,28 +16,38 @@ VIEWS = ("trial_points", "requests_flagged")
 MOST_SHOWN = 3
 
 
-def trial_words(folder: Path, result: TrialResult) -> str:
-    """Return `pp512 3 585  tg128 1 581 tokens/s`: the same medians as in `fleet results`.
+class TrialSpeeds:
+    """The speeds of one trial after the other; the views are bound once, at the first."""
 
-    Empty where no point has a rate. What the views left out is named. Raises StoreUnusable.
-    """
-    points = _points(folder, result)
-    points.sort(key=lambda point: natural(point["point"]))
-    rates = list(filter(None, map(_rate, points)))
-    shown = [*rates[:MOST_SHOWN], *_more(len(rates))]
-    speeds = f"{'  '.join(shown)} tokens/s" if rates else ""
-    return "   ".join(filter(None, (speeds, *_left_out(points))))
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._con: Connection | None = None
 
+    def words(self, result: TrialResult) -> str:
+        """Return `pp512 3 585  tg128 1 581 tokens/s`: the same medians as in `fleet results`.
 
-def _points(folder: Path, result: TrialResult) -> list[dict[str, Any]]:
-    """Read the points of an attempt; another submission's may have its name already."""
-    beside = f"{result.attempt_id}-of-{result.submission_id or 'unknown'}"
-    for name in (beside, result.attempt_id):
-        con = open_attempt(folder, name, VIEWS)
-        if con is not None:
-            with closing(con):
-                return rows(con, question("speeds_of_attempt"))
-    return []
+        Empty where no point has a rate. What the views left out is named. Raises StoreUnusable.
+        """
+        points = self._points(result)
+        points.sort(key=lambda point: natural(point["point"]))
+        rates = list(filter(None, map(_rate, points)))
+        shown = [*rates[:MOST_SHOWN], *_more(len(rates))]
+        speeds = f"{'  '.join(shown)} tokens/s" if rates else ""
+        return "   ".join(filter(None, (speeds, *_left_out(points))))
+
+    def close(self) -> None:
+        """Close the views."""
+        if self._con is not None:
+            self._con.close()
+
+    def _points(self, result: TrialResult) -> list[dict[str, Any]]:
+        """Read the points of an attempt; another submission's may have its name already."""
+        self._con = self._con or open_empty(VIEWS)
+        beside = f"{result.attempt_id}-of-{result.submission_id or 'unknown'}"
+        for name in (beside, result.attempt_id):
+            if take_attempt(self._con, self._folder, name):
+                return rows(self._con, question("speeds_of_attempt"))
+        return []
 
 
 def _rate(point: dict[str, Any]) -> str:

@@ -399,6 +399,7 @@ def test_leave_asks_the_command_and_ends_what_it_left(tmp_path: Path) -> None:
     write_record(tmp_path / NODE, _record(command.pid, ray.pid))
     assert cluster.leave(tmp_path, grace_s=0.3)
     reaping.join()
+    os.killpg(command.pid, signal.SIGKILL)  # the shell is gone, its child is not of Ray
     assert command.returncode == -signal.SIGTERM
     assert in_session(ray.pid) == []
     assert not (tmp_path / NODE).exists()
