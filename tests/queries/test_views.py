@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import scipy.stats
 
 from fleet.metrics import dictionary
+from fleet.query.machines import machines_of_results
 from fleet.query.open_store import open_store, rows
 from fleet.query.views import views_sql
 from tests.builders_compare import (
@@ -677,3 +679,58 @@ def test_an_imported_turn_with_a_cached_beginning_counts_at_the_rate_that_was_pr
     assert row["naive_prefill_tokens_per_s"] == pytest.approx(250)
     assert row["prefill_tokens_per_s"] is None
     assert row["decode_tokens_per_s"] == pytest.approx(199 / 4)
+
+
+@pytest.mark.parametrize(
+    ("first_token_s", "rate", "good"),
+    [(1.9, 12, True), (2.1, 12, False), (3.9, 12, False), (1.9, 9, False), (1.9, 6, False)],
+)
+def test_good_is_a_first_token_within_two_seconds_and_ten_tokens_per_second(
+    tmp_path: Path, first_token_s: float, rate: float, good: bool
+) -> None:
+    late_ns = round(first_token_s * S)
+    answer_ns = round(200 / rate * S)
+    asked = request(decode=rate, first_chunk_ns=late_ns, ended_ns=late_ns + answer_ns)
+    store = GoldenStore()
+    store.trial("one", requests=[{**asked, "last_chunk_ns": late_ns + answer_ns}])
+    with closing(open_store([store.write(tmp_path)])) as con:
+        [row] = rows(con, "from cells")
+    expected = 201 / (first_token_s + 200 / rate) if good else 0.0
+    assert row["goodput_tokens_per_s"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("client", "window_ns", "words"),
+    [
+        (100.9, 10**12, ""),
+        (99.1, 10**12, ""),
+        (101.1, 10**12, "client 101.1, engine 100 tokens/s"),
+        (101.1, 10**8, ""),  # a millisecond is one per cent of the time that was seen
+    ],
+)
+def test_a_second_opinion_may_differ_by_a_hundredth_and_by_the_clock(
+    tmp_path: Path, client: float, window_ns: int, words: str
+) -> None:
+    store = GoldenStore()
+    store.trial("one")
+    with closing(open_store([store.write(tmp_path)])) as con:
+        [row] = rows(con, f"select second_opinion({client}, 100.0, {window_ns}) as said")
+    assert row["said"] == words
+
+
+def test_a_prompt_that_was_not_sent_before_needs_no_word_on_the_cache(tmp_path: Path) -> None:
+    store = GoldenStore()
+    store.trial("first", requests=[request(repeats_before=0, cached_tokens=None)])
+    store.trial("again", requests=[request(repeats_before=1, cached_tokens=None)], block=1)
+    with closing(open_store([store.write(tmp_path)])) as con:
+        found = rows(con, "select repeats_before, valid from requests_flagged order by all")
+    assert [tuple(row.values()) for row in found] == [(0, True), (1, False)]
+
+
+def test_machines_of_results_are_those_that_measured_something(tmp_path: Path) -> None:
+    store = GoldenStore()
+    store.trial("well", machine="studio")
+    store.trial("badly", machine="box", machine_id="id-box", outcome="failed", requests=[])
+    with closing(open_store([store.write(tmp_path)])) as con:
+        assert [each.machine for each in machines_of_results(con, None)] == ["studio"]
+        assert machines_of_results(con, "another experiment") == []

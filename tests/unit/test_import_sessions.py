@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -176,6 +177,7 @@ def test_names_by_line_hold_from_there_on() -> None:
         ("Sept 3rd 2026, v0.32.15", date(2026, 9, 3)),
         ("May 2026", date(2026, 5, 1)),
         ("31.10.2026", date(2026, 10, 31)),
+        ("13/12/2026", date(2026, 12, 13)),
         ("10/10/2026", date(2026, 10, 10)),
         ("2026-10-01 (again 1 October 2026)", date(2026, 10, 1)),
     ],
@@ -252,3 +254,10 @@ def test_the_same_figures_again_are_one_trial_and_named(tmp_path: Path) -> None:
     [(again, first)] = file.repeats
     assert (first.line, again.line) == (trial.transcript.line, 13)
     assert read_contents(A + A).printed == 8
+
+
+def test_a_turn_without_a_heading_is_named_by_its_line_alone(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as problem:
+        import_text(tmp_path, f">>> hi\nyes\n{BLOCK}>>> ho\nno\n{OTHER_BLOCK}")
+    assert "below" not in problem.value.what
+    assert re.search(r"line \d+, line \d+", problem.value.what)

@@ -66,3 +66,8 @@ def test_a_condition_as_the_axis_implies_itself_and_nothing_more() -> None:
 
 def test_a_machine_without_an_engine_is_told_elsewhere() -> None:
     assert words("machine", machine("alpha"), machine("beta", engine_error="nobody answers")) == []
+
+
+def test_a_machine_alone_is_unlike_no_other() -> None:
+    alone = machine("alpha", models=[TINY])
+    assert words("machine", alone) == words("version", alone) == []

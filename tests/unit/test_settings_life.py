@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from fleet.ports import Engine, OwnEngine, Stop
 from fleet.settings.journal import Journal
 from fleet.settings.life import TrialSettings
 from fleet.settings.simulated import ScriptedLimit
+from fleet.units import NS_PER_S
 from tests import builders
 
 PROOFS = Proofs(exact_counts=True, server_clock=True, cache_off=True, placement=True)
@@ -259,3 +261,20 @@ def test_the_limit_of_a_scripted_machine_is_put_back_where_it_was_changed(tmp_pa
     limit.verify(80_000)
     limit.restore(before)
     assert limit.current() == before
+
+
+def test_a_change_that_a_boot_undid_is_closed_and_told_once(tmp_path: Path) -> None:
+    number = Number(faults=["ok", "ok", "ok", *["before"] * 20])
+    trial = life(tmp_path, number)
+    with suppress(TrialError), trial.applied(attempt(wired_limit_mb=81_920), engine(), NEVER):
+        pass
+    assert Journal(tmp_path, "m").pending() is not None
+    since = TrialSettings(
+        limit=number,
+        host=None,
+        journal=Journal(tmp_path, "m"),
+        boot_unix_s=lambda: time.time_ns() // NS_PER_S + 10_000,
+    )
+    assert "before this system started; nothing to do" in since.recover()
+    assert Journal(tmp_path, "m").pending() is None
+    assert since.recover() == ""

@@ -301,3 +301,10 @@ def test_the_wall_time_is_exact_to_the_microsecond():
     (row,) = rows_of(result(unix_ns=NOV_2026_NS + 123_456_789))["trials"]
     assert row["started_at"] == datetime(2026, 11, 1, 0, 0, 0, 123_456, tzinfo=UTC)
     assert row["zero_unix_ns"] == NOV_2026_NS + 123_456_789
+
+
+@pytest.mark.parametrize(("gap_us", "rounds"), [(999, 1), (1_000, 1), (1_001, 3)])
+def test_chunks_within_a_millisecond_are_of_one_round(gap_us: int, rounds: int) -> None:
+    drafted = result(requests=(record(chunk_gaps_us=(gap_us, gap_us)),))
+    (row,) = rows_of(drafted)["requests"]
+    assert row["rounds"] == rounds

@@ -679,3 +679,11 @@ def test_under_strict_another_failure_keeps_its_reason() -> None:
     failed = measured(visit, after="battery", outcome="failed", reason="engine_busy")
     assert failed.reason == "engine_busy"
     assert measured(visit).outcome == "ok"
+
+
+def test_a_model_whose_expiry_the_last_request_set_is_the_one_left_behind() -> None:
+    now_ns = 1_700_000_000 * NS_PER_S
+    left = LeftoverModel(model="tiny", unix_ns=now_ns - MINUTE_NS)
+    for latest_ns in (left.unix_ns, now_ns):
+        kept = Resident(name="tiny", expires_unix_ns=latest_ns + round(KEPT_S * NS_PER_S))
+        assert left.is_it(kept, now_ns)
