@@ -59,11 +59,11 @@ class SettingDefinition:
     meaning: str = ""
 
 
-def load_option(words: str = "") -> SettingDefinition:
+def load_option(
+    words: str = "", *, runners: tuple[Runner, ...] = ("llama-server", "embedded")
+) -> SettingDefinition:
     """Describe an option with which the engine loads a model."""
-    return SettingDefinition(
-        kind="load option", words=words, runners=frozenset({"llama-server", "embedded"})
-    )
+    return SettingDefinition(kind="load option", words=words, runners=frozenset(runners))
 
 
 def request_option(words: str = "") -> SettingDefinition:
@@ -104,6 +104,7 @@ Layers = Annotated[int, Field(ge=-1)]
 Amount = Annotated[float, Field(ge=0)]
 Limit = int | Literal["default"]
 Size = Annotated[int, Field(ge=0)]
+Drafted = Annotated[int, Field(ge=0, le=64)]
 CacheType = Literal["f16", "bf16", "f32", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
 
 _V = TypeVar("_V")
@@ -126,6 +127,11 @@ class Settings(Noun):
     """CPU threads; sent only if given."""
     num_gpu: Annotated[Axis[Layers] | None, load_option()] = None
     """Layers on the GPU; sent only if given."""
+    draft_num_predict: Annotated[
+        Axis[Drafted] | None, load_option("drafted tokens", runners=("llama-server",))
+    ] = None
+    """Tokens that a draft model proposes per step in llama-server; left out: 0, no drafts. MLX
+    always uses a model's own draft head."""
     wired_limit_mb: Annotated[
         Axis[Limit] | None, system_number("iogpu.wired_limit_mb", "wired limit")
     ] = None

@@ -48,17 +48,23 @@ select
   max(model_format) as model_format,
   max(quantization) as quantization,
   max(bits_per_weight) as bits_per_weight,
-  max(drafts) as drafts
+  -- Of a model for MLX alone: what llama-server drafts is asked of it by each trial.
+  max(drafts) filter (model_format = 'safetensors') as drafts
 from {trials}
 where digest is not null
 group by digest;
 
--- The attempts that MLX computed, which are those of its format.
-create or replace view mlx_attempts as
-select t.attempt_id, t.folder, coalesce(t.drafts, w.drafts) as drafts
+-- The attempts that MLX computed, which are those of its format, and those of llama-server that
+-- were asked for drafts: their clocks or their chunks are unlike those of all others.
+create or replace view unlike_attempts as
+select
+  t.attempt_id,
+  t.folder,
+  coalesce(coalesce(t.model_format, w.model_format) = 'safetensors', false) as mlx,
+  coalesce(t.drafts, w.drafts) as drafts
 from {trials} t
 left join weights w using (digest)
-where coalesce(t.model_format, w.model_format) = 'safetensors';
+where coalesce(t.model_format, w.model_format) = 'safetensors' or t.drafts = 'yes';
 
 -- And which runner a version of an engine has for a format.
 create or replace view runners as
@@ -67,7 +73,8 @@ from {trials}
 where engine_version is not null and model_format is not null
 group by all;
 
--- The rows of the table, each with what is known of its model. Fleet asks llama-server for no drafts.
+-- The rows of the table, each with what is known of its model. Fleet asks
+-- llama-server for no drafts where an experiment does not.
 create or replace view trials_told as
 select
   t.* replace (
@@ -234,18 +241,18 @@ create or replace view requests_judged as
 with of_runner as (
   select
     r.*,
-    m.attempt_id is not null as mlx,
+    coalesce(m.mlx, false) as mlx,
     coalesce(m.drafts = 'yes', false) as drafting,
     -- Steps of the model in the engine's output time. llama.cpp times the first token with the
     -- prompt; MLX times every token, and where the answer ended by itself the end as well. Of
-    -- drafts, whose steps nobody counts, the tokens.
+    -- drafts there, whose steps nobody counts, the tokens.
     case
-      when drafting then r.output_tokens
+      when mlx and drafting then r.output_tokens
       when mlx then r.output_tokens + if(r.done_reason = 'stop', 1, 0)
       else r.output_tokens - 1
     end as output_steps
   from {requests} r
-  left join mlx_attempts m using (attempt_id, folder)
+  left join unlike_attempts m using (attempt_id, folder)
 ),
 looked_at as (
   select

@@ -63,7 +63,7 @@ class _Steps:
     def of(cls, result: TrialResult) -> _Steps:
         mlx = result.model_format == MLX_FORMAT
         batch = MLX_BATCH if mlx else int(result.trial.settings.get("num_batch", 0))
-        return cls(batch, mlx, mlx and result.drafts != "no")
+        return cls(batch, mlx, result.drafts == "yes" or (mlx and result.drafts != "no"))
 
     def of_output(self, tokens: int) -> int | None:
         return None if self.drafts else tokens - (not self.mlx)

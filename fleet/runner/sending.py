@@ -164,7 +164,9 @@ def _reused_tokens(request: RequestPlan, reply: Reply) -> int | None:
         return reply.cached_tokens
     if before is None or reused is None or reply.cached_tokens is not None:
         return reused
-    if not (before.prompt_ns and before.prompt_tokens and reply.prompt_ns and reply.prompt_tokens):
+    if not (before.prompt_ns and before.prompt_tokens and reply.prompt_tokens):
+        return None
+    if reply.prompt_ns is None:
         return None
     token_ns = before.prompt_ns / before.prompt_tokens
     most_ns = WHOLE_SHARE * token_ns * reply.prompt_tokens

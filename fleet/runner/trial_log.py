@@ -12,9 +12,10 @@ from fleet import __version__
 from fleet.clock import utc_offset_s
 from fleet.errors import Interrupted, TrialError
 from fleet.model.job import Think
-from fleet.model.machine import Fingerprint, ModelFacts
+from fleet.model.machine import Drafts, Fingerprint, ModelFacts
 from fleet.model.measure import Placement, Reading, RequestRecord, TrialResult
-from fleet.model.trial import Attempt
+from fleet.model.runners import MLX_FORMAT
+from fleet.model.trial import Attempt, Trial
 from fleet.ports import Clock, InForce
 from fleet.prompts import Scale
 
@@ -114,7 +115,7 @@ class TrialLog:
             model_format=model.model_format if model else None,
             quantization=model.quantization if model else None,
             bits_per_weight=model.bits_per_weight if model else None,
-            drafts=model.drafts if model else None,
+            drafts=_drafts(attempt.trial, model),
             think=self.think,
             placement=self.placement,
             load_ns=self.load_ns,
@@ -124,6 +125,13 @@ class TrialLog:
             requests=self.requests(),
             readings=tuple(self.readings),
         )
+
+
+def _drafts(trial: Trial, model: ModelFacts | None) -> Drafts | None:
+    """Return whether the model wrote with drafts; llama-server does where the trial asks for it."""
+    if model is None or model.model_format == MLX_FORMAT:
+        return model.drafts if model else None
+    return "yes" if trial.settings.get("draft_num_predict") else model.drafts
 
 
 def outcome_columns(failure: Failure | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The two shipped studies on the practice machines: verdicts, causes and explanations are the
+"""The shipped studies on the practice machines: verdicts, causes and explanations are the
 scripted truth."""
 
 from __future__ import annotations
@@ -110,3 +110,44 @@ def test_whether_128_gb_are_faster_than_96(fleet: Fleet) -> None:
             for part in ("chip Apple M4 Max / Apple M3 Ultra", "GPU cores 40 / 60", "546.0 / 800.0",
                          "OS build 25B78 / 24G84", "GPU limit (MiB) 110100 / 73728")
         )  # fmt: skip
+
+
+def test_which_format_of_a_model_is_faster(fleet: Fleet) -> None:
+    gguf, mlx, drafts = (f"gemma4:12b-{tag}" for tag in ("it-q4_K_M", "nvfp4", "mlx"))
+    submitted(fleet, "configs/mlx-or-gguf.yaml")
+    found = compared(fleet, "mlx-or-gguf-practice", "model", gguf)
+    rates = {
+        (group["machine"], group["point"], line["side"]): line
+        for group in found["groups"]
+        for line in group["lines"][1:]
+        if group["job"] == "formats"
+    }
+    reads, writes = ("pp512", "pp8192", "pp32768"), ("tg256", "tg256@d16384")
+    scripted = {
+        "studio-96": {mlx: (1250 / 1000, 60 / 52), drafts: (1250 / 1000, 95 / 52)},
+        "max-128": {mlx: (860 / 690, 48 / 40), drafts: (860 / 690, 70 / 40)},
+    }
+    expected = {
+        (machine, point, side): ratios[point in writes]
+        for machine, sides in scripted.items()
+        for side, ratios in sides.items()
+        for point in (*reads, *writes)
+    }
+    assert rates.keys() == expected.keys()
+    for key, ratio in expected.items():
+        line = rates[key]
+        assert line["verdict"] == "faster", key
+        assert line["ratio"] == pytest.approx(ratio, rel=0.05), key
+        [told] = [reason for reason in line["reasons"] if "model formats" in reason]
+        assert "model formats safetensors / gguf, quantization nvfp4 / Q4_K_M" in told
+        assert ("drafts yes / no" in told) is (key[2] == drafts)
+    rows = fleet.rows("""
+        select model, model_format, drafts, count(*) filter (outcome <> 'ok') as failed
+        from trials where role = 'measure' group by all order by all""")
+    assert [tuple(row.values()) for row in rows] == [
+        (gguf, "gguf", "no", 0),
+        (drafts, "safetensors", "yes", 0),
+        (mlx, "safetensors", "no", 0),
+    ]
+    left_out = "select count(*) as n from requests_flagged where not valid and not warmup"
+    assert fleet.rows(left_out) == [{"n": 0}]

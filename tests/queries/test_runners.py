@@ -98,11 +98,15 @@ def test_rates_and_first_token_are_the_true_ones(
         assert (row["tokens_per_round"], row["round_p50_ns"]) == (4, 80 * MS)
 
 
-def scripted_request(model: ScriptedModel) -> Row:
+def scripted_request(
+    model: ScriptedModel, fault: str = "", *, words: int = 1023, tokens: int = 256
+) -> Row:
     """What a simulated engine counts and times of this script, of which one token is cached."""
-    body = {"model": "m", "prompt": " a" * 1023, "options": {"num_predict": 256}}
+    body = {"model": "m", "prompt": " a" * words, "options": {"num_predict": tokens}}
     speeds = Speeds.of(model, factor=1.0, time_scale=1.0)
-    plan = schedule(question_of(body, "generate"), model, speeds, LOAD_MS * MS, ()).knowing(1)
+    faults = (fault,) if fault else ()
+    plan = schedule(question_of(body, "generate"), model, speeds, LOAD_MS * MS, faults)
+    plan = plan if fault == "cached_prefix" else plan.knowing(1)
     told, due = plan.counters(total_ns=0), plan.due_ns
     gaps_us = [(after - before) // 1000 for before, after in pairwise(due)]
     return with_thirds(
@@ -149,6 +153,59 @@ def test_the_views_find_the_speeds_of_the_script(
     assert abs(decode) <= 0.001
     assert abs(prefill) <= 0.005
     assert abs(first_ms) <= 0.5
+
+
+LENGTHS = ((15, 128), (511, 1), (511, 64), (1023, 256), (2047, 2))
+"""Words of a prompt and tokens of its answer, as jobs ask for them."""
+
+
+def mlx_model(number: int) -> ScriptedModel:
+    """One of many models and machines: 8 to 200 tokens/s, without drafts and with."""
+    return ScriptedModel(
+        format="safetensors",
+        prefill_tokens_per_s=(200, 900, 3_000, 12_000)[number % 4],
+        decode_tokens_per_s=(8, 15, 40, 90, 200)[number % 5],
+        tokens_per_round=(1, 2, 4)[number % 3],
+        answer_tokens=(None, 60)[number % 2],
+    )
+
+
+def test_of_ten_thousand_requests_on_mlx_none_without_a_fault_is_flagged(tmp_path: Path) -> None:
+    store = GoldenStore()
+    for number in range(60):
+        model = mlx_model(number)
+        columns = MLX if model.tokens_per_round == 1 else DRAFTS
+        kinds = [scripted_request(model, words=words, tokens=n) for words, n in LENGTHS]
+        requests = [{**kind, "nonce": f" {again}"} for again in range(34) for kind in kinds]
+        store.trial(str(number), requests=requests, **columns, block=number)
+    with closing(open_store([store.write(tmp_path)])) as con:
+        [told] = rows(con, "select count(*) as n, max(invalid) as flags from requests_flagged")
+    assert told == {"n": 60 * 34 * len(LENGTHS), "flags": ""}
+    assert told["n"] > 10_000
+
+
+@pytest.mark.parametrize(
+    ("fault", "flag"),
+    [
+        ("short_answer", "short"),
+        ("wrong_prompt_count", "wrong_count"),
+        ("clock_wrong", "clock"),
+        ("cached_prefix", "cached_prefix"),
+    ],
+)
+@pytest.mark.parametrize("number", range(30))
+def test_each_fault_on_mlx_is_flagged(tmp_path: Path, fault: str, flag: str, number: int) -> None:
+    model = mlx_model(number).model_copy(update={"answer_tokens": None})
+    columns = MLX if model.tokens_per_round == 1 else DRAFTS
+    asked = {"output_tokens_asked": 256, "prompt_tokens_asked": 1024}
+    store = GoldenStore()
+    sibling = scripted_request(model)["prompt_duration_ns"]
+    known = {"sibling_prompt_ns": sibling, "cached_tokens": None}
+    faulty = {**scripted_request(model, fault), **asked, **known}
+    store.trial("one", requests=[faulty, {**scripted_request(model), **asked, **known}], **columns)
+    with closing(open_store([store.write(tmp_path)])) as con:
+        flags = rows(con, "select invalid from requests_flagged order by request")
+    assert [row["invalid"] for row in flags] == [flag, ""]
 
 
 def test_gaps_within_a_round_are_no_token_latencies(tmp_path: Path) -> None:
@@ -215,6 +272,26 @@ def test_rows_of_before_take_what_newer_rows_tell_of_the_same_model(tmp_path: Pa
     known_facts = {"model_format": "safetensors", "drafts": "no", "runner": "mlx"}
     assert facts.count({**known_facts, "quantization": "nvfp4"}) == 2
     assert len(shown) == 2
+
+
+def test_drafts_that_llama_server_was_asked_for_are_steps_behind_the_first_token(
+    tmp_path: Path,
+) -> None:
+    store, plain = GoldenStore(), true_request("llama-server", "length")
+    drafted = true_request("llama-server", "length", per_round=4)
+    store.trial("before", requests=[plain], digest="same", block=0)
+    store.trial(
+        "drafted", requests=[drafted], block=1, **{**GGUF, "digest": "same", "drafts": "yes"}
+    )
+    with closing(open_store([store.write(tmp_path)])) as con:
+        told = rows(con, "select attempt_id, drafts from trials order by all")
+        [cell, other] = rows(con, "from cells order by drafts")
+    assert [row["drafts"] for row in told] == ["no", "yes"]
+    assert (cell["drafts"], other["drafts"]) == ("no", "yes")
+    assert other["flags"] == ""
+    steps, seconds = drafted["output_tokens"] - 1, drafted["output_duration_ns"] / 1e9
+    assert other["decode_tokens_per_s"] == pytest.approx(steps / seconds)
+    assert cell["decode_tokens_per_s"] == pytest.approx(1000 / STEP_MS)
 
 
 def test_what_mlx_says_of_context_and_memory_is_not_judged(tmp_path: Path) -> None:

@@ -264,6 +264,11 @@ def test_a_raw_request_leaves_nothing_to_a_default() -> None:
     }
 
 
+def test_drafts_are_asked_for_where_the_trial_does() -> None:
+    asked = {**_ask().options, "draft_num_predict": 4}
+    assert request_body(_ask(options=asked))["options"] == asked
+
+
 def test_a_chat_has_system_and_user_and_thinks_as_asked() -> None:
     body = request_body(_ask(api="chat", system="s", think=False))
     assert body["messages"] == [

@@ -144,6 +144,20 @@ def test_a_model_with_drafts_is_warmed_up_three_times(
     assert sum(record.warmup for record in result.requests) == warm_ups
 
 
+@pytest.mark.parametrize(
+    ("asked", "drafts"),
+    [({}, "no"), ({"draft_num_predict": 0}, "no"), ({"draft_num_predict": 4}, "yes")],
+)
+def test_llama_server_drafts_where_the_trial_asks_for_it(
+    engine: WordEngine, asked: dict[str, int], drafts: Drafts
+) -> None:
+    engine.drafts = "no"
+    result = run(engine, settings={"num_ctx": 1024, **asked})
+    assert result.drafts == drafts
+    options = [each.options.get("draft_num_predict") for each in engine.asked]
+    assert set(options) == {asked.get("draft_num_predict")}
+
+
 PAIR = (Point(prompt_tokens=512, output_tokens=1), Point(prompt_tokens=16, output_tokens=128))
 
 

@@ -143,6 +143,20 @@ def test_a_depth_that_was_evaluated_anew_is_not_called_reused() -> None:
     assert [r.reused_tokens for r in measured(result)] == [None, None]
 
 
+@pytest.mark.parametrize(("prompt_ns", "reused"), [(0, 128), (None, None)])
+def test_a_prompt_that_took_no_time_was_reused_and_one_of_unknown_time_is_unknown(
+    prompt_ns: int | None, reused: int | None
+) -> None:
+    evaluates = _evaluating(1000, cache=True)
+
+    def change(ask: Ask, reply: Reply) -> Reply:
+        answer = evaluates(ask, reply)
+        return replace(answer, prompt_ns=prompt_ns) if ask.reuse else answer
+
+    result = run(WorkEngine(change), exact(Point(output_tokens=4, depth_tokens=128)))
+    assert [r.reused_tokens for r in measured(result)] == [reused] * 2
+
+
 def test_streams_begin_at_one_moment_and_ask_one_after_the_other() -> None:
     engine = WorkEngine()
     result = run(engine, exact(Point(prompt_tokens=32, output_tokens=4, concurrency=3)))

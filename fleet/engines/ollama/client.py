@@ -34,6 +34,7 @@ KEEP_ALIVE = "30m"
 """Longer than any pause between two requests of a trial; fleet unloads by itself before that."""
 
 FIXED_OPTIONS: dict[str, Value] = {"draft_num_predict": 0}
+"""Sent where a trial asks for nothing else: whether a model drafts is never left to a default."""
 FIXED_FIELDS: dict[str, object] = {"truncate": False, "shift": False, "keep_alive": KEEP_ALIVE}
 """Sent by `load` and by every request alike: another value in one of them loads the model anew."""
 
@@ -99,7 +100,7 @@ class Ollama:
         body = {
             "model": model,
             "stream": False,
-            "options": {**options, **FIXED_OPTIONS},
+            "options": {**FIXED_OPTIONS, **options},
             **FIXED_FIELDS,
         }
         call = Call(
@@ -173,7 +174,7 @@ def request_body(ask: Ask) -> dict[str, object]:
     body: dict[str, object] = {
         "model": ask.model,
         "stream": True,
-        "options": {**ask.options, **FIXED_OPTIONS},
+        "options": {**FIXED_OPTIONS, **ask.options},
         **FIXED_FIELDS,
     }
     if ask.api == "generate":  # raw: no template, so nothing that could think
