@@ -75,6 +75,7 @@ POOLING_KEY: tuple[KeyColumn, ...] = (
     KeyColumn("os_build", "OS build", "system", short="build"),
     KeyColumn("kernel", "kernel", "system", short="kernel"),
     KeyColumn("gpu_driver", "GPU driver", "system", short="driver"),
+    KeyColumn("measured_over", "measured over", "system", short="over the"),
 )
 """What keeps the trials of one cell apart, beside their flags: a reader takes it from here.
 
@@ -127,6 +128,7 @@ FACTS: dict[str, Field] = {
     "os_version": Field("OS version", "listed"),
     "os_build": Field("OS build", "listed"),
     "engine_environment": Field("engine environment", "listed"),
+    "measured_over": Field("measured over", "listed"),
     "power_source": Field("power source", "listed"),
     "power_mode": Field("power mode", "listed"),
     "thermal_class": Field("thermal class", "listed"),

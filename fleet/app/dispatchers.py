@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fleet import folders, wiring
 from fleet.app.options import Options
 from fleet.dispatch_ports import Dispatcher
-from fleet.model.experiment import Request, SimulatedEngine
+from fleet.errors import UserError
+from fleet.model.experiment import OllamaEngine, Request, SimulatedEngine
 from fleet.worker import NodeWorker
 
 if TYPE_CHECKING:
@@ -26,7 +28,48 @@ def open_dispatcher(request: Request, options: Options) -> Dispatcher:
     specs = {
         name: wiring.WorkerSpec(engine=engine, name=name, state=str(options.home)) for name in names
     }
-    return LocalDispatcher(specs, experiment.name)
+    return LocalDispatcher({**specs, **_endpoints(engine, options, names)}, experiment.name)
+
+
+def _endpoints(
+    engine: wiring.EngineSpec, options: Options, here: Sequence[str]
+) -> dict[str, wiring.WorkerSpec]:
+    """Return a worker for each endpoint; a scripted experiment has the machines of its script."""
+    if isinstance(engine, SimulatedEngine):
+        return {}
+    for name, url in options.endpoints.items():
+        _check_endpoint(engine, name, url, here)
+    return {
+        name: wiring.WorkerSpec(
+            engine=engine,
+            name=name,
+            state=str(options.home),
+            endpoint=url,
+            declared=options.declared.get(name, {}),
+        )
+        for name, url in options.endpoints.items()
+    }
+
+
+def _check_endpoint(engine: wiring.EngineSpec, name: str, url: str, here: Sequence[str]) -> None:
+    """Raise UserError for an endpoint that is this machine, or that this engine cannot be."""
+    from fleet.wiring.real import ollama_address
+
+    if not isinstance(engine, OllamaEngine):
+        raise UserError(
+            f"{name} is an endpoint and runs Ollama; this experiment measures with {engine.kind}",
+            "omit the endpoint, or --engine",
+        )
+    if url == ollama_address(engine)[0]:
+        raise UserError(
+            f"{name} is the address of this machine's own Ollama: {url}",
+            f"omit it: {', '.join(here)} is measured without",
+        )
+    if name in here:
+        raise UserError(
+            f"{name} is this machine, and cannot be the name of an endpoint",
+            f"such as {name}-2={url}",
+        )
 
 
 def _ray_dispatcher(engine: wiring.EngineSpec, experiment: str, address: str) -> Dispatcher:

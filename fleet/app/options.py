@@ -30,6 +30,8 @@ class Options:
     """The cluster to dispatch to, set on the head; None: workers on this machine."""
     declared: Mapping[str, Mapping[str, FactValue]] = field(default_factory=dict)
     """Machines of `configs/fleet.yaml` by name, with the facts given there."""
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    """By name, the base URL of an Ollama on a machine on which fleet does not run."""
     command: str = ""
     """The command to continue with: as typed, but without --again, which would begin anew."""
     submitter: str = ""

@@ -42,6 +42,14 @@ Machines = Annotated[
     list[str] | None, typer.Option("--machines", help="With model names: only these machines.")
 ]
 Engine = Annotated[str, typer.Option("--engine", help="With model names: ollama or embedded.")]
+Endpoints = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--endpoint",
+        metavar="NAME=URL",
+        help="Also measure the Ollama at this address, on a machine without fleet; repeatable.",
+    ),
+]
 Repeats = Annotated[
     int | None, typer.Option("--repeats", min=1, help="How often each cell is measured.")
 ]

@@ -26,6 +26,7 @@ def plan(
     home: options.Home = None,
     job: options.Jobs = None,
     machines: options.Machines = None,
+    endpoint: options.Endpoints = None,
     engine: options.Engine = "ollama",
     only: options.Only = None,
     repeats: options.Repeats = None,
@@ -45,7 +46,7 @@ def plan(
     from fleet.app import plan as app
     from fleet.cli import request as typed
 
-    words = typed.Words(what, job, machines, engine, repeats, setting, quick, practice)
+    words = typed.Words(what, job, machines, engine, repeats, setting, quick, practice, endpoint)
     request, chosen, target = typed.prepare(words, home, head, only)
     request = typed.with_gates(request, gates)
     chosen = replace(chosen, skip_unfit=skip_unfit)

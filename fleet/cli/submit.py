@@ -13,6 +13,7 @@ EPILOG = """\b
     fleet submit gpt-oss:20b --quick
     fleet submit gpt-oss:20b --set num_ctx=16384 --set num_batch=512,2048
     fleet submit gpt-oss:20b gpt-oss:120b --job chat --machines studio-96
+    fleet submit gpt-oss:20b --endpoint gpu-box=http://gpu-box:11434
     fleet submit configs/gpt-oss.yaml --until 07:00
     fleet submit configs/gpt-oss.yaml --only machine=studio-96,model=gpt-oss:20b
     fleet submit configs/gpt-oss.yaml --head me@studio-96 --detach
@@ -25,6 +26,7 @@ def submit(
     home: options.Home = None,
     job: options.Jobs = None,
     machines: options.Machines = None,
+    endpoint: options.Endpoints = None,
     engine: options.Engine = "ollama",
     repeats: options.Repeats = None,
     setting: options.Set = None,
@@ -49,7 +51,7 @@ def submit(
     """
     from fleet.cli import request as typed
 
-    words = typed.Words(what, job, machines, engine, repeats, setting, quick, practice)
+    words = typed.Words(what, job, machines, engine, repeats, setting, quick, practice, endpoint)
     request, chosen, target = typed.prepare(words, home, head, only)
     request = typed.with_gates(request, gates, residents_are_mine=mine)
     chosen = replace(chosen, seconds=typed.seconds(budget, max_hours, until), yes=yes)

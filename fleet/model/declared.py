@@ -30,6 +30,9 @@ class DeclaredMachine(Noun):
     os: Literal["darwin", "linux"] | None = None
     os_version: str | None = None
     """The beginning of the version: `26`, `26.3`."""
+    endpoint: str | None = None
+    """Address of its Ollama, where only that runs: `http://gpu-box:11434`. fleet measures it from
+    here, over the network, and takes the facts above as they are given."""
     allow: tuple[Allowed, ...] = ()
     """What fleet may change there: restart-ollama, wired-limit."""
 

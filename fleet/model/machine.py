@@ -20,6 +20,9 @@ Drafts = Literal["yes", "no"]
 """Whether a model writes with speculative decoding: a draft head proposes several tokens, and one
 step of the model accepts those that are right."""
 
+OVER_NETWORK = "network"
+"""The fact `measured_over` of a machine on which fleet does not run; on others there is none."""
+
 FINGERPRINT_RECIPE = 2
 """Which facts enter which hash, see HARDWARE, SOFTWARE, CONDITION. A hash is SHA-256 over the
 canonical JSON of the recipe's number and these facts; a fact that a probe cannot read is null in

@@ -78,6 +78,8 @@ class ResultRow:
     bits_per_weight: float | None = None
     runner: str | None = None
     drafts: str | None = None
+    measured_over: str | None = None
+    """local, or network: its client's times hold the round trip to the machine. None: imported."""
     client_decode_tokens_per_s: float | None = None
     decode_second_opinion: str | None = None
     """Where the client's clock and the engine's counters disagree, both rates; empty where they

@@ -215,5 +215,7 @@ create or replace temp table raw_trials (
   drafts varchar,
   mlx_version varchar,
   mlx_device varchar,
-  mlx_library varchar
+  mlx_library varchar,
+  measured_over varchar,
+  round_trip_ns bigint
 );

@@ -84,7 +84,8 @@ select
     coalesce(
       t.drafts, w.drafts, if(coalesce(t.model_format, w.model_format) = 'gguf', 'no', null)
     ) as drafts,
-    coalesce(t.runner, u.runner) as runner
+    coalesce(t.runner, u.runner) as runner,
+    coalesce(t.measured_over, if(t.imported, null, 'local')) as measured_over
   ),
   coalesce(coalesce(t.model_format, w.model_format) = 'safetensors', false) as mlx
 from {trials} t

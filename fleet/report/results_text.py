@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
+from fleet.model.machine import OVER_NETWORK
 from fleet.query.machines import MachineOfResults
 from fleet.query.results import ResultRow
 from fleet.report.tables import Column, comma_separated, escape, fitted, markdown
@@ -155,7 +156,7 @@ def _notes(
     for name, parts in own.items():
         alone = [part for part in parts if part not in shared]
         notes += [f"settings of all of {name}: {' '.join(alone)}"] if alone else []
-    notes += [*_of_formats(results), *_second_opinions(results)]
+    notes += [*_of_formats(results), *_over_network(results), *_second_opinions(results)]
     left_out = Counter[str]()
     for row in results:
         left_out.update(row.left_out)
@@ -181,6 +182,15 @@ def format_of(row: ResultRow) -> str:
     """`gguf Q4_K_M`, `safetensors nvfp4 with drafts`: a name of one format is none of the other."""
     drafts = "with drafts" if row.drafts == "yes" else ""
     return " ".join(filter(None, (row.model_format, row.quantization, drafts)))
+
+
+def _over_network(results: Sequence[ResultRow]) -> Iterator[str]:
+    names = sorted({row.machine for row in results if row.measured_over == OVER_NETWORK})
+    if names:
+        yield (
+            f"over the network: {', '.join(names)}: rates are the engine's own, "
+            "the first token holds the way there and back"
+        )
 
 
 def _second_opinions(results: Sequence[ResultRow]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from fleet.model.machine import OVER_NETWORK
 from fleet.query.one_trial import ReadingsOfMetric, Shown
 from fleet.query.open_store import Row
 from fleet.report.tables import Column, fitted
@@ -14,6 +15,7 @@ HEADLINES = (
     ("experiment", ("experiment", "session", "block")),
     ("why", ("why",)),
     ("machine", ("machine", "chip", "gpu", "gpu_cores", "memory_gb", "gpu_limit_mb")),
+    ("measured", ("measured_over", "round_trip_ns")),
     ("system", ("os", "os_version", "os_build", "kernel", "gpu_driver")),
     ("condition", ("power_source", "power_mode", "thermal_class", "gpu_slowdowns")),
     ("model", ("model", "digest")),
@@ -115,6 +117,10 @@ def _fact(name: str, value: object) -> str:
         return f"{value}{units[name]}"
     if name in ("load_ns", "duration_ns"):
         return f"{'load' if name == 'load_ns' else 'whole trial'} {_ns(value)}"
+    if name == "measured_over":
+        return "over the network" if value == OVER_NETWORK else "on the machine itself"
+    if name == "round_trip_ns":
+        return f"round trip {_ns(value)}"
     if name == "gpu_slowdowns":
         return f"the GPU slowed itself down: {value}"
     named = ("session", "block", "context_length", "drafts")

@@ -42,7 +42,7 @@ TRIAL_FACTS = (
 )
 TRIAL_ONLY_FACTS = (
     *("memory_bandwidth_gb_s", "memory_pressure", "foreign_cpu_percent", "foreign_gpu_percent"),
-    *("resident_models", "gpu_usable_mb", "gpu_limit_conflict"),
+    *("resident_models", "gpu_usable_mb", "gpu_limit_conflict", "measured_over", "round_trip_ns"),
 )
 MLX_FACTS = ("mlx_version", "mlx_device", "mlx_library")
 AFTER = (

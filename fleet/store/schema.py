@@ -16,6 +16,7 @@ SCHEMA_VERSION is written into every file's metadata. History:
 6  the format, quantization, bits per weight and drafts of a model, the runner that computed it, and
    of MLX its version, device and library; of a request's gaps, how many rounds they are: tokens
    that come of one step of a model with drafts come together (2026-12)
+7  whether a trial was measured over the network, and the round trip there (2026-12)
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import pyarrow as pa
 
 from fleet.model.settings import SETTINGS
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 _text, _int, _real, _yes = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
@@ -155,6 +156,8 @@ TRIALS = _schema(
     mlx_version=_text,  # as Ollama's log says; null: another runner, or no log
     mlx_device=_text,
     mlx_library=_text,  # which build of MLX's kernels: mlx_metal_v3, mlx_metal_v4
+    measured_over=_text,  # network: fleet did not run on the machine; null: it did
+    round_trip_ns=_int,  # to that machine and back, before the trial
 )
 
 REQUESTS = _schema(

@@ -17,9 +17,13 @@ __all__ = ["OWN_HOME", "EngineSpec", "Node", "WorkerSpec", "host_name", "node", 
 
 
 def node(spec: WorkerSpec, state: Path) -> Node:
-    """Return the machine that this process runs on, or the scripted one that the spec names."""
+    """Return the machine that this process runs on, or the one that the spec names."""
     from fleet.model.experiment import SimulatedEngine
 
+    if spec.endpoint:
+        from fleet.wiring.endpoint import endpoint_node
+
+        return endpoint_node(spec)
     if isinstance(spec.engine, SimulatedEngine):
         from fleet.wiring.simulated import simulated_node
 

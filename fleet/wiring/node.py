@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fleet.errors import UserError
@@ -11,7 +11,7 @@ from fleet.errors import UserError
 if TYPE_CHECKING:  # a command that only needs a name does not load the nouns and their validators
     from fleet.model import experiment
     from fleet.model.hours import Hours
-    from fleet.model.machine import EngineRestart, Fingerprint
+    from fleet.model.machine import EngineRestart, FactValue, Fingerprint
     from fleet.ports import Engine, TelemetryProbe
     from fleet.settings.life import TrialSettings
 
@@ -32,6 +32,10 @@ class WorkerSpec:
     """The name given at `fleet join --name`: part of the machine's identity."""
     state: str
     """Folder for the node's spool and, if the system has no machine id, for that."""
+    endpoint: str = ""
+    """The base URL of an Ollama on another machine, on which fleet does not run; empty: here."""
+    declared: Mapping[str, FactValue] = field(default_factory=dict)
+    """Facts of the machine behind `endpoint`, by name, as its owner wrote them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,8 @@ class Node:
     """One machine as its worker sees it."""
 
     machine_id: str
+    lock_id: str = ""
+    """What is locked while this machine is measured; empty: the machine, by its id."""
     name: str
     look: Callable[[], Fingerprint]
     make_engine: Callable[[], Engine]
@@ -58,5 +64,7 @@ class Node:
     """Why nothing may be measured here at all."""
     wrong_address: UserError | None = None
     """Why the configured address is not that of an engine on this machine."""
+    is_here: bool = True
+    """Whether this process runs on the machine: its disk and its files are the ones here."""
     news: Callable[[], Sequence[str]] = tuple
     """Says what was done to the owner's Ollama since the last call."""

@@ -63,7 +63,7 @@ class Bench:
             lambda: self.look(visit),
             self.clock,
             self.stop,
-            forget_file,
+            forget_file if self.node.is_here else lambda path: False,
             applied=self.node.settings.applied,
             sampling=self._sampler.sampling,
             fingerprint=visit.fingerprint,

@@ -44,7 +44,9 @@ class NodeWorker:
         self._clock = clock or SystemClock()
         self._spool = node_spool(home, self._node.machine_id)
         self._bench = Bench(self._node, self._spool, self._clock)
-        self._reservation = Reservation(self._node.machine_id, self._node.name, self._clock)
+        self._reservation = Reservation(
+            self._node.lock_id or self._node.machine_id, self._node.name, self._clock
+        )
         self._news: list[str] = []
 
     def look(self) -> Machine:
@@ -68,7 +70,7 @@ class NodeWorker:
             engine_error=error,
             wrong_address=self._node.wrong_address is not None,
             models=models,
-            free_disk_bytes=_free_bytes(Path.home()),
+            free_disk_bytes=_free_bytes(Path.home()) if self._node.is_here else None,
             settable=self._node.settings.settable(),
             restart=EngineRestart() if restart_words is None else restart_words(),
             hours=self._node.hours(),
@@ -127,7 +129,7 @@ class NodeWorker:
 
     def _recover_settings(self) -> None:
         """Undo what a killed worker left changed; a worker that is measuring does so itself."""
-        lock = MachineLock(self._node.machine_id)
+        lock = MachineLock(self._node.lock_id or self._node.machine_id)
         try:
             if not lock.take():
                 if self._node.settings.is_changed():

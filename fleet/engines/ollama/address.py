@@ -54,9 +54,12 @@ def address(text: str | None, environment: Mapping[str, str]) -> str:
     return parse(text, environment).url
 
 
-def parse(text: str | None, environment: Mapping[str, str]) -> Address:
-    """Return the address in `text`, else in OLLAMA_HOST, else Ollama's own default; UserError."""
-    source = "engine.host" if text else "OLLAMA_HOST"
+def parse(text: str | None, environment: Mapping[str, str], *, source: str = "") -> Address:
+    """Return the address in `text`, else in OLLAMA_HOST, else Ollama's own default; UserError.
+
+    `source`: where `text` was written; empty: in `engine.host`.
+    """
+    source = source or ("engine.host" if text else "OLLAMA_HOST")
     given = (text or environment.get("OLLAMA_HOST", "")).strip().strip("\"'").strip()
     scheme, has_scheme, rest = given.partition("://")
     scheme, rest = (scheme.lower(), rest) if has_scheme else ("http", given)
@@ -117,4 +120,6 @@ def _is_ipv6(text: str) -> bool:
 
 
 def _unreadable(source: str, why: str) -> UserError:
-    return UserError(f"{source} is no address of an Ollama: it {why}", MEND)
+    usual = source in ("engine.host", "OLLAMA_HOST")
+    hint = MEND if usual else "such as http://gpu-box:11434"
+    return UserError(f"{source} is no address of an Ollama: it {why}", hint)
