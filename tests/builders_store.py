@@ -45,12 +45,15 @@ FACTS: dict[str, FactValue] = {
     "mlx_version": "0.32.2",
     "mlx_device": "gpu",
     "mlx_library": "mlx_metal_v4",
+    "measured_over": "network",
+    "round_trip_ns": 800_000,
 }
 SETTINGS: dict[str, Value] = {
     "num_ctx": 8192,
     "num_batch": 512,
     "num_thread": 8,
     "num_gpu": 99,
+    "draft_num_predict": 4,
     "temperature": 0.5,
     "repeat_penalty": 1.0,
     "wired_limit_mb": 73728,

@@ -23,7 +23,6 @@ from fleet.model.experiment import Request, SimulatedEngine
 from fleet.model.gates import POLICIES
 from fleet.model.machine import FactValue
 from fleet.model.noun import LONGEST_NAME, Name, label_mistake
-from fleet.terminal import plain
 
 if TYPE_CHECKING:
     from fleet.app.options import Options
@@ -151,6 +150,7 @@ def prepare(
 ) -> tuple[Request, Options, Target | None]:
     """Return the request, how it is run, and the head that takes it, if one does."""
     from fleet.app.options import Options
+    from fleet.cli.endpoints import endpoints
 
     target, folder = find_target(head), folders.home_folder(home)
     request = read_request(words, home_with_names(target, folder))
@@ -163,7 +163,7 @@ def prepare(
         home=folder,
         only=only(selection),
         repeats=words.repeats,
-        endpoints=endpoints(words.endpoints or (), target),
+        endpoints=endpoints(words.endpoints or (), with_head=target is not None),
         **origin(),
     )
     return request, options, target
@@ -232,55 +232,6 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a user without an entry, as in a container
         return str(os.getuid())
-
-
-def endpoints(words: Sequence[str], target: Target | None) -> dict[str, str]:
-    """Return the endpoints of `configs/fleet.yaml` and of the command line: name to base URL.
-
-    Raises UserError for one that cannot be read, and for two of one name or one address.
-    """
-    from fleet.engines.ollama.address import parse
-
-    named = [(name, url, "--endpoint") for name, url in map(_name_and_url, words)]
-    found: dict[str, str] = {}
-    for name, text, source in [*_declared_endpoints(target), *named]:
-        check_label(source, name)
-        url = parse(text, {}, source=source).url
-        other = next((n for n, known in found.items() if known == url and n != name), None)
-        if other is not None:
-            raise UserError(f"{source}: {other} and {name} have one address", "keep one of them")
-        if found.setdefault(name, url) != url:
-            raise UserError(f"{source}: {name} has two addresses", "give each machine its own name")
-    if found and target is not None:
-        raise UserError(
-            "endpoints are measured from the machine where you type, and a head does this work",
-            "omit --endpoint; without a head: fleet leave",
-        )
-    return found
-
-
-def _declared_endpoints(target: Target | None) -> list[tuple[str, str, str]]:
-    """Return the endpoints of `configs/fleet.yaml`; with a head, say that they are left out."""
-    from fleet.cli import output
-
-    declared = declared_fleet(None)
-    machines = {} if declared is None else declared[1].machines
-    known = [(name, each.endpoint) for name, each in machines.items() if each.endpoint]
-    if known and target is not None:
-        names = ", ".join(name for name, _ in known)
-        output.say(f"{names}: left out, since an endpoint is not measured through a head")
-        return []
-    return [(name, url, "configs/fleet.yaml") for name, url in known]
-
-
-def _name_and_url(word: str) -> tuple[str, str]:
-    name, equals, url = word.partition("=")
-    if not equals or not name or not url.startswith(("http://", "https://")):
-        raise UserError(
-            f"--endpoint: '{plain(word)}' is not NAME=URL",
-            "such as --endpoint gpu-box=http://gpu-box:11434",
-        )
-    return name, url
 
 
 def refuse_detached(detach: bool) -> None:

@@ -14,6 +14,7 @@ import typer.main
 from typer.exceptions import TyperException
 
 from fleet.cli.main import build
+from fleet.config.declared import load_declared
 from fleet.config.reading import load_request, read_job
 from fleet.config.shipped import find_experiment
 
@@ -165,6 +166,10 @@ def test_every_example_of_a_file_is_one(tmp_path: Path) -> None:
     examples = [text for document in DOCUMENTS for text in blocks(document, "yaml")]
     assert len(examples) >= 3
     for text in examples:
+        if "machines:\n" in text:
+            (tmp_path / "fleet.yaml").write_text(text)
+            load_declared(tmp_path / "fleet.yaml")
+            continue
         name = re.search(r"^name: (\S+)", text, re.M)
         assert name, text
         path = tmp_path / f"{name[1]}.yaml"

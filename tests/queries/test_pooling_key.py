@@ -78,7 +78,9 @@ def test_views_results_energy_and_comparison_keep_its_values_apart(tmp_path: Pat
 @pytest.mark.usefixtures("chip_is_in_the_key")
 def test_the_text_of_the_views_for_others_has_it() -> None:
     text = views_sql()
-    assert "gpu_driver, chip, flags,\n  any_value(model_format)" in text, "the view cells"
+    assert "gpu_driver, measured_over, chip, flags,\n  any_value(model_format)" in text, (
+        "the view cells"
+    )
     assert "hardware_id, chip,\n    coalesce(submission_id" in text, "the view attempts"
     assert not {"{pooling_key}", "{measured_again}"} & set(re.findall(r"{\w+}", text))
 

@@ -51,9 +51,10 @@ def test_a_shipped_experiment_loads_pins_its_context_and_says_why(name: str) -> 
     experiment = load_request(path).experiment
     assert experiment.name == name
     assert experiment.why
-    depth = name == "memory-96-vs-128"  # 128 tokens behind 8192 of them
-    assert experiment.settings.num_ctx == (16384 if depth else 8192)
-    assert f"num_ctx: {16384 if depth else 8192}" in path.read_text()
+    # what stands behind 8192 tokens, and prompts of 32768
+    longer = {"memory-96-vs-128": 16384, "mlx-or-gguf": 33792, "mlx-or-gguf-8bit": 33792}
+    assert experiment.settings.num_ctx == longer.get(name, 8192)
+    assert f"num_ctx: {longer.get(name, 8192)}" in path.read_text()
     first = path.read_text().splitlines()[0]
     assert first == "# yaml-language-server: $schema=./fleet.schema.json"
 
@@ -79,12 +80,13 @@ def test_a_shipped_job_loads_and_says_why(name: str) -> None:
 
 def test_what_is_shipped() -> None:
     assert names_in(CONFIGS) == [
-        "gpt-oss", "memory-96-vs-128", "practice", "quickstart", "throttling", "wired-limit",
+        "gpt-oss", "memory-96-vs-128", "mlx-or-gguf", "mlx-or-gguf-8bit", "practice", "quickstart",
+        "throttling", "wired-limit",
     ]  # fmt: skip
     assert names_in(JOBS) == [
-        "chat", "cold-load", "concurrency", "conversation", "conversation-anew", "depth", "gold",
-        "grid", "noise", "prefill-decode", "quickstart", "regularization", "side-by-side", "soak",
-        "synthetic", "warm-load",
+        "chat", "code", "cold-load", "concurrency", "conversation", "conversation-anew", "depth",
+        "formats", "gold", "grid", "noise", "prefill-decode", "prose", "quickstart",
+        "regularization", "side-by-side", "soak", "synthetic", "warm-load",
     ]  # fmt: skip
 
 
@@ -411,7 +413,9 @@ def test_the_door_sign_names_every_file(folder_of: Path) -> None:
 
 def test_a_shipped_prompt_is_known_by_its_job() -> None:
     prompts = shipped_prompts()
-    assert set(prompts.values()) == {"chat", "cold-load", "gold", "regularization"}
+    assert set(prompts.values()) == {
+        *("chat", "code", "cold-load", "gold", "prose", "regularization"),
+    }
     gold = "describe the relativistic effects that result in gold appearing yellowish"
     assert prompts[gold] == "gold"
 
