@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 
 from fleet.app.home import Home
+from fleet.app.interrupts import uninterrupted
 from fleet.app.progress import Talk
 from fleet.app.submit_report import Widths, with_speeds
 from fleet.dispatch_ports import Dispatcher
@@ -119,8 +120,9 @@ class Measuring:
         elif isinstance(event, Held):
             self._ledger.held(event.attempt, event.why)
         elif isinstance(event, Finished):
-            event = replace(event, result=self._stored(event.result))
-            self._keep(event.result)
+            with uninterrupted():  # else a stored trial might not be counted
+                event = replace(event, result=self._stored(event.result))
+                self._keep(event.result)
             event = with_speeds(event, self._speeds)
         elif isinstance(event, (Lost, Failed)):
             self._lose(event)

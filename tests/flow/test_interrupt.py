@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.app.interrupts import interruptible
+from fleet.app.interrupts import interruptible, uninterrupted
 from tests.builders_flow import Fleet, Running, experiment, machine, model, until
 
 pytestmark = pytest.mark.skipif(
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 BLOCKS = 4
-SLOW = {"tiny": model(decode_tokens_per_s=500)}
+SLOW = {"tiny": model(decode_tokens_per_s=200)}
 """A trial takes about half a second: most of a run is in the middle of one."""
 
 
@@ -89,6 +89,27 @@ def test_an_interrupt_before_anything_is_measured(fleet: Fleet) -> None:
 def test_an_interrupted_query_is_an_interrupt() -> None:
     with pytest.raises(KeyboardInterrupt), interruptible():
         raise RuntimeError("Query interrupted")  # DuckDB's words, as it raises them
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_must_not_be_interrupted_is_done_first(number: signal.Signals) -> None:
+    done = []
+
+    def stored_at_once() -> None:
+        with uninterrupted():
+            signal.raise_signal(number)
+            done.append("stored and counted")
+
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            stored_at_once()
+        assert done == ["stored and counted"]
+        with uninterrupted():
+            done.append("again")
+        assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_an_error_in_a_query_stays_one() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.builders_flow import Fleet, experiment, machine, model, until
+from tests.builders_flow import Fleet, Running, experiment, machine, model, until
 
 FOUND_IN_PROC = pytest.mark.skipif(
     not Path("/proc/self/environ").exists(), reason="workers are found in /proc"
@@ -68,11 +70,28 @@ def test_a_coordinator_that_dies_while_it_starts_leaves_word(fleet: Fleet) -> No
     assert fleet("status", "demo").out.startswith("demo   done")
 
 
+def freeze(running: Running, fleet: Fleet) -> None:
+    """Stop a coordinator at a moment at which it holds no lock of the ledger."""
+    ledger = fleet.store / "ledger.sqlite"
+
+    def stopped_without_a_lock() -> bool:
+        os.kill(running.process.pid, signal.SIGSTOP)
+        try:
+            with closing(sqlite3.connect(ledger, timeout=0.1)) as other:
+                other.execute("begin immediate")
+            return True
+        except sqlite3.OperationalError:
+            os.kill(running.process.pid, signal.SIGCONT)
+            return False
+
+    until(stopped_without_a_lock)
+
+
 def test_the_second_of_two_submits_waits_and_both_measure_all(fleet: Fleet) -> None:
     first = fleet.write(experiment({"alpha": machine(), "beta": machine()}, repeats=3))
     one = fleet.start("submit", first)
     one.wait_for("block 1")
-    os.kill(one.process.pid, signal.SIGSTOP)  # it keeps its machines until it goes on
+    freeze(one, fleet)  # it keeps its machines until it goes on
     other = experiment({"beta": machine(), "gamma": machine()}, name="other", repeats=2)
     two = fleet.start("submit", fleet.write(other, "other"))
     two.wait_for("waits: beta has been measuring demo since ")
@@ -105,7 +124,7 @@ def test_a_submit_that_waits_ends_at_ctrl_c(fleet: Fleet) -> None:
 @FOUND_IN_PROC
 def test_what_a_lost_machine_lacks_is_missing_until_it_is_measured(fleet: Fleet) -> None:
     """Nothing is said to be done meanwhile, and less is asked for without hiding it."""
-    machines = {name: machine(models={"tiny": model(decode_tokens_per_s=300)}) for name in "ab"}
+    machines = {name: machine(models={"tiny": model(decode_tokens_per_s=60)}) for name in "ab"}
     file = fleet.write(experiment(machines, repeats=3))
     begun = fleet.start("submit", file)
     begun.wait_for("block 1  tiny", times=2)
