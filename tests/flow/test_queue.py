@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.builders_flow import Fleet, Running, experiment, machine, model, until
+from tests.builders_flow import Fleet, experiment, machine, model, until
 
 FOUND_IN_PROC = pytest.mark.skipif(
     not Path("/proc/self/environ").exists(), reason="workers are found in /proc"
@@ -70,34 +68,15 @@ def test_a_coordinator_that_dies_while_it_starts_leaves_word(fleet: Fleet) -> No
     assert fleet("status", "demo").out.startswith("demo   done")
 
 
-def freeze(running: Running, fleet: Fleet) -> None:
-    """Stop a coordinator at a moment at which it holds no lock of the ledger."""
-    ledger = fleet.store / "ledger.sqlite"
-
-    def stopped_without_a_lock() -> bool:
-        os.kill(running.process.pid, signal.SIGSTOP)
-        try:
-            with closing(sqlite3.connect(ledger, timeout=0.1)) as other:
-                other.execute("begin immediate")
-            return True
-        except sqlite3.OperationalError:
-            os.kill(running.process.pid, signal.SIGCONT)
-            return False
-
-    until(stopped_without_a_lock)
-
-
 def test_the_second_of_two_submits_waits_and_both_measure_all(fleet: Fleet) -> None:
-    first = fleet.write(experiment({"alpha": machine(), "beta": machine()}, repeats=3))
+    first = fleet.write(experiment({"alpha": machine(), "beta": slow()}, repeats=3))
     one = fleet.start("submit", first)
-    one.wait_for("block 1")
-    freeze(one, fleet)  # it keeps its machines until it goes on
+    one.wait_for("about")  # it keeps its machines until beta has measured for twenty seconds
     other = experiment({"beta": machine(), "gamma": machine()}, name="other", repeats=2)
     two = fleet.start("submit", fleet.write(other, "other"))
     two.wait_for("waits: beta has been measuring demo since ")
     told = {row["machine"]: row["state"] for row in state(fleet, "other")["machines"]}
     assert told == {"beta": "busy", "gamma": "planned"}, "gamma waits with it, and is not measured"
-    os.kill(one.process.pid, signal.SIGCONT)
     assert [each.end().code for each in (one, two)] == [0, 0]
     assert two.err.count("waits: ") == 1
     assert "all machines are free now: work begins" in two.err
