@@ -1,10 +1,10 @@
-"""Ways to be stopped: Ctrl-C during a query, and SIGTERM from another process."""
+"""Ways to be stopped: Ctrl-C and SIGTERM, during a query or while nothing may be cut off."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 DUCKDBS_WORDS = "Query interrupted"
@@ -22,24 +22,31 @@ def interruptible() -> Iterator[None]:
 
 
 @contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back until the block has ended; then they take effect."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread gets signals
-        return
-    held: list[int] = []
+def stops_handled_by(handler: Callable[[int, object], object]) -> Iterator[None]:
+    """Let this handler take Ctrl-C and SIGTERM inside the block; only in the main thread."""
     handlers = {
-        number: signal.signal(number, lambda caught, _: held.append(caught))
+        number: signal.signal(number, handler)
         for number in (signal.SIGINT, signal.SIGTERM)
         if signal.getsignal(number) is not None  # None: a handler that is not Python's
     }
     try:
         yield
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    for held_back in held[:1]:
-        signal.raise_signal(held_back)
+        for number, before in handlers.items():
+            signal.signal(number, before)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back until the block has ended; then they take effect."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread gets signals
+        return
+    held: list[int] = []
+    with stops_handled_by(lambda number, _: held.append(number)):
+        yield
+    for number in held[:1]:
+        signal.raise_signal(number)
 
 
 def sigterm_is_an_interrupt() -> None:

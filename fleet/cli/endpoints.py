@@ -2,46 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fleet.cli import output
-from fleet.config.declared import declared_fleet
-from fleet.engines.ollama.address import parse
 from fleet.errors import UserError
+from fleet.model.declared import DeclaredMachine
 from fleet.model.noun import label_mistake
 from fleet.terminal import plain
 
+EXAMPLE = "such as --endpoint gpu-box=http://gpu-box:11434"
 
-def endpoints(words: Sequence[str], *, with_head: bool) -> dict[str, str]:
+
+def endpoints(
+    words: Sequence[str], machines: Mapping[str, DeclaredMachine], *, with_head: bool
+) -> dict[str, str]:
     """Return the endpoints of `configs/fleet.yaml` and of the command line: name to base URL.
 
-    Raises UserError for one that cannot be read, and for two of one name or one address.
+    `machines`: those that the file declares. Raises UserError for one that cannot be read, and for
+    two of one name or one address.
     """
     named = [(name, url, "--endpoint") for name, url in map(_name_and_url, words)]
-    found: dict[str, str] = {}
-    for name, text, source in [*_declared_endpoints(with_head=with_head), *named]:
+    urls: dict[str, str] = {}
+    for name, text, source in [*_declared_endpoints(machines, with_head=with_head), *named]:
         if mistake := label_mistake(name):
-            raise UserError(
-                f"{source}: {mistake}", "such as --endpoint gpu-box=http://gpu-box:11434"
-            )
-        url = parse(text, {}, source=source).url
-        other = next((n for n, known in found.items() if known == url and n != name), None)
+            raise UserError(f"{source}: {mistake}", EXAMPLE)
+        url = _base_url(text, source)
+        other = next((n for n, known in urls.items() if known == url and n != name), None)
         if other is not None:
             raise UserError(f"{source}: {other} and {name} have one address", "keep one of them")
-        if found.setdefault(name, url) != url:
+        if urls.setdefault(name, url) != url:
             raise UserError(f"{source}: {name} has two addresses", "give each machine its own name")
-    if found and with_head:
+    if urls and with_head:
         raise UserError(
             "endpoints are measured from the machine where you type, and a head does this work",
             "omit --endpoint; without a head: fleet leave",
         )
-    return found
+    return urls
 
 
-def _declared_endpoints(*, with_head: bool) -> list[tuple[str, str, str]]:
+def _base_url(text: str, source: str) -> str:
+    """Return the base URL; the engine's modules are loaded only where there is an endpoint."""
+    from fleet.engines.ollama.address import parse
+
+    return parse(text, {}, source=source).url
+
+
+def _declared_endpoints(
+    machines: Mapping[str, DeclaredMachine], *, with_head: bool
+) -> list[tuple[str, str, str]]:
     """Return the endpoints of `configs/fleet.yaml`; with a head, say that they are left out."""
-    declared = declared_fleet(None)
-    machines = {} if declared is None else declared[1].machines
     known = [(name, each.endpoint) for name, each in machines.items() if each.endpoint]
     if known and with_head:
         names = ", ".join(name for name, _ in known)
@@ -53,8 +62,5 @@ def _declared_endpoints(*, with_head: bool) -> list[tuple[str, str, str]]:
 def _name_and_url(word: str) -> tuple[str, str]:
     name, equals, url = word.partition("=")
     if not equals or not name or not url.startswith(("http://", "https://")):
-        raise UserError(
-            f"--endpoint: '{plain(word)}' is not NAME=URL",
-            "such as --endpoint gpu-box=http://gpu-box:11434",
-        )
+        raise UserError(f"--endpoint: '{plain(word)}' is not NAME=URL", EXAMPLE)
     return name, url

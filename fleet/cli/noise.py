@@ -65,7 +65,7 @@ def noise(
     cell = app.CellRequest(model, job or app.JOB, machines or (), engine, repeats, setting or ())
     request = app.noise_request(_experiment(config), cell, folder)
     request = typed.with_gates(request, gates, residents_are_mine=mine)
-    chosen = Options(home=folder, again=again, yes=yes, **typed.origin())
+    chosen = Options(home=folder, again=again, yes=yes, **typed.origin(typed.declared_machines()))
     target = typed.find_target(head)
     if target is not None or not json:
         raise typer.Exit(typed.measure(request, chosen, target, detach=detach))

@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
@@ -19,6 +19,7 @@ from fleet.config.from_models import ModelWords, from_models
 from fleet.config.overrides import narrowed, quick_look
 from fleet.config.shipped_parts import on_practice_machines
 from fleet.errors import UserError, nearest
+from fleet.model.declared import DeclaredMachine
 from fleet.model.experiment import Request, SimulatedEngine
 from fleet.model.gates import POLICIES
 from fleet.model.machine import FactValue
@@ -159,12 +160,13 @@ def prepare(
             "the machines of this experiment are scripted: an endpoint is none of them",
             "omit --endpoint, or give an experiment that measures Ollama",
         )
+    machines = declared_machines()
     options = Options(
         home=folder,
         only=only(selection),
         repeats=words.repeats,
-        endpoints=endpoints(words.endpoints or (), with_head=target is not None),
-        **origin(),
+        endpoints=endpoints(words.endpoints or (), machines, with_head=target is not None),
+        **origin(machines),
     )
     return request, options, target
 
@@ -216,10 +218,14 @@ class CommandOrigin(TypedDict):
     declared: dict[str, dict[str, FactValue]]
 
 
-def origin() -> CommandOrigin:
-    """Describe this command; raise ConfigError with every mistake of configs/fleet.yaml."""
+def declared_machines() -> Mapping[str, DeclaredMachine]:
+    """Return the machines of configs/fleet.yaml; raise ConfigError with every mistake of it."""
     declared = declared_fleet(None)
-    machines = {} if declared is None else declared[1].machines
+    return {} if declared is None else declared[1].machines
+
+
+def origin(machines: Mapping[str, DeclaredMachine]) -> CommandOrigin:
+    """Describe this command, and what is declared of these machines."""
     return CommandOrigin(
         command=shlex.join(["fleet", *(word for word in sys.argv[1:] if word != "--again")]),
         submitter=f"{_user()}@{wiring.host_name()}",

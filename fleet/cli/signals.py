@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from fleet.app.interrupts import stops_handled_by
 
 
 @contextmanager
 def stop_on_signal() -> Iterator[threading.Event]:
     """Set the event on Ctrl-C and SIGTERM, so that everything started is ended in order."""
     stop = threading.Event()
-    handlers = {
-        number: signal.signal(number, lambda *_: stop.set())
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
+    with stops_handled_by(lambda *_: stop.set()):
         yield stop
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)

@@ -18,9 +18,10 @@ UNKNOWN = (
 
 
 class EndpointProbe:
-    """Asks an Ollama for its version, and times the answer: the round trip to the machine.
+    """Asks an Ollama for its version, and times the answer.
 
-    `declared`: facts by name, as its owner wrote them.
+    The time is an upper bound of the round trip: it holds the opening of a connection and the work
+    of the server. `declared`: facts by name, as its owner wrote them.
     """
 
     name = "endpoint"

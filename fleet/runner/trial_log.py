@@ -129,9 +129,10 @@ class TrialLog:
 
 def _drafts(trial: Trial, model: ModelFacts | None) -> Drafts | None:
     """Return whether the model wrote with drafts; llama-server does where the trial asks for it."""
-    if model is None or model.model_format == MLX_FORMAT:
-        return model.drafts if model else None
-    return "yes" if trial.settings.get("draft_num_predict") else model.drafts
+    if model is None:
+        return None
+    asked = model.model_format != MLX_FORMAT and trial.settings.get("draft_num_predict")
+    return "yes" if asked else model.drafts
 
 
 def outcome_columns(failure: Failure | None) -> dict[str, Any]:

@@ -24,7 +24,8 @@ def _apply_nothing(attempt: Attempt, engine: Engine, stop: Stop) -> AbstractCont
     return nullcontext(InForce(engine=engine))
 
 
-def _forget_nothing(path: str) -> bool:
+def forget_nothing(path: str) -> bool:
+    """Leave the page cache as it is: the file is not one of this machine, or nobody asks."""
     return False
 
 
@@ -36,7 +37,7 @@ class TrialPorts:
     look: Callable[[], Fingerprint]
     clock: Clock
     stop: Stop
-    forget_file: ForgetFile = _forget_nothing
+    forget_file: ForgetFile = forget_nothing
     applied: Callable[[Attempt, Engine, Stop], AbstractContextManager[InForce]] = _apply_nothing
     """Settings of the system and of the engine's environment are in force inside."""
     sampling: Sampling = no_sampling

@@ -157,7 +157,7 @@ TRIALS = _schema(
     mlx_device=_text,
     mlx_library=_text,  # which build of MLX's kernels: mlx_metal_v3, mlx_metal_v4
     measured_over=_text,  # network: fleet did not run on the machine; null: it did
-    round_trip_ns=_int,  # to that machine and back, before the trial
+    round_trip_ns=_int,  # to that machine and back, at most; before the trial
 )
 
 REQUESTS = _schema(

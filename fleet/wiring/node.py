@@ -44,7 +44,7 @@ class Node:
 
     machine_id: str
     lock_id: str = ""
-    """What is locked while this machine is measured; empty: the machine, by its id."""
+    """What is locked in place of the machine; empty: the machine, by its id."""
     name: str
     look: Callable[[], Fingerprint]
     make_engine: Callable[[], Engine]
@@ -68,3 +68,8 @@ class Node:
     """Whether this process runs on the machine: its disk and its files are the ones here."""
     news: Callable[[], Sequence[str]] = tuple
     """Says what was done to the owner's Ollama since the last call."""
+
+    @property
+    def locked(self) -> str:
+        """What is locked while this machine is measured."""
+        return self.lock_id or self.machine_id

@@ -58,7 +58,7 @@ class AttemptRun:
 
     def _use_machine(self) -> Iterator[Event]:
         """Measure while nobody else can, or wait until another fleet has finished a trial."""
-        lock = MachineLock(self._bench.node.lock_id or self._machine_id)
+        lock = MachineLock(self._bench.node.locked)
         try:
             if lock.take():
                 yield from self._measure(lock)

@@ -44,9 +44,7 @@ class NodeWorker:
         self._clock = clock or SystemClock()
         self._spool = node_spool(home, self._node.machine_id)
         self._bench = Bench(self._node, self._spool, self._clock)
-        self._reservation = Reservation(
-            self._node.lock_id or self._node.machine_id, self._node.name, self._clock
-        )
+        self._reservation = Reservation(self._node.locked, self._node.name, self._clock)
         self._news: list[str] = []
 
     def look(self) -> Machine:
@@ -129,7 +127,7 @@ class NodeWorker:
 
     def _recover_settings(self) -> None:
         """Undo what a killed worker left changed; a worker that is measuring does so itself."""
-        lock = MachineLock(self._node.lock_id or self._node.machine_id)
+        lock = MachineLock(self._node.locked)
         try:
             if not lock.take():
                 if self._node.settings.is_changed():

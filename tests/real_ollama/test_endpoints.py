@@ -7,21 +7,20 @@ from pathlib import Path
 import pytest
 
 from tests import ollama_server
-from tests.builders_flow import Fleet
+from tests.builders_flow import Fleet, experiment
 from tests.tools.install_ollama import NEWEST
 
 pytestmark = pytest.mark.real_ollama
 
-EXPERIMENT = {
-    "version": 1,
-    "name": "road",
-    "models": ["gpt-oss:20b"],
-    "jobs": ["exact"],
-    "settings": {"num_ctx": 2048, "num_thread": 1},
-    "repeats": 2,
-    "canary": "off",
-    "gates": {"policy": "record", "residents_are_mine": True},
-}
+EXPERIMENT = experiment(
+    {},
+    name="road",
+    models=["gpt-oss:20b"],
+    settings={"num_ctx": 2048, "num_thread": 1},
+    repeats=2,
+    gates={"policy": "record", "residents_are_mine": True},
+    engine={"kind": "ollama"},
+)
 OF_THIS_MACHINE = (
     *("os", "os_version", "os_build", "kernel", "power_source", "foreign_cpu_percent"),
     *("gpu", "gpu_driver", "gpu_limit_mb", "memory_pressure"),

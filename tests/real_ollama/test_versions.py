@@ -7,22 +7,20 @@ from pathlib import Path
 import pytest
 
 from tests import ollama_server
-from tests.builders_flow import Fleet
+from tests.builders_flow import Fleet, experiment
 from tests.tools.install_ollama import wanted_versions
 
 pytestmark = pytest.mark.real_ollama
 
-MODEL = "gpt-oss:20b"
-EXPERIMENT = {
-    "version": 1,
-    "name": "versions",
-    "models": [MODEL],
-    "jobs": ["exact"],
-    "settings": {"num_ctx": 2048, "num_thread": 1},
-    "repeats": 3,
-    "canary": "off",
-    "gates": {"policy": "record", "residents_are_mine": True},
-}
+EXPERIMENT = experiment(
+    {},
+    name="versions",
+    models=["gpt-oss:20b"],
+    settings={"num_ctx": 2048, "num_thread": 1},
+    repeats=3,
+    gates={"policy": "record", "residents_are_mine": True},
+    engine={"kind": "ollama"},
+)
 
 
 def test_two_versions_are_compared_by_engine_version(fleet: Fleet, tmp_path: Path) -> None:
