@@ -21,7 +21,8 @@ def last_seen(home: Path, machine_ids: Sequence[str]) -> dict[str, LastSeen]:
     folder = results_folder(home)
     if not (folder / "current").exists():
         return {}
-    with closing(open_store([folder], ["trials", "fingerprints"])) as con:
+    tables = ("trials", "fingerprints")
+    with closing(open_store([folder], tables, tables)) as con:
         fingerprints = last_fingerprints(con, machine_ids)
     return {
         machine_id: LastSeen(

@@ -107,7 +107,7 @@ def _first_settings(base: Request, words: Sequence[str]) -> Settings:
 def read_report(home: Path, plan: Plan) -> NoiseReport:
     """Judge each machine by the stored trials of this run."""
     experiment = plan.request.experiment
-    with closing(open_store([results_folder(home)])) as con:
+    with closing(open_store([results_folder(home)], views=("noise_trials",))) as con:
         runs = noise_runs(con, experiment.name, plan.session)
     machines = {each.machine.machine_id: each.machine.name for each in plan.machines}
     return noise_report(experiment.name, experiment.models[0], experiment.jobs[0], machines, runs)
