@@ -3,8 +3,8 @@
 1. Hours: wait until the owner's hours let the trial begin.
 2. Machine: wait until no other fleet is measuring on it, then lock it.
 3. Cooling: wait until the machine has cooled down, where the experiment asks for that.
-4. Gates: wait until the machine is in a state to be measured. If its hours end meanwhile, the
-   attempt gives the machine back and begins again with phase 1.
+4. Gates: wait until the engine answers and the machine is in a state to be measured. If its hours
+   end meanwhile, the attempt gives the machine back and begins again with phase 1.
 5. Measuring: run the trial, after a restart of the engine where the experiment asks for one.
 6. Handing over: keep the result on disk, unlock the machine, and report the result.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 
 from fleet.errors import EngineNotRestarted, Interrupted, StoreUnusable, TrialError
 from fleet.exclusive import MachineLock
@@ -111,7 +112,7 @@ class AttemptRun:
         )
 
     def _wait_at_gates(self, visit: Visit) -> Iterator[Event]:
-        for why in self._bench.gates.hold(visit):
+        for why in chain(self._bench.engine_watch.wait(visit), self._bench.gates.hold(visit)):
             yield self._held(why)
 
     def _restart_engine(self, visit: Visit) -> bool:

@@ -14,6 +14,7 @@ from fleet.owner.hours import turn
 from fleet.page_cache import forget_file
 from fleet.plan.stopping import cut
 from fleet.ports import Clock, Engine
+from fleet.runner.answering import EngineWatch
 from fleet.runner.gates import Gatekeeper
 from fleet.runner.trial_ports import TrialPorts, forget_nothing
 from fleet.runner.visit import Visit
@@ -30,6 +31,7 @@ class Bench:
         self.gates = Gatekeeper(
             node.look, clock, self.stop, may_evict="restart-ollama" in node.allowed
         )
+        self.engine_watch = EngineWatch(clock, self.stop)
         self._sampler = wiring.sampler(node, clock, self.stop)
         self._engine: Engine | None = None
         self._dropped: set[str] = set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from fleet import folders, wiring
 from fleet.clock import SystemClock
 from fleet.errors import EngineBusy, EngineUnreachable, SettingFailed, TrialError
 from fleet.exclusive import MachineLock, awake
-from fleet.model.event import Event, Finished, Said
+from fleet.model.event import Event, Failed, Finished, Said
 from fleet.model.machine import EngineFacts, EngineRestart, Machine, ModelFacts
 from fleet.model.trial import Attempt
 from fleet.owner.hours import minute_of_day
@@ -89,9 +89,15 @@ class NodeWorker:
             yield Said(machine_id=self._node.machine_id, text=text)
         self._news.clear()
         with awake():
-            for attempt in attempts:
-                if attempt.attempt_id not in spooled:
-                    yield from AttemptRun(self._bench.shortened(attempt), self._bench).events()
+            yield from self._measure([a for a in attempts if a.attempt_id not in spooled])
+
+    def _measure(self, attempts: Iterable[Attempt]) -> Iterator[Event]:
+        """Take each attempt through its phases, as long as the engine answers now and then."""
+        for attempt in attempts:
+            yield from AttemptRun(self._bench.shortened(attempt), self._bench).events()
+            if problem := self._bench.engine_watch.given_up:
+                yield Failed(machine_id=self._node.machine_id, what=problem.what, hint=problem.hint)
+                return
 
     def reserve(self, experiment: str) -> str:
         """Take the machine for one experiment; return who has it otherwise."""
