@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fleet.errors import EngineUnreachable, Interrupted
+from fleet.errors import EngineUnreachable, Interrupted, TrialError
 from fleet.ports import Clock, Stop
 from fleet.runner.visit import Visit
 from fleet.units import NS_PER_S, show_span
@@ -52,4 +52,6 @@ def _silence(visit: Visit) -> EngineUnreachable | None:
         visit.engine.resident()
     except EngineUnreachable as problem:
         return problem
+    except TrialError:
+        pass  # that is an answer; what it spoils tells so itself
     return None

@@ -9,12 +9,14 @@ from typing import cast
 
 import pytest
 
-from fleet.errors import EngineUnreachable, Interrupted
+from fleet.errors import EngineBusy, EngineUnreachable, Interrupted, TrialError
 from fleet.ports import Engine
 from fleet.runner.answering import LONGEST_WAIT_S, PATIENCE_S, EngineWatch
 from fleet.runner.visit import Visit
 from fleet.units import NS_PER_S
 from tests.builders import SteppedClock, trial
+
+AWAY = EngineUnreachable("nothing answers at port 1", "ollama serve")
 
 
 @dataclass
@@ -23,13 +25,14 @@ class Silent:
 
     clock: SteppedClock
     from_s: float
+    problem: TrialError = AWAY
     asked_s: list[float] = field(default_factory=list)
 
     def resident(self) -> list[object]:
         now_s = self.clock.monotonic_ns() / NS_PER_S
         self.asked_s.append(now_s)
         if now_s < self.from_s:
-            raise EngineUnreachable("nothing answers at port 1", "ollama serve")
+            raise self.problem
         return []
 
 
@@ -83,6 +86,12 @@ def test_one_that_stays_away_is_given_up_and_asked_anew_by_the_next_attempt(
     engine.from_s = 0
     assert list(watch.wait(visit(engine))) == []
     assert watch.given_up is None
+
+
+def test_a_refusal_is_an_answer(clock: SteppedClock, watch: EngineWatch) -> None:
+    engine = Silent(clock, from_s=12, problem=EngineBusy("too many requests"))
+    assert list(watch.wait(visit(engine))) == []
+    assert engine.asked_s == [0]
 
 
 def test_an_engine_of_the_trials_own_is_not_there_yet(
