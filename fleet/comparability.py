@@ -39,8 +39,8 @@ ENERGY_SCOPE, ENERGY_ESTIMATE = "energy_scope", "energy_estimate"
 ENERGY_FACTS = (ENERGY_SCOPE, ENERGY_ESTIMATE, "energy_source")
 """Only trials whose energy is asked for have them; a value that no chip estimates has no estimate.
 
-Joules of a board, of a chip and of a whole machine are unlike things. What a chip says of itself
-is a model of its maker, made for one kind of chip. Two meters of one part measure the same thing.
+Joules of a board, a chip and a machine are unlike. What a chip says of itself is a model of its
+maker, made for one kind of chip. Two meters of one part measure the same thing.
 """
 
 
@@ -60,6 +60,7 @@ class KeyColumn:
 POOLING_KEY: tuple[KeyColumn, ...] = (
     KeyColumn("engine", "engine", "engine"),
     KeyColumn("engine_version", "engine version", "engine", short="engine", measured_again=True),
+    KeyColumn("engine_sha256", "engine program", "engine", short="program", measured_again=True),
     KeyColumn(
         "engine_environment",
         "engine environment",
@@ -89,10 +90,7 @@ def measured_again() -> list[KeyColumn]:
 
 
 def state_facts() -> list[str]:
-    """Return the facts of which two values on one machine are two states of it.
-
-    Only one state of a machine is compared.
-    """
+    """Return the facts of which two values are two states of a machine; one state is compared."""
     return [*(column.name for column in POOLING_KEY), *ENVIRONMENT_FACTS, "job_content"]
 
 
@@ -207,7 +205,9 @@ IMPLIED: dict[str, frozenset[str]] = {
     **dict.fromkeys(_WEIGHTS, frozenset({"digest"})),
     "job": frozenset({"job_content", *COUNTS}),
     "point": frozenset(COUNTS),
-    "engine": frozenset({"engine_version", "digest"}) | _ENVIRONMENT,
+    "engine": frozenset({"engine_version", "engine_sha256", "digest"}) | _ENVIRONMENT,
+    "engine_version": frozenset({"engine_binary", "engine_sha256"}),
+    "engine_binary": frozenset({"engine_version", "engine_sha256"}),
     "engine_environment": _ENVIRONMENT,
     "wired_limit_mb": frozenset({"gpu_limit_mb"}),
     "settings": frozenset({*SETTINGS, "gpu_limit_mb"}),
@@ -224,8 +224,8 @@ LISTED: dict[str, frozenset[str]] = {
 }
 """By axis: what the comparison is about.
 
-Between two dates an engine was updated, and that is the news; and whether a model thinks is a
-property of the model, as is how its weights are stored.
+Between two dates an engine was updated, and that is the news; thinking, and how its weights are
+stored, are properties of a model.
 """
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from fleet.model.gates import Resident
-from fleet.model.machine import EngineFacts, Fact, ModelFacts
+from fleet.model.machine import EngineFacts, EngineProgram, Fact, ModelFacts
 from fleet.model.measure import Ask, Placement, Reply, TrialResult
 from fleet.model.settings import Value
 
@@ -206,6 +206,8 @@ class OwnEngine:
     """The limit, as precisely as the engine reports it."""
     gpu_limit_step_mb: int = 0
     """The limit's precision."""
+    program: EngineProgram | None = None
+    """The registered program that it runs; None: the owner's own."""
     close: Callable[[], None]
 
 
@@ -220,10 +222,17 @@ class EngineHost(Protocol):
         """Wait until no model of the owner's is in memory; raise SettingFailed or Interrupted."""
         ...
 
-    def start(self, environment: Mapping[str, str], attempt_id: str, stop: Stop) -> OwnEngine:
+    def programs(self) -> Mapping[str, EngineProgram]:
+        """Look at the programs that the owner registered for the setting `engine_binary`."""
+        ...
+
+    def start(
+        self, environment: Mapping[str, str], attempt_id: str, stop: Stop, program: str = ""
+    ) -> OwnEngine:
         """Start an engine, which reads the machine's limits afresh.
 
-        It ends with `close`, or when this process dies. Raises SettingFailed or Interrupted.
+        `program`: the label of a registered one; empty: the owner's own. It ends with `close`, or
+        when this process dies. Raises SettingFailed or Interrupted.
         """
         ...
 
@@ -237,6 +246,8 @@ class InForce:
     wired_limit_mb: int | None = None
     gpu_limit_mb: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    program: EngineProgram | None = None
+    """The registered program that the trial is measured with; None: the owner's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

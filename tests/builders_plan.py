@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fleet.comparability import measured_again
 from fleet.identity import canonical_json
 from fleet.model.experiment import Experiment, Request
 from fleet.model.job import Job, Point
@@ -97,11 +98,11 @@ def past(trial: Trial, on: Machine, **changed: Any) -> PastAttempt:
         "duration_ns": 10**9,
     }
     state: dict[str, Any] = {
+        **{column.name: on.fingerprint.get(column.name) for column in measured_again()},
         "digest": trial.digest or f"{trial.model}-digest",
         "engine_version": on.engine.version,
         "engine_environment": canonical_json(on.engine.environment),
         "hardware_id": on.fingerprint.hardware_id,
-        "gpu_limit_mb": on.fingerprint.get("gpu_limit_mb"),
     }
     state |= {name: changed.pop(name) for name in list(changed) if name not in fields}
     return PastAttempt(**(fields | changed), state=state)

@@ -2,32 +2,52 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from fleet import folders
 from fleet.app.ownership import KINDS, restart_words
 from fleet.dispatch.cluster import join, require_joinable
 from fleet.doctor.diagnosis import WIRED_LIMIT
+from fleet.engines.ollama.programs import look_at_program
 from fleet.errors import UserError, nearest
 from fleet.model.hours import Hours
+from fleet.model.settings import LABEL
 from fleet.owner import permission
-from fleet.owner.allowed import RESTART_OLLAMA, Allowed, read, write
+from fleet.owner.allowed import ENGINE_BINARY, RESTART_OLLAMA, Allowed, read, write
 from fleet.ports import Say, Stop
 from fleet.settings.wired_limit import HELPER
 from fleet.wiring import real
 
+REGISTER = "fleet join --allow engine-binary v0.34=/opt/ollama-0.34/bin/ollama"
+
+
+def head_and_programs(words: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Tell the address of the head from the programs, LABEL=PATH; raise UserError."""
+    heads = [word for word in words if "=" not in word]
+    if len(heads) > 1:
+        raise UserError(f"fleet join: {' and '.join(heads)} are two heads", "name one of them")
+    return next(iter(heads), None), [word for word in words if "=" in word]
+
 
 def allow(
-    kinds: Sequence[str], say: Say, system: str = sys.platform, *, hours: str | None = None
+    kinds: Sequence[str],
+    say: Say,
+    system: str = sys.platform,
+    *,
+    hours: str | None = None,
+    programs: Sequence[str] = (),
 ) -> None:
     """Check every word, then keep the permissions; raise UserError before anything is changed."""
     for kind in kinds:
         _check_kind(kind, system)
     limits = None if hours is None else _hours(hours)
-    if RESTART_OLLAMA in kinds or limits is not None:
-        _keep(RESTART_OLLAMA in kinds, limits, say)
+    paths = _programs(kinds, programs)
+    if RESTART_OLLAMA in kinds or limits is not None or paths:
+        _keep(RESTART_OLLAMA in kinds, limits, paths, say)
     if WIRED_LIMIT in kinds:
         say("fleet may set this Mac's GPU wired limit while it measures; as root it runs, once:")
         permission.allow(say)
@@ -52,7 +72,27 @@ def _hours(text: str) -> Hours:
         raise UserError(f"--hours {problem}", "fleet join --hours 22-07") from None
 
 
-def _keep(restart: bool, hours: Hours | None, say: Say) -> None:
+def _programs(kinds: Sequence[str], words: Sequence[str]) -> dict[str, str]:
+    """Check labels and paths; raise UserError for one that cannot be started here."""
+    if words and ENGINE_BINARY not in kinds:
+        raise UserError(f"{words[0]} names an Ollama, and nothing allows to start it", REGISTER)
+    if ENGINE_BINARY in kinds and not words:
+        raise UserError(f"--allow {ENGINE_BINARY}: which Ollama, by which label?", REGISTER)
+    return dict(_program(word) for word in words)
+
+
+def _program(word: str) -> tuple[str, str]:
+    label, _, path = word.partition("=")
+    if not re.match(LABEL, label):
+        raise UserError(f"{word}: {label!r} is no label: letters, digits and .-_", REGISTER)
+    if not path.startswith("/"):
+        raise UserError(f"{word}: the path does not begin at /", REGISTER)
+    if refusal := look_at_program(Path(path)).refusal:
+        raise UserError(f"{word}: {refusal}", "give the path of the program `ollama` itself")
+    return label, path
+
+
+def _keep(restart: bool, hours: Hours | None, programs: Mapping[str, str], say: Say) -> None:
     """Add to what is allowed already; a damaged file is written anew."""
     file = real.permission_here()
     try:
@@ -60,11 +100,21 @@ def _keep(restart: bool, hours: Hours | None, say: Say) -> None:
     except UserError:
         before = Allowed()
     kinds = before.kinds | ({RESTART_OLLAMA} if restart else frozenset())
-    write(file, replace(before, kinds=kinds, hours=hours or before.hours))
+    write(
+        file,
+        replace(
+            before,
+            kinds=kinds,
+            hours=hours or before.hours,
+            programs={**before.programs, **programs},
+        ),
+    )
     if restart:
         say("fleet may restart the Ollama of this machine, and unload models that others use")
         words = restart_words()
         say(f"it cannot be restarted now: {words.refusal}" if words.refusal else f"by: {words.how}")
+    for label, path in programs.items():
+        say(f"fleet may start {path} for trials with engine_binary={label}")
     if hours is not None:
         say(f"trials begin here only within {hours}, by this machine's clock")
     say("to revoke this: fleet leave")

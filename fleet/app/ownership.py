@@ -8,11 +8,11 @@ from fleet.doctor.findings import Ownership
 from fleet.model.experiment import OllamaEngine
 from fleet.model.machine import EngineRestart
 from fleet.owner import permission
-from fleet.owner.allowed import RESTART_OLLAMA
+from fleet.owner.allowed import ENGINE_BINARY, RESTART_OLLAMA
 from fleet.owner.ownership import OwnersOllama, permitted
 from fleet.wiring import real
 
-KINDS = (RESTART_OLLAMA, WIRED_LIMIT)
+KINDS = (RESTART_OLLAMA, ENGINE_BINARY, WIRED_LIMIT)
 
 
 def ownership() -> Ownership:

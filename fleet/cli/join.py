@@ -14,18 +14,25 @@ EPILOG = """\b
     fleet join 192.168.1.10
     fleet join 192.168.1.10 --name box-4090 --hours 22-07
     fleet join --allow restart-ollama   only permits it here, joins nothing
+    fleet join --allow engine-binary v0.34=/opt/ollama-0.34/bin/ollama
 """
 
 TOKEN_ASKED = "the fleet's token (on the head: fleet head --show-token; empty: the one kept here)"
 
-Address = Annotated[str | None, typer.Argument(help="Address of the head.", metavar="HEAD")]
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Address of the head; LABEL=PATH registers an Ollama.", metavar="[HEAD] [LABEL=PATH]"
+    ),
+]
 MachineName = Annotated[
     str | None, typer.Option("--name", help="Name of this machine; part of its identity.")
 ]
 Allow = Annotated[
     list[str] | None,
     typer.Option(
-        "--allow", help="What fleet may do here: restart-ollama, or on a Mac wired-limit."
+        "--allow",
+        help="What fleet may do here: restart-ollama, engine-binary, or on a Mac wired-limit.",
     ),
 ]
 Hours = Annotated[
@@ -34,7 +41,7 @@ Hours = Annotated[
 
 
 def join(
-    address: Address = None,
+    words: Words = None,
     name: MachineName = None,
     ip: options.OwnIp = None,
     allow: Allow = None,
@@ -48,7 +55,8 @@ def join(
     from fleet.app import join as app
     from fleet.errors import UserError
 
-    app.allow(allow or (), output.say, hours=hours)
+    address, programs = app.head_and_programs(words or ())
+    app.allow(allow or (), output.say, hours=hours, programs=programs)
     if address is None:
         if not allow and hours is None:
             raise UserError("fleet join: which head?", "fleet join 192.168.1.10")

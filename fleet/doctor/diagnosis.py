@@ -56,6 +56,7 @@ def machine_data(
         "machine": name,
         "allowed": sorted(ownership.allowed.kinds | wired_limit),
         "hours": str(hours) if hours else None,
+        "programs": dict(ownership.allowed.programs),
         "machine_id": machine_id,
         "hardware_id": fingerprint.hardware_id,
         "software_id": fingerprint.software_id,

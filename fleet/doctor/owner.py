@@ -37,10 +37,12 @@ def permission(findings: Findings) -> Iterator[MachineCheck]:
     may_not = "fleet restarts and unloads nothing of yours"
     text = [may if RESTART_OLLAMA in kinds else may_not]
     text += ["it may set the wired limit"] if ownership.wired_limit else []
+    programs = ownership.allowed.programs
+    text += [f"it may start {label} ({path})" for label, path in sorted(programs.items())]
     text += [f"trials begin only within {hours}" if hours else "trials begin at any hour"]
     allowed_and_cannot = RESTART_OLLAMA in kinds and ownership.restart.refusal
     hint = f"Ollama: {ownership.restart.refusal}" if allowed_and_cannot else ""
-    hint = hint or ("" if kinds or hours else f"to allow: {ALLOW}")
+    hint = hint or ("" if kinds or hours or programs else f"to allow: {ALLOW}")
     yield ok("permission", "; ".join(text), hint=hint)
 
 

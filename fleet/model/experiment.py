@@ -8,11 +8,12 @@ from pydantic import AfterValidator, Field
 
 from fleet.model.gates import Gates, Policy
 from fleet.model.job import Job
-from fleet.model.machine import Fingerprint, comparison
+from fleet.model.machine import Fingerprint
 from fleet.model.model_set import Models
 from fleet.model.noun import Label, Name, Noun, Span
 from fleet.model.script import MachineScript
 from fleet.model.settings import Settings
+from fleet.model.size_rule import comparison
 from fleet.units import span_s
 
 

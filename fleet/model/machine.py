@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import operator
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -200,8 +198,22 @@ class EngineRestart:
     """Empty: fleet may use it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineProgram:
+    """A program of the engine that the owner of a machine registered under a label."""
+
+    version: str = ""
+    """As the program itself says."""
+    sha256: str = ""
+    """Of its content: two builds can say the same version."""
+    refusal: str = ""
+    """Why it cannot be started; empty: it can."""
+
+
 WIRED_LIMIT, ENGINE_ENVIRONMENT = "wired-limit", "engine-environment"
-"""What a machine's owner lets a trial change: its wired limit, and what an engine starts with."""
+ENGINE_PROGRAM = "engine-program"
+"""What a machine's owner lets a trial change: its wired limit, what an engine starts with, and
+which program that is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +231,10 @@ class Machine:
     models: tuple[ModelFacts, ...] = ()
     free_disk_bytes: int | None = None
     settable: Mapping[str, str] = field(default_factory=dict)
-    """Why a trial may not change WIRED_LIMIT or ENGINE_ENVIRONMENT there; empty: it may."""
+    """Why a trial may not change WIRED_LIMIT, ENGINE_ENVIRONMENT or ENGINE_PROGRAM there; empty:
+    it may."""
+    programs: Mapping[str, EngineProgram] = field(default_factory=dict)
+    """The programs that the setting `engine_binary` names there, by label."""
     restart: EngineRestart = EngineRestart(
         refusal="this worker does not say that it can restart it"
     )
@@ -273,21 +288,3 @@ def full_model_name(name: str) -> str:
 def same_model(name: str, other: str) -> bool:
     """Tell whether two spellings name one model."""
     return full_model_name(name) == full_model_name(other)
-
-
-_OPERATORS: dict[str, Callable[[float, float], bool]] = {
-    ">=": operator.ge,
-    "<=": operator.le,
-    ">": operator.gt,
-    "<": operator.lt,
-    "": operator.eq,
-}
-
-
-def comparison(text: str | int) -> tuple[str, Callable[[float], bool]]:
-    """Read `>=96`, `<64` or `128` as words and a test; raises ValueError for anything else."""
-    match = re.fullmatch(r"\s*(>=|<=|>|<|)\s*(\d+(?:\.\d+)?)\s*", str(text))
-    if match is None:
-        raise ValueError(f"{text!r} is no comparison like >=96, <64 or 128")
-    sign, number = match[1], float(match[2])
-    return f"{sign or '='} {match[2]}", lambda value: _OPERATORS[sign](value, number)

@@ -165,6 +165,8 @@ class TrialResult:
     """The largest move of the wall clock against the steady clocks; forward is positive."""
     fleet_version: str
     engine_version: str | None = None
+    engine_sha256: str | None = None
+    """Of the registered program that was started for the trial; None: the owner's own ran."""
     engine_environment: Mapping[str, str] = field(default_factory=dict)
     digest: str | None = None
     """The digest of the model that was measured."""

@@ -101,6 +101,15 @@ class Throttle(Noun):
     """The share of its speed that is left then."""
 
 
+class ScriptedProgram(Noun):
+    """A program of the engine that the owner of a scripted machine registered."""
+
+    engine_version: str
+    """The version that it says."""
+    speed: float = Field(default=1.0, gt=0)
+    """How fast it writes and reads, as a share of the scripted speeds."""
+
+
 class MachineScript(Noun):
     """One simulated machine: its facts, its speeds and its faults."""
 
@@ -123,6 +132,9 @@ class MachineScript(Noun):
     """More facts, such as power_source. Each look at the machine shows the next value of a list,
     and in the end its last value: the plan looks once, every trial before and after."""
     engine_version: str = "0.32.15"
+    programs: dict[str, ScriptedProgram] = Field(default_factory=dict)
+    """The programs that `engine_binary` names, by label, as after `fleet join --allow
+    engine-binary LABEL=PATH`."""
     noise_percent: float = Field(default=0.0, ge=0)
     """Standard deviation of a trial's speed around the scripted one, in per cent: each load of
     a model draws one factor, log-normal around 1, for reading and writing alike. Trials draw
@@ -153,6 +165,20 @@ class MachineScript(Noun):
         number = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", self.engine_version)
         parts = tuple(int(part or 0) for part in number.groups()) if number else ()
         return parts >= FIRST_TELLS_CACHED
+
+    def running(self, label: str) -> MachineScript:
+        """Return the script of this machine while that program runs."""
+        program = self.programs[label]
+        models = {
+            name: model.model_copy(
+                update={
+                    "prefill_tokens_per_s": model.prefill_tokens_per_s * program.speed,
+                    "decode_tokens_per_s": model.decode_tokens_per_s * program.speed,
+                }
+            )
+            for name, model in self.models.items()
+        }
+        return self.model_copy(update={"engine_version": program.engine_version, "models": models})
 
     @field_validator("resident")
     @classmethod

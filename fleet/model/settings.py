@@ -18,13 +18,14 @@ from fleet.model.noun import Noun
 
 Value = int | float | str | bool
 
-Kind = Literal["load option", "request option", "system", "environment"]
+Kind = Literal["load option", "request option", "system", "environment", "program"]
 """How a setting reaches the engine.
 
 load option: in each request; the engine loads the model anew when it changes.
 request option: in each request.
 system: a number of the operating system, put back after each trial.
 environment: a variable of the engine that fleet starts for the trial.
+program: which of the programs that a machine's owner registered is started for the trial.
 """
 
 Column = Literal["integer", "real", "boolean", "text"]
@@ -92,11 +93,21 @@ def environment(
     )
 
 
+def program(words: str) -> SettingDefinition:
+    """Describe the choice of a program that the owner of a machine registered under a label."""
+    return SettingDefinition(
+        kind="program", words=words, runners=frozenset({"llama-server", "mlx"})
+    )
+
+
 def _multiple_of_context_step(tokens: int) -> int:
     if tokens % CONTEXT_STEP:
         raise ValueError(f"must be a multiple of {CONTEXT_STEP}: engines round it up silently")
     return tokens
 
+
+LABEL = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$"
+"""What names a program: it stands in file names and in lines of tables."""
 
 Context = Annotated[int, Field(ge=CONTEXT_STEP), AfterValidator(_multiple_of_context_step)]
 Count = Annotated[int, Field(ge=1)]
@@ -104,6 +115,7 @@ Layers = Annotated[int, Field(ge=-1)]
 Amount = Annotated[float, Field(ge=0)]
 Limit = int | Literal["default"]
 Size = Annotated[int, Field(ge=0)]
+ProgramLabel = Annotated[str, Field(pattern=LABEL)]
 Drafted = Annotated[int, Field(ge=0, le=64)]
 CacheType = Literal["f16", "bf16", "f32", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl"]
 
@@ -136,6 +148,9 @@ class Settings(Noun):
         Axis[Limit] | None, system_number("iogpu.wired_limit_mb", "wired limit")
     ] = None
     """GPU wired limit of a Mac in MiB (`iogpu.wired_limit_mb`); put back after each trial."""
+    engine_binary: Annotated[Axis[ProgramLabel] | None, program("Ollama programs")] = None
+    """The Ollama that is started for the trial, by the label under which the owner of the machine
+    registered it (`fleet join --allow engine-binary LABEL=PATH`); left out: the one that runs."""
     flash_attention: Annotated[
         Axis[bool] | None,
         environment("OLLAMA_FLASH_ATTENTION", "flash attention", owners_set_it=True),
@@ -228,6 +243,12 @@ def variables_of(settings: Mapping[str, Value]) -> dict[str, str]:
         for definition in settings_of("environment")
         if definition.name in settings
     }
+
+
+def needs_own_engine(settings: Mapping[str, Value]) -> bool:
+    """Tell whether these settings need an engine that fleet starts, on any kind of machine."""
+    own = settings_of("environment", "program")
+    return any(definition.name in settings for definition in own)
 
 
 def _as_variable(value: Value) -> str:

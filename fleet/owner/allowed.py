@@ -8,14 +8,18 @@ its own helper and rule are its permission.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fleet import durable
 from fleet.errors import UserError
 from fleet.model.hours import Hours
+from fleet.model.settings import LABEL
 
 RESTART_OLLAMA = "restart-ollama"
+ENGINE_BINARY = "engine-binary"
 KINDS = frozenset({RESTART_OLLAMA})
 FORM = 1
 
@@ -26,6 +30,8 @@ class Allowed:
 
     kinds: frozenset[str] = frozenset()
     hours: Hours | None = None
+    programs: Mapping[str, str] = field(default_factory=dict)
+    """Paths of the Ollama programs that fleet may start here, by label."""
 
 
 def read(path: Path) -> Allowed:
@@ -35,7 +41,11 @@ def read(path: Path) -> Allowed:
         kinds, hours, form = content["allow"], content["hours"], content["form"]
         if form != FORM or not isinstance(kinds, list) or not KINDS.issuperset(kinds):
             raise ValueError("it is of another form")
-        return Allowed(kinds=frozenset(kinds), hours=Hours.read(hours) if hours else None)
+        return Allowed(
+            kinds=frozenset(kinds),
+            hours=Hours.read(hours) if hours else None,
+            programs=_programs(content.get("programs", {})),
+        )
     except FileNotFoundError:
         return Allowed()
     except OSError as problem:
@@ -47,7 +57,12 @@ def read(path: Path) -> Allowed:
 def write(path: Path, allowed: Allowed) -> None:
     """Write the permission, whole or not at all; raise UserError if that fails."""
     hours = str(allowed.hours) if allowed.hours else None
-    content = {"form": FORM, "allow": sorted(allowed.kinds), "hours": hours}
+    content = {
+        "form": FORM,
+        "allow": sorted(allowed.kinds),
+        "hours": hours,
+        "programs": dict(allowed.programs),
+    }
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         durable.replace(path, f"{json.dumps(content)}\n".encode())
@@ -68,6 +83,16 @@ def remove(path: Path) -> bool:
         what = f"{path}: the permission cannot be revoked: {problem.strerror}"
         raise UserError(what, f"rm {path}") from problem
     return True
+
+
+def _programs(written: object) -> dict[str, str]:
+    """Check labels and paths as `fleet join` does; raise ValueError."""
+    if not isinstance(written, dict):
+        raise ValueError("it is of another form")
+    for label, path in written.items():
+        if not re.match(LABEL, label) or not isinstance(path, str) or not path.startswith("/"):
+            raise ValueError("it is of another form")
+    return written
 
 
 def _unreadable(path: Path, why: str) -> UserError:

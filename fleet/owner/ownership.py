@@ -104,7 +104,14 @@ def own_servers(owners: Ollama, log: Path, permission: Path, say: Say | None) ->
         owners.unload(model)
         return True
 
-    return OwnServers(os.environ, log, SystemClock(), owners.resident, evict)
+    return OwnServers(
+        os.environ,
+        log,
+        SystemClock(),
+        owners.resident,
+        evict,
+        registered=lambda: permitted(permission)[0].programs,
+    )
 
 
 def permitted(path: Path) -> tuple[Allowed, str]:

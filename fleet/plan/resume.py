@@ -148,6 +148,9 @@ def _now(column: str, trial: Trial, machine: Machine) -> FactValue:
         return _digest(trial, machine)
     if column == "hardware_id":
         return machine.fingerprint.hardware_id
+    program = machine.programs.get(str(trial.settings.get("engine_binary")))
+    if column in ("engine_version", "engine_sha256") and program is not None:
+        return program.version if column == "engine_version" else program.sha256
     if column == "engine_version" and machine.engine is not None:
         return machine.engine.version
     value = machine.fingerprint.get(column)

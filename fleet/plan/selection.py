@@ -14,8 +14,9 @@ from fleet.errors import PlanRefused, UnknownName, nearest
 from fleet.identity import canonical_json
 from fleet.model.experiment import Request, Selector
 from fleet.model.job import Job
-from fleet.model.machine import FactValue, Machine, comparison, full_model_name, same_model
+from fleet.model.machine import FactValue, Machine, full_model_name, same_model
 from fleet.model.settings import Value
+from fleet.model.size_rule import comparison
 
 Clause = tuple[str, str, Callable[[FactValue], bool]]
 """Name of the clause, its demand in words, and its test of a machine's value."""

@@ -217,5 +217,6 @@ create or replace temp table raw_trials (
   mlx_device varchar,
   mlx_library varchar,
   measured_over varchar,
-  round_trip_ns bigint
+  round_trip_ns bigint,
+  engine_sha256 varchar
 );

@@ -92,7 +92,7 @@ class TrialLog:
 
     def result(self, attempt: Attempt, failure: Failure | None, clock: Clock) -> TrialResult:
         """Return the trial's result, with everything recorded up to the failure."""
-        model = self.model
+        model, program = self.model, self.in_force.program if self.in_force else None
         self.check_clocks(clock)
         return TrialResult(
             attempt_id=attempt.attempt_id,
@@ -107,7 +107,8 @@ class TrialLog:
             suspended_ns=clock.suspended_ns() - self.slept_ns,
             clock_step_ns=self.clock_step_ns,
             fleet_version=__version__,
-            engine_version=self.engine_version,
+            engine_version=program.version if program else self.engine_version,
+            engine_sha256=program.sha256 if program else None,
             engine_environment=self.engine_environment,
             digest=model.digest if model else None,
             model_size_bytes=model.size_bytes if model else None,

@@ -11,8 +11,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from fleet.errors import SettingFailed, SettingStuck
-from fleet.model.machine import ENGINE_ENVIRONMENT, WIRED_LIMIT, full_model_name
-from fleet.model.settings import Value, variables_of
+from fleet.model.machine import (
+    ENGINE_ENVIRONMENT,
+    ENGINE_PROGRAM,
+    WIRED_LIMIT,
+    EngineProgram,
+    full_model_name,
+)
+from fleet.model.settings import Value, needs_own_engine, variables_of
 from fleet.model.trial import Attempt
 from fleet.ports import Engine, EngineHost, InForce, OwnEngine, Setting, Stop
 from fleet.settings.journal import Journal, SettingChange
@@ -42,7 +48,12 @@ class TrialSettings:
         """Return what `Machine.settable` holds."""
         host = self._host.refusal() if self._host else "this engine takes no environment"
         limit = self._limit.refusal() if self._limit else "only a Mac has a wired limit"
-        return {WIRED_LIMIT: limit or host, ENGINE_ENVIRONMENT: host}
+        program = "" if self._host else "fleet starts no engine there"
+        return {WIRED_LIMIT: limit or host, ENGINE_ENVIRONMENT: host, ENGINE_PROGRAM: program}
+
+    def programs(self) -> Mapping[str, EngineProgram]:
+        """Return the programs that the setting `engine_binary` can name here, by label."""
+        return self._host.programs() if self._host else {}
 
     def is_changed(self) -> bool:
         """Tell whether a trial changed something that is not put back yet."""
@@ -67,7 +78,7 @@ class TrialSettings:
 
     def needs_own_engine(self, settings: Mapping[str, Value]) -> bool:
         """Tell whether a trial needs an engine that fleet starts beside the owner's."""
-        return self._wanted_mb(settings) is not None or bool(variables_of(settings))
+        return self._wanted_mb(settings) is not None or needs_own_engine(settings)
 
     @contextmanager
     def applied(self, attempt: Attempt, engine: Engine, stop: Stop) -> Iterator[InForce]:
@@ -87,7 +98,7 @@ class TrialSettings:
             self._limited(attempt, wanted_mb),
             _own_engine(host, variables, attempt, stop) as own,
         ):
-            _same_engine(attempt, engine, own.engine)
+            _same_engine(attempt, engine, own)
             _environment_in_force(variables, own.environment)
             yield InForce(
                 engine=own.engine,
@@ -95,6 +106,7 @@ class TrialSettings:
                 wired_limit_mb=wanted_mb,
                 gpu_limit_mb=own.gpu_limit_mb if not wanted_mb else _effective_mb(wanted_mb, own),
                 environment={name: own.environment.get(name, "") for name in variables},
+                program=own.program,
             )
 
     @contextmanager
@@ -158,7 +170,8 @@ class TrialSettings:
 def _own_engine(
     host: EngineHost, variables: Mapping[str, str], attempt: Attempt, stop: Stop
 ) -> Iterator[OwnEngine]:
-    own = host.start(variables, attempt.attempt_id, stop)
+    label = str(attempt.trial.settings.get("engine_binary", ""))
+    own = host.start(variables, attempt.attempt_id, stop, label)
     try:
         yield own
     finally:
@@ -198,13 +211,18 @@ def _effective_mb(wanted_mb: int, own: OwnEngine) -> int:
     return wanted_mb
 
 
-def _same_engine(attempt: Attempt, owners: Engine, own: Engine) -> None:
-    """Refuse an engine of another version than the owner's, or without the planned model."""
-    before, now = owners.facts().version, own.facts().version
-    if before != now:
+def _same_engine(attempt: Attempt, owners: Engine, started: OwnEngine) -> None:
+    """Refuse an engine of another version than was meant, or without the planned model."""
+    own, now = started.engine, started.engine.facts().version
+    if started.program is None and now != (before := owners.facts().version):
         raise SettingFailed(
             f"the engine that runs here is version {before}, the one on PATH is {now}",
             "put the program of the one that runs first on PATH",
+        )
+    if started.program is not None and now != started.program.version:
+        label = attempt.trial.settings["engine_binary"]
+        raise SettingFailed(
+            f"{label} says that it is version {started.program.version}, its server says {now}", ""
         )
     trial = attempt.trial
     wanted = full_model_name(trial.model)

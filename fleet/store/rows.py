@@ -129,6 +129,7 @@ def _found(result: TrialResult) -> Row:
         "digest": result.digest,
         "model_size_bytes": result.model_size_bytes,
         "engine_version": result.engine_version,
+        "engine_sha256": result.engine_sha256,
         "engine_environment": canonical_json(result.engine_environment),
         "context_length": placement.context_length,
         "placement_size_bytes": placement.size_bytes,

@@ -17,6 +17,7 @@ SCHEMA_VERSION is written into every file's metadata. History:
    of MLX its version, device and library; of a request's gaps, how many rounds they are: tokens
    that come of one step of a model with drafts come together (2026-12)
 7  whether a trial was measured over the network, and the round trip there (2026-12)
+8  the program of the engine that a trial named by a label, and the hash of its content (2026-12)
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import pyarrow as pa
 
 from fleet.model.settings import SETTINGS
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 _text, _int, _real, _yes = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
@@ -158,6 +159,7 @@ TRIALS = _schema(
     mlx_library=_text,  # which build of MLX's kernels: mlx_metal_v3, mlx_metal_v4
     measured_over=_text,  # network: fleet did not run on the machine; null: it did
     round_trip_ns=_int,  # to that machine and back, at most; before the trial
+    engine_sha256=_text,  # of the program that engine_binary names; null: the owner's ran
 )
 
 REQUESTS = _schema(

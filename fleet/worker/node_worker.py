@@ -70,6 +70,7 @@ class NodeWorker:
             models=models,
             free_disk_bytes=_free_bytes(Path.home()) if self._node.is_here else None,
             settable=self._node.settings.settable(),
+            programs=self._node.settings.programs(),
             restart=EngineRestart() if restart_words is None else restart_words(),
             hours=self._node.hours(),
             minute_of_day=minute_of_day(self._clock.unix_ns() / NS_PER_S),

@@ -151,3 +151,22 @@ def test_which_format_of_a_model_is_faster(fleet: Fleet) -> None:
     ]
     left_out = "select count(*) as n from requests_flagged where not valid and not warmup"
     assert fleet.rows(left_out) == [{"n": 0}]
+
+
+def test_whether_an_update_made_it_slower(fleet: Fleet) -> None:
+    submitted(fleet, "configs/ollama-versions.yaml")
+    found = compared(fleet, "ollama-versions-practice", "engine_binary", "v0.32")
+    verdicts = {
+        (group["machine"], group["metric"]): line["verdict"]
+        for group in found["groups"]
+        for line in group["lines"][1:]
+    }
+    scripted = {"studio-96": "slower", "box-4090": "faster", "max-128": "same", "strix-128": "same"}
+    assert verdicts == {
+        (name, metric): verdict
+        for name, verdict in scripted.items()
+        for metric in ("prefill", "decode")
+    }
+    named = "select distinct engine_binary, engine_version from trials where role = 'measure'"
+    versions = fleet.rows(f"{named} order by 1")
+    assert [tuple(row.values()) for row in versions] == [("v0.32", "0.32.15"), ("v0.34", "0.34.4")]

@@ -28,6 +28,7 @@ SENT_AS = {
     "load option": "option of each request; the model is loaded anew when it changes",
     "request option": "option of each request",
     "system": "`{}` of the system, put back after each trial",
+    "program": "the program of an engine that is started for the trial",
     "environment": "`{}` of an engine that is started for the trial",
 }
 

@@ -172,7 +172,7 @@ def test_every_list_of_settings_is_that_of_the_table() -> None:
 
 
 def _as_compared(name: str) -> int:
-    kinds = ("load option", "request option", "system", "environment")
+    kinds = ("load option", "request option", "system", "environment", "program")
     return kinds.index(SETTINGS[name].kind)
 
 

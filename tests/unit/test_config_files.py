@@ -80,8 +80,8 @@ def test_a_shipped_job_loads_and_says_why(name: str) -> None:
 
 def test_what_is_shipped() -> None:
     assert names_in(CONFIGS) == [
-        "gpt-oss", "memory-96-vs-128", "mlx-or-gguf", "mlx-or-gguf-8bit", "practice", "quickstart",
-        "throttling", "wired-limit",
+        "gpt-oss", "memory-96-vs-128", "mlx-or-gguf", "mlx-or-gguf-8bit", "ollama-versions",
+        "practice", "quickstart", "throttling", "wired-limit",
     ]  # fmt: skip
     assert names_in(JOBS) == [
         "chat", "code", "cold-load", "concurrency", "conversation", "conversation-anew", "depth",

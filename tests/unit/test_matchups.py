@@ -24,7 +24,7 @@ NOTHING: frozenset[str] = frozenset()
 
 def variant(**changes: Any) -> Variant:
     row: dict[str, Any] = {
-        **dict.fromkeys(("hardware_id", "kernel", *FACTS), None),
+        **dict.fromkeys((*state_facts(), *FACTS), None),
         "engine_environment": "{}",
         "model": "m",
         "job": "chat",

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.errors import SettingFailed, SettingStuck, TrialError
-from fleet.model.machine import EngineFacts, ModelFacts, Proofs
+from fleet.model.machine import EngineFacts, EngineProgram, ModelFacts, Proofs
 from fleet.model.script import MachineScript
 from fleet.model.settings import variables_of
 from fleet.ports import Engine, OwnEngine, Stop
@@ -84,7 +84,12 @@ class Host:
     def wait_until_free(self, stop: Stop) -> None:
         assert self.number.value == 7, "nothing is changed while it waits"
 
-    def start(self, environment: Mapping[str, str], attempt_id: str, stop: Stop) -> OwnEngine:
+    def programs(self) -> Mapping[str, EngineProgram]:
+        return {}
+
+    def start(
+        self, environment: Mapping[str, str], attempt_id: str, stop: Stop, program: str = ""
+    ) -> OwnEngine:
         self.running += 1
         return OwnEngine(
             engine=engine(self.version, self.digest),
@@ -211,7 +216,7 @@ def test_where_there_is_no_limit_the_default_is_what_there_is(tmp_path: Path) ->
         trial.applied(attempt(wired_limit_mb=81_920), engine(), NEVER),
     ):
         pytest.fail("it was measured")
-    assert set(trial.settable()) == {"wired-limit", "engine-environment"}
+    assert set(trial.settable()) == {"wired-limit", "engine-environment", "engine-program"}
     assert all(trial.settable().values())
 
 

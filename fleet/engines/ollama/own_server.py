@@ -1,4 +1,4 @@
-"""An `ollama serve` of fleet's own, for settings that an Ollama reads once at its start.
+"""An `ollama serve` of fleet's own, for settings that an Ollama has from its start.
 
 It listens on a free port of 127.0.0.1 and reads the owner's models; the owner's Ollama goes on
 beside it and is never restarted or reconfigured, and asked to unload only where its owner said so.
@@ -18,8 +18,10 @@ from pathlib import Path
 
 from fleet.engines.incoming import LONGEST_MESSAGE, text
 from fleet.engines.ollama.client import Ollama
+from fleet.engines.ollama.programs import look_at_program, look_at_programs
 from fleet.errors import EngineUnreachable, Interrupted, SettingFailed
 from fleet.model.gates import Resident
+from fleet.model.machine import EngineProgram
 from fleet.ports import Clock, OwnEngine, Stop
 from fleet.readers.ollama_log import ServeLog, parse_serve_log
 from fleet.units import NS_PER_S
@@ -40,6 +42,8 @@ ALONE_POLL_S = 1.0
 END_S = 8.0
 LOG_STEP_MB = 52
 """Ollama logs its memory with one decimal of a GiB."""
+
+NO_MODELS = "the models of the Ollama here cannot be read: set OLLAMA_MODELS to their folder"
 
 ALWAYS = {
     "OLLAMA_NOPRUNE": "1",  # else it deletes what the owner's Ollama is just pulling
@@ -77,13 +81,13 @@ class OwnServers:
     """Models in the memory of the owner's Ollama."""
     evict: Callable[[str], bool] = never
     """Takes one of them out of it, where the owner allows that; False: it does not."""
+    registered: Callable[[], Mapping[str, str]] = dict
+    """Paths of the programs that the owner registered, by label."""
 
     def refusal(self) -> str:
         if self._program() is None:
             return "no program `ollama` is on PATH, so none can be started with other settings"
-        if self._models() is None:
-            return "the models of the Ollama here cannot be read: set OLLAMA_MODELS to their folder"
-        return ""
+        return "" if self._models() else NO_MODELS
 
     def wait_until_free(self, stop: Stop) -> None:
         deadline_ns = self.clock.monotonic_ns() + int(ALONE_S * NS_PER_S)
@@ -99,13 +103,20 @@ class OwnServers:
             if not self.evict(models[0].name):
                 self.clock.sleep(ALONE_POLL_S, stop)
 
-    def start(self, environment: Mapping[str, str], attempt_id: str, stop: Stop) -> OwnEngine:
-        program, models = self._program(), self._models()
-        if program is None or models is None:
-            raise SettingFailed(self.refusal(), "")
+    def programs(self) -> Mapping[str, EngineProgram]:
+        if self._models() is None:
+            return dict.fromkeys(self.registered(), EngineProgram(refusal=NO_MODELS))
+        return look_at_programs(self.registered())
+
+    def start(
+        self, environment: Mapping[str, str], attempt_id: str, stop: Stop, program: str = ""
+    ) -> OwnEngine:
+        path, models = self._registered(program) if program else self._program(), self._models()
+        if path is None or models is None:
+            raise SettingFailed(NO_MODELS if path else self.refusal(), "")
         port = _free_port()
         process = self._spawn(
-            [program, "serve"],
+            [path, "serve"],
             {
                 **self.environment,
                 **ALWAYS,
@@ -127,12 +138,22 @@ class OwnServers:
             environment=log.environment,
             gpu_limit_mb=None if limit is None else round(limit),
             gpu_limit_step_mb=LOG_STEP_MB,
+            program=look_at_program(Path(path)) if program else None,
             close=lambda: _end(process),
         )
 
     def _program(self) -> str | None:
         path = self.environment.get("PATH", os.defpath)
         return next(filter(None, (shutil.which(name, path=path) for name in PROGRAMS)), None)
+
+    def _registered(self, label: str) -> str:
+        path = self.registered().get(label)
+        if path is None:
+            raise SettingFailed(
+                f"no Ollama is registered here as {label}",
+                f"fleet join --allow engine-binary {label}=PATH",
+            )
+        return path
 
     def _models(self) -> Path | None:
         named = self.environment.get("OLLAMA_MODELS")

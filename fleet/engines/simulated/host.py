@@ -8,7 +8,9 @@ from contextlib import suppress
 
 from fleet.engines.simulated.engine import Simulated
 from fleet.errors import EngineUnreachable
-from fleet.model.script import MachineScript
+from fleet.identity import content_id
+from fleet.model.machine import EngineProgram
+from fleet.model.script import MachineScript, ScriptedProgram
 from fleet.ports import Clock, Engine, OwnEngine, Stop
 
 
@@ -56,8 +58,15 @@ class SimulatedHost:
     def wait_until_free(self, stop: Stop) -> None:
         """Nobody else uses a scripted machine."""
 
-    def start(self, environment: Mapping[str, str], attempt_id: str, stop: Stop) -> OwnEngine:
-        script = self._script()
+    def programs(self) -> Mapping[str, EngineProgram]:
+        return {label: _program(label, each) for label, each in self._script().programs.items()}
+
+    def start(
+        self, environment: Mapping[str, str], attempt_id: str, stop: Stop, program: str = ""
+    ) -> OwnEngine:
+        script, programs = self._script(), self.programs()
+        if program:
+            script = script.running(program)
         noise = zlib.crc32(attempt_id.encode())  # each attempt has its own, the same each time
         self._own = own = Simulated(script, seed=noise, clock=self._clock)
         _hand_over(self._owners, own)
@@ -65,6 +74,7 @@ class SimulatedHost:
             engine=own,
             environment=environment,
             gpu_limit_mb=script.gpu_memory_mb,
+            program=programs.get(program),
             close=self._close_own,
         )
 
@@ -79,6 +89,13 @@ class SimulatedHost:
         if server is None:
             raise EngineUnreachable("no simulated server was started yet")
         return server
+
+
+def _program(label: str, scripted: ScriptedProgram) -> EngineProgram:
+    content = [label, scripted.model_dump(mode="json")]
+    return EngineProgram(
+        version=scripted.engine_version, sha256=content_id("scripted-program", content)
+    )
 
 
 def _hand_over(before: Simulated | None, after: Simulated | None) -> None:

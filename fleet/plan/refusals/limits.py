@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from fleet.model.machine import ENGINE_ENVIRONMENT, WIRED_LIMIT, Machine
+from fleet.model.machine import ENGINE_ENVIRONMENT, ENGINE_PROGRAM, WIRED_LIMIT, Machine
 from fleet.model.settings import Value, settings_of
 from fleet.units import GIB, MIB
 
@@ -121,6 +121,23 @@ def refused_settings(
     for machine in machines if first else ():
         if why := machine.settable.get(ENGINE_ENVIRONMENT, NOT_THERE):
             yield f"settings.{first} cannot be set on {machine.name}: {why}"
+    for machine in machines:
+        yield from _refused_programs(machine, combinations)
+
+
+def _refused_programs(
+    machine: Machine, combinations: Sequence[Mapping[str, Value]]
+) -> Iterator[str]:
+    for label in dict.fromkeys(c["engine_binary"] for c in combinations if "engine_binary" in c):
+        program = machine.programs.get(str(label))
+        words = f"settings.engine_binary: {label} on {machine.name}"
+        if why := machine.settable.get(ENGINE_PROGRAM, NOT_THERE):
+            yield f"{words}: {why}"
+        elif program is None:
+            allow = f"fleet join --allow engine-binary {label}=PATH"
+            yield f"{words} is no registered program; there: {allow}"
+        elif program.refusal:
+            yield f"{words} cannot be started: {program.refusal}"
 
 
 def _requested_limits(combinations: Sequence[Mapping[str, Value]]) -> list[Value]:
