@@ -12,6 +12,7 @@ from fleet import __version__
 from fleet.cli import (
     advise,
     answers,
+    bisect,
     cancel,
     compare,
     config,
@@ -57,6 +58,7 @@ COMMANDS: Mapping[str, tuple[Callable[..., None], str]] = {
     "machines": (machines.machines, machines.EPILOG),
     "compare": (compare.compare, compare.EPILOG),
     "noise": (noise.noise, noise.EPILOG),
+    "bisect": (bisect.bisect, bisect.EPILOG),
     "answers": (answers.answers, answers.EPILOG),
     "sql": (sql.sql, sql.EPILOG),
     "status": (status.status, status.EPILOG),

@@ -10,6 +10,7 @@ import typer
 from fleet.cli import options
 
 if TYPE_CHECKING:
+    from fleet.app.one_cell import CellRequest
     from fleet.app.options import Options
     from fleet.model.experiment import Request
 
@@ -62,8 +63,8 @@ def noise(
     from fleet.folders import home_folder
 
     folder = home_folder(home)
-    cell = app.CellRequest(model, job or app.JOB, machines or (), engine, repeats, setting or ())
-    request = app.noise_request(_experiment(config), cell, folder)
+    cell = CellRequest(model, job or app.JOB, machines or (), engine, repeats, setting or ())
+    request = app.noise_request(experiment_of(config), cell, folder)
     request = typed.with_gates(request, gates, residents_are_mine=mine)
     chosen = Options(home=folder, again=again, yes=yes, **typed.origin(typed.declared_machines()))
     target = typed.find_target(head)
@@ -88,7 +89,8 @@ def _print_data(request: Request, chosen: Options) -> int:
     return 0 if report.trusted and result.complete else 1
 
 
-def _experiment(word: str | None) -> Request | None:
+def experiment_of(word: str | None) -> Request | None:
+    """Return the experiment that --config names, by its file or as fleet ships it."""
     from fleet.config.reading import load_request
     from fleet.config.shipped import find_experiment
 
