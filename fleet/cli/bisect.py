@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 EPILOG = """\b
     fleet join --allow engine-binary v0.30=PATH v0.31=PATH v0.32=PATH
     fleet bisect v0.30 v0.31 v0.32 --model gpt-oss:20b
-    fleet bisect v0.30 v0.31 v0.32 v0.33 v0.34 --metric prefill \\
-        --config configs/practice.yaml --machines studio-96
+    fleet bisect v0.30 v0.31 v0.32 v0.33 --config practice --machines studio-96
 """
 
 Labels = Annotated[

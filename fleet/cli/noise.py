@@ -10,7 +10,6 @@ import typer
 from fleet.cli import options
 
 if TYPE_CHECKING:
-    from fleet.app.one_cell import CellRequest
     from fleet.app.options import Options
     from fleet.model.experiment import Request
 
@@ -58,6 +57,7 @@ def noise(
     1 if they are not, or if trials failed.
     """
     from fleet.app import noise as app
+    from fleet.app.one_cell import CellRequest
     from fleet.app.options import Options
     from fleet.cli import request as typed
     from fleet.folders import home_folder
