@@ -20,6 +20,10 @@ GOOD_TOKENS_PER_S = 10.0
 """What a reader calls fluent."""
 LEAST_CANARIES = 4
 """Canaries of a session from which on a drift can be seen."""
+MOST_DISAGREEMENT = 0.01
+"""Share by which the client's decode rate may differ from the engine's, both medians of a cell."""
+CLIENT_CLOCK_NS = 1e6
+"""What the client's clock can resolve of the time from the first chunk to the last."""
 COVERED_SHARE = 0.98
 """Of a request, that readings of energy must cover."""
 LEAST_READINGS = 10
@@ -39,6 +43,8 @@ IN_SQL: dict[str, float] = {
     "busy_percent": BUSY_PERCENT,
     "most_others_mb": MOST_OTHERS_MB,
     "least_canaries": LEAST_CANARIES,
+    "most_disagreement": MOST_DISAGREEMENT,
+    "client_clock_ns": CLIENT_CLOCK_NS,
     "covered_share": COVERED_SHARE,
     "least_readings": LEAST_READINGS,
     "most_gap_ns": round(MOST_GAP_S * 1e9),

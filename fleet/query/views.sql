@@ -654,7 +654,8 @@ select * exclude (silent) from all_speeds where not silent;
 -- a millisecond of the client's clock is of the time from the first chunk to the last.
 create or replace macro second_opinion(client_tokens_per_s, engine_tokens_per_s, window_ns) as
   case
-    when abs(client_tokens_per_s / engine_tokens_per_s - 1) <= 0.01 + 1e6 / window_ns then ''
+    when abs(client_tokens_per_s / engine_tokens_per_s - 1) 
+      <= {most_disagreement} + {client_clock_ns} / window_ns then ''
     else printf('client %.4g, engine %.4g tokens/s', client_tokens_per_s, engine_tokens_per_s)
   end;
 
