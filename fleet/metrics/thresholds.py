@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fleet.model.gates import BUSY_PERCENT, MOST_OTHERS_MB
+from fleet.model.ollama_versions import NEWEST_CHECKED, OLDEST_CHECKED
 
 LEAST_PROMPT_TOKENS = 512
 """Prompt tokens that a rate needs, evaluated and not cached."""
@@ -45,6 +46,8 @@ IN_SQL: dict[str, float] = {
     "least_canaries": LEAST_CANARIES,
     "most_disagreement": MOST_DISAGREEMENT,
     "client_clock_ns": CLIENT_CLOCK_NS,
+    "oldest_checked": 1000 * OLDEST_CHECKED[0] + OLDEST_CHECKED[1],
+    "newest_checked": 1000 * NEWEST_CHECKED[0] + NEWEST_CHECKED[1],
     "covered_share": COVERED_SHARE,
     "least_readings": LEAST_READINGS,
     "most_gap_ns": round(MOST_GAP_S * 1e9),

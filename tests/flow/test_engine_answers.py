@@ -273,3 +273,21 @@ def test_the_environment_has_no_say_in_what_a_local_engine_answers(fleet: Fleet)
         env = {**environment(server), **variables}
         assert "1 trial, " in fleet("plan", "configs/demo.yaml", env=env).out
         assert "0.34.4 at http://127.0.0.1" in fleet("doctor", code=None, env=env).out
+
+
+@pytest.mark.parametrize(
+    ("version", "checked"),
+    [("0.11.9", False), ("0.12.0", True), ("0.40.2", True), ("0.41.0", False), ("main", False)],
+)
+def test_a_version_that_nobody_checked_is_measured_and_said_to_be_one(
+    fleet: Fleet, version: str, checked: bool
+) -> None:
+    fleet.write(experiment_of(["plain"]))
+    with wire_ollama({"plain:latest": PLAIN}) as server:
+        server.version = version
+        done = fleet("submit", "configs/demo.yaml", env=environment(server))
+    words = f"Ollama {version}: its meaning was not checked by this version of fleet"
+    assert done.err.count(words) == (not checked)
+    flags = {flag for row in fleet.rows("from speeds") for flag in row["flags"].split()}
+    assert ("unchecked_version" in flags) == (not checked)
+    assert fleet.rows("select outcome from trials") == [{"outcome": "ok"}]

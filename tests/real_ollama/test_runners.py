@@ -17,6 +17,7 @@ from fleet.model.experiment import OllamaEngine
 from fleet.model.job import Job, Point
 from fleet.model.machine import Fingerprint
 from fleet.model.measure import Ask, Reply
+from fleet.model.ollama_versions import TELLS_CACHED, version_of
 from fleet.query.open_store import open_store, rows
 from fleet.readers.ollama_log import parse_serve_log
 from fleet.runner.trial import run_trial
@@ -32,7 +33,6 @@ pytestmark = pytest.mark.real_ollama
 GGUF, TWIN, DRAFTS = MLX_MODELS
 LOAD = {"num_ctx": 4096, "num_batch": 512, "num_thread": 1}
 FOUND = Fingerprint(facts=(), hardware_id="h", software_id="s", condition_id="c")
-TELLS_CACHED = (0, 33, 3)
 
 
 @pytest.fixture(scope="module", params=wanted_versions(), ids=lambda version: version.ollama)
@@ -86,7 +86,7 @@ def test_the_twins_write_the_same_and_time_other_steps(engine: Ollama) -> None:
 def test_cached_tokens_are_known_where_the_version_tells_them(
     engine: Ollama, server: RealOllama
 ) -> None:
-    tells = tuple(map(int, server.version.ollama.split("."))) >= TELLS_CACHED
+    tells = (version_of(server.version.ollama) or ()) >= TELLS_CACHED
     for name in MLX_MODELS:
         engine.load(name, LOAD)
         first, again = (answer(engine, name, " at be this have from or one", 4) for _ in range(2))
