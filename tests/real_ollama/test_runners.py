@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from fleet.clock import SystemClock
 from fleet.engines.ollama import Ollama
+from fleet.engines.ollama.model_files import files_of
 from fleet.model.experiment import OllamaEngine
 from fleet.model.job import Job, Point
 from fleet.model.machine import Fingerprint
@@ -94,6 +96,17 @@ def test_cached_tokens_are_known_where_the_version_tells_them(
         assert again.prompt_tokens is not None
         assert again.cached_tokens == (again.prompt_tokens - 1 if tells else None)
         engine.unload(name)
+
+
+def test_the_files_of_a_model_are_its_weights(engine: Ollama, server: RealOllama) -> None:
+    """One blob of a GGUF, and of a model for MLX one for each tensor, by its manifest."""
+    for name in MLX_MODELS:
+        model = engine.describe(name)
+        files = [Path(file) for file in files_of(model, server.environment)]
+        assert model.tensors_bytes is not None
+        assert sum(file.stat().st_size for file in files) >= model.tensors_bytes
+        assert (len(files) == 1) == (name == GGUF)
+        assert files_of(replace(model, file=None, digest="0" * 64), server.environment) == []
 
 
 def test_its_log_tells_of_mlx(engine: Ollama, server: RealOllama) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from fleet.engines.incoming import LONGEST_MESSAGE, text
 from fleet.engines.ollama.client import Ollama
+from fleet.engines.ollama.model_files import models_folder
 from fleet.errors import EngineUnreachable, Interrupted, SettingFailed
 from fleet.model.gates import Resident
 from fleet.ports import Clock, OwnEngine, Stop
@@ -25,12 +26,6 @@ from fleet.readers.ollama_log import ServeLog, parse_serve_log
 from fleet.units import NS_PER_S
 
 PROGRAMS = ("ollama", "/Applications/Ollama.app/Contents/Resources/ollama")
-MODEL_FOLDERS = ("~/.ollama/models", "/usr/share/ollama/.ollama/models")
-"""Of the owner's own Ollama; of the one that Ollama's installer makes a systemd service."""
-
-MANIFESTS = ("manifests-v2", "manifests")
-"""Since 0.40, and before it."""
-
 START_S = 120.0
 """The first start of Metal after a boot takes up to 40 s."""
 POLL_S = 0.05
@@ -81,7 +76,7 @@ class OwnServers:
     def refusal(self) -> str:
         if self._program() is None:
             return "no program `ollama` is on PATH, so none can be started with other settings"
-        if self._models() is None:
+        if models_folder(self.environment) is None:
             return "the models of the Ollama here cannot be read: set OLLAMA_MODELS to their folder"
         return ""
 
@@ -100,7 +95,7 @@ class OwnServers:
                 self.clock.sleep(ALONE_POLL_S, stop)
 
     def start(self, environment: Mapping[str, str], attempt_id: str, stop: Stop) -> OwnEngine:
-        program, models = self._program(), self._models()
+        program, models = self._program(), models_folder(self.environment)
         if program is None or models is None:
             raise SettingFailed(self.refusal(), "")
         port = _free_port()
@@ -133,16 +128,6 @@ class OwnServers:
     def _program(self) -> str | None:
         path = self.environment.get("PATH", os.defpath)
         return next(filter(None, (shutil.which(name, path=path) for name in PROGRAMS)), None)
-
-    def _models(self) -> Path | None:
-        named = self.environment.get("OLLAMA_MODELS")
-        home = self.environment.get("HOME", "~")
-        usual = [folder.replace("~", home, 1) for folder in MODEL_FOLDERS]
-        for folder in [named] if named else usual:
-            path = Path(folder)
-            if any(os.access(path / each, os.R_OK | os.X_OK) for each in MANIFESTS):
-                return path
-        return None
 
     def _spawn(
         self, argv: Sequence[str], environment: Mapping[str, str]
