@@ -8,9 +8,16 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Collection
 
 LOOKS = 8
 """Number of offsets that are checked; each check may bring a little of the file back to memory."""
+
+
+def forget_files(paths: Collection[str]) -> bool:
+    """Drop every file; return True only if there are some, and none is in memory any more."""
+    gone = [forget_file(path) for path in paths]
+    return bool(gone) and all(gone)
 
 
 def forget_file(path: str) -> bool:

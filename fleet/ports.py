@@ -8,7 +8,7 @@
 | EngineHost | engines.ollama.own_server, engines.simulated.host |
 | TelemetryProbe | telemetry.host, .apple, .nvidia, .amd, .simulated, .replay |
 | Commands | commands.System; recorded outputs in the tests |
-| ForgetFile | page_cache.forget_file |
+| ForgetModel | page_cache.forget_files |
 | Store | store.parquet |
 | Clock | clock.SystemClock; a stepped one in the tests |
 """
@@ -26,8 +26,8 @@ from fleet.model.settings import Value
 
 Say = Callable[[str], None]
 
-ForgetFile = Callable[[str], bool]
-"""Drop a file from the system's page cache; False where some of it may still be there."""
+ForgetModel = Callable[[ModelFacts], bool]
+"""Drop a model's files from the system's page cache; False where some of it may still be there."""
 
 
 class Stop(Protocol):

@@ -52,6 +52,7 @@ class WireOllama(ThreadingHTTPServer):
         self.loaded: dict[str, int] = {}
         """Context length of each model in memory."""
         self.requests: list[str] = []
+        self.version = "0.34.4"
         self.ps_fails = False
         """Whether what is in memory cannot be asked."""
 
@@ -115,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._generate(name, body)
 
     def _version(self) -> dict[str, Any]:
-        return {"version": "0.34.4"}
+        return {"version": self.server.version}
 
     def _tags(self) -> dict[str, Any]:
         return {"models": [changed(_entry(n), m.tag) for n, m in self.server.models.items()]}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from fleet.answers.nouns import Agreement, Disagreement
 from fleet.answers.text_diff import Texts, text_contrast
 from fleet.query.answers import (
     AnswerScope,
+    Example,
     OutputPair,
     QuestionKey,
     TextKey,
@@ -60,21 +61,30 @@ def _disagreement(pair: OutputPair, texts: Mapping[TextKey, Texts]) -> Disagreem
     if names[0] == names[1]:
         names = f"{names[0]} once", f"{names[1]} again"
     left, right = pair.examples
-    versions = [str(each.engine_version) for each in pair.examples]
-    also = f"engine version {' against '.join(versions)}" if versions[0] != versions[1] else ""
     of_left, of_right = texts.get(left.key), texts.get(right.key)
     return Disagreement(
         left=names[0],
         right=names[1],
         compared=pair.compared,
         differing=pair.differing,
-        also=also,
+        also=", ".join(_also(left, right)),
+        with_drafts="yes" in (left.drafts, right.drafts),
         contrast=(
             text_contrast(*names, of_left, of_right)
             if of_left is not None and of_right is not None
             else None
         ),
     )
+
+
+def _also(left: Example, right: Example) -> Iterator[str]:
+    """Yield what else differs between two outputs, and may be why they do."""
+    for words, one, other in (
+        ("engine version", left.engine_version, right.engine_version),
+        ("MLX library", left.mlx_library, right.mlx_library),
+    ):
+        if one != other:
+            yield f"{words} {one} against {other}"
 
 
 def _example_texts(con: Connection, pairs: Sequence[OutputPair]) -> dict[TextKey, Texts]:

@@ -118,7 +118,10 @@ class Disagreement:
     """Equal prompts that both answered."""
     differing: int
     also: str = ""
-    """What else is not the same: engine versions."""
+    """What else is not the same: engine versions, or the libraries of MLX."""
+    with_drafts: bool = False
+    """Drafts are evaluated several at a time, which rounds otherwise: where two tokens are almost
+    equally likely the text may differ from request to request."""
     contrast: TextContrast | None = None
     """The first one of which both texts were kept; None: none was, only hashes are known."""
 

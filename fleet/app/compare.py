@@ -14,6 +14,7 @@ from fleet.compare.result import Comparison
 from fleet.folders import results_folders
 from fleet.metrics.compared import is_energy
 from fleet.query.open_store import READ_AT_ONCE, WITH_READINGS, open_store, rows
+from fleet.query.variants import COMPARE_VIEWS
 
 EXPERIMENTS = "select distinct experiment from trials"
 
@@ -25,7 +26,7 @@ def read_comparison(
     """Compare the sides that `words` name; an experiment may be their first word."""
     energy = any(is_energy(metric) for metric in request.metrics)
     tables = WITH_READINGS if energy else READ_AT_ONCE
-    with closing(open_store(results_folders(homes), tables, views=("speeds", "trials"))) as con:
+    with closing(open_store(results_folders(homes), tables, views=COMPARE_VIEWS)) as con:
         experiments = {row["experiment"] for row in rows(con, EXPERIMENTS)} if words else set()
         named = words[:1] if words and words[0] in experiments else ()
         sides, experiment = tuple(words[len(named) :]), named[0] if named else None

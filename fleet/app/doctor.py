@@ -30,12 +30,14 @@ from fleet.doctor.changes import LastSeen
 from fleet.doctor.diagnosis import MachineDiagnosis, machine_data
 from fleet.doctor.findings import Findings, OllamaFacts, RayFacts
 from fleet.engines.ollama import Ollama
+from fleet.engines.ollama.model_files import MODEL_FOLDERS
 from fleet.errors import StoreUnusable, TrialError, UserError
 from fleet.fingerprint.assemble import label
 from fleet.fingerprint.facts import ask_all, together
 from fleet.installation import add_extra
 from fleet.model.experiment import OllamaEngine
 from fleet.model.machine import Fingerprint
+from fleet.model.runners import MLX_FORMAT
 from fleet.ports import Engine
 from fleet.wiring import real
 
@@ -60,7 +62,6 @@ QUESTIONS: Mapping[str, Sequence[str]] = {
 PROGRAMS = ("macmon", "nvidia-smi", "systemd-inhibit")
 RAPL = Path("/sys/class/powercap/intel-rapl:0/energy_uj")
 OLLAMA_APP = Path("/Applications/Ollama.app")
-MODEL_FOLDERS = ("~/.ollama/models", "/usr/share/ollama/.ollama/models")
 REACH_S = 2.0
 ALL_CHECKS = (*machine.CHECKS, *owner.CHECKS, *system.CHECKS)
 """In the order in which people look: the machine, what its owner allows, what is around it."""
@@ -148,15 +149,18 @@ def _ollama() -> OllamaFacts:
         version = engine.facts().version
     except (TrialError, UserError) as problem:
         return replace(ollama, problem=problem.what, hint=problem.hint or "ollama serve")
-    return replace(ollama, version=version, resident=_resident(engine))
+    return _with_resident(replace(ollama, version=version), engine)
 
 
-def _resident(engine: Engine) -> tuple[str, ...] | None:
-    """Return the names of the models in memory; None if the engine does not say."""
+def _with_resident(ollama: OllamaFacts, engine: Engine) -> OllamaFacts:
+    """Add the models in memory; they stay unknown if the engine does not say."""
     try:
-        return tuple(model.name for model in engine.resident())
+        names = tuple(model.name for model in engine.resident())
+        listed = engine.models() if names else ()
     except TrialError:
-        return None
+        return ollama
+    on_mlx = {model.name for model in listed if model.model_format == MLX_FORMAT}
+    return replace(ollama, resident=names, resident_on_mlx=not on_mlx.isdisjoint(names))
 
 
 def _model_folder() -> Path | None:

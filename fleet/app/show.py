@@ -9,7 +9,9 @@ from pathlib import Path
 
 from fleet.app.interrupts import interruptible
 from fleet.app.named_experiments import submitted_request
-from fleet.folders import results_folders, with_home
+from fleet.folders import ledger_file, results_folders, with_home
+from fleet.ledger.journal import Ledger
+from fleet.model.machine import OVER_NETWORK
 from fleet.query.one_trial import SHOW_VIEWS, Shown, show
 from fleet.query.open_store import WITH_READINGS, narrow_to_trials, open_store
 
@@ -33,4 +35,17 @@ def again_command(homes: Sequence[Path], trial: Mapping[str, object]) -> str:
     if submitted_request(name, homes[0]) is None:
         return ""
     only = f"machine={trial['machine']},model={trial['model']},job={trial['job']}"
-    return with_home(f"fleet submit {name} --again --only {shlex.quote(only)}", homes[0])
+    words = ["--again", "--only", shlex.quote(only), *_endpoint_words(trial, name, homes[0])]
+    return with_home(f"fleet submit {name} {' '.join(words)}", homes[0])
+
+
+def _endpoint_words(trial: Mapping[str, object], name: str, home: Path) -> list[str]:
+    """Return the option that named the endpoint of this trial, as it was last typed."""
+    if trial.get("measured_over") != OVER_NETWORK:
+        return []
+    with closing(Ledger(ledger_file(home))) as ledger:
+        typed = [word for command in ledger.commands(name) for word in shlex.split(command)]
+    begins = f"{trial['machine']}=http"
+    values = (word.removeprefix("--endpoint=") for word in typed)
+    endpoint = next((value for value in values if value.startswith(begins)), None)
+    return [] if endpoint is None else ["--endpoint", shlex.quote(endpoint)]

@@ -95,7 +95,8 @@ class Submission:
             what = "interrupted while it was starting: nothing was measured"
         else:
             done, waiting = account.count("done"), account.count("waiting")
-            what = f"interrupted: {done} trials are kept, {waiting} are left"
+            kept = "1 trial is kept" if done == 1 else f"{done} trials are kept"
+            what = f"interrupted: {kept}, {waiting} {'is' if waiting == 1 else 'are'} left"
         status = with_home(f"fleet status {self.name}", self._home)
         return Interrupted(what, f"to continue, type the same command again, or see: {status}")
 

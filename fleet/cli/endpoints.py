@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from fleet.cli import output
 from fleet.errors import UserError
 from fleet.model.declared import DeclaredMachine
+from fleet.model.experiment import Engine
 from fleet.model.noun import label_mistake
 from fleet.terminal import plain
 
@@ -14,16 +15,21 @@ EXAMPLE = "such as --endpoint gpu-box=http://gpu-box:11434"
 
 
 def endpoints(
-    words: Sequence[str], machines: Mapping[str, DeclaredMachine], *, with_head: bool
+    words: Sequence[str],
+    machines: Mapping[str, DeclaredMachine],
+    engine: Engine,
+    *,
+    with_head: bool,
 ) -> dict[str, str]:
     """Return the endpoints of `configs/fleet.yaml` and of the command line: name to base URL.
 
-    `machines`: those that the file declares. Raises UserError for one that cannot be read, and for
-    two of one name or one address.
+    `machines`: those that the file declares; they are left out where none can be measured. Raises
+    UserError for one that cannot be read, and for two of one name or one address.
     """
     named = [(name, url, "--endpoint") for name, url in map(_name_and_url, words)]
     urls: dict[str, str] = {}
-    for name, text, source in [*_declared_endpoints(machines, with_head=with_head), *named]:
+    declared = _declared_endpoints(machines, _why_not(engine, with_head=with_head))
+    for name, text, source in [*declared, *named]:
         if mistake := label_mistake(name):
             raise UserError(f"{source}: {mistake}", EXAMPLE)
         url = _base_url(text, source)
@@ -47,14 +53,22 @@ def _base_url(text: str, source: str) -> str:
     return parse(text, {}, source=source).url
 
 
+def _why_not(engine: Engine, *, with_head: bool) -> str:
+    """Return why this experiment measures no endpoint; empty: it does."""
+    if with_head:
+        return "an endpoint is not measured through a head"
+    if engine.kind == "embedded":
+        return "an endpoint runs Ollama, and this experiment measures with embedded"
+    return ""
+
+
 def _declared_endpoints(
-    machines: Mapping[str, DeclaredMachine], *, with_head: bool
+    machines: Mapping[str, DeclaredMachine], why_not: str
 ) -> list[tuple[str, str, str]]:
-    """Return the endpoints of `configs/fleet.yaml`; with a head, say that they are left out."""
+    """Return the endpoints of `configs/fleet.yaml`, or none, and say why they are left out."""
     known = [(name, each.endpoint) for name, each in machines.items() if each.endpoint]
-    if known and with_head:
-        names = ", ".join(name for name, _ in known)
-        output.say(f"{names}: left out, since an endpoint is not measured through a head")
+    if known and why_not:
+        output.say(f"{', '.join(name for name, _ in known)}: left out, since {why_not}")
         return []
     return [(name, url, "configs/fleet.yaml") for name, url in known]
 

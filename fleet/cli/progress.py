@@ -93,7 +93,8 @@ class PlainTalk:
         for line in plan_lines(plan):
             self.say(line)
         if finished:
-            self.say(f"{finished} trials are finished already, {trials} to go")
+            are = "1 trial is" if finished == 1 else f"{finished} trials are"
+            self.say(f"{are} finished already, {trials} to go")
 
     def confirm(self, redo: Sequence[Redo]) -> bool:
         """Decline: nobody can be asked, so --yes is needed to measure again after an upgrade."""

@@ -165,7 +165,12 @@ def prepare(
         home=folder,
         only=only(selection),
         repeats=words.repeats,
-        endpoints=endpoints(words.endpoints or (), machines, with_head=target is not None),
+        endpoints=endpoints(
+            words.endpoints or (),
+            machines,
+            request.experiment.engine,
+            with_head=target is not None,
+        ),
         **origin(machines),
     )
     return request, options, target

@@ -14,6 +14,7 @@ from fleet.compare.result import Line
 from fleet.compare.sides import Side
 from fleet.metrics.metric import Metric
 from fleet.query.variant import TOO_SHORT
+from fleet.query.variants import DECODE
 from fleet.units import show_count
 
 QUICK = "quick"
@@ -105,6 +106,9 @@ def _line(side: Side, metric: Metric) -> Line:
         reasons += _without_energy(side, metric)
     elif not values and metric.note:
         reasons += sorted(side.notes(metric.note))
+    if metric.column == DECODE:
+        opinions = {variant.second_opinion for variant in side.variants}
+        reasons += [f"two clocks: {rates}" for rates in sorted(filter(None, opinions))]
     return Line(
         side=side.name,
         value=median(shown) * metric.scale if shown else None,

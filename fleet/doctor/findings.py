@@ -55,6 +55,8 @@ class OllamaFacts:
     hint: str = ""
     resident: tuple[str, ...] | None = None
     """Models in memory now; None if unknown."""
+    resident_on_mlx: bool = False
+    """One of them runs on MLX."""
     folder: Path | None = None
     free_bytes: int | None = None
 

@@ -6,12 +6,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fleet.doctor.changes import apart, changes
-from fleet.doctor.findings import Findings, MachineCheck, State, cannot_tell, ok, unfit
+from fleet.doctor.findings import (
+    Findings,
+    MachineCheck,
+    OllamaFacts,
+    State,
+    cannot_tell,
+    ok,
+    unfit,
+)
 from fleet.doctor.gpu import gpu, gpu_users
 from fleet.model.declared import Disagreement, disagreements, size_in_name
 from fleet.model.experiment import warmest_c
 from fleet.model.gates import OTHER_MODELS, unverified
 from fleet.model.machine import FINGERPRINT_RECIPE
+from fleet.model.ollama_versions import IDLE_MLX_RESTS, show_version, version_of
 from fleet.units import GIB, show_bytes
 
 BUSY_PERCENT = 10.0
@@ -82,6 +91,15 @@ def _disagreement(findings: Findings, path: Path, disagreement: Disagreement) ->
     )
 
 
+def _held_core(engine: OllamaFacts) -> str:
+    """Say that a model keeps a core busy while nobody asks it, which `others` does not count."""
+    version = version_of(engine.version)
+    if not engine.resident_on_mlx or version is None or version >= IDLE_MLX_RESTS:
+        return ""
+    rests = show_version(IDLE_MLX_RESTS)
+    return f"; before Ollama {rests} a model on MLX keeps a core busy while it rests"
+
+
 def history(findings: Findings) -> Iterator[MachineCheck]:
     """Check whether the machine has changed since it was last measured."""
     seen = findings.seen
@@ -120,11 +138,8 @@ def ollama(findings: Findings) -> Iterator[MachineCheck]:
     else:
         yield ok("ollama", f"{engine.version} at {engine.address}")
     if engine.resident:
-        yield unfit(
-            "resident",
-            f"in memory now: {', '.join(engine.resident)}",
-            f"ollama stop {engine.resident[0]}",
-        )
+        names = f"in memory now: {', '.join(engine.resident)}"
+        yield unfit("resident", f"{names}{_held_core(engine)}", f"ollama stop {engine.resident[0]}")
     if "Ollama.app" in findings.programs:
         yield cannot_tell(
             "updates",

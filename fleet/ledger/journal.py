@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from fleet.errors import StoreUnusable
 from fleet.folders import with_home
@@ -191,11 +192,7 @@ class Ledger:
 
     def last_session(self, experiment: str) -> int:
         """Return the session of the latest submission; 0 if there is none."""
-        row = self._db.execute(
-            "select session from submissions where experiment = ? order by id desc limit 1",
-            (experiment,),
-        ).fetchone()
-        return int(row["session"]) if row else 0
+        return int(next(iter(self._of_submissions("session", experiment)), 0))
 
     def machines_of(self, experiment: str, session: int) -> list[tuple[str, str, bool]]:
         """Return name, id and participation in this session of each machine of the experiment."""
@@ -212,24 +209,22 @@ class Ledger:
 
         None: it never was, or a fleet submitted it whose words this version does not know.
         """
-        row = self._db.execute(
-            "select request from submissions where experiment = ? order by id desc limit 1",
-            (experiment,),
-        ).fetchone()
+        request = next(iter(self._of_submissions("request", experiment)), None)
         try:
-            return None if row is None else Request.model_validate_json(row["request"])
+            return None if request is None else Request.model_validate_json(request)
         except ValueError:
             return None
+
+    def commands(self, experiment: str) -> list[str]:
+        """Return the command of each submission of this experiment, the newest first."""
+        return self._of_submissions("command", experiment)
 
     def coordinator(self, experiment: str) -> int | None:
         """Return the process id of the coordinator that runs this experiment now, if one does."""
         if not self._coordinating.held_by_another(experiment):
             return None
-        row = self._db.execute(
-            "select pid from submissions where experiment = ? order by id desc limit 1",
-            (experiment,),
-        ).fetchone()
-        return None if row is None else int(row["pid"])
+        pid = next(iter(self._of_submissions("pid", experiment)), None)
+        return None if pid is None else int(pid)
 
     def status(self, experiment: str | None = None) -> tuple[SubmissionStatus, ...]:
         """Return the latest session of each experiment, or of the named one; newest first."""
@@ -247,6 +242,12 @@ class Ledger:
         """Close the file and free the experiments that this process runs."""
         self._db.close()
         self._coordinating.release()
+
+    def _of_submissions(self, column: str, experiment: str) -> list[Any]:
+        """Return a column of each submission of this experiment, the newest first."""
+        order = "where experiment = ? order by id desc"
+        rows = self._db.execute(f"select {column} from submissions {order}", (experiment,))
+        return [row[column] for row in rows]
 
     def _put(self, submission: int, entries: Iterable[QueueEntry]) -> None:
         now = time.time()

@@ -14,6 +14,7 @@ from fleet.metrics.thresholds import (
     TEMPLATE_TOKENS,
 )
 from fleet.model.gates import BUSY_PERCENT
+from fleet.model.ollama_versions import NEWEST_CHECKED, OLDEST_CHECKED, show_version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +95,13 @@ FLAGS = (
         kind="qualified",
         rule=f"the session's canaries ({LEAST_CANARIES} or more) follow their order as "
         "one in a hundred sessions without a drift does, and move by 3 % or more",
+    ),
+    Flag(
+        name="unchecked_version",
+        kind="qualified",
+        rule=f"an Ollama before {show_version(OLDEST_CHECKED)} or after "
+        f"{show_version(NEWEST_CHECKED)}: what it counts and times was not checked by this version "
+        "of fleet",
     ),
     Flag(name="on_battery", kind="qualified", rule="the machine ran on its battery"),
     Flag(name="low_power", kind="qualified", rule="the machine was in its low-power mode"),

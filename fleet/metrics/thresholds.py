@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fleet.model.gates import BUSY_PERCENT, MOST_OTHERS_MB
+from fleet.model.ollama_versions import NEWEST_CHECKED, OLDEST_CHECKED
 
 LEAST_PROMPT_TOKENS = 512
 """Prompt tokens that a rate needs, evaluated and not cached."""
@@ -20,6 +21,10 @@ GOOD_TOKENS_PER_S = 10.0
 """What a reader calls fluent."""
 LEAST_CANARIES = 4
 """Canaries of a session from which on a drift can be seen."""
+MOST_DISAGREEMENT = 0.01
+"""Share by which the client's decode rate may differ from the engine's, both medians of a cell."""
+CLIENT_CLOCK_NS = 1e6
+"""What the client's clock can resolve of the time from the first chunk to the last."""
 COVERED_SHARE = 0.98
 """Of a request, that readings of energy must cover."""
 LEAST_READINGS = 10
@@ -39,6 +44,10 @@ IN_SQL: dict[str, float] = {
     "busy_percent": BUSY_PERCENT,
     "most_others_mb": MOST_OTHERS_MB,
     "least_canaries": LEAST_CANARIES,
+    "most_disagreement": MOST_DISAGREEMENT,
+    "client_clock_ns": CLIENT_CLOCK_NS,
+    "oldest_checked": 1000 * OLDEST_CHECKED[0] + OLDEST_CHECKED[1],
+    "newest_checked": 1000 * NEWEST_CHECKED[0] + NEWEST_CHECKED[1],
     "covered_share": COVERED_SHARE,
     "least_readings": LEAST_READINGS,
     "most_gap_ns": round(MOST_GAP_S * 1e9),

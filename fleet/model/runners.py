@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Literal
+
+from fleet.model.ollama_versions import LLAMA_SERVER, version_of
 
 Runner = Literal["llama-server", "older engine", "mlx", "llama.cpp"]
 """Of an Ollama: llama-server for GGUF files, the engine that it had for them before, MLX for
@@ -11,13 +12,9 @@ safetensors. llama.cpp runs in the process of fleet's own embedded engine."""
 
 MLX_FORMAT = "safetensors"
 MLX: Runner = "mlx"
-FIRST_LLAMA_SERVER = (0, 30)
-"""The first version of Ollama that runs GGUF files in a llama-server."""
 
 MLX_BATCH = 2048
 """Prompt tokens that the MLX runner evaluates at once, whatever num_batch says."""
-
-_VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})", re.ASCII)
 
 
 def runner_of(engine: str, version: str | None, model_format: str | None) -> Runner | None:
@@ -29,8 +26,7 @@ def runner_of(engine: str, version: str | None, model_format: str | None) -> Run
         return "llama.cpp"
     if model_format == MLX_FORMAT:
         return MLX
-    number = _VERSION.match(version or "")
-    if model_format != "gguf" or number is None:
+    numbers = version_of(version)
+    if model_format != "gguf" or numbers is None:
         return None
-    is_new = (int(number[1]), int(number[2])) >= FIRST_LLAMA_SERVER
-    return "llama-server" if is_new else "older engine"
+    return "llama-server" if numbers >= LLAMA_SERVER else "older engine"

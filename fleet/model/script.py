@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from fleet.model.machine import EnergyScope, FactValue
 from fleet.model.noun import Noun
-
-FIRST_TELLS_CACHED = (0, 33, 3)
-"""The first version of Ollama whose final records count the cached tokens of a prompt."""
+from fleet.model.ollama_versions import TELLS_CACHED, version_of
 
 
 class ScriptedModel(Noun):
@@ -162,9 +159,7 @@ class MachineScript(Noun):
     @property
     def tells_cached(self) -> bool:
         """Its final records say how many tokens of the prompt came from a cache."""
-        number = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", self.engine_version)
-        parts = tuple(int(part or 0) for part in number.groups()) if number else ()
-        return parts >= FIRST_TELLS_CACHED
+        return (version_of(self.engine_version) or ()) >= TELLS_CACHED
 
     def running(self, label: str) -> MachineScript:
         """Return the script of this machine while that program runs."""

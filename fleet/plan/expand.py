@@ -31,6 +31,7 @@ from fleet.plan.refusals import controls
 from fleet.plan.refusals.gated import refused_gates
 from fleet.plan.refusals.limits import limit_changes, limit_conflicts, refused_settings
 from fleet.plan.refusals.restarts import refused_restarts, restarts
+from fleet.plan.refusals.unchecked_version import unchecked_versions
 from fleet.plan.refusals.unfit import (
     Exclusions,
     PlanWarning,
@@ -97,7 +98,12 @@ def expand(
         left_trials=(*counting.left(exclusions), *counting.left_absent(exclusions, away)),
         trials_asked=counting.trials_asked(plans, away),
         left_out=exclusions.left_out,
-        warnings=(*exclusions.warnings, *_full_disks(plans), *_limit_warnings(selection)),
+        warnings=(
+            *unchecked_versions(selection.ready),
+            *exclusions.warnings,
+            *_full_disks(plans),
+            *_limit_warnings(selection),
+        ),
         refusals=(*_refusals(request.experiment, selection), *_nothing_left(plans)),
         limits=tuple(limit_changes(selection.combinations, selection.ready)),
         restarts=tuple(restarts(request.experiment, selection.ready)),

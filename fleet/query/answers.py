@@ -58,6 +58,8 @@ class Example:
     folder: int
     request: int
     engine_version: str | None
+    mlx_library: str | None
+    drafts: str | None
     has_text: bool
 
     @property

@@ -14,7 +14,7 @@ from fleet.query.results import unknown_words
 from fleet.query.typed import typed_rows
 from fleet.query.views import question
 
-SHOW_VIEWS = ("attempts", "requests_flagged", "requests", "readings")
+SHOW_VIEWS = ("attempts", "requests_flagged", "requests", "readings", "second_opinion")
 """What `show` asks for; those of energy only where some was read."""
 
 
@@ -32,6 +32,15 @@ class ReadingsOfMetric:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TwoClocks:
+    """A point of which the client's clock and the engine's counters disagree on decode."""
+
+    point: str
+    rates: str
+    """Both, in words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
     """One trial whole, columns as in the tables and views."""
 
@@ -43,6 +52,7 @@ class Shown:
     requests: tuple[Row, ...]
     readings: tuple[ReadingsOfMetric, ...] = ()
     """One row per metric and source: least, median, most."""
+    clocks: tuple[TwoClocks, ...] = ()
     energy: tuple[Row, ...] = ()
     """Rows of the view `energy`."""
 
@@ -72,6 +82,7 @@ def show(con: duckdb.DuckDBPyConnection, trial_prefix: str) -> Shown:
         attempts=tuple(attempts),
         requests=tuple(rows(con, question(name), attempt)),
         readings=tuple(readings),
+        clocks=tuple(typed_rows(con, TwoClocks, question("clocks_of_attempt"), attempt)),
         energy=tuple(energy_of_attempt(con, *attempt)) if of_energy else (),
     )
 

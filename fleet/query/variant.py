@@ -44,6 +44,8 @@ class Variant:
     last_at: str = ""
     cpu_share: float | None = None
     """Of the model, outside the GPU's memory."""
+    second_opinion: str | None = None
+    """Where the client's clock and the engine's counters disagree on decode, both rates."""
     imported: bool = False
     silent: bool = False
     """No request of these trials is valid."""

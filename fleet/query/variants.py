@@ -69,6 +69,16 @@ def _clause(
     return f"{clause} and experiment = ?", [*parameters, experiment]
 
 
+COMPARE_VIEWS = ("speeds", "trials", "second_opinion")
+"""What a comparison asks for; those of energy only where some is asked about."""
+
+DECODE = "decode_tokens_per_s"
+TWO_CLOCKS = f"""
+  second_opinion(
+    median(client_decode_tokens_per_s), median({DECODE}), median(client_window_ns)
+  ) as second_opinion,"""
+
+
 def _query(axis: str, clause: str, metrics: Sequence[Metric], *, naive: bool) -> str:
     columns = set[str]().union(*(metric.columns() for metric in metrics))
     if not naive:
@@ -78,6 +88,7 @@ def _query(axis: str, clause: str, metrics: Sequence[Metric], *, naive: bool) ->
         "variants",
         source=question("with_energy") if energy else "all_speeds",
         energy="".join(f" {fact}," for fact in ENERGY_FACTS) if energy else "",
+        clocks=TWO_CLOCKS if DECODE in columns else "",
         axis="machine_id" if axis == "machine" else MADE.get(axis, f'"{axis}"'),
         metrics=", ".join(f"list({column}) as {column}" for column in sorted(columns)),
         where=clause,

@@ -18,7 +18,7 @@
 --     rate; quick, whose answers need 16 tokens for a rate
 --   6 (2026-12) MLX: its clocks hold a step more than llama.cpp's, so rates, the time to first token
 --     and clock count other steps; drafts, whose chunks are no tokens; context and spilled are not
---     judged there; queued; client_decode_tokens_per_s, a second opinion
+--     judged there; queued; client_decode_tokens_per_s, a second opinion; unchecked_version
 
 set parquet_metadata_cache = true;
 
@@ -597,6 +597,15 @@ group by all;
 create or replace view noise_trials as
 select * from trial_points where role = 'noise';
 
+-- Whether this fleet knows what the counters of an Ollama mean; an unknown version is no fault.
+create or replace macro checked_version(version) as
+  coalesce(
+    1000 * try_cast(regexp_extract(version, '^(\d+)\.(\d+)', 1) as bigint)
+      + try_cast(regexp_extract(version, '^(\d+)\.(\d+)', 2) as bigint)
+      between {oldest_checked} and {newest_checked},
+    version is null
+  );
+
 -- One row per measured trial and point, with the labels that keep it apart; `silent` where it has no
 -- valid request. A session drifts on
 -- a machine where four or more canaries follow their order, more closely than one in a hundred
@@ -617,6 +626,8 @@ select
           0.990, 0.959, 0.917, 0.875, 0.834, 0.798, 0.765, 0.735, 0.708, 0.684
         ][least(canaries, 13) - 3]
       then 'drifting' end,
+    case when engine = 'ollama' and not imported and not checked_version(engine_version)
+      then 'unchecked_version' end,
     case when on_battery then 'on_battery' end,
     case when low_power then 'low_power' end,
     case when hot then 'hot' end,
@@ -654,7 +665,8 @@ select * exclude (silent) from all_speeds where not silent;
 -- a millisecond of the client's clock is of the time from the first chunk to the last.
 create or replace macro second_opinion(client_tokens_per_s, engine_tokens_per_s, window_ns) as
   case
-    when abs(client_tokens_per_s / engine_tokens_per_s - 1) <= 0.01 + 1e6 / window_ns then ''
+    when abs(client_tokens_per_s / engine_tokens_per_s - 1) 
+      <= {most_disagreement} + {client_clock_ns} / window_ns then ''
     else printf('client %.4g, engine %.4g tokens/s', client_tokens_per_s, engine_tokens_per_s)
   end;
 

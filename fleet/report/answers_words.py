@@ -94,6 +94,8 @@ def agreement_words(agreement: Agreement) -> str:
     counts = f"{show_count(outputs, 'output')} to {prompts} on {', '.join(agreement.machines)}"
     if not agreement.repeated:
         return f"{counts}: no prompt was asked twice, so there is nothing to compare"
+    if agreement.disagreements and all(each.with_drafts for each in agreement.disagreements):
+        return f"{counts}: outputs differ, as those with drafts may"
     if agreement.disagreements:
         return f"{counts}: outputs differ where they should be the same"
     return f"{counts}: the same prompt always gave the same output"

@@ -13,6 +13,8 @@ from fleet.report.event_text import varied_settings
 from fleet.units import GIB, show_bytes, show_count, show_span
 
 MOST_LEFT_OUT_SHOWN = 12
+SHORTEST_S = 0.5
+"""A shorter span would round to `0 s`."""
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -49,9 +51,13 @@ def _shape(plan: Plan) -> str:
     often = f"{blocks.most}" if blocks.least == blocks.most else f"{blocks.least} to {blocks.most}"
     machines = show_count(len(plan.machines), "machine")
     repeats = "repeat" if often == "1" else "repeats in random blocks"
-    least, most = show_span(plan.estimate_least_s), show_span(plan.estimate_s)
-    time = f"about {most}" if least == most else f"about {least} to {most}"
+    least, most = _about(plan.estimate_least_s), _about(plan.estimate_s)
+    time = most if least == most else f"{least} to {most.removeprefix('about ')}"
     return f"{' x '.join(counts)} on {machines}, {often} {repeats}, {time}"
+
+
+def _about(seconds: float) -> str:
+    return f"about {show_span(seconds)}" if seconds >= SHORTEST_S else "less than 1 s"
 
 
 def _machine_line(planned: MachinePlan, plan: Plan) -> str:
@@ -59,7 +65,7 @@ def _machine_line(planned: MachinePlan, plan: Plan) -> str:
     memory = machine.gpu_memory_bytes()
     limit = f", GPU memory {memory / GIB:.1f} GiB" if memory else ""
     trials = sum(trial.role != "canary" for trial in planned.trials)
-    what = f"{trials} trials, {show_span(planned.estimate_s)}"
+    what = f"{show_count(trials, 'trial')}, {_about(planned.estimate_s).removeprefix('about ')}"
     pulls = ", ".join(
         f"pulls {p.model}" + (f" ({show_bytes(p.size_bytes)})" if p.size_bytes else "")
         for p in planned.pulls
@@ -143,7 +149,7 @@ def order_lines(plan: Plan) -> list[str]:
             role = "canary" if trial.role == "canary" else f"control {trial.side}".strip()
             parts = (role if trial.role != "measure" else "", trial.model, points, _varied(trial))
             what = "  ".join(part for part in parts if part)
-            lines.append(f"    {what}   about {show_span(trial.estimate_s)}")
+            lines.append(f"    {what}   {_about(trial.estimate_s)}")
     return lines
 
 

@@ -63,6 +63,7 @@ def shown_lines(shown: Shown, width: int | None = None) -> list[str]:
     lines += [f"  {'measured':<11}{fact}" for fact in _other_measurements(shown)]
     lines += ["", *fitted(REQUESTS, list(map(_request_cells, shown.requests)), width)]
     lines += [_request_counts(shown.requests)] if shown.requests else []
+    lines += [f"decode of {each.point} by two clocks: {each.rates}" for each in shown.clocks]
     if shown.readings:
         lines += ["", *fitted(READINGS, list(map(_reading_cells, shown.readings)), width)]
     if shown.energy:

@@ -175,7 +175,7 @@ class Stream:
         self.sender.log.forget_cache()
         if trial.job.page_cache == "keep":
             return ""
-        gone = model is not None and model.file is not None and ports.forget_file(model.file)
+        gone = model is not None and ports.forget_model(model)
         return "@cold" if gone else "@warm"
 
 

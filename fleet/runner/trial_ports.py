@@ -6,10 +6,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from fleet.model.machine import Fingerprint
+from fleet.model.machine import Fingerprint, ModelFacts
 from fleet.model.measure import Reading
 from fleet.model.trial import Attempt, Trial
-from fleet.ports import Clock, Engine, ForgetFile, InForce, Stop
+from fleet.ports import Clock, Engine, ForgetModel, InForce, Stop
 
 Sampling = Callable[[Trial, int, list[Reading]], AbstractContextManager[None]]
 """Readings of the machine, with offsets from the trial's zero, are added to the list inside."""
@@ -24,8 +24,8 @@ def _apply_nothing(attempt: Attempt, engine: Engine, stop: Stop) -> AbstractCont
     return nullcontext(InForce(engine=engine))
 
 
-def forget_nothing(path: str) -> bool:
-    """Leave the page cache as it is: the file is not one of this machine, or nobody asks."""
+def forget_nothing(model: ModelFacts) -> bool:
+    """Leave the page cache as it is: the files are not on this machine, or nobody asks."""
     return False
 
 
@@ -37,7 +37,7 @@ class TrialPorts:
     look: Callable[[], Fingerprint]
     clock: Clock
     stop: Stop
-    forget_file: ForgetFile = forget_nothing
+    forget_model: ForgetModel = forget_nothing
     applied: Callable[[Attempt, Engine, Stop], AbstractContextManager[InForce]] = _apply_nothing
     """Settings of the system and of the engine's environment are in force inside."""
     sampling: Sampling = no_sampling

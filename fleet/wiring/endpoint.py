@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fleet.clock import SystemClock
 from fleet.engines.ollama import Ollama
+from fleet.engines.ollama.failures import Place
 from fleet.fingerprint import assemble
 from fleet.fingerprint.endpoint import EndpointProbe
 from fleet.folders import settings_folder
@@ -18,8 +19,14 @@ def endpoint_node(spec: WorkerSpec) -> Node:
     clock = SystemClock()
     machine_id = assemble.machine_id(f"endpoint {spec.name}", None)
 
+    place = Place(
+        spec.endpoint,
+        start=f"OLLAMA_HOST=0.0.0.0 ollama serve, on {spec.name}",
+        named_by=f"--endpoint {spec.name}=URL, or configs/fleet.yaml",
+    )
+
     def make_engine() -> Ollama:
-        return Ollama(spec.endpoint, clock=clock)
+        return Ollama(place, clock=clock)
 
     probe = EndpointProbe(spec.declared, lambda: make_engine().facts(), clock)
     return Node(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # a command that only needs a name does not load the nouns an
     from fleet.model import experiment
     from fleet.model.hours import Hours
     from fleet.model.machine import EngineRestart, FactValue, Fingerprint
-    from fleet.ports import Engine, TelemetryProbe
+    from fleet.ports import Engine, ForgetModel, TelemetryProbe
     from fleet.settings.life import TrialSettings
 
     EngineSpec = experiment.Engine
@@ -66,6 +66,8 @@ class Node:
     """Why the configured address is not that of an engine on this machine."""
     is_here: bool = True
     """Whether this process runs on the machine: its disk and its files are the ones here."""
+    forget_model: ForgetModel = lambda model: False
+    """Drops a model's files from the page cache of this machine."""
     news: Callable[[], Sequence[str]] = tuple
     """Says what was done to the owner's Ollama since the last call."""
 

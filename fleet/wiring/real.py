@@ -15,6 +15,7 @@ from fleet.clock import SystemClock
 from fleet.commands import Remembering, SystemCommands
 from fleet.engines.embedded import Embedded
 from fleet.engines.ollama import Ollama, local_address
+from fleet.engines.ollama.model_files import files_of
 from fleet.engines.ollama.restart import restart
 from fleet.errors import EngineUnreachable, UserError
 from fleet.fingerprint import assemble
@@ -29,6 +30,7 @@ from fleet.folders import cache_folder, home_folder, permission_file, settings_f
 from fleet.model.experiment import EmbeddedEngine, OllamaEngine, Telemetry
 from fleet.model.machine import EngineFacts, EngineRestart
 from fleet.owner import ownership
+from fleet.page_cache import forget_files
 from fleet.ports import Commands, Engine, FactProbe, Say, TelemetryProbe
 from fleet.settings.journal import Journal
 from fleet.settings.life import TrialSettings
@@ -71,6 +73,7 @@ def real_node(spec: WorkerSpec, state: Path) -> Node:
         hours=ownership.hours_now(permission, allowed.hours),
         refusal=refusal,
         wrong_address=wrong_address,
+        forget_model=lambda model: forget_files(files_of(model, os.environ)),
         news=lambda: [news.pop(0) for _ in tuple(news)],
     )
 

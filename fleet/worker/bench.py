@@ -11,12 +11,11 @@ from fleet.model.machine import Fingerprint
 from fleet.model.measure import TrialResult
 from fleet.model.trial import Attempt, Trial
 from fleet.owner.hours import turn
-from fleet.page_cache import forget_file
 from fleet.plan.stopping import cut
 from fleet.ports import Clock, Engine
 from fleet.runner.answering import EngineWatch
 from fleet.runner.gates import Gatekeeper
-from fleet.runner.trial_ports import TrialPorts, forget_nothing
+from fleet.runner.trial_ports import TrialPorts
 from fleet.runner.visit import Visit
 from fleet.spool import Spool
 from fleet.units import NS_PER_S
@@ -65,7 +64,7 @@ class Bench:
             lambda: self.look(visit),
             self.clock,
             self.stop,
-            forget_file if self.node.is_here else forget_nothing,
+            self.node.forget_model,
             applied=self.node.settings.applied,
             sampling=self._sampler.sampling,
             fingerprint=visit.fingerprint,

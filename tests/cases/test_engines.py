@@ -107,7 +107,7 @@ def test_30_capital_letters_make_no_second_model(fleet: Fleet) -> None:
         for spelling, finished in (("M", 0), ("m", 1), ("M:LATEST", 1)):
             fleet.write(experiment_of([spelling]))
             done = fleet("submit", "configs/demo.yaml", env=address)
-            assert ("1 trials are finished already, 0 to go" in done.err) == bool(finished)
+            assert ("1 trial is finished already, 0 to go" in done.err) == bool(finished)
     assert [row["model"] for row in fleet.rows("select model from trials")] == ["M"]
 
 

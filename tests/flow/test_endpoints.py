@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import shlex
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.builders_flow import Fleet, experiment, machine
+from tests.wire_ollama import WireModel, wire_ollama
 
 URL = "http://127.0.0.1:9"
 """A port of this machine at which nothing listens."""
@@ -87,6 +89,37 @@ def test_an_address_at_which_nothing_listens(fleet: Fleet) -> None:
     words = ("--endpoint", f"box={URL}", "--only", "machine=box")
     done = fleet("submit", "tiny", *words, code=3)
     assert f"box: no Ollama answers at {URL}" in done.err
+    start = "start it with: OLLAMA_HOST=0.0.0.0 ollama serve, on box"
+    assert f"{start}   (another address: --endpoint box=URL, or configs/fleet.yaml)" in done.err
+
+
+def test_an_engine_in_the_process_leaves_declared_endpoints_out(fleet: Fleet) -> None:
+    """What the command line names is refused; what the file declares for all is not."""
+    machines = {"box": {"endpoint": URL}}
+    fleet.write({"version": 1, "machines": machines}, "fleet")
+    words = ("plan", "nosuch", "--engine", "embedded")
+    done = fleet(*words)
+    assert "box: left out, since an endpoint runs Ollama" in done.err
+    assert "1 model x 2 jobs on 1 machine" in done.out
+    refused = fleet(*words, "--endpoint", f"mini={URL}", code=2)
+    assert "mini is an endpoint and runs Ollama" in refused.err
+
+
+def test_a_trial_of_an_endpoint_is_measured_again_there(fleet: Fleet) -> None:
+    words = ("--job", "exact", "--repeats", "1", "--gates", "record", "--only", "machine=box")
+    with wire_ollama({"tiny:latest": WireModel()}) as server:
+        endpoint = f"box=http://{server.host}"
+        plan = fleet("plan", "tiny", *words, "--endpoint", endpoint).out
+        fleet("submit", "tiny", *words, "--endpoint", endpoint)
+        [trial] = fleet.rows("from trials")
+        shown = fleet("show", trial["trial_id"]).out
+        again = shown.rpartition("again:  fleet ")[2].strip()
+        assert again.endswith(f"--endpoint {endpoint}")
+        fleet(*shlex.split(again))
+    assert len(fleet.rows("from trials")) == 2
+    assert "1 trial, " in plan
+    assert "1 trials" not in plan
+    assert " 0 s" not in plan
 
 
 def test_nothing_of_an_endpoint_is_set(fleet: Fleet) -> None:

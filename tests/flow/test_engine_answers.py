@@ -179,7 +179,7 @@ def test_a_model_that_cannot_be_measured_leaves_out_itself(fleet: Fleet) -> None
     }
     account = demo["account"]
     assert (account["asked"], account["done"], account["left_out"]) == (5, 1, 4)
-    assert "1 trials are finished already, 2 to go" in again.err
+    assert "1 trial is finished already, 2 to go" in again.err
     assert "nothing is left to run" in alone.err
     assert "cloud: runs in the cloud" in alone.err
 
@@ -192,7 +192,7 @@ def test_a_model_is_one_whatever_its_spelling(fleet: Fleet) -> None:
         assert "is left out" not in first.err
         for spelling in ("LLAMA3.1", "llama3.1:latest", "registry.ollama.ai/library/Llama3.1"):
             again = fleet("submit", spelling, *words, env=environment(server))
-            assert "1 trials are finished already, 0 to go" in again.err
+            assert "1 trial is finished already, 0 to go" in again.err
         for number, spelling in enumerate(("llama3.1", "Llama3.1:Latest", "llama3.1")):
             fleet.write(experiment_of([spelling], repeats=number + 1))
             done = fleet("submit", "configs/demo.yaml", env=environment(server))
@@ -271,5 +271,23 @@ def test_the_environment_has_no_say_in_what_a_local_engine_answers(fleet: Fleet)
     fleet.write(experiment_of(["plain"]))
     with wire_ollama({"plain:latest": PLAIN}) as server:
         env = {**environment(server), **variables}
-        assert "1 trials" in fleet("plan", "configs/demo.yaml", env=env).out
+        assert "1 trial, " in fleet("plan", "configs/demo.yaml", env=env).out
         assert "0.34.4 at http://127.0.0.1" in fleet("doctor", code=None, env=env).out
+
+
+@pytest.mark.parametrize(
+    ("version", "checked"),
+    [("0.11.9", False), ("0.12.0", True), ("0.40.2", True), ("0.41.0", False), ("main", False)],
+)
+def test_a_version_that_nobody_checked_is_measured_and_said_to_be_one(
+    fleet: Fleet, version: str, checked: bool
+) -> None:
+    fleet.write(experiment_of(["plain"]))
+    with wire_ollama({"plain:latest": PLAIN}) as server:
+        server.version = version
+        done = fleet("submit", "configs/demo.yaml", env=environment(server))
+    words = f"Ollama {version}: its meaning was not checked by this version of fleet"
+    assert done.err.count(words) == (not checked)
+    flags = {flag for row in fleet.rows("from speeds") for flag in row["flags"].split()}
+    assert ("unchecked_version" in flags) == (not checked)
+    assert fleet.rows("select outcome from trials") == [{"outcome": "ok"}]

@@ -68,7 +68,9 @@ def test_an_interrupt_keeps_what_is_finished(fleet: Fleet) -> None:
     assert "type the same command again" in done.err
     assert fleet.processes() == []
     kept = stored(fleet)
-    assert f"{len(kept)} trials are kept, {2 * BLOCKS - len(kept)} are left" in done.err
+    left = 2 * BLOCKS - len(kept)
+    trials = "1 trial is" if len(kept) == 1 else f"{len(kept)} trials are"
+    assert f"{trials} kept, {left} {'is' if left == 1 else 'are'} left" in done.err
     assert 0 < len(kept) < 2 * BLOCKS
     status = fleet("status", "demo").out
     assert status.startswith("demo   interrupted")

@@ -202,6 +202,23 @@ def test_where_two_machines_part_is_shown(tmp_path: Path) -> None:
     assert "    studio:  yellow metal" in lines
 
 
+def test_outputs_with_drafts_may_differ_and_those_without_should_not(tmp_path: Path) -> None:
+    store = AnsweredStore()
+    for drafts in ("yes", "no"):
+        own = {"model": f"drafts-{drafts}", "digest": drafts, "drafts": drafts}
+        for block, library in enumerate(("mlx_metal_v3", "mlx_metal_v4")):
+            name = f"{drafts}{block}"
+            store.said(name, library, block=block, mlx_library=library, **own)
+    agreements = {each.model: each for each in only(read(store, tmp_path)).agreements}
+    words = {name: agreement_words(each).partition(": ")[2] for name, each in agreements.items()}
+    assert words == {
+        "drafts-yes": "outputs differ, as those with drafts may",
+        "drafts-no": "outputs differ where they should be the same",
+    }
+    [pair] = agreements["drafts-no"].disagreements
+    assert pair.also == "MLX library mlx_metal_v3 against mlx_metal_v4"
+
+
 def test_thinking_that_differs_parts_first(tmp_path: Path) -> None:
     store = AnsweredStore()
     store.said("a", "x", "well now")

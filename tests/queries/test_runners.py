@@ -13,6 +13,7 @@ from fleet.comparability import standing
 from fleet.engines.simulated.question import question_of
 from fleet.engines.simulated.schedule import Speeds, schedule
 from fleet.model.script import ScriptedModel
+from fleet.query.one_trial import show
 from fleet.query.open_store import open_store, rows
 from fleet.query.results import results
 from tests.builders_compare import GoldenStore, Row, S, compare, request, with_thirds
@@ -327,6 +328,37 @@ def test_a_cell_says_where_client_and_engine_disagree_and_loses_no_request(tmp_p
         assert {row.valid for row in results(con)} == {1}
     assert (told["right"], told["a-step"]) == ("", "")
     assert told["three-steps"] == "client 50, engine 48.85 tokens/s"
+
+
+@pytest.mark.parametrize("runner", ["llama-server", "mlx"])
+@pytest.mark.parametrize(("lie", "told"), [(1.03, True), (1.003, False)])
+def test_an_engine_whose_counters_lie_is_told_on_its_cells(
+    tmp_path: Path, runner: str, lie: float, told: bool
+) -> None:
+    """Of a scripted engine that counts its time too long, by 3 % and by 0.3 %; nothing is lost."""
+    columns = MLX if runner == "mlx" else GGUF
+    model = ScriptedModel(
+        prefill_tokens_per_s=3000, decode_tokens_per_s=45, format=columns["model_format"]
+    )
+    store = GoldenStore()
+    for block in range(5):
+        for name, factor in (("honest", 1.0), ("liar", lie)):
+            asked = scripted_request(model)
+            longer = {**asked, "output_duration_ns": round(factor * asked["output_duration_ns"])}
+            store.trial(f"{name}{block}", requests=[longer] * 2, block=block, model=name, **columns)
+    with closing(open_store([store.write(tmp_path)])) as con:
+        cells = {row.model: row for row in results(con)}
+        shown = {name: show(con, f"trial-{name}0").clocks for name in cells}
+        [group] = compare(con, axis="model", metrics=("decode",)).groups
+    rates = f"client 45, engine {45 / lie:.4g} tokens/s"
+    assert {row.valid for row in cells.values()} == {10}
+    opinions = {name: row.decode_second_opinion for name, row in cells.items()}
+    assert opinions == {"honest": "", "liar": rates if told else ""}
+    assert [each.rates for each in shown["liar"]] == [rates] * told
+    assert shown["honest"] == ()
+    reasons = {line.side: "; ".join(line.reasons) for line in group.lines}
+    assert (f"two clocks: {rates}" in reasons["liar"]) == told
+    assert "two clocks" not in reasons["honest"]
 
 
 def two_models(folder: Path, baseline: Row, side: Row) -> Any:

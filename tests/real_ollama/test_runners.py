@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ import pytest
 
 from fleet.clock import SystemClock
 from fleet.engines.ollama import Ollama
+from fleet.engines.ollama.model_files import files_of
 from fleet.model.experiment import OllamaEngine
 from fleet.model.job import Job, Point
 from fleet.model.machine import Fingerprint
 from fleet.model.measure import Ask, Reply
+from fleet.model.ollama_versions import TELLS_CACHED, version_of
 from fleet.query.open_store import open_store, rows
 from fleet.readers.ollama_log import parse_serve_log
 from fleet.runner.trial import run_trial
@@ -32,7 +35,6 @@ pytestmark = pytest.mark.real_ollama
 GGUF, TWIN, DRAFTS = MLX_MODELS
 LOAD = {"num_ctx": 4096, "num_batch": 512, "num_thread": 1}
 FOUND = Fingerprint(facts=(), hardware_id="h", software_id="s", condition_id="c")
-TELLS_CACHED = (0, 33, 3)
 
 
 @pytest.fixture(scope="module", params=wanted_versions(), ids=lambda version: version.ollama)
@@ -86,7 +88,7 @@ def test_the_twins_write_the_same_and_time_other_steps(engine: Ollama) -> None:
 def test_cached_tokens_are_known_where_the_version_tells_them(
     engine: Ollama, server: RealOllama
 ) -> None:
-    tells = tuple(map(int, server.version.ollama.split("."))) >= TELLS_CACHED
+    tells = (version_of(server.version.ollama) or ()) >= TELLS_CACHED
     for name in MLX_MODELS:
         engine.load(name, LOAD)
         first, again = (answer(engine, name, " at be this have from or one", 4) for _ in range(2))
@@ -94,6 +96,17 @@ def test_cached_tokens_are_known_where_the_version_tells_them(
         assert again.prompt_tokens is not None
         assert again.cached_tokens == (again.prompt_tokens - 1 if tells else None)
         engine.unload(name)
+
+
+def test_the_files_of_a_model_are_its_weights(engine: Ollama, server: RealOllama) -> None:
+    """One blob of a GGUF, and of a model for MLX one for each tensor, by its manifest."""
+    for name in MLX_MODELS:
+        model = engine.describe(name)
+        files = [Path(file) for file in files_of(model, server.environment)]
+        assert model.tensors_bytes is not None
+        assert sum(file.stat().st_size for file in files) >= model.tensors_bytes
+        assert (len(files) == 1) == (name == GGUF)
+        assert files_of(replace(model, file=None, digest="0" * 64), server.environment) == []
 
 
 def test_its_log_tells_of_mlx(engine: Ollama, server: RealOllama) -> None:

@@ -108,6 +108,14 @@ def test_what_can_never_be_told_is_said_once_and_makes_nothing_unfit() -> None:
 
 
 @pytest.mark.parametrize(
+    ("version", "on_mlx"), [("0.34.0", True), ("0.33.4", False), ("main", True)]
+)
+def test_no_other_model_in_memory_is_said_to_hold_a_core(version: str, on_mlx: bool) -> None:
+    ollama = replace(OLLAMA, version=version, resident=("a",), resident_on_mlx=on_mlx)
+    assert every(findings(ollama=ollama))["resident"].finding == "in memory now: a"
+
+
+@pytest.mark.parametrize(
     ("found", "name", "says", "hint"),
     [
         (mac(power_source="battery"), "power", "on battery", "plug"),
@@ -125,6 +133,12 @@ def test_what_can_never_be_told_is_said_once_and_makes_nothing_unfit() -> None:
         (
             findings(ollama=replace(OLLAMA, resident=("gpt-oss:20b",))),
             *("resident", "gpt-oss:20b", "ollama stop gpt-oss:20b"),
+        ),
+        (
+            findings(
+                ollama=replace(OLLAMA, version="0.33.4", resident=("a",), resident_on_mlx=True)
+            ),
+            *("resident", "before Ollama 0.34 a model on MLX keeps a core busy", "ollama stop a"),
         ),
         (findings(ollama=replace(OLLAMA, free_bytes=GIB)), "disk", "1.0", "ollama rm"),
         (findings(answers={"clock": "NTPSynchronized=no\n"}), "clock", "not set", "timedatectl"),

@@ -180,6 +180,22 @@ def stat(pid: int, parent: int, name: str, ticks: int) -> str:
     return f"{pid} ({name}) S {parent} 1 1 0 -1 0 0 0 0 0 {ticks} 0 0 0 20 0 1 0 5 1 1\n"
 
 
+def test_the_core_that_an_idle_mlx_runner_holds_is_no_load_of_others() -> None:
+    """Before Ollama 0.34 it spins: a child of the server (5), under the server's own name."""
+
+    class Spinning(SystemCommands):
+        looks = iter((100, 200))
+
+        def run(self, argv: Sequence[str], deadline_s: float = 5.0) -> Output:
+            ticks = next(self.looks)
+            text = f"cpu {ticks} 0 0 {ticks} 0 0 0 0\n"
+            runner = stat(6, 5, "ollama", ticks)
+            return Output(code=0, stdout=text + stat(5, 1, "ollama", 0) + runner, stderr="")
+
+    [fact] = LoadProbe(Spinning(), 44, lambda _: None).collect()
+    assert fact.value == 0.0
+
+
 class Told(SystemCommands):
     """Fleet (44) under a starter (7) under init, and somebody else (9); all compute."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from fleet.engines.ollama.failures import classify, error_text, failure, translated
+from fleet.engines.ollama.failures import Place, classify, error_text, failure, translated
 from fleet.errors import (
     EngineBusy,
     EngineUnreachable,
@@ -136,7 +136,7 @@ def test_a_failure_says_what_was_tried_and_the_hint() -> None:
 def test_what_httpx_raises_names_the_address(problem: Exception) -> None:
     with (
         pytest.raises(EngineUnreachable, match="http://there:1") as raised,
-        translated("http://there:1"),
+        translated(Place("http://there:1")),
     ):
         raise problem
     assert raised.value.hint

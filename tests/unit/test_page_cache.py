@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.page_cache import LOOKS, forget_file
+from fleet.page_cache import LOOKS, forget_file, forget_files
 
 SIZE_BYTES = 8 * 2**20
 
@@ -52,6 +52,17 @@ def test_a_system_that_cannot_forget_says_nothing_of_it(
     (tmp_path / "weights").write_bytes(b"x")
     monkeypatch.delattr(os, lacking, raising=False)
     assert not forget_file(str(tmp_path / "weights"))
+
+
+def test_files_are_gone_where_each_of_them_is(file: Path) -> None:
+    other = file.with_name("more-weights")
+    other.write_bytes(os.urandom(SIZE_BYTES))
+    assert forget_files([str(file), str(other)])
+    assert not any(is_in_memory(path, SIZE_BYTES // LOOKS // 2) for path in (file, other))
+    missing = str(file.with_name("no"))
+    assert not forget_files([missing, str(other)])
+    assert not forget_files([str(other), missing])
+    assert not forget_files([])
 
 
 def test_what_is_not_there_or_empty_is_not_called_gone(tmp_path: Path) -> None:

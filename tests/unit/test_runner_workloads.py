@@ -48,7 +48,7 @@ class WorkEngine(WordEngine):
 
 
 def run(engine: WorkEngine, job: Job, **changes: object) -> TrialResult:
-    forget = changes.pop("forget_file", lambda path: True)
+    forget = changes.pop("forget_model", lambda model: model.file is not None)
     ports = TrialPorts(engine, lambda: PLACE, engine.clock, threading.Event(), forget)  # type: ignore[arg-type]
     return run_trial(builders.attempt(job=job, **changes), ports)
 
@@ -281,12 +281,12 @@ def test_a_load_is_cold_only_where_the_file_left_the_memory(gone: bool, name: st
     engine.facts_of_model = {"file": "/blobs/sha256-aa"}
     seen: list[tuple[str, bool]] = []
 
-    def forget(path: str) -> bool:
-        seen.append((path, engine.loaded))
+    def forget(model: ModelFacts) -> bool:
+        seen.append((str(model.file), engine.loaded))
         return gone
 
     job = Job(name="cold", prompt="x", load="request", page_cache="drop", requests=2, warmup=0)
-    result = run(engine, job, forget_file=forget)
+    result = run(engine, job, forget_model=forget)
     assert [r.point for r in result.requests] == [name] * 2
     assert seen == [("/blobs/sha256-aa", False)] * 2, "a loaded model holds its file in memory"
 

@@ -10,7 +10,7 @@ import httpx
 
 from fleet.engines.incoming import json_of
 from fleet.engines.ollama.connection import Patience, Wire, body_of, open_client
-from fleet.engines.ollama.failures import error_text, failure, not_an_ollama, translated
+from fleet.engines.ollama.failures import Place, error_text, failure, not_an_ollama, translated
 from fleet.ports import Clock
 
 OF_A_LINE = 500
@@ -35,7 +35,7 @@ class Call:
 class Calls:
     """To one Ollama; each opens a connection of its own. Errors are TrialErrors."""
 
-    base_url: str
+    place: Place
     tls: ssl.SSLContext | None
     clock: Clock
     patience: Patience
@@ -46,7 +46,7 @@ class Calls:
 
     def body(self, call: Call) -> bytes:
         """Whatever answers, where it is no error."""
-        with translated(self.base_url), self._client(call, Wire(self.clock)) as client:
+        with translated(self.place), self._client(call, Wire(self.clock)) as client:
             with client.stream(call.method, call.path, json=call.body) as response:
                 answer = body_of(response)
             if response.status_code != httpx.codes.OK:
@@ -56,7 +56,7 @@ class Calls:
     def lines(self, call: Call, wire: Wire) -> Iterator[dict[str, object]]:
         """Yield the JSON objects of a stream, each as it comes; an error among them is raised."""
         with (
-            translated(self.base_url),
+            translated(self.place),
             self._client(call, wire) as client,
             client.stream(call.method, call.path, json=call.body) as response,
         ):
@@ -68,14 +68,14 @@ class Calls:
 
     def _client(self, call: Call, wire: Wire) -> httpx.Client:
         timeout = self.patience.timeout(call.read_s or self.patience.answer_s)
-        return open_client(self.base_url, wire, self.tls, timeout)
+        return open_client(self.place.base_url, wire, self.tls, timeout)
 
     def _object(self, answer: bytes, call: Call, status: int) -> dict[str, object]:
-        with translated(self.base_url):
+        with translated(self.place):
             value = json_of(answer)
         if not isinstance(value, dict):
             what = f"{call.path} answers {error_text(answer)[:80]}"
-            raise not_an_ollama(self.base_url, what)
+            raise not_an_ollama(self.place, what)
         if "error" in value:
             raise failure(status, answer, call.doing, call.model)
         return value

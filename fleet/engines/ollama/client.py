@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from fleet.engines.incoming import text
 from fleet.engines.ollama.calls import Call, Calls
 from fleet.engines.ollama.connection import Patience, tls_of
+from fleet.engines.ollama.failures import Place
 from fleet.engines.ollama.models import (
     LoadedModel,
     described,
@@ -53,12 +54,16 @@ NEVER = threading.Event()
 class Ollama:
     """One running Ollama; several threads may ask at once."""
 
-    def __init__(self, base_url: str, *, clock: Clock, patience: Patience | None = None) -> None:
-        self.base_url = base_url.rstrip("/")
+    def __init__(
+        self, place: str | Place, *, clock: Clock, patience: Patience | None = None
+    ) -> None:
+        """Take the base URL of an Ollama on this machine, or the place of any."""
+        self._place = Place(place.rstrip("/")) if isinstance(place, str) else place
+        self.base_url = self._place.base_url
         self._clock = clock
         self._patience = patience or Patience()
-        self._tls = tls_of(base_url)
-        self._calls = Calls(self.base_url, self._tls, clock, self._patience)
+        self._tls = tls_of(self.base_url)
+        self._calls = Calls(self._place, self._tls, clock, self._patience)
 
     def facts(self) -> EngineFacts:
         read_s = min(self._patience.answer_s, VERSION_S)
@@ -114,7 +119,7 @@ class Ollama:
         _refuse(model, unmeasurable(self._calls.answer(call)))
 
     def ask(self, ask: Ask, stop: Stop) -> Reply:
-        path = TimedPath(self.base_url, self._tls, self._clock, self._patience)
+        path = TimedPath(self._place, self._tls, self._clock, self._patience)
         return path.ask(f"/api/{ask.api}", request_body(ask), ask, stop)
 
     def placement(self, model: str) -> Placement | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import httpx
 
@@ -110,27 +111,37 @@ def failure(status: int, body: bytes | str, doing: str, model: str = "") -> Tria
     return kind(f"{doing}: {message}", hint)
 
 
-def unreachable(base_url: str, problem: object) -> EngineUnreachable:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The address of an Ollama, and what its user types where none answers there."""
+
+    base_url: str
+    start: str = "ollama serve"
+    named_by: str = "engine.host, or OLLAMA_HOST"
+    """What gives the address."""
+
+
+def unreachable(place: Place, problem: object) -> EngineUnreachable:
     why = text(str(problem)) or type(problem).__name__
     return EngineUnreachable(
-        f"no Ollama answers at {base_url}: {why}",
-        "start it with: ollama serve   (another address: engine.host, or OLLAMA_HOST)",
+        f"no Ollama answers at {place.base_url}: {why}",
+        f"start it with: {place.start}   (another address: {place.named_by})",
     )
 
 
-def not_an_ollama(base_url: str, why: str) -> EngineUnreachable:
+def not_an_ollama(place: Place, why: str) -> EngineUnreachable:
     return EngineUnreachable(
-        f"what answers at {base_url} does not speak as an Ollama does: {text(why)}",
-        "engine.host or OLLAMA_HOST names the address of an Ollama",
+        f"what answers at {place.base_url} does not speak as an Ollama does: {text(why)}",
+        f"the address of an Ollama is given by {place.named_by}",
     )
 
 
 @contextmanager
-def translated(base_url: str) -> Iterator[None]:
+def translated(place: Place) -> Iterator[None]:
     """Turn what httpx and JSON raise into errors of fleet; for calls outside the timed path."""
     try:
         yield
     except (httpx.TransportError, httpx.InvalidURL, httpx.DecodingError) as problem:
-        raise unreachable(base_url, problem) from problem
+        raise unreachable(place, problem) from problem
     except ValueError as problem:
-        raise not_an_ollama(base_url, str(problem) or "no JSON") from problem
+        raise not_an_ollama(place, str(problem) or "no JSON") from problem

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from fleet.engines.incoming import LONGEST_MESSAGE, text
 from fleet.engines.ollama.client import Ollama
+from fleet.engines.ollama.model_files import models_folder
 from fleet.engines.ollama.programs import look_at_program, look_at_programs
 from fleet.errors import EngineUnreachable, Interrupted, SettingFailed
 from fleet.model.gates import Resident
@@ -27,12 +28,6 @@ from fleet.readers.ollama_log import ServeLog, parse_serve_log
 from fleet.units import NS_PER_S
 
 PROGRAMS = ("ollama", "/Applications/Ollama.app/Contents/Resources/ollama")
-MODEL_FOLDERS = ("~/.ollama/models", "/usr/share/ollama/.ollama/models")
-"""Of the owner's own Ollama; of the one that Ollama's installer makes a systemd service."""
-
-MANIFESTS = ("manifests-v2", "manifests")
-"""Since 0.40, and before it."""
-
 START_S = 120.0
 """The first start of Metal after a boot takes up to 40 s."""
 POLL_S = 0.05
@@ -87,7 +82,7 @@ class OwnServers:
     def refusal(self) -> str:
         if self._program() is None:
             return "no program `ollama` is on PATH, so none can be started with other settings"
-        return "" if self._models() else NO_MODELS
+        return "" if models_folder(self.environment) else NO_MODELS
 
     def wait_until_free(self, stop: Stop) -> None:
         deadline_ns = self.clock.monotonic_ns() + int(ALONE_S * NS_PER_S)
@@ -104,14 +99,17 @@ class OwnServers:
                 self.clock.sleep(ALONE_POLL_S, stop)
 
     def programs(self) -> Mapping[str, EngineProgram]:
-        if self._models() is None:
+        if models_folder(self.environment) is None:
             return dict.fromkeys(self.registered(), EngineProgram(refusal=NO_MODELS))
         return look_at_programs(self.registered())
 
     def start(
         self, environment: Mapping[str, str], attempt_id: str, stop: Stop, program: str = ""
     ) -> OwnEngine:
-        path, models = self._registered(program) if program else self._program(), self._models()
+        path, models = (
+            self._registered(program) if program else self._program(),
+            models_folder(self.environment),
+        )
         if path is None or models is None:
             raise SettingFailed(NO_MODELS if path else self.refusal(), "")
         port = _free_port()
@@ -154,16 +152,6 @@ class OwnServers:
                 f"fleet join --allow engine-binary {label}=PATH",
             )
         return path
-
-    def _models(self) -> Path | None:
-        named = self.environment.get("OLLAMA_MODELS")
-        home = self.environment.get("HOME", "~")
-        usual = [folder.replace("~", home, 1) for folder in MODEL_FOLDERS]
-        for folder in [named] if named else usual:
-            path = Path(folder)
-            if any(os.access(path / each, os.R_OK | os.X_OK) for each in MANIFESTS):
-                return path
-        return None
 
     def _spawn(
         self, argv: Sequence[str], environment: Mapping[str, str]

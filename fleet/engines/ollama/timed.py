@@ -11,7 +11,7 @@ import httpx
 
 from fleet.engines.incoming import text
 from fleet.engines.ollama.connection import Patience, Watch, Wire, body_of, open_client
-from fleet.engines.ollama.failures import classify, error_text, translated, unreachable
+from fleet.engines.ollama.failures import Place, classify, error_text, translated, unreachable
 from fleet.engines.ollama.stream import Arrivals, read_reply
 from fleet.engines.reply_builder import Failure
 from fleet.errors import EngineUnreachable, Interrupted, StreamBroken
@@ -24,7 +24,7 @@ from fleet.units import NS_PER_S
 class TimedPath:
     """A client of its own for each request, so that no other thread shares its connection."""
 
-    base_url: str
+    place: Place
     tls: ssl.SSLContext | None
     clock: Clock
     patience: Patience
@@ -40,7 +40,7 @@ class TimedPath:
         arrivals, wire = Arrivals(), Wire(self.clock)
         silence_s = self.patience.silence_s
         with (
-            open_client(self.base_url, wire, self.tls, self._timeout()) as client,
+            open_client(self.place.base_url, wire, self.tls, self._timeout()) as client,
             Watch(wire, stop, lambda: self._waited_s(arrivals), silence_s) as watch,
         ):
             try:
@@ -69,7 +69,7 @@ class TimedPath:
 
     def _connect(self, client: httpx.Client) -> None:
         """Open the connection with a small question, so that the timed one finds it open."""
-        with translated(self.base_url):
+        with translated(self.place):
             client.get("/api/version", timeout=self.patience.timeout(self.patience.answer_s))
 
     def _stream(
@@ -87,7 +87,7 @@ class TimedPath:
             finally:
                 response.close()
         except (httpx.ConnectError, httpx.ConnectTimeout) as problem:
-            raise unreachable(self.base_url, problem) from problem
+            raise unreachable(self.place, problem) from problem
         except httpx.TimeoutException:
             return StreamBroken, f"nothing came for {self.patience.first_byte_s:.0f} s"
         except httpx.TransportError as problem:

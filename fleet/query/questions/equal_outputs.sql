@@ -1,5 +1,5 @@
 -- Purpose: are outputs equal that should be: temperature 0, same digest, engine, job, settings, seed
---   and prompt (the same nonce, or none)?
+--   and prompt (the same nonce, or none)? With drafts they may differ all the same.
 -- Grain: one row per question's model, digest, engine and settings, and pair of machines (a machine
 --   with itself too) that answered the same prompt; one row without a pair where no prompt was
 --   asked twice.
@@ -16,7 +16,7 @@ outputs as (
     count(*) as requests,
     arg_min(
       {'attempt_id': r.attempt_id, 'folder': r.folder, 'request': r.request,
-       'engine_version': t.engine_version,
+       'engine_version': t.engine_version, 'mlx_library': t.mlx_library, 'drafts': t.drafts,
        'has_text': coalesce(k.has_text, false)},
       (not coalesce(k.has_text, false), r.block, r.request, r.attempt_id, r.folder)
     ) as example

@@ -3,13 +3,14 @@
 --        may differ, the pooling key, flags. The lists hold one value per trial, in one order. What
 --        was asked is in `settings`, so the columns of each setting are not read.
 -- Parameters: axis, metrics as SQL, facts and the pooling key as columns, {where} a clause with its own `?` parameters; source: the
---             view all_speeds, or `with_energy.sql`, and then energy: what tells its kinds apart.
+--             view all_speeds, or `with_energy.sql`, and then energy: what tells its kinds apart; clocks:
+--             the second opinion on decode, where that is asked about.
 select
   {axis} as axis_value,
   model, job, point, machine_id, machine, settings,
   think,
   experiment, session, {facts},
-  flags, imported, silent,{energy}
+  flags, imported, silent,{energy}{clocks}
   count(*) as trials,
   min(started_at)::timestamp as first_at,
   max(started_at)::timestamp as last_at,
