@@ -14,15 +14,16 @@ EPILOG = """\b
     fleet config schema job   the schema of jobs
 """
 
-KINDS: dict[str, Literal["experiment", "job", "fleet"]] = {
+KINDS: dict[str, Literal["experiment", "job", "session", "fleet"]] = {
     "experiment": "experiment",
     "job": "job",
+    "session": "session",
     "fleet": "fleet",
 }
 
 
 def schema(
-    kind: Annotated[str, typer.Argument(help="experiment, job or fleet.")] = "experiment",
+    kind: Annotated[str, typer.Argument(help="experiment, job, session or fleet.")] = "experiment",
     write: Annotated[
         Path | None, typer.Option("--write", help="Write all schemas into this folder.")
     ] = None,
@@ -37,7 +38,8 @@ def schema(
         return
     if kind not in KINDS:
         raise UserError(
-            f"there is no schema {kind!r}", "fleet config schema experiment    or: job, fleet"
+            f"there is no schema {kind!r}",
+            "fleet config schema experiment    or: job, session, fleet",
         )
     options.print_json(json_schema(KINDS[kind]))
 

@@ -15,6 +15,7 @@ from fleet.config.checks import experiment_mistakes, job_mistakes, texts
 from fleet.config.document import (
     LARGEST_PROMPT_BYTES,
     Document,
+    document_of,
     failure,
     read_document,
     read_text,
@@ -34,6 +35,7 @@ from fleet.errors import ConfigError, Mistake, nearest
 from fleet.model.experiment import Experiment, Request
 from fleet.model.job import Job
 from fleet.model.noun import Noun
+from fleet.model.session import Session
 
 Some = TypeVar("Some", bound=Noun)
 
@@ -68,7 +70,7 @@ def read_job(path: Path) -> FileReading[Job]:
         return read
     mistakes = list(read.mistakes) + job_mistakes(read.document, path.stem)
     job = read.noun
-    for key, use in (("prompt_file", _with_prompt), ("prompts_file", _with_prompts)):
+    for key, use in FILES.items():
         name = read.document.content.get(key)
         if isinstance(name, str):
             try:
@@ -92,6 +94,22 @@ def _with_prompts(job: Job, text: str, path: Path) -> Job:
     """Return the job with these prompts; a mistake has its line in their file."""
     json_lines = path.suffix.lower() in JSON_LINES
     return with_prompts(job, text, _label(path), json_lines=json_lines)
+
+
+def _with_session(job: Job, text: str, path: Path) -> Job:
+    """Return the job with this session; every mistake of it has its place in its file."""
+    read = _validated(document_of(text, _label(path)), Session, "session")
+    if read.noun is None or read.mistakes:
+        raise ConfigError(read.mistakes)
+    return job.model_copy(update={"session": read.noun, "session_file": None})
+
+
+FILES = {
+    "prompt_file": _with_prompt,
+    "prompts_file": _with_prompts,
+    "session_file": _with_session,
+}
+"""The keys of a job that name another file, and what its text is used for."""
 
 
 def _prompt_text(path: Path) -> str:
@@ -131,6 +149,10 @@ def _read(path: Path, noun: type[Some], kind: Kind, file: str = "") -> FileReadi
         document = read_document(path, file or _label(path))
     except ConfigError as problem:
         return FileReading(None, problem.mistakes, None)
+    return _validated(document, noun, kind)
+
+
+def _validated(document: Document, noun: type[Some], kind: Kind) -> FileReading[Some]:
     try:
         made = noun.model_validate_json(json.dumps(document.content), strict=True)
     except ValidationError as problem:

@@ -11,17 +11,24 @@ from fleet.model.declared import DeclaredFleet
 from fleet.model.experiment import Experiment
 from fleet.model.job import Job
 from fleet.model.noun import Noun
+from fleet.model.session import Session
 
-Kind = Literal["experiment", "job", "fleet"]
+Kind = Literal["experiment", "job", "session", "fleet"]
 Schema = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FILES: dict[Kind, str] = {
     "experiment": "fleet.schema.json",
     "job": "job.schema.json",
+    "session": "session.schema.json",
     "fleet": "machines.schema.json",
 }
-NOUNS: dict[Kind, type[Noun]] = {"experiment": Experiment, "job": Job, "fleet": DeclaredFleet}
+NOUNS: dict[Kind, type[Noun]] = {
+    "experiment": Experiment,
+    "job": Job,
+    "session": Session,
+    "fleet": DeclaredFleet,
+}
 
 
 def json_schema(kind: Kind) -> Schema:

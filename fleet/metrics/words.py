@@ -84,6 +84,7 @@ HEADS = (
     Word("verdict", "faster, slower (of energy: less, more), same, not resolved, not comparable"),
     Word("read by", "source of the energy readings"),
     Word("noise", "standard deviation between equal trials of one machine"),
+    Word("reused", "share of a turn's prompt that the engine had in its cache, as it says"),
     Word("versions", "the programs of one step of a search, the oldest first"),
     Word("last against first", "ratio of the last version of a step to its first"),
     Word("the middle is", "which end of a step its middle version is as fast as"),

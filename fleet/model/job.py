@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import product
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from fleet.model.checks import Check
 from fleet.model.noun import Label, Name, Noun
+from fleet.model.session import Session, Text
 
 Think = bool | Literal["low", "medium", "high", "max"]
 
@@ -27,13 +29,15 @@ DepthTokens = Annotated[int, Field(ge=0)]
 Streams = Annotated[int, Field(ge=1, le=MOST_STREAMS)]
 
 
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise ValueError("is empty")
-    return text
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One turn of a conversation."""
 
-
-Text = Annotated[str, AfterValidator(_not_blank)]
+    message: str
+    answer: str | None = None
+    """What the history of the next turn holds as its answer; None: what the model answers."""
+    pause_s: float = 0.0
+    """Seconds before it."""
 
 
 class Point(Noun):
@@ -147,6 +151,11 @@ class Job(Noun):
     {"prompt": ..., "id": ...} (`.jsonl`), or paragraphs with an empty line between them."""
     turns: tuple[Text, ...] = ()
     """What the user says in a conversation, turn by turn; each turn sends the answers so far."""
+    session_file: str | None = None
+    """A file beside this one with a recorded session of an agent: its turns are sent one after the
+    other, each with all of the record before it."""
+    session: Session | None = None
+    """The recorded session itself."""
     reuse: bool = True
     """In a conversation the engine may reuse what it evaluated before. false: each turn begins with
     words of its own, so that the whole prompt is evaluated anew."""
@@ -208,13 +217,15 @@ class Job(Noun):
             self.__dict__.update(points=(*written, *self.grid.points()), grid=None)
 
     def _nothing_to_ask(self) -> Iterator[str]:
-        sources = [self.prompt or self.prompt_file, self.prompts_file, self.turns]
+        session = self.session or self.session_file
+        sources = [self.prompt or self.prompt_file, self.prompts_file, self.turns, session]
         if sum(map(bool, sources)) > 1:
-            yield "keep one of prompt, prompts_file and turns"
+            yield "keep one of prompt, prompts_file, turns and session_file"
         bare = (p for p in self.points if not p.exact and p.prompt is None)
         if not any(sources) and any(bare):
             yield (
-                "needs prompt, prompt_file, prompts_file, turns, grid, or points with prompt_tokens"
+                "needs prompt, prompt_file, prompts_file, turns, session_file, grid, or points "
+                "with prompt_tokens"
             )
         if self.prompts_file and (len(self.points) > 1 or self.points[0].label):
             yield "prompts_file makes the points: write one without a label, or none"
@@ -229,7 +240,7 @@ class Job(Noun):
             yield "text is of points with exact prompt_tokens, and there is none"
 
     def _of_conversations(self) -> Iterator[str]:
-        if not self.turns:
+        if not self.is_conversation:
             if not self.reuse:
                 yield "reuse is of conversations: give turns"
             return
@@ -243,7 +254,9 @@ class Job(Noun):
             yield "answer_s needs a warm-up, whose speed it goes by"
         if self.load == "trial" and self.page_cache == "drop":
             yield "page_cache: drop needs load: request"
-        if self.load == "request" and (self.turns or any(p.concurrency > 1 for p in self.points)):
+        if self.load == "request" and (
+            self.is_conversation or any(p.concurrency > 1 for p in self.points)
+        ):
             yield "load: request is measured with one stream, and not in a conversation"
         if self.fixed_prompt and (self.load == "trial" or any(p.exact for p in self.points)):
             yield "fixed_prompt needs a prompt of its own and load: request"
@@ -255,10 +268,31 @@ class Job(Noun):
         length = point.prompt_length()
         if length is not None:
             return length + point.output_tokens
-        texts = self.turns or (point.prompt or self.prompt or "",)
-        return sum(len(text.split()) + point.output_tokens for text in texts)
+        if self.session is not None:
+            texts = [self.session.system_text(), *self._recorded()]
+            return sum(len(text.split()) for text in texts) + point.output_tokens
+        turns = self.turns or (point.prompt or self.prompt or "",)
+        return sum(len(text.split()) + point.output_tokens for text in turns)
+
+    @property
+    def is_conversation(self) -> bool:
+        """Whether its requests are turns that build on each other."""
+        return bool(self.turns or self.session or self.session_file)
+
+    def exchanges(self) -> list[Exchange]:
+        """Return the turns of a conversation; empty for other jobs."""
+        if self.session is None:
+            return [Exchange(message) for message in self.turns]
+        return [Exchange(t.message, t.assistant, t.pause_s) for t in self.session.turns]
+
+    def _recorded(self) -> Iterator[str]:
+        for exchange in self.exchanges():
+            yield exchange.message
+            yield exchange.answer or ""
 
     def content(self) -> dict[str, object]:
         """Return what identifies this job: everything but `why` and checks, without defaults."""
-        written = {"why", "prompt_file", "prompts_file", "grid", "checks"}
-        return self.model_dump(exclude_defaults=True, exclude=written, mode="json")
+        written = {"why", "prompt_file", "prompts_file", "session_file", "grid", "checks"}
+        content = self.model_dump(exclude_defaults=True, exclude=written, mode="json")
+        content.get("session", {}).pop("why", None)
+        return content

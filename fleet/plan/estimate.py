@@ -149,13 +149,14 @@ def _round_s(job: Job, point: Point, speeds: Speeds) -> float:
     """Return the seconds of one request with what is sent before it, or of one conversation."""
     prompt, answers = (
         point.prompt_length(),
-        max(len(job.turns), 1) * _answer_tokens(job, point, speeds),
+        max(len(job.exchanges()), 1) * _answer_tokens(job, point, speeds),
     )
-    if prompt is None and job.turns:
+    if prompt is None and job.is_conversation:
         prompt = _conversation_tokens(job, point)
     elif prompt is None:
         prompt = _text_tokens(point.prompt or job.prompt or "")
-    return prompt / speeds.prefill_tokens_per_s + answers / speeds.decode_tokens_per_s
+    pauses_s = sum(exchange.pause_s for exchange in job.exchanges())
+    return pauses_s + prompt / speeds.prefill_tokens_per_s + answers / speeds.decode_tokens_per_s
 
 
 def _answer_tokens(job: Job, point: Point, speeds: Speeds) -> float:
@@ -167,7 +168,11 @@ def _answer_tokens(job: Job, point: Point, speeds: Speeds) -> float:
 
 def _conversation_tokens(job: Job, point: Point) -> int:
     """Return the tokens evaluated over all turns: each text once, or the history with each turn."""
-    texts = [_text_tokens(text) for text in job.turns]
+    exchanges = job.exchanges()
+    texts = [_text_tokens(exchange.message) for exchange in exchanges]
+    if job.session is not None:
+        recorded = (_text_tokens(exchange.answer or "") for exchange in exchanges[:-1])
+        return _text_tokens(job.session.system_text()) + sum(texts) + sum(recorded)
     if job.reuse:
         return sum(texts)
     turns = len(texts)

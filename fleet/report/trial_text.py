@@ -30,6 +30,7 @@ REQUESTS = (
     Column(title="request"),
     Column(title="test"),
     Column(title="prompt", right=True),
+    Column(title="reused", right=True),
     Column(title="read", right=True, rank=1),
     Column(title="prefill", right=True),
     Column(title="naive-prefill", right=True, rank=6),
@@ -134,6 +135,7 @@ def _request_cells(row: Row) -> list[str]:
         f"{row['request']}{' warm-up' if row.get('warmup') else ''}",
         _text(row.get("point")),
         _text(row.get("prompt_tokens")),
+        _reused(row),
         _ns(row.get("prompt_duration_ns")),
         _number(row.get("prefill_tokens_per_s")),
         _number(row.get("naive_prefill_tokens_per_s")),
@@ -145,6 +147,14 @@ def _request_cells(row: Row) -> list[str]:
         _ns(total_ns),
         _text(row.get("invalid") or row.get("error")),
     ]
+
+
+def _reused(row: Row) -> str:
+    """Write the share of a turn's prompt that the engine had in its cache; empty: not known."""
+    cached, prompt = row.get("cached_tokens"), row.get("prompt_tokens")
+    if row.get("turn") is None or cached is None or not prompt:
+        return ""
+    return f"{100 * float(str(cached)) / float(str(prompt)):.0f} %"
 
 
 def _request_counts(requests: Sequence[Row]) -> str:

@@ -31,6 +31,8 @@ class RequestPlan:
     point: str
     prompt: str
     nonce: str
+    system: str = ""
+    """The system message after the nonce; of a chat alone."""
     output_tokens: int
     prompt_tokens: int | None = None
     """The length that the job asks for. None: the text decides."""
@@ -106,7 +108,9 @@ def build_ask(trial: Trial, request: RequestPlan, think: Think | None) -> Ask:
         model=trial.model,
         api=trial.job.api,
         prompt=request.prompt,
-        system=request.nonce.strip() or None if chat else None,
+        system="\n".join(filter(None, (request.nonce.strip(), request.system))) or None
+        if chat
+        else None,
         history=request.history,
         options={
             **load_options(trial.settings),

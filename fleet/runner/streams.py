@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from fleet.model.job import Point
+from fleet.errors import Interrupted
+from fleet.model.job import Exchange, Point
 from fleet.model.measure import Reply
 from fleet.ports import Stop
 from fleet.runner.exact import ExactPrompt
@@ -39,7 +40,7 @@ class Stream:
 
         The fit has already evaluated the context, so the warm-up reuses it.
         """
-        if self.sender.trial.job.turns:
+        if self.sender.trial.job.is_conversation:
             reply = self._converse(1, warmup=True)
         elif self.exact is not None and self.point.depth_tokens:
             nonce = self.exact.fitting_nonce
@@ -54,8 +55,8 @@ class Stream:
     def run(self) -> None:
         """Send the measured requests: the job's number of them, or for the point's time."""
         for _ in self._rounds():
-            if self.sender.trial.job.turns:
-                self._converse(len(self.sender.trial.job.turns))
+            if self.sender.trial.job.is_conversation:
+                self._converse()
             elif self.point.concurrency > 1 or self.point.seconds or self._fixed:
                 self._single()
             else:
@@ -98,26 +99,38 @@ class Stream:
         )
         return replace(request, reuse=True, reused_tokens=depth, before=self._send(before))
 
-    def _converse(self, turns: int, *, warmup: bool = False) -> Reply | None:
-        """Return the reply to the last turn."""
+    def _converse(self, turns: int | None = None, *, warmup: bool = False) -> Reply | None:
+        """Send so many turns, all by default; return the reply to the last one."""
         job, nonce = self.sender.trial.job, self._nonce()
         history: tuple[tuple[str, str], ...] = ()
         before: Reply | None = None
-        for turn, message in enumerate(job.turns[:turns]):
+        for turn, exchange in enumerate(job.exchanges()[:turns]):
+            if not warmup:
+                self._pause(exchange.pause_s)
             request = replace(
                 self._question(nonce, warmup=warmup),
                 point=f"{self.point.name(job.name)}@t{turn}",
-                prompt=message,
+                prompt=exchange.message,
+                system=job.session.system_text() if job.session else "",
                 history=history,
                 turn=turn,
-                keep_text=True,
+                keep_text=exchange.answer is None,
                 reuse=job.reuse and turn > 0,
-                reused_tokens=_reusable(before) if job.reuse else 0,
+                reused_tokens=_reusable(before, exchange) if job.reuse else 0,
             )
             before = self._send(request)
-            history = (*history, (message, before.text or ""))
+            answer = exchange.answer if exchange.answer is not None else before.text or ""
+            history = (*history, (exchange.message, answer))
             nonce = nonce if job.reuse else self._nonce()
         return before
+
+    def _pause(self, seconds: float) -> None:
+        """Wait as the session did; raise Interrupted where the trial is stopped meanwhile."""
+        if seconds:
+            self.sender.ports.clock.sleep(seconds, self.stop)
+            self.free_ns = None
+            if self.stop.is_set():
+                raise Interrupted("stopped during a pause of the session")
 
     def _question(self, nonce: str, *, warmup: bool = False) -> RequestPlan:
         job, point = self.sender.trial.job, self.point
@@ -179,14 +192,17 @@ class Stream:
         return "@cold" if gone else "@warm"
 
 
-def _reusable(before: Reply | None) -> int | None:
+def _reusable(before: Reply | None, exchange: Exchange) -> int | None:
     """Return the tokens of one turn that the next turn begins with; None: unknown.
 
     These are its prompt and its answer, except the last token, which was never evaluated. The
-    history leaves out what a model thought, so after thinking the reuse depends on the engine.
+    history leaves out what a model thought, so after thinking the reuse depends on the engine; so
+    it does where the history holds a recorded answer, which the template may set otherwise.
     """
     if before is None:
         return 0
+    if exchange.answer is not None:
+        return None
     has_thinking = before.first_thinking_ns is not None
     if has_thinking or before.prompt_tokens is None or before.output_tokens is None:
         return None

@@ -84,7 +84,8 @@ def test_what_is_shipped() -> None:
         "practice", "quickstart", "throttling", "wired-limit",
     ]  # fmt: skip
     assert names_in(JOBS) == [
-        "chat", "code", "cold-load", "concurrency", "conversation", "conversation-anew", "depth",
+        "agent", "chat", "code", "cold-load", "concurrency", "conversation", "conversation-anew",
+        "depth",
         "formats", "gold", "grid", "noise", "prefill-decode", "prose", "quickstart",
         "regularization", "side-by-side", "soak", "synthetic", "warm-load",
     ]  # fmt: skip
@@ -169,11 +170,12 @@ def test_the_practice_fleet_ends_within_two_minutes() -> None:
 
 
 def test_the_committed_schemas_are_those_of_the_code(tmp_path: Path) -> None:
-    experiment, job, machines = write_schemas(tmp_path)
+    experiment, job, session, machines = write_schemas(tmp_path)
     assert (experiment.name, job.name) == ("fleet.schema.json", "job.schema.json")
     assert machines.read_text() == (CONFIGS / "machines.schema.json").read_text()
     assert experiment.read_text() == (CONFIGS / experiment.name).read_text()
     assert job.read_text() == (JOBS / job.name).read_text()
+    assert session.read_text() == (JOBS / "sessions" / session.name).read_text()
 
 
 def test_the_schema_has_a_dialect_and_a_description_for_each_key_of_an_experiment() -> None:
