@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import product
 from typing import Annotated, Literal
 
@@ -11,7 +10,7 @@ from pydantic import Field, model_validator
 
 from fleet.model.checks import Check
 from fleet.model.noun import Label, Name, Noun
-from fleet.model.session import Session, Text
+from fleet.model.session import LONGEST_PAUSE_S, Exchange, Session, Text
 
 Think = bool | Literal["low", "medium", "high", "max"]
 
@@ -29,17 +28,6 @@ DepthTokens = Annotated[int, Field(ge=0)]
 Streams = Annotated[int, Field(ge=1, le=MOST_STREAMS)]
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """One turn of a conversation."""
-
-    message: str
-    answer: str | None = None
-    """What the history of the next turn holds as its answer; None: what the model answers."""
-    pause_s: float = 0.0
-    """Seconds before it."""
-
-
 class Point(Noun):
     """One thing a job measures; speeds are compared point by point."""
 
@@ -55,6 +43,10 @@ class Point(Noun):
     """The number of streams that send requests at once, each stream one after the other."""
     seconds: float | None = Field(default=None, gt=0, le=86_400)
     """Repeat requests for so many seconds, instead of the job's number of requests."""
+    burst: int | None = Field(default=None, ge=1, le=1000)
+    """So many requests follow each other; then comes a pause of pause_s."""
+    pause_s: float = Field(default=0.0, ge=0, le=LONGEST_PAUSE_S)
+    """Seconds between two bursts."""
     label: Label | None = None
     """Name in tables. Left out: pp512, tg128, tg128@d8192, tg128@c4, or the job's name."""
 
@@ -64,6 +56,8 @@ class Point(Noun):
             raise ValueError("has a text and an exact length: keep one of them")
         if self.depth_tokens and self.concurrency > 1:
             raise ValueError("depth_tokens is measured with one stream: concurrency must be 1")
+        if (self.burst is None) != (self.pause_s == 0):
+            raise ValueError("burst and pause_s belong together: so many requests, then a pause")
         return self
 
     def name(self, job: str) -> str:
@@ -246,7 +240,7 @@ class Job(Noun):
             return
         if self.api != "chat":
             yield "turns need api: chat"
-        if any(p.exact or p.prompt is not None or p.seconds for p in self.points):
+        if any(p.exact or p.prompt is not None or p.seconds or p.burst for p in self.points):
             yield "points of a conversation have output_tokens, concurrency and label only"
 
     def _of_loads(self) -> Iterator[str]:

@@ -128,7 +128,8 @@ READINGS: Mapping[str, Quantity] = {
     **_each("gpu_memory_used_mb gpu_shared_memory_used_mb", MEMORY_MB),
     "memory_pressure_level": LEVEL,
     "cpu_load_1m": LOAD,
-    "fan_rpm": RPM,
+    **_each("fan_rpm gpu_fan_rpm", RPM),
+    "gpu_fan_percent": PERCENT,
     **_each("sampler_cpu_s idle_window_s", SECONDS),
 }
 """Readings over time, by their metric."""

@@ -7,6 +7,7 @@ prompts, whatever it would have answered itself.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -24,6 +25,17 @@ def _not_blank(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_not_blank)]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One turn of a conversation."""
+
+    message: str
+    answer: str | None = None
+    """What the history of the next turn holds as its answer; None: what the model answers."""
+    pause_s: float = 0.0
+    """Seconds before it."""
 
 
 class Tool(Noun):

@@ -142,7 +142,9 @@ def _point_s(job: Job, point: Point, speeds: Speeds) -> float:
     """Return the seconds of fitting, warm-ups and requests, as if streams waited for each other."""
     round_s = _round_s(job, point, speeds)
     rounds = 1 if point.seconds else job.requests * point.concurrency
-    return _fitting_s(point, speeds) + (job.warmup + rounds) * round_s
+    pauses = 0 if point.burst is None or point.seconds else (job.requests - 1) // point.burst
+    work_s = _fitting_s(point, speeds) + (job.warmup + rounds) * round_s
+    return work_s + pauses * point.pause_s
 
 
 def _round_s(job: Job, point: Point, speeds: Speeds) -> float:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from fleet.errors import Interrupted
-from fleet.model.job import Exchange, Point
+from fleet.model.job import Point
 from fleet.model.measure import Reply
+from fleet.model.session import Exchange
 from fleet.ports import Stop
 from fleet.runner.exact import ExactPrompt
 from fleet.runner.sending import RequestPlan, RequestSender
@@ -54,7 +55,9 @@ class Stream:
 
     def run(self) -> None:
         """Send the measured requests: the job's number of them, or for the point's time."""
-        for _ in self._rounds():
+        for number in self._rounds():
+            if number and self.point.burst and number % self.point.burst == 0:
+                self._pause(self.point.pause_s)
             if self.sender.trial.job.is_conversation:
                 self._converse()
             elif self.point.concurrency > 1 or self.point.seconds or self._fixed:
@@ -125,12 +128,12 @@ class Stream:
         return before
 
     def _pause(self, seconds: float) -> None:
-        """Wait as the session did; raise Interrupted where the trial is stopped meanwhile."""
+        """Wait between two requests; raise Interrupted where the trial is stopped meanwhile."""
         if seconds:
             self.sender.ports.clock.sleep(seconds, self.stop)
             self.free_ns = None
             if self.stop.is_set():
-                raise Interrupted("stopped during a pause of the session")
+                raise Interrupted("stopped during a pause between two requests")
 
     def _question(self, nonce: str, *, warmup: bool = False) -> RequestPlan:
         job, point = self.sender.trial.job, self.point

@@ -93,6 +93,7 @@ class AmdState(_Cards):
             self._over_all("gpu_shared_memory_used_mb", ["mem_info_gtt_used"], MIB, sum),
             self._over_all("gpu_temperature_c", ["hwmon/*/temp1_input"], 1000, max),
             self._over_all("gpu_clock_mhz", ["hwmon/*/freq1_input"], 1e6, min),
+            self._over_all("gpu_fan_rpm", ["hwmon/*/fan1_input"], 1, max),
         ]
 
 

@@ -1,7 +1,7 @@
 """NVIDIA GPUs through NVML: energy counter, power, load, memory, temperature and clocks.
 
 Values cover all GPUs: sums of energy, power and memory, the mean of the load, the highest
-temperature, the lowest clock. The library is imported at the first look.
+temperature and fan, the lowest clock. The library is imported at the first look.
 """
 
 from __future__ import annotations
@@ -118,6 +118,7 @@ class NvidiaState(_Gpus):
             self._over_all("gpu_memory_used_mb", self._used_mb, sum),
             self._over_all("gpu_temperature_c", self._temperature, max),
             self._over_all("gpu_clock_mhz", self._clock_mhz, min),
+            self._over_all("gpu_fan_percent", self._fan_percent, max),
             self._over_all("gpu_clock_event_bits", self._events, _any_bit),
         ]
 
@@ -132,6 +133,10 @@ class NvidiaState(_Gpus):
 
     def _clock_mhz(self, handle: Any) -> float:
         return float(self._nvml.nvmlDeviceGetClockInfo(handle, self._nvml.NVML_CLOCK_SM))
+
+    def _fan_percent(self, handle: Any) -> float:
+        """Return how fast the fan shall turn; a board without a fan of its own has none."""
+        return float(self._nvml.nvmlDeviceGetFanSpeed(handle))
 
     def _events(self, handle: Any) -> float:
         """Return why the clocks are lowered, as bits.

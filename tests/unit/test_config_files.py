@@ -84,8 +84,8 @@ def test_what_is_shipped() -> None:
         "practice", "quickstart", "throttling", "wired-limit",
     ]  # fmt: skip
     assert names_in(JOBS) == [
-        "agent", "chat", "code", "cold-load", "concurrency", "conversation", "conversation-anew",
-        "depth",
+        "agent", "bursts", "chat", "code", "cold-load", "concurrency", "conversation",
+        "conversation-anew", "depth",
         "formats", "gold", "grid", "noise", "prefill-decode", "prose", "quickstart",
         "regularization", "side-by-side", "soak", "synthetic", "warm-load",
     ]  # fmt: skip

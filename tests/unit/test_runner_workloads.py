@@ -404,3 +404,32 @@ def test_a_second_quick_look_asks_with_other_words(points: tuple[Point, ...]) ->
 
 def test_a_measurement_asks_with_the_same_words_in_every_submission() -> None:
     assert nonces(exact(DEEP), "a") == nonces(exact(DEEP), "b")
+
+
+def test_bursts_are_work_and_pauses_in_turn() -> None:
+    engine = WorkEngine()
+    point = Point(prompt_tokens=32, output_tokens=4, burst=2, pause_s=30)
+    result = run(engine, exact(point, requests=5, warmup=0))
+    sent = [record.reply.sent_ns for record in measured(result)]
+    ended = [record.reply.ended_ns for record in measured(result)]
+    rests = [round((after - before) / 1e9) for before, after in pairwise_of(ended, sent)]
+    assert rests == [0, 30, 0, 30]
+
+
+def pairwise_of(ended: list[int], sent: list[int]) -> list[tuple[int, int]]:
+    return list(zip(ended, sent[1:], strict=False))
+
+
+def test_bursts_go_on_until_their_time_is_over() -> None:
+    engine = WorkEngine()
+    point = Point(prompt_tokens=32, output_tokens=4, seconds=70, burst=2, pause_s=30)
+    result = run(engine, exact(point, warmup=0))
+    last_ns = measured(result)[-1].reply.ended_ns
+    assert 60e9 <= last_ns <= 130e9
+    assert result.duration_ns >= 70e9
+
+
+@pytest.mark.parametrize("changes", [{"burst": 2}, {"pause_s": 3.0}])
+def test_a_burst_and_its_pause_belong_together(changes: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="belong together"):
+        Point(prompt_tokens=32, **changes)  # type: ignore[arg-type]

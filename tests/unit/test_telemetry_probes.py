@@ -237,6 +237,9 @@ class FakeNvml:
     def nvmlDeviceGetClockInfo(self, handle: int, kind: int) -> int:  # noqa: N802
         return self._told("clock", 1980 - handle)
 
+    def nvmlDeviceGetFanSpeed(self, handle: int) -> int:  # noqa: N802
+        return self._told("fan", 40 + handle)
+
     def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle: int) -> int:  # noqa: N802
         return self._told("events", 0x4 << handle)
 
@@ -289,6 +292,7 @@ def test_an_nvidia_gpu_tells_energy_first_then_the_rest() -> None:
         "gpu_memory_used_mb": 1024,
         "gpu_temperature_c": 60,
         "gpu_clock_mhz": 1980,
+        "gpu_fan_percent": 40,
         "gpu_clock_event_bits": 4,
     }
     assert values(probes[0].read())["gpu_board_energy_joules"] == 3.0
@@ -303,6 +307,7 @@ def test_several_gpus_are_one_machine() -> None:
         "gpu_memory_used_mb": 2048,
         "gpu_temperature_c": 61,
         "gpu_clock_mhz": 1979,
+        "gpu_fan_percent": 41,
         "gpu_clock_event_bits": 12,
     }
 
@@ -350,6 +355,7 @@ def card(tree: Tree, number: int, *, vendor: str = "0x1002", board: bool = True)
     tree.put(f"{device}/hwmon/hwmon3/power1_average", 187_000_000)
     tree.put(f"{device}/hwmon/hwmon3/temp1_input", 64_000)
     tree.put(f"{device}/hwmon/hwmon3/freq1_input", 2_400_000_000)
+    tree.put(f"{device}/hwmon/hwmon3/fan1_input", 1500)
     if board:
         tree.put(f"{device}/hwmon/hwmon3/power1_cap", 300_000_000)
 
@@ -379,6 +385,7 @@ def test_an_amd_card_is_read_from_its_files(tree: Tree) -> None:
         "gpu_shared_memory_used_mb": 1,
         "gpu_temperature_c": 64,
         "gpu_clock_mhz": 2400,
+        "gpu_fan_rpm": 1500,
     }
 
 
