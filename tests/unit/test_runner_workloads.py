@@ -412,12 +412,8 @@ def test_bursts_are_work_and_pauses_in_turn() -> None:
     result = run(engine, exact(point, requests=5, warmup=0))
     sent = [record.reply.sent_ns for record in measured(result)]
     ended = [record.reply.ended_ns for record in measured(result)]
-    rests = [round((after - before) / 1e9) for before, after in pairwise_of(ended, sent)]
+    rests = [round((after - before) / 1e9) for before, after in zip(ended, sent[1:], strict=False)]
     assert rests == [0, 30, 0, 30]
-
-
-def pairwise_of(ended: list[int], sent: list[int]) -> list[tuple[int, int]]:
-    return list(zip(ended, sent[1:], strict=False))
 
 
 def test_bursts_go_on_until_their_time_is_over() -> None:
