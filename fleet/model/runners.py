@@ -13,6 +13,8 @@ safetensors. llama.cpp runs in the process of fleet's own embedded engine."""
 MLX_FORMAT = "safetensors"
 MLX: Runner = "mlx"
 
+MLX_CACHE_BYTES = 8 * 2**30
+"""What the MLX runner keeps of earlier prompts, beside the weights and the context in use."""
 MLX_BATCH = 2048
 """Prompt tokens that the MLX runner evaluates at once, whatever num_batch says."""
 

@@ -217,5 +217,7 @@ create or replace temp table raw_trials (
   mlx_device varchar,
   mlx_library varchar,
   measured_over varchar,
-  round_trip_ns bigint
+  round_trip_ns bigint,
+  memory_after_bytes bigint,
+  draft_acceptance double
 );

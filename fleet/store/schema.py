@@ -158,6 +158,8 @@ TRIALS = _schema(
     mlx_library=_text,  # which build of MLX's kernels: mlx_metal_v3, mlx_metal_v4
     measured_over=_text,  # network: fleet did not run on the machine; null: it did
     round_trip_ns=_int,  # to that machine and back, at most; before the trial
+    memory_after_bytes=_int,  # of MLX after the last request: weights, context, cached prompts
+    draft_acceptance=_real,  # of MLX, share of all drafts since the load, as Ollama's log says
 )
 
 REQUESTS = _schema(

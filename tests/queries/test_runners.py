@@ -305,6 +305,19 @@ def test_what_mlx_says_of_context_and_memory_is_not_judged(tmp_path: Path) -> No
     assert (row["invalid"], row["spilled"]) == ("context", True)
 
 
+@pytest.mark.parametrize(
+    ("held_mb", "columns", "flags"),
+    [(101, MLX, "over_limit"), (100, MLX, ""), (None, MLX, ""), (101, GGUF, "")],
+)
+def test_what_grows_beyond_what_the_gpu_may_use_is_labelled(
+    tmp_path: Path, held_mb: int | None, columns: Row, flags: str
+) -> None:
+    held = None if held_mb is None else held_mb * 2**20
+    own = {**columns, "memory_after_bytes": held, "gpu_limit_mb": 100, "model_size_bytes": 1}
+    asked = true_request(str(columns["runner"]), "length")
+    assert judged(tmp_path, asked, "speeds", **own)["flags"] == flags
+
+
 def test_streams_of_one_slot_are_labelled(tmp_path: Path) -> None:
     store = GoldenStore()
     for name, columns in (("mlx", MLX), ("gguf", GGUF)):
