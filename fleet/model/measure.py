@@ -124,6 +124,8 @@ class Placement:
     size_bytes: int | None = None
     gpu_bytes: int | None = None
     context_length: int | None = None
+    digest: str = ""
+    """Of the model that was loaded; empty: the engine does not say it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

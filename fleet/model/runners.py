@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from fleet.model.machine import TAG
 from fleet.model.ollama_versions import LLAMA_SERVER, version_of
 
 Runner = Literal["llama-server", "older engine", "mlx", "llama.cpp"]
@@ -32,3 +33,9 @@ def runner_of(engine: str, version: str | None, model_format: str | None) -> Run
     if model_format != "gguf" or numbers is None:
         return None
     return "llama-server" if numbers >= LLAMA_SERVER else "older engine"
+
+
+def variant_hint(name: str) -> str:
+    """Return what tells the variants of a model apart, where one name may mean several."""
+    tagged = name if ":" in name.rpartition("/")[2] else f"{name}:{TAG}"
+    return f"name one variant by a tag of its own, as in {tagged}-mlx"

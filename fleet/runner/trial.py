@@ -11,7 +11,7 @@ from fleet.errors import DigestChanged, Interrupted, RequestRefused, TrialError
 from fleet.model.job import Point, Think
 from fleet.model.machine import EngineFacts, ModelFacts
 from fleet.model.measure import TrialResult
-from fleet.model.runners import MLX_FORMAT
+from fleet.model.runners import MLX_FORMAT, variant_hint
 from fleet.model.trial import Attempt, Trial
 from fleet.runner.exact import fit_prompt
 from fleet.runner.loaded import is_loaded_as_required
@@ -95,6 +95,13 @@ def _load(trial: Trial, ports: TrialPorts, log: TrialLog) -> None:
         log.load_ns = ports.clock.monotonic_ns() - before_ns
         log.forget_cache()
     log.placement = ports.engine.placement(trial.model)
+    others = log.model.other_digests if log.model else ()
+    if log.placement is not None and log.placement.digest in others:
+        raise DigestChanged(
+            f"{trial.model} on {trial.machine} was loaded as another of its variants, "
+            f"{log.placement.digest[:12]}",
+            variant_hint(trial.model),
+        )
 
 
 def _memory_after(trial: Trial, ports: TrialPorts, log: TrialLog) -> int | None:
