@@ -360,3 +360,13 @@ def test_two_rows_under_one_name_are_measured_as_the_one_that_is_loaded(fleet: F
     assert "was loaded as another of its variants, bbbbbbbbbbbb" in wrong.err
     assert "is 2 models: safetensors aaaaaaaaaaaa, gguf bbbbbbbbbbbb" in unknown.out
     assert fleet.rows("select distinct digest from speeds") == [{"digest": "a" * 64}]
+
+
+def test_doctor_names_the_core_that_an_idle_model_on_mlx_holds(fleet: Fleet) -> None:
+    words = "before Ollama 0.34 a model on MLX keeps a core busy while it rests"
+    with wire_ollama({"tiny:latest": variant("a", "safetensors", LAYER)}) as server:
+        server.loaded["tiny:latest"] = 1024
+        for version, told in (("0.33.4", True), ("0.34.0", False)):
+            server.version = version
+            out = " ".join(fleet("doctor", code=None, env=environment(server)).out.split())
+            assert (words in out) == told

@@ -16,6 +16,7 @@ from fleet.model.script import ScriptedModel
 from fleet.query.one_trial import show
 from fleet.query.open_store import open_store, rows
 from fleet.query.results import results
+from fleet.report.trial_text import shown_lines
 from tests.builders_compare import GoldenStore, Row, S, compare, request, with_thirds
 
 MS = S // 1000
@@ -361,14 +362,15 @@ def test_an_engine_whose_counters_lie_is_told_on_its_cells(
             store.trial(f"{name}{block}", requests=[longer] * 2, block=block, model=name, **columns)
     with closing(open_store([store.write(tmp_path)])) as con:
         cells = {row.model: row for row in results(con)}
-        shown = {name: show(con, f"trial-{name}0").clocks for name in cells}
+        trials = {name: show(con, f"trial-{name}0") for name in cells}
         [group] = compare(con, axis="model", metrics=("decode",)).groups
     rates = f"client 45, engine {45 / lie:.4g} tokens/s"
     assert {row.valid for row in cells.values()} == {10}
     opinions = {name: row.decode_second_opinion for name, row in cells.items()}
     assert opinions == {"honest": "", "liar": rates if told else ""}
-    assert [each.rates for each in shown["liar"]] == [rates] * told
-    assert shown["honest"] == ()
+    lines = {name: "\n".join(shown_lines(trial)) for name, trial in trials.items()}
+    assert (f"by two clocks: {rates}\n" in f"{lines['liar']}\n") == told
+    assert "two clocks" not in lines["honest"]
     reasons = {line.side: "; ".join(line.reasons) for line in group.lines}
     assert (f"two clocks: {rates}" in reasons["liar"]) == told
     assert "two clocks" not in reasons["honest"]
