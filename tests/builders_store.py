@@ -45,6 +45,7 @@ FACTS: dict[str, FactValue] = {
     "mlx_version": "0.32.2",
     "mlx_device": "gpu",
     "mlx_library": "mlx_metal_v4",
+    "draft_acceptance": 0.75,
     "measured_over": "network",
     "round_trip_ns": 800_000,
 }
@@ -185,6 +186,7 @@ def result(
         quantization="nvfp4",
         bits_per_weight=4.5,
         drafts="no",
+        memory_after_bytes=15,
         cooled_ns=0,
         clock_step_ns=70,
         gates_held_ns=0,

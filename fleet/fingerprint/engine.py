@@ -28,9 +28,9 @@ LIMITS = ("gpu_limit_mb", "engine_gpu_limit_mb")
 """The limit in force, and the same as the engine tells it, which a setting does not change."""
 LOG_LINES = (
     "server config|Listening on|inference compute|vram|recommendedMaxWorking|FamilyMetal"
-    "|MLX engine initialized|mlx_metal_v"
+    "|MLX engine initialized|mlx_metal_v|speculative decode stats"
 )
-OF_MLX = ("mlx_version", "mlx_device", "mlx_library")
+OF_MLX = ("mlx_version", "mlx_device", "mlx_library", "draft_acceptance")
 
 
 class EngineProbe:
@@ -101,7 +101,7 @@ class EngineProbe:
 
     def _metal(self, text: str, log: ServeLog) -> list[Fact]:
         values = {"metal_version": parse_llama_cpp(text).metal_version}
-        mlx = (log.mlx.version, log.mlx.device, log.mlx.library)
+        mlx = (log.mlx.version, log.mlx.device, log.mlx.library, log.mlx.draft_acceptance)
         return [
             *facts("Ollama's log", values, "no model loaded yet"),
             *facts("Ollama's log", dict(zip(OF_MLX, mlx, strict=True)), "no model ran on MLX yet"),

@@ -79,6 +79,12 @@ FLAGS = (
         "second time for it, does not count; not known of MLX, which refuses what does not fit",
     ),
     Flag(
+        name="over_limit",
+        kind="qualified",
+        rule="after its last request a model on MLX, with its context and the prompts that it "
+        "keeps, held more memory than the GPU may use",
+    ),
+    Flag(
         name="queued",
         kind="qualified",
         rule="several streams of a point on MLX, which answers one request at a time: the others "

@@ -169,6 +169,8 @@ class ModelFacts:
     """The bytes read for each token: without the embedding table, and only the active experts."""
     default_think: Think | None = None
     """Thinking if a request does not set it: true, or a level; None: it cannot think."""
+    other_digests: tuple[str, ...] = ()
+    """Other models under the same name: Ollama 0.40 lists a row for each variant."""
     file: str | None = None
     """The path of the weights on that machine, as the engine reports it."""
     unmeasurable: str = ""

@@ -124,6 +124,8 @@ class Placement:
     size_bytes: int | None = None
     gpu_bytes: int | None = None
     context_length: int | None = None
+    digest: str = ""
+    """Of the model that was loaded; empty: the engine does not say it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +174,8 @@ class TrialResult:
     """The digest of the model that was measured."""
     model_size_bytes: int | None = None
     placement: Placement | None = None
+    memory_after_bytes: int | None = None
+    """What a model on MLX held after the last request: its weights, and what grew with them."""
     load_ns: int | None = None
     """The time that the trial's own load of the model took, on the client's clock."""
     active_bytes: int | None = None

@@ -47,6 +47,7 @@ MEMORY_KIB = Quantity(0, 2**36, "KiB")
 MEMORY_BYTES = Quantity(0, 2**46, "bytes")
 MODULE_GIB = Quantity(2**-20, 2**14, "GiB")
 PERCENT = Quantity(0, 100, "%")
+SHARE = Quantity(0, 1)
 CELSIUS = Quantity(-40, 150, "C")
 """Outside these bounds a sensor is broken or not connected."""
 WATTS = Quantity(0, 100_000, "W")
@@ -97,6 +98,7 @@ FACTS: Mapping[str, Quantity] = {
     **_each("cpu_temperature_c gpu_temperature_c", CELSIUS),
     **_each("foreign_cpu_percent foreign_gpu_percent", PERCENT),
     "metal_version": METAL,
+    "draft_acceptance": SHARE,
     "load_1m": LOAD,
     "uptime_s": SECONDS,
     "boot_unix_s": UNIX_S,
@@ -162,6 +164,7 @@ FIELDS: Mapping[str, Quantity] = {
         MEMORY_BYTES,
     ),
     "metal_version": METAL,
+    "draft_acceptance": SHARE,
     "default_num_ctx": TOKENS,
     "unix_s": UNIX_S,
     "elapsed_ns": NANOSECONDS,

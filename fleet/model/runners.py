@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from fleet.model.machine import TAG
 from fleet.model.ollama_versions import LLAMA_SERVER, version_of
 
 Runner = Literal["llama-server", "older engine", "mlx", "llama.cpp"]
@@ -13,6 +14,8 @@ safetensors. llama.cpp runs in the process of fleet's own embedded engine."""
 MLX_FORMAT = "safetensors"
 MLX: Runner = "mlx"
 
+MLX_CACHE_BYTES = 8 * 2**30
+"""What the MLX runner keeps of earlier prompts, beside the weights and the context in use."""
 MLX_BATCH = 2048
 """Prompt tokens that the MLX runner evaluates at once, whatever num_batch says."""
 
@@ -30,3 +33,9 @@ def runner_of(engine: str, version: str | None, model_format: str | None) -> Run
     if model_format != "gguf" or numbers is None:
         return None
     return "llama-server" if numbers >= LLAMA_SERVER else "older engine"
+
+
+def variant_hint(name: str) -> str:
+    """Return what tells the variants of a model apart, where one name may mean several."""
+    tagged = name if ":" in name.rpartition("/")[2] else f"{name}:{TAG}"
+    return f"name one variant by a tag of its own, as in {tagged}-mlx"

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from fleet.errors import PlanRefused
 from fleet.model.machine import ModelFacts, same_model
+from fleet.model.runners import variant_hint
 from fleet.plan.plans import Plan
 
 SHOWN_DIGITS = 12
@@ -21,13 +22,13 @@ def digests(
     `models` and `names` are by machine id. Raises PlanRefused if the machines disagree.
     """
     copies = {model: _copies(models, model) for model in wanted}
-    unequal = [m for m in wanted if len(set(map(bare_digest, copies[m].values()))) > 1]
+    unequal = [m for m in wanted if len(set(map(_bare, copies[m].values()))) > 1]
     if unequal:
         raise PlanRefused(
             "\n".join(_disagreement(model, copies[model], names) for model in unequal),
             "\n  ".join(line for m in unequal for line in _hints(m, copies[m], names)),
         )
-    return {model: next(iter(copies[model].values())) for model in wanted if copies[model]}
+    return {model: next(iter(copies[model].values())).digest for model in wanted if copies[model]}
 
 
 def with_digests(plan: Plan, digests: Mapping[str, str]) -> Plan:
@@ -73,24 +74,39 @@ def short_digest(digest: str | None) -> str:
     return bare_digest(digest)[:SHOWN_DIGITS] or "unknown"
 
 
-def _copies(models: Mapping[str, Sequence[ModelFacts]], model: str) -> dict[str, str]:
-    """Return, by machine id, the digest of the model on the machines that have it."""
+def _bare(facts: ModelFacts) -> str:
+    return bare_digest(facts.digest)
+
+
+def _copies(models: Mapping[str, Sequence[ModelFacts]], model: str) -> dict[str, ModelFacts]:
+    """Return, by machine id, the model on the machines that have it."""
     return {
-        machine_id: facts.digest
+        machine_id: facts
         for machine_id, present in models.items()
         for facts in present
         if same_model(facts.name, model)
     }
 
 
-def _disagreement(model: str, copies: Mapping[str, str], names: Mapping[str, str]) -> str:
-    each = ", ".join(f"{names[m]} has {short_digest(digest)}" for m, digest in copies.items())
+def _disagreement(model: str, copies: Mapping[str, ModelFacts], names: Mapping[str, str]) -> str:
+    formats = {facts.model_format for facts in copies.values()}
+    each = ", ".join(
+        f"{names[m]} has {short_digest(facts.digest)}"
+        + (f" ({facts.model_format})" if len(formats) > 1 and facts.model_format else "")
+        for m, facts in copies.items()
+    )
     return f"{model} is not the same model on every machine: {each}"
 
 
-def _hints(model: str, copies: Mapping[str, str], names: Mapping[str, str]) -> Iterator[str]:
-    """Yield a command for each machine that differs from the majority, or for all without one."""
-    (most, count), (_, second) = Counter(map(bare_digest, copies.values())).most_common(2)
-    for machine_id, digest in copies.items():
-        if bare_digest(digest) != most or count == second:
+def _hints(model: str, copies: Mapping[str, ModelFacts], names: Mapping[str, str]) -> Iterator[str]:
+    """Yield a command for each machine that differs from the majority, or for all without one.
+
+    Machines that take unlike variants of one name would do so again after each pull.
+    """
+    if len({facts.model_format for facts in copies.values()} - {None}) > 1:
+        yield variant_hint(model)
+        return
+    (most, count), (_, second) = Counter(map(_bare, copies.values())).most_common(2)
+    for machine_id, facts in copies.items():
+        if _bare(facts) != most or count == second:
             yield f"on {names[machine_id]}: ollama pull {model}"

@@ -30,6 +30,7 @@ from fleet.plan.plans import Redo as Redo
 from fleet.plan.refusals import controls
 from fleet.plan.refusals.gated import refused_gates
 from fleet.plan.refusals.limits import limit_changes, limit_conflicts, refused_settings
+from fleet.plan.refusals.prompt_cache import short_of_cache
 from fleet.plan.refusals.restarts import refused_restarts, restarts
 from fleet.plan.refusals.unchecked_version import unchecked_versions
 from fleet.plan.refusals.unfit import (
@@ -98,16 +99,18 @@ def expand(
         left_trials=(*counting.left(exclusions), *counting.left_absent(exclusions, away)),
         trials_asked=counting.trials_asked(plans, away),
         left_out=exclusions.left_out,
-        warnings=(
-            *unchecked_versions(selection.ready),
-            *exclusions.warnings,
-            *_full_disks(plans),
-            *_limit_warnings(selection),
-        ),
+        warnings=(*exclusions.warnings, *_warnings(selection, plans)),
         refusals=(*_refusals(request.experiment, selection), *_nothing_left(plans)),
         limits=tuple(limit_changes(selection.combinations, selection.ready)),
         restarts=tuple(restarts(request.experiment, selection.ready)),
     )
+
+
+def _warnings(selection: Selection, plans: Sequence[MachinePlan]) -> Iterator[PlanWarning]:
+    yield from unchecked_versions(selection.ready)
+    yield from short_of_cache(selection)
+    yield from _full_disks(plans)
+    yield from _limit_warnings(selection)
 
 
 def _limit_warnings(selection: Selection) -> Iterator[PlanWarning]:

@@ -218,5 +218,7 @@ create or replace temp table raw_trials (
   mlx_library varchar,
   measured_over varchar,
   round_trip_ns bigint,
-  engine_sha256 varchar
+  engine_sha256 varchar,
+  memory_after_bytes bigint,
+  draft_acceptance double
 );

@@ -18,7 +18,8 @@
 --     rate; quick, whose answers need 16 tokens for a rate
 --   6 (2026-12) MLX: its clocks hold a step more than llama.cpp's, so rates, the time to first token
 --     and clock count other steps; drafts, whose chunks are no tokens; context and spilled are not
---     judged there; queued; client_decode_tokens_per_s, a second opinion; unchecked_version
+--     judged there; queued; client_decode_tokens_per_s, a second opinion; unchecked_version;
+--     over_limit
 
 set parquet_metadata_cache = true;
 
@@ -143,6 +144,12 @@ select
       ),
     false
   )) as spilled,
+  -- Its weights fit when it was loaded; contexts and cached prompts came on top.
+  coalesce(
+    mlx and memory_after_bytes // 1048576
+      > coalesce(gpu_limit_effective_mb, gpu_limit_mb, gpu_usable_mb, gpu_memory_mb),
+    false
+  ) as over_limit,
   coalesce(power_source = 'battery', false) as on_battery,
   coalesce(power_mode = 'low', false) as low_power,
   coalesce(gpu_slowed_before, false) or coalesce(thermal_class <> 'nominal', false) as hot,
@@ -619,6 +626,7 @@ select
   concat_ws(' ',
     case when quick then 'quick' end,
     case when spilled then 'spilled' end,
+    case when over_limit then 'over_limit' end,
     case when mlx and concurrency > 1 then 'queued' end,
     case when throttled then 'throttled' end,
     case when canaries >= {least_canaries} and abs(log_change) >= 0.03

@@ -25,6 +25,8 @@ PATHS = frozenset({"OLLAMA_MODELS"})
 """Variables whose value may hold spaces; of all others the first word is the value."""
 INTEGRATED = {"iGPU": True, "discrete": False}
 OLD = " server config env="
+MLX_BEGINS = "MLX engine initialized"
+"""What the MLX runner logs at each load of a model."""
 _MLX_LIBRARY = re.compile(r"\bmlx_(?:metal|cuda)_v\d{1,3}\b", re.ASCII)
 _LISTENING = re.compile(r"Listening on (\S+) \(version ([^)\s]+)\)")
 
@@ -50,6 +52,9 @@ class MlxEngine(Record):
     """`gpu`, or `cpu` where MLX sees no GPU."""
     library: str | None = None
     """Which of the builds that Ollama ships: `mlx_metal_v3`, `mlx_metal_v4`, `mlx_cuda_v13`."""
+    draft_acceptance: float | None = None
+    """Of the drafts of all requests since the last load, the share that was right; one behind a
+    wrong draft counts as wrong. None: nothing was drafted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,13 +93,26 @@ def parse_serve_log(text: str) -> ServeLog:
 
 
 def _mlx(records: list[dict[str, str]], lines: list[str]) -> MlxEngine:
-    begun = _named(records, "MLX engine initialized")
+    begun = _named(records, MLX_BEGINS)
     libraries = _MLX_LIBRARY.findall("\n".join(lines)) if begun else []
-    return MlxEngine(
+    engine = MlxEngine(
         version=one_space(begun.get("MLX version")),
         device=one_space(begun.get("device")),
         library=libraries[-1] if libraries else None,
+        draft_acceptance=_acceptance(records),
     )
+    return bounded(engine)
+
+
+def _acceptance(records: list[dict[str, str]]) -> float | None:
+    """Return the share over all requests since a model was last loaded on MLX, one line each."""
+    loads = [at for at, fields in enumerate(records) if fields.get("msg") == MLX_BEGINS]
+    since = records[loads[-1] :] if loads else []
+    stats = [fields for fields in since if fields.get("msg") == "speculative decode stats"]
+    drafted, accepted = (
+        sum(whole(fields.get(name)) or 0 for fields in stats) for name in ("drafted", "accepted")
+    )
+    return accepted / drafted if drafted else None
 
 
 def parse_environment(text: str) -> dict[str, str]:

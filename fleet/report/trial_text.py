@@ -9,7 +9,7 @@ from fleet.model.machine import OVER_NETWORK
 from fleet.query.one_trial import ReadingsOfMetric, Shown
 from fleet.query.open_store import Row
 from fleet.report.tables import Column, fitted
-from fleet.units import show_count, show_ns, show_number
+from fleet.units import show_bytes, show_count, show_ns, show_number
 
 HEADLINES = (
     ("experiment", ("experiment", "session", "block")),
@@ -21,7 +21,8 @@ HEADLINES = (
     ("model", ("model", "digest")),
     ("format", ("model_format", "quantization", "bits_per_weight", "drafts")),
     ("engine", ("engine", "engine_version", "runner", "context_length")),
-    ("MLX", ("mlx_version", "mlx_device", "mlx_library")),
+    ("MLX", ("mlx_version", "mlx_device", "mlx_library", "memory_after_bytes")),
+    ("drafts", ("draft_acceptance",)),
     ("settings", ("settings", "think")),
     ("times", ("load_ns", "duration_ns")),
     ("outcome", ("outcome", "reason", "detail", "source")),
@@ -117,6 +118,10 @@ def _fact(name: str, value: object) -> str:
     }
     if name in units:
         return f"{value}{units[name]}"
+    if name == "memory_after_bytes" and isinstance(value, int):
+        return f"{show_bytes(value)} after the last request"
+    if name == "draft_acceptance" and isinstance(value, float):
+        return f"{value:.0%} accepted, of all since the load"
     if name in ("load_ns", "duration_ns"):
         return f"{'load' if name == 'load_ns' else 'whole trial'} {_ns(value)}"
     if name == "measured_over":

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import threading
+from contextlib import suppress
 from dataclasses import replace
 
 from fleet.errors import DigestChanged, Interrupted, RequestRefused, TrialError
 from fleet.model.job import Point, Think
 from fleet.model.machine import EngineFacts, ModelFacts
 from fleet.model.measure import TrialResult
+from fleet.model.runners import MLX_FORMAT, variant_hint
 from fleet.model.trial import Attempt, Trial
 from fleet.runner.exact import fit_prompt
 from fleet.runner.loaded import is_loaded_as_required
@@ -37,6 +39,7 @@ def run_trial(attempt: Attempt, ports: TrialPorts) -> TrialResult:
                 for point in _points_in_order(attempt.trial):
                     _measure(sender, point)
                     log.check_clocks(ports.clock)
+                log.memory_after_bytes = _memory_after(attempt.trial, inside, log)
     except (TrialError, Interrupted) as problem:
         failure = problem
     if log.in_force and not log.in_force.restarted and not log.kept_loaded:
@@ -92,6 +95,23 @@ def _load(trial: Trial, ports: TrialPorts, log: TrialLog) -> None:
         log.load_ns = ports.clock.monotonic_ns() - before_ns
         log.forget_cache()
     log.placement = ports.engine.placement(trial.model)
+    others = log.model.other_digests if log.model else ()
+    if log.placement is not None and log.placement.digest in others:
+        raise DigestChanged(
+            f"{trial.model} on {trial.machine} was loaded as another of its variants, "
+            f"{log.placement.digest[:12]}",
+            variant_hint(trial.model),
+        )
+
+
+def _memory_after(trial: Trial, ports: TrialPorts, log: TrialLog) -> int | None:
+    """Return what a model on MLX holds after its last request: it grows with each prompt."""
+    if log.model is None or log.model.model_format != MLX_FORMAT:
+        return None
+    with suppress(TrialError):
+        placement = ports.engine.placement(trial.model)
+        return None if placement is None else placement.size_bytes
+    return None
 
 
 def _look_name(attempt: Attempt) -> str:

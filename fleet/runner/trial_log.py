@@ -36,6 +36,7 @@ class TrialLog:
     engine_version: str | None = None
     engine_environment: Mapping[str, str] = field(default_factory=dict)
     placement: Placement | None = None
+    memory_after_bytes: int | None = None
     load_ns: int | None = None
     kept_loaded: bool = False
     """The model was in memory before the trial, and stays there afterwards."""
@@ -119,6 +120,7 @@ class TrialLog:
             drafts=_drafts(attempt.trial, model),
             think=self.think,
             placement=self.placement,
+            memory_after_bytes=self.memory_after_bytes,
             load_ns=self.load_ns,
             **_applied(self.in_force),
             fingerprint=self.fingerprint,

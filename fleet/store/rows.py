@@ -134,6 +134,7 @@ def _found(result: TrialResult) -> Row:
         "context_length": placement.context_length,
         "placement_size_bytes": placement.size_bytes,
         "placement_gpu_bytes": placement.gpu_bytes,
+        "memory_after_bytes": result.memory_after_bytes,
         "load_ns": result.load_ns,
         "active_bytes": result.active_bytes,
         **_weights(result),
@@ -158,6 +159,11 @@ def _weights(result: TrialResult) -> Row:
         "runner": runner,
         "drafts": result.drafts,
         **{name: _first_known(mlx, name) for name in MLX_FACTS},
+        # The log tells it of the last load: before the trial that was another one.
+        "draft_acceptance": _first_known(
+            mlx[:1] if result.drafts == "yes" and result.fingerprint_after else (),
+            "draft_acceptance",
+        ),
     }
 
 

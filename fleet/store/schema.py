@@ -17,7 +17,8 @@ SCHEMA_VERSION is written into every file's metadata. History:
    of MLX its version, device and library; of a request's gaps, how many rounds they are: tokens
    that come of one step of a model with drafts come together (2026-12)
 7  whether a trial was measured over the network, and the round trip there (2026-12)
-8  the program of the engine that a trial named by a label, and the hash of its content (2026-12)
+8  the program of the engine that a trial named by a label, and the hash of its content; what MLX
+   holds in memory after the last request, and the share of its drafts that were right (2026-12)
 """
 
 from __future__ import annotations
@@ -160,6 +161,8 @@ TRIALS = _schema(
     measured_over=_text,  # network: fleet did not run on the machine; null: it did
     round_trip_ns=_int,  # to that machine and back, at most; before the trial
     engine_sha256=_text,  # of the program that engine_binary names; null: the owner's ran
+    memory_after_bytes=_int,  # of MLX after the last request: weights, context, cached prompts
+    draft_acceptance=_real,  # of MLX, share of all drafts since the load, as Ollama's log says
 )
 
 REQUESTS = _schema(

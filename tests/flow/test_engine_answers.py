@@ -196,7 +196,8 @@ def test_a_model_is_one_whatever_its_spelling(fleet: Fleet) -> None:
         for number, spelling in enumerate(("llama3.1", "Llama3.1:Latest", "llama3.1")):
             fleet.write(experiment_of([spelling], repeats=number + 1))
             done = fleet("submit", "configs/demo.yaml", env=environment(server))
-            assert f"{number} trials are finished" in done.err or not number
+            are = "1 trial is" if number == 1 else f"{number} trials are"
+            assert f"{are} finished" in done.err or not number
     trials = fleet.rows(
         "select experiment, model, count(*) as n from trials group by all order by 1"
     )
@@ -291,3 +292,81 @@ def test_a_version_that_nobody_checked_is_measured_and_said_to_be_one(
     flags = {flag for row in fleet.rows("from speeds") for flag in row["flags"].split()}
     assert ("unchecked_version" in flags) == (not checked)
     assert fleet.rows("select outcome from trials") == [{"outcome": "ok"}]
+
+
+def variant(digest: str, model_format: str, *tensors: str) -> WireModel:
+    """One of the models that a name may mean, as it lists and describes itself."""
+    details = {"format": model_format, "family": "llama", "quantization_level": "nvfp4"}
+    listed = [{"name": name, "type": "F16", "shape": [1000, 1000]} for name in tensors]
+    tag = {"name": "tiny:latest", "model": "tiny:latest", "details": details, "digest": digest * 64}
+    return WireModel(
+        tag=tag,
+        shown={"details": details, "tensors": listed},
+        in_memory={"digest": digest * 64},
+    )
+
+
+LAYER, DRAFT_HEAD = "model.layers.0.mlp.up_proj.weight", "mtp.layers.0.mlp.up_proj.weight"
+
+
+@pytest.mark.parametrize(
+    ("later", "facts"),
+    [
+        (variant("b", "safetensors", LAYER), ("safetensors", "no")),
+        (variant("c", "gguf", "output.weight"), ("gguf", "no")),
+    ],
+)
+def test_a_name_that_means_another_variant_now_is_new_work(
+    fleet: Fleet, later: WireModel, facts: tuple[str, str]
+) -> None:
+    fleet.write(experiment_of(["tiny"]))
+    with wire_ollama({"tiny:latest": variant("a", "gguf", "output.weight")}) as server:
+        env = environment(server)
+        fleet("submit", "configs/demo.yaml", env=env)
+        server.models["tiny:latest"] = later
+        told = fleet("submit", "configs/demo.yaml", code=None, env=env)
+        fleet("submit", "configs/demo.yaml", "--yes", env=env)
+    assert f"tiny {'a' * 12} -> {later.tag['digest'][:12]}" in told.err
+    rows = fleet.rows("select digest, model_format, drafts from cells order by last_started_at")
+    of_later = {(row["model_format"], row["drafts"]) for row in rows if row["digest"][0] != "a"}
+    assert {row["digest"][0] for row in rows} == {"a", later.tag["digest"][0]}
+    assert of_later == {facts}
+
+
+def test_a_draft_head_that_an_update_brings_is_new_work(fleet: Fleet) -> None:
+    fleet.write(experiment_of(["tiny"]))
+    with wire_ollama({"tiny:latest": variant("a", "safetensors", LAYER)}) as server:
+        env = environment(server)
+        fleet("submit", "configs/demo.yaml", env=env)
+        server.models["tiny:latest"] = variant("b", "safetensors", LAYER, DRAFT_HEAD)
+        told = fleet("submit", "configs/demo.yaml", code=None, env=env)
+        fleet("submit", "configs/demo.yaml", "--yes", env=env)
+    assert f"tiny {'a' * 12} -> {'b' * 12}" in told.err
+    rows = fleet.rows("select distinct digest, drafts from cells order by digest")
+    assert [row["drafts"] for row in rows] == ["no", "yes"]
+    assert "with drafts" in fleet("results", "demo").out
+
+
+def test_two_rows_under_one_name_are_measured_as_the_one_that_is_loaded(fleet: Fleet) -> None:
+    fleet.write(experiment_of(["tiny"]))
+    own, other = variant("a", "safetensors", LAYER), variant("b", "gguf", "output.weight")
+    with wire_ollama({"tiny:latest": own, "other:latest": other}) as server:
+        env = environment(server)
+        fleet("submit", "configs/demo.yaml", env=env)
+        own.in_memory = other.in_memory
+        wrong = fleet("submit", "configs/demo.yaml", "--again", code=1, env=env)
+        own.shown = {"details": {}}
+        unknown = fleet("plan", "configs/demo.yaml", code=None, env=env)
+    assert "was loaded as another of its variants, bbbbbbbbbbbb" in wrong.err
+    assert "is 2 models: safetensors aaaaaaaaaaaa, gguf bbbbbbbbbbbb" in unknown.out
+    assert fleet.rows("select distinct digest from speeds") == [{"digest": "a" * 64}]
+
+
+def test_doctor_names_the_core_that_an_idle_model_on_mlx_holds(fleet: Fleet) -> None:
+    words = "before Ollama 0.34 a model on MLX keeps a core busy while it rests"
+    with wire_ollama({"tiny:latest": variant("a", "safetensors", LAYER)}) as server:
+        server.loaded["tiny:latest"] = 1024
+        for version, told in (("0.33.4", True), ("0.34.0", False)):
+            server.version = version
+            out = " ".join(fleet("doctor", code=None, env=environment(server)).out.split())
+            assert (words in out) == told

@@ -16,6 +16,7 @@ from fleet.model.script import ScriptedModel
 from fleet.query.one_trial import show
 from fleet.query.open_store import open_store, rows
 from fleet.query.results import results
+from fleet.report.trial_text import shown_lines
 from tests.builders_compare import GoldenStore, Row, S, compare, request, with_thirds
 
 MS = S // 1000
@@ -305,6 +306,19 @@ def test_what_mlx_says_of_context_and_memory_is_not_judged(tmp_path: Path) -> No
     assert (row["invalid"], row["spilled"]) == ("context", True)
 
 
+@pytest.mark.parametrize(
+    ("held_mb", "columns", "flags"),
+    [(101, MLX, "over_limit"), (100, MLX, ""), (None, MLX, ""), (101, GGUF, "")],
+)
+def test_what_grows_beyond_what_the_gpu_may_use_is_labelled(
+    tmp_path: Path, held_mb: int | None, columns: Row, flags: str
+) -> None:
+    held = None if held_mb is None else held_mb * 2**20
+    own = {**columns, "memory_after_bytes": held, "gpu_limit_mb": 100, "model_size_bytes": 1}
+    asked = true_request(str(columns["runner"]), "length")
+    assert judged(tmp_path, asked, "speeds", **own)["flags"] == flags
+
+
 def test_streams_of_one_slot_are_labelled(tmp_path: Path) -> None:
     store = GoldenStore()
     for name, columns in (("mlx", MLX), ("gguf", GGUF)):
@@ -348,14 +362,15 @@ def test_an_engine_whose_counters_lie_is_told_on_its_cells(
             store.trial(f"{name}{block}", requests=[longer] * 2, block=block, model=name, **columns)
     with closing(open_store([store.write(tmp_path)])) as con:
         cells = {row.model: row for row in results(con)}
-        shown = {name: show(con, f"trial-{name}0").clocks for name in cells}
+        trials = {name: show(con, f"trial-{name}0") for name in cells}
         [group] = compare(con, axis="model", metrics=("decode",)).groups
     rates = f"client 45, engine {45 / lie:.4g} tokens/s"
     assert {row.valid for row in cells.values()} == {10}
     opinions = {name: row.decode_second_opinion for name, row in cells.items()}
     assert opinions == {"honest": "", "liar": rates if told else ""}
-    assert [each.rates for each in shown["liar"]] == [rates] * told
-    assert shown["honest"] == ()
+    lines = {name: "\n".join(shown_lines(trial)) for name, trial in trials.items()}
+    assert (f"by two clocks: {rates}\n" in f"{lines['liar']}\n") == told
+    assert "two clocks" not in lines["honest"]
     reasons = {line.side: "; ".join(line.reasons) for line in group.lines}
     assert (f"two clocks: {rates}" in reasons["liar"]) == told
     assert "two clocks" not in reasons["honest"]

@@ -112,7 +112,10 @@ def test_the_files_of_a_model_are_its_weights(engine: Ollama, server: RealOllama
 def test_its_log_tells_of_mlx(engine: Ollama, server: RealOllama) -> None:
     answer(engine, TWIN, " the of", 1)
     told = parse_serve_log(server.log.read_text()).mlx
-    assert (told.version, told.device) == (MLX, "cpu")
+    assert (told.version, told.device, told.draft_acceptance) == (MLX, "cpu", None)
+    answer(engine, DRAFTS, " the of", 64)
+    engine.unload(DRAFTS)
+    assert parse_serve_log(server.log.read_text()).mlx.draft_acceptance == 1.0
 
 
 @pytest.mark.parametrize("model", MLX_MODELS)

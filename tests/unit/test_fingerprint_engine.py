@@ -74,12 +74,13 @@ def test_mlx_tells_its_version_device_and_kernels_once_a_model_has_run_on_it() -
     mlx = (
         'msg="MLX library" path=/Applications/Ollama.app/lib/ollama/mlx_metal_v4/libmlxc.dylib\n'
         'msg="MLX engine initialized" "MLX version"=0.32.2 device=gpu\n'
+        'msg="speculative decode stats" iterations=20 drafted=40 accepted=30\n'
     )
-    names = ("mlx_version", "mlx_device", "mlx_library")
+    names = ("mlx_version", "mlx_device", "mlx_library", "draft_acceptance")
     before = look(mac(log("56.0 GiB")), engine(), "darwin")
     after = look(mac(log("56.0 GiB", more=mlx)), engine(), "darwin")
-    assert [before[name] for name in names] == ["Ollama's log: no model ran on MLX yet"] * 3
-    assert [after[name] for name in names] == ["0.32.2", "gpu", "mlx_metal_v4"]
+    assert [before[name] for name in names] == ["Ollama's log: no model ran on MLX yet"] * 4
+    assert [after[name] for name in names] == ["0.32.2", "gpu", "mlx_metal_v4", 0.75]
 
 
 @pytest.mark.parametrize(

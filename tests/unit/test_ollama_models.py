@@ -257,14 +257,35 @@ def test_the_runner_follows_from_format_and_version(
     assert runner_of(engine, version, model_format) == runner
 
 
-def test_two_models_under_one_name_are_refused() -> None:
+@pytest.mark.parametrize(
+    ("shown", "digest"),
+    [("safetensors", "b"), ("gguf", "a"), ("exl3", None), ("", None)],
+)
+def test_of_two_models_under_one_name_the_described_one_is_taken(
+    shown: str, digest: str | None
+) -> None:
     """As Ollama 0.40 lists the variants of a model; a measurement must be of one of them."""
     details = {"format": "safetensors"}
     other = {"name": "m:1", "model": "m:1", "digest": "b" * 64, "details": details}
-    models = {"m:1": WireModel(tag={"digest": "a" * 64}), "x:1": WireModel(tag=other)}
-    with wire_ollama(models) as server:
+    described = {"details": {"format": shown}}
+    own = WireModel(tag={"digest": "a" * 64}, shown=described, in_memory={"digest": "b" * 64})
+    with wire_ollama({"m:1": own, "x:1": WireModel(tag=other)}) as server:
         engine = Ollama(f"http://{server.host}", clock=SystemClock())
-        with pytest.raises(RequestRefused, match=r"m:1 is 2 models .*safetensors bbbbbbbbbbbb"):
-            engine.describe("m:1")
+        [listed] = engine.models()
+        engine.load("m:1", {"num_ctx": 8})
+        placement = engine.placement("m:1")
+        assert placement is not None
+        assert placement.digest == "b" * 64
+        if digest is None:
+            words = r"m:1 is 2 models: gguf a{12}, safetensors b{12}; name one .* as in m:1-mlx"
+            with pytest.raises(RequestRefused, match=words):
+                engine.describe("m:1")
+            assert listed.unmeasurable.startswith("is 2 models")
+        else:
+            others = {"a", "b"} - {digest}
+            for facts in (listed, engine.describe("m:1")):
+                assert facts.digest == digest * 64
+                assert facts.other_digests == tuple(letter * 64 for letter in others)
+                assert facts.unmeasurable == ""
         del server.models["x:1"]
         assert engine.describe("m:1").digest == "a" * 64

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from fleet import wiring
+from fleet.model.experiment import OllamaEngine
+from fleet.model.machine import ModelFacts
 from fleet.page_cache import LOOKS, forget_file, forget_files
 
 SIZE_BYTES = 8 * 2**20
@@ -63,6 +66,18 @@ def test_files_are_gone_where_each_of_them_is(file: Path) -> None:
     assert not forget_files([missing, str(other)])
     assert not forget_files([str(other), missing])
     assert not forget_files([])
+
+
+def test_the_machine_here_forgets_the_files_of_a_model(file: Path, tmp_path: Path) -> None:
+    """One that is measured over the network has files elsewhere."""
+    engine = OllamaEngine(kind="ollama")
+    model = ModelFacts(name="m", digest="d", size_bytes=SIZE_BYTES, file=str(file))
+    here = wiring.node(wiring.WorkerSpec(engine=engine, state=str(tmp_path)), tmp_path)
+    away = wiring.WorkerSpec(engine=engine, name="box", state="", endpoint="http://127.0.0.1:9")
+    assert not wiring.node(away, tmp_path).forget_model(model)
+    assert is_in_memory(file, SIZE_BYTES // LOOKS // 2)
+    assert here.forget_model(model)
+    assert not is_in_memory(file, SIZE_BYTES // LOOKS // 2)
 
 
 def test_what_is_not_there_or_empty_is_not_called_gone(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from fleet.model.experiment import Request
 from fleet.model.job import Job, Point
 from fleet.model.machine import Machine, ModelFacts
@@ -138,6 +140,16 @@ def test_an_axis_that_a_runner_does_not_read_is_refused_with_the_reason() -> Non
     assert {trial.model for trial in plan.trials()} == {"gguf"}
     one_value = request(models=["gguf", "mlx"], settings={"num_batch": 64})
     assert not expand(one_value, [here]).left_out
+
+
+@pytest.mark.parametrize(("size_mb", "warned"), [(60_000, False), (66_000, True), (73_728, True)])
+def test_room_for_what_mlx_keeps_of_prompts_is_asked_for(size_mb: int, warned: bool) -> None:
+    """A Mac whose GPU may use 72 GiB: weights above 64 GiB leave less than 8."""
+    here = replace(mac(), models=(on_mlx("big", size_mb * 2**20),))
+    words = [warning.what for warning in expand(request(models=["big"]), [here]).warnings]
+    assert [word.partition(": ")[0].partition("MLX")[2] for word in words] == [
+        " keeps up to 8.0 GiB of earlier prompts besides"
+    ] * warned
 
 
 def test_what_does_not_fit_is_not_loaded_by_mlx() -> None:

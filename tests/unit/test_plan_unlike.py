@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from fleet.errors import PlanRefused
+from fleet.plan.digests import digests
 from fleet.plan.refusals.unlike import unlike
 from tests.builders_plan import machine, model, request
 
@@ -40,6 +44,22 @@ def test_the_digest_is_told_per_model_where_both_have_it() -> None:
     [told] = words("machine", alpha, beta)
     assert told.startswith("beta tiny: model digests differ: bbbbbbbbbbbb against aaaaaaaaaaaa")
     assert words("machine", alpha, machine("beta")) == []
+
+
+def test_unlike_variants_of_one_name_are_told_with_the_tag_that_mends_it() -> None:
+    """A pull would bring each machine the same variant again."""
+    alpha = machine("alpha", models=[replace(TINY, model_format="gguf")])
+    beta = machine("beta", models=[replace(OTHER, model_format="safetensors")])
+    assert words("machine", alpha, beta) == [
+        "beta tiny: model formats differ: safetensors against gguf on alpha; fleet compare --by "
+        "machine will refuse this: name one variant by a tag of its own, as in tiny:latest-mlx, or "
+        "compare with --allow-diff model_format"
+    ]
+    copies = {"a": alpha.models, "b": beta.models}
+    with pytest.raises(PlanRefused, match=r"alpha has a{12} \(gguf\)") as refused:
+        digests(copies, {"a": "alpha", "b": "beta"}, ["tiny"])
+    assert refused.value.hint.endswith("as in tiny:latest-mlx")
+    assert "pull" not in refused.value.hint
 
 
 def test_what_is_implied_or_only_listed_is_no_warning() -> None:

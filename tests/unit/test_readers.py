@@ -584,6 +584,20 @@ def test_the_latest_start_in_a_log_counts() -> None:
     assert (log.total_mb, gpu.integrated) == (44.5 * 1024, False)
 
 
+def test_the_acceptance_of_drafts_is_that_of_all_requests_since_the_last_load() -> None:
+    """Lines of 0.32.15 and 0.34.4, one for each request; the load before does not count."""
+    line = 'msg="speculative decode stats" iterations=20 drafted={} accepted={} acceptance=1.00\n'
+    load = 'msg="MLX engine initialized" "MLX version"=0.32.2 device=gpu\n'
+    text = load + line.format(100, 1) + load
+    assert ollama_log.parse_serve_log(text).mlx.draft_acceptance is None
+    text += line.format(30, 20) + line.format(10, 10)
+    assert ollama_log.parse_serve_log(text).mlx.draft_acceptance == 0.75
+    assert ollama_log.parse_serve_log(line.format(30, 20)).mlx.draft_acceptance is None
+    odd = ollama_log.parse_serve_log(load + line.format(10, 20)).mlx
+    assert odd.draft_acceptance is None
+    assert "draft_acceptance" in odd.outside
+
+
 def test_a_metal_limit_is_in_mebibytes_whatever_prints_it() -> None:
     assert metal.parse_llama_cpp(METAL) == metal.MetalDevice(
         name="Apple M9 Max", limit_mb=41961, metal_version=9

@@ -59,6 +59,8 @@ class WordEngine:
     stop_at: int | None = None
     digest: str = "sha256:aa"
     drafts: Drafts | None = None
+    model_format: str | None = None
+    other_digests: tuple[str, ...] = ()
     asked: list[Ask] = field(default_factory=list)
     loads: list[Mapping[str, Value]] = field(default_factory=list)
     unloads: int = 0
@@ -77,7 +79,14 @@ class WordEngine:
     def describe(self, model: str) -> ModelFacts:
         if model == "absent":
             raise ModelMissing("absent is not here", "ollama pull absent")
-        return ModelFacts(name=model, digest=self.digest, size_bytes=10, drafts=self.drafts)
+        return ModelFacts(
+            name=model,
+            digest=self.digest,
+            size_bytes=10,
+            drafts=self.drafts,
+            model_format=self.model_format,
+            other_digests=self.other_digests,
+        )
 
     def load(self, model: str, options: Mapping[str, Value]) -> None:
         self.loads.append(options)
@@ -102,7 +111,10 @@ class WordEngine:
         return reply
 
     def placement(self, model: str) -> Placement | None:
-        return Placement(size_bytes=10, gpu_bytes=10, context_length=1024)
+        """Of MLX the memory grows with each request."""
+        grown = len(self.asked) if self.model_format == "safetensors" else 0
+        size = 10 + grown
+        return Placement(size_bytes=size, gpu_bytes=size, context_length=1024, digest="bb")
 
     def unload(self, model: str) -> None:
         self.unloads += 1
@@ -214,7 +226,30 @@ def test_the_model_is_loaded_fresh_once_and_unloaded_at_the_end(engine: WordEngi
     assert engine.loads == [{"num_ctx": 1024, "num_batch": 512}]
     assert not engine.loaded
     assert result.load_ns is not None
-    assert result.placement == Placement(size_bytes=10, gpu_bytes=10, context_length=1024)
+    assert result.placement is not None
+    assert (result.placement.size_bytes, result.placement.context_length) == (10, 1024)
+
+
+@pytest.mark.parametrize(("model_format", "memory"), [("safetensors", 13), ("gguf", None)])
+def test_what_a_model_on_mlx_holds_is_known_after_its_last_request(
+    engine: WordEngine, model_format: str, memory: int | None
+) -> None:
+    engine.model_format = model_format
+    result = run(engine)
+    assert (result.placement and result.placement.size_bytes, len(engine.asked)) == (10, 3)
+    assert result.memory_after_bytes == memory
+
+
+@pytest.mark.parametrize(("others", "reason"), [(("bb",), "digest_changed"), (("cc",), "")])
+def test_a_load_that_takes_another_variant_measures_nothing(
+    engine: WordEngine, others: tuple[str, ...], reason: str
+) -> None:
+    """The engine says that it loaded bb; the plan is made for sha256:aa."""
+    engine.other_digests = others
+    result = run(engine)
+    assert result.reason == reason
+    assert (engine.asked == []) == bool(reason)
+    assert not engine.loaded
 
 
 def test_every_request_sends_everything_and_has_a_nonce_of_its_own(engine: WordEngine) -> None:

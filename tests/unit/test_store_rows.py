@@ -33,6 +33,8 @@ def test_every_column_is_filled_by_a_trial_that_knows_everything(table):
     quick = [replace(record(index), most_output_ns=3 * 10**9) for index in (1, 2, 3)]
     primed = (replace(record(), reused_tokens=None), *quick)
     known = replace(result(requests=primed), reason="stream_broken", detail="it broke")
+    if table == "trials":  # drafts have an acceptance, and no least time
+        known = replace(known, drafts="yes")
     row = rows_of(known)[table][-1]
     assert set(row) == set(TABLES[table].names)
     empty = {name for name, value in row.items() if value is None}
@@ -51,6 +53,22 @@ def test_what_is_unknown_is_null():
     assert rows["fingerprints"] == []
     for name in ("hardware_id", "chip", "gpu_limit_mb", "context_length", "digest", *FAILED_ONLY):
         assert trial[name] is None
+
+
+def test_the_acceptance_of_drafts_is_that_of_this_trial():
+    """A log tells of the last load: before the trial that was another one."""
+    before, after = fingerprint({**FACTS, "draft_acceptance": 0.25}), fingerprint(FACTS)
+    measured = replace(result(), drafts="yes", fingerprint=before, fingerprint_after=after)
+    shares = [
+        rows_of(each)["trials"][0]["draft_acceptance"]
+        for each in (
+            measured,
+            replace(measured, fingerprint_after=None),
+            replace(measured, drafts="no"),
+            replace(measured, model_format="gguf"),
+        )
+    ]
+    assert shares == [0.75, None, None, None]
 
 
 def test_a_fact_of_the_wrong_kind_is_null_in_its_column_and_kept_in_the_json():

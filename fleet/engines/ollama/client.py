@@ -19,13 +19,14 @@ from fleet.engines.ollama.models import (
     described,
     listed_models,
     loaded_models,
+    the_one_shown,
     unmeasurable,
 )
 from fleet.engines.ollama.pulling import Pull
 from fleet.engines.ollama.timed import TimedPath
 from fleet.errors import EngineBusy, ModelMissing, RequestRefused
 from fleet.model.gates import Resident
-from fleet.model.machine import EngineFacts, ModelFacts, Proofs, same_model
+from fleet.model.machine import EngineFacts, ModelFacts, Proofs, full_model_name, same_model
 from fleet.model.measure import Ask, Placement, Reply
 from fleet.model.settings import Value
 from fleet.ports import Clock, Say, Stop
@@ -72,22 +73,18 @@ class Ollama:
         return EngineFacts(kind="ollama", version=version or "unknown", proofs=PROOFS)
 
     def models(self) -> Sequence[ModelFacts]:
+        """Return one model for each name; of several variants the one that is described."""
         call = Call(path="/api/tags", doing="listing models")
-        return listed_models(self._calls.answer(call).get("models"))
+        by_name: dict[str, dict[str, ModelFacts]] = {}
+        for facts in listed_models(self._calls.answer(call).get("models")):
+            by_name.setdefault(full_model_name(facts.name), {})[facts.digest] = facts
+        return [self._taken(list(rows.values())) for rows in by_name.values()]
 
     def describe(self, model: str) -> ModelFacts:
         facts = self._find(model)
         if facts is None:
             raise ModelMissing(f"{model} is not on {self.base_url}", f"ollama pull {model}")
-        shown = self._calls.answer(
-            Call(
-                method="POST",
-                path="/api/show",
-                body={"model": model, "verbose": True},  # else newer engines list no tensors
-                doing=f"describing {model}",
-                model=model,
-            )
-        )
+        shown = self._shown(model)
         _refuse(model, facts.unmeasurable or unmeasurable(shown))
         return described(facts, shown)
 
@@ -154,15 +151,21 @@ class Ollama:
         """Nothing is held between two calls."""
 
     def _find(self, model: str) -> ModelFacts | None:
-        """Return the one row of that name; raises RequestRefused where several models share it."""
-        named = [facts for facts in self.models() if same_model(facts.name, model)]
-        if len({facts.digest for facts in named}) > 1:
-            variants = ", ".join(f"{facts.model_format} {facts.digest[:12]}" for facts in named)
-            raise RequestRefused(
-                f"{model} is {len(named)} models on {self.base_url}: {variants}",
-                "name the variant by a tag of its own, as in gemma4:12b-mlx",
-            )
-        return named[0] if named else None
+        return next((facts for facts in self.models() if same_model(facts.name, model)), None)
+
+    def _taken(self, rows: Sequence[ModelFacts]) -> ModelFacts:
+        if len(rows) == 1:
+            return rows[0]
+        try:
+            return the_one_shown(rows, self._shown(rows[0].name))
+        except (ModelMissing, RequestRefused):
+            return the_one_shown(rows, {})
+
+    def _shown(self, model: str) -> dict[str, object]:
+        body = {"model": model, "verbose": True}  # else newer engines list no tensors
+        doing = f"describing {model}"
+        call = Call(method="POST", path="/api/show", body=body, doing=doing, model=model)
+        return self._calls.answer(call)
 
     def _loaded(self, model: str) -> LoadedModel | None:
         return next((each for each in self._in_memory() if same_model(each.name, model)), None)

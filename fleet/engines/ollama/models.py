@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from fleet.engines.incoming import (
     CONTEXT_TOKENS,
@@ -25,6 +25,7 @@ from fleet.model.gates import Resident
 from fleet.model.job import Think
 from fleet.model.machine import ModelFacts
 from fleet.model.measure import Placement
+from fleet.model.runners import variant_hint
 
 SAME_ARCHITECTURE = {"gptoss": "gpt-oss"}
 SAME_QUANTIZATION = {"MXFP4_MOE": "MXFP4"}
@@ -57,6 +58,7 @@ def loaded_models(models: object) -> list[LoadedModel]:
                 size_bytes=whole(entry.get("size"), SIZE_BYTES),
                 gpu_bytes=whole(entry.get("size_vram"), SIZE_BYTES),
                 context_length=whole(entry.get("context_length"), CONTEXT_TOKENS),
+                digest=_digest(entry),
             ),
             resident=Resident(name=name, expires_unix_ns=expiry_unix_ns(entry.get("expires_at"))),
         )
@@ -72,16 +74,36 @@ def listed_models(models: object) -> list[ModelFacts]:
 def _listed(name: str, entry: Entry) -> ModelFacts:
     details = entry.get("details")
     details = details if isinstance(details, dict) else {}
-    digest = _DIGEST.fullmatch(text(entry.get("digest")))
     return ModelFacts(
         name=name,
-        digest=digest[1] if digest else "",
+        digest=_digest(entry),
         size_bytes=whole(entry.get("size"), SIZE_BYTES) or 0,
         architecture=_architecture(details.get("family")),
         quantization=_quantization(details.get("quantization_level")),
         model_format=text(details.get("format")) or None,
         unmeasurable=unmeasurable(entry),
     )
+
+
+def _digest(entry: Entry) -> str:
+    digest = _DIGEST.fullmatch(text(entry.get("digest")))
+    return digest[1] if digest else ""
+
+
+def the_one_shown(rows: Sequence[ModelFacts], shown: Entry) -> ModelFacts:
+    """Return which of several models under one name its description is of, by their formats.
+
+    Where that does not tell, the model cannot be measured, and says so.
+    """
+    details = shown.get("details")
+    wanted = text(details.get("format")) if isinstance(details, dict) else ""
+    taken = [row for row in rows if row.model_format == wanted]
+    if len(taken) == 1:
+        others = {row.digest for row in rows} - {taken[0].digest}
+        return replace(taken[0], other_digests=tuple(sorted(others)))
+    name = rows[0].name
+    variants = ", ".join(f"{row.model_format} {row.digest[:12]}" for row in rows)
+    return replace(rows[0], unmeasurable=f"is {len(rows)} models: {variants}; {variant_hint(name)}")
 
 
 def unmeasurable(entry: Entry) -> str:
@@ -117,6 +139,7 @@ def described(facts: ModelFacts, shown: Entry) -> ModelFacts:
         context_length=whole(info.get(f"{architecture}.context_length"), CONTEXT_TOKENS),
         tensors_bytes=tensors_bytes(tensors),
         active_bytes=active_bytes(tensors, info),
+        other_digests=facts.other_digests,
         default_think=_default_think(shown, _architecture(architecture) or facts.architecture),
         file=_file(shown.get("modelfile")),
         unmeasurable=facts.unmeasurable or unmeasurable(shown),

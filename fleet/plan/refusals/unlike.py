@@ -12,6 +12,7 @@ from fleet import comparability
 from fleet.comparability import ENVIRONMENT_FACTS, Difference, differing
 from fleet.model.experiment import Request
 from fleet.model.machine import Machine
+from fleet.model.runners import variant_hint
 from fleet.plan.refusals.unfit import PlanWarning
 
 NOT_SET = "not set"
@@ -37,9 +38,11 @@ class _MachineFacts:
 
     def _value(self, fact: str) -> str | None:
         engine = self.machine.engine
-        if fact == "digest":
+        if fact in ("digest", "model_format"):
             held = self.machine.model(self.model)
-            return held.digest.removeprefix("sha256:") if held else None
+            if held is None:
+                return None
+            return held.digest.removeprefix("sha256:") if fact == "digest" else held.model_format
         if engine is None:
             return None
         if fact in ENVIRONMENT_FACTS:
@@ -63,10 +66,12 @@ def unlike(by: str, request: Request, machines: Sequence[Machine]) -> tuple[Plan
     unlike_first: dict[tuple[str, str, str], list[Machine]] = {}
     for model in dict.fromkeys(request.experiment.models):
         for machine in ready[1:]:
-            for each in _refused(by, ready[0], machine, model):
-                if each.fact in settings_made:
-                    continue  # a trial sets it alike everywhere
-                of_model = model if each.fact == "digest" else ""
+            refused = list(_refused(by, ready[0], machine, model))
+            variants = any(each.fact == "model_format" for each in refused)
+            for each in refused:
+                if each.fact in settings_made or (variants and each.fact == "digest"):
+                    continue  # a trial sets it alike everywhere; or the variants say it
+                of_model = model if each.fact in ("digest", "model_format") else ""
                 key = (each.fact, of_model, _words(each, ready[0]))
                 others = unlike_first.setdefault(key, [])
                 others += [] if machine in others else [machine]
@@ -75,7 +80,7 @@ def unlike(by: str, request: Request, machines: Sequence[Machine]) -> tuple[Plan
             machine=", ".join(machine.name for machine in others),
             model=model,
             what=f"{words}; fleet compare --by {by} will refuse this: "
-            f"{HINTS[fact]}, or compare with --allow-diff {fact}",
+            f"{HINTS.get(fact) or variant_hint(model)}, or compare with --allow-diff {fact}",
         )
         for (fact, model, words), others in unlike_first.items()
     )
