@@ -72,7 +72,7 @@ def read_job(path: Path) -> FileReading[Job]:
         name = read.document.content.get(key)
         if isinstance(name, str):
             try:
-                text = _prompt_text(path.parent / name)
+                text = _prompt_text(path.parent, name)
             except ConfigError as problem:
                 what = f"{problem.mistakes[0].file}: {problem.mistakes[0].what}"
                 mistakes.append(read.document.mistake((key,), what))
@@ -94,8 +94,18 @@ def _with_prompts(job: Job, text: str, path: Path) -> Job:
     return with_prompts(job, text, _label(path), json_lines=json_lines)
 
 
-def _prompt_text(path: Path) -> str:
-    """Return the text of a prompt file without the newline that editors put at its end."""
+def _prompt_text(folder: Path, name: str) -> str:
+    """Return the text of a prompt file without the newline that editors put at its end.
+
+    A job is data that people pass on: it names no file outside its own folder, nor by a link.
+    """
+    path = folder / name
+    try:
+        inside = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):  # a loop of links, or a name that none can have
+        raise failure(_label(path), "no such file") from None
+    if not inside:
+        raise failure(_label(path), f"lies outside the folder of the job, {_label(folder)}")
     text = read_text(path, _label(path), LARGEST_PROMPT_BYTES).rstrip("\r\n")
     if not text.strip():
         raise failure(_label(path), "the file is empty")

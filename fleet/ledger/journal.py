@@ -6,14 +6,24 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from fleet.errors import StoreUnusable
 from fleet.folders import with_home
 from fleet.ledger.locks import Coordinating
 from fleet.ledger.opening import open_ledger
-from fleet.ledger.reading import read_account, read_promised, read_status
+from fleet.ledger.reading import (
+    damaged,
+    read_account,
+    read_coordinator,
+    read_last_session,
+    read_machines_of,
+    read_promised,
+    read_request,
+    read_status,
+    readable,
+)
 from fleet.ledger.rows import LeftOutRow, MachineRow, Origin, SubmissionState, SubmissionStatus
 from fleet.model.account import Account
 from fleet.model.experiment import Request
@@ -191,57 +201,43 @@ class Ledger:
 
     def last_session(self, experiment: str) -> int:
         """Return the session of the latest submission; 0 if there is none."""
-        row = self._db.execute(
-            "select session from submissions where experiment = ? order by id desc limit 1",
-            (experiment,),
-        ).fetchone()
-        return int(row["session"]) if row else 0
+        with self._reading() as db:
+            return read_last_session(db, experiment)
 
     def machines_of(self, experiment: str, session: int) -> list[tuple[str, str, bool]]:
         """Return name, id and participation in this session of each machine of the experiment."""
-        rows = self._db.execute(
-            "select machine, machine_id, max(s.session = ?) as now from trials t"
-            " join submissions s on s.id = t.submission"
-            " where t.experiment = ? group by machine, machine_id order by machine",
-            (session, experiment),
-        ).fetchall()
-        return [(str(row["machine"]), str(row["machine_id"]), bool(row["now"])) for row in rows]
+        with self._reading() as db:
+            return read_machines_of(db, experiment, session)
 
     def request(self, experiment: str) -> Request | None:
         """Return the experiment with its jobs as it was last submitted.
 
         None: it never was, or a fleet submitted it whose words this version does not know.
         """
-        row = self._db.execute(
-            "select request from submissions where experiment = ? order by id desc limit 1",
-            (experiment,),
-        ).fetchone()
-        try:
-            return None if row is None else Request.model_validate_json(row["request"])
-        except ValueError:
-            return None
+        with self._reading() as db:
+            return read_request(db, experiment)
 
     def coordinator(self, experiment: str) -> int | None:
         """Return the process id of the coordinator that runs this experiment now, if one does."""
         if not self._coordinating.held_by_another(experiment):
             return None
-        row = self._db.execute(
-            "select pid from submissions where experiment = ? order by id desc limit 1",
-            (experiment,),
-        ).fetchone()
-        return None if row is None else int(row["pid"])
+        with self._reading() as db:
+            return read_coordinator(db, experiment)
 
     def status(self, experiment: str | None = None) -> tuple[SubmissionStatus, ...]:
         """Return the latest session of each experiment, or of the named one; newest first."""
-        return read_status(self._db, self._coordinating.held_by_another, experiment)
+        with self._reading() as db:
+            return read_status(db, self._coordinating.held_by_another, experiment)
 
     def account(self, submission: int) -> Account:
         """Return what became of every trial that the submission requested."""
-        return read_account(self._db, submission)
+        with self._reading() as db:
+            return read_account(db, submission)
 
     def promised(self, submission: int) -> dict[str, str]:
         """Return the machines for which an earlier submission waits, with the words for it."""
-        return read_promised(self._db, self._coordinating.held_by_another, submission)
+        with self._reading() as db:
+            return read_promised(db, self._coordinating.held_by_another, submission)
 
     def close(self) -> None:
         """Close the file and free the experiments that this process runs."""
@@ -263,6 +259,9 @@ class Ledger:
                 [(state, reason, now, fence, trial_id) for trial_id in trial_ids],
             )
 
+    def _reading(self) -> AbstractContextManager[sqlite3.Connection]:
+        return readable(self._db, self.path)
+
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """Write all or nothing; raises StoreUnusable if the file cannot be written."""
@@ -272,6 +271,8 @@ class Ledger:
             self._db.execute("commit")
         except sqlite3.Error as problem:
             hint = f"see what is full: df -h {self.path.parent}; then type the same command again"
+            if not isinstance(problem, sqlite3.OperationalError):
+                raise damaged(self.path, problem) from None
             what = f"{self.path}: the ledger cannot be written: {problem}"
             raise StoreUnusable(what, hint) from None
         finally:

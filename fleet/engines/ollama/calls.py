@@ -18,7 +18,13 @@ from fleet.engines.ollama.connection import (
     lines_of,
     open_client,
 )
-from fleet.engines.ollama.failures import error_text, failure, not_an_ollama, translated
+from fleet.engines.ollama.failures import (
+    error_text,
+    failure,
+    not_an_ollama,
+    translated,
+    unreachable,
+)
 from fleet.errors import EngineUnreachable
 from fleet.ports import Clock
 from fleet.units import NS_PER_S
@@ -60,10 +66,11 @@ class Calls:
         with Watch(wire, threading.Event(), lambda: self._overdue(call, began_ns)) as watch:
             try:
                 status, answer = self._fetched(call, wire)
-            except EngineUnreachable as problem:
-                if watch.why:
-                    raise EngineUnreachable(f"{call.doing}: {watch.why}", problem.hint) from problem
-                raise
+            except EngineUnreachable:
+                if not watch.why:
+                    raise
+            if watch.why:  # a connection that was cut may look like a whole answer
+                raise unreachable(self.base_url, f"{call.doing}: {watch.why}")
         if status != httpx.codes.OK:
             raise failure(status, answer, call.doing, call.model)
         return answer
