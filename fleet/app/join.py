@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,16 +19,24 @@ from fleet.ports import Say, Stop
 from fleet.settings.wired_limit import HELPER
 from fleet.wiring import real
 
+RESTART_EXAMPLE = "fleet join --restart-command 'systemctl restart ollama'"
+
 
 def allow(
-    kinds: Sequence[str], say: Say, system: str = sys.platform, *, hours: str | None = None
+    kinds: Sequence[str],
+    say: Say,
+    system: str = sys.platform,
+    *,
+    hours: str | None = None,
+    restart_command: str | None = None,
 ) -> None:
     """Check every word, then keep the permissions; raise UserError before anything is changed."""
     for kind in kinds:
         _check_kind(kind, system)
     limits = None if hours is None else _hours(hours)
-    if RESTART_OLLAMA in kinds or limits is not None:
-        _keep(RESTART_OLLAMA in kinds, limits, say)
+    command = () if restart_command is None else _words(restart_command)
+    if RESTART_OLLAMA in kinds or command or limits is not None:
+        _keep(RESTART_OLLAMA in kinds or bool(command), limits, command, say)
     if WIRED_LIMIT in kinds:
         say("fleet may set this Mac's GPU wired limit while it measures; as root it runs, once:")
         permission.allow(say)
@@ -52,7 +61,17 @@ def _hours(text: str) -> Hours:
         raise UserError(f"--hours {problem}", "fleet join --hours 22-07") from None
 
 
-def _keep(restart: bool, hours: Hours | None, say: Say) -> None:
+def _words(command: str) -> tuple[str, ...]:
+    try:
+        words = tuple(shlex.split(command))
+    except ValueError as problem:
+        raise UserError(f"--restart-command {command}: {problem}", RESTART_EXAMPLE) from None
+    if not words:
+        raise UserError("--restart-command: which command?", RESTART_EXAMPLE)
+    return words
+
+
+def _keep(restart: bool, hours: Hours | None, command: tuple[str, ...], say: Say) -> None:
     """Add to what is allowed already; a damaged file is written anew."""
     file = real.permission_here()
     try:
@@ -60,7 +79,8 @@ def _keep(restart: bool, hours: Hours | None, say: Say) -> None:
     except UserError:
         before = Allowed()
     kinds = before.kinds | ({RESTART_OLLAMA} if restart else frozenset())
-    write(file, replace(before, kinds=kinds, hours=hours or before.hours))
+    hours, command = hours or before.hours, command or before.restart_command
+    write(file, replace(before, kinds=kinds, hours=hours, restart_command=command))
     if restart:
         say("fleet may restart the Ollama of this machine, and unload models that others use")
         words = restart_words()

@@ -26,6 +26,8 @@ class Allowed:
 
     kinds: frozenset[str] = frozenset()
     hours: Hours | None = None
+    restart_command: tuple[str, ...] = ()
+    """The owner's own way to restart Ollama, word by word; empty: as it is run here."""
 
 
 def read(path: Path) -> Allowed:
@@ -35,7 +37,14 @@ def read(path: Path) -> Allowed:
         kinds, hours, form = content["allow"], content["hours"], content["form"]
         if form != FORM or not isinstance(kinds, list) or not KINDS.issuperset(kinds):
             raise ValueError("it is of another form")
-        return Allowed(kinds=frozenset(kinds), hours=Hours.read(hours) if hours else None)
+        command = content.get("restart_command", [])
+        if not isinstance(command, list) or not all(isinstance(word, str) for word in command):
+            raise ValueError("the command is no list of words")
+        return Allowed(
+            kinds=frozenset(kinds),
+            hours=Hours.read(hours) if hours else None,
+            restart_command=tuple(command),
+        )
     except FileNotFoundError:
         return Allowed()
     except OSError as problem:
@@ -48,9 +57,11 @@ def write(path: Path, allowed: Allowed) -> None:
     """Write the permission, whole or not at all; raise UserError if that fails."""
     hours = str(allowed.hours) if allowed.hours else None
     content = {"form": FORM, "allow": sorted(allowed.kinds), "hours": hours}
+    if allowed.restart_command:
+        content["restart_command"] = list(allowed.restart_command)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        durable.replace(path, f"{json.dumps(content)}\n".encode())
+        durable.replace(path, f"{json.dumps(content)}\n".encode(), mode=0o600)
     except OSError as problem:
         what = f"{path}: the permission cannot be kept: {problem.strerror}"
         raise UserError(
