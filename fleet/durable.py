@@ -72,6 +72,16 @@ def create(path: Path, content: bytes, mode: int = 0o600) -> bool:
     return True
 
 
+def make_private(folder: Path) -> None:
+    """Create a folder and its missing parents, which nobody but this user may enter.
+
+    A folder that exists keeps its mode: its owner may share it.
+    """
+    if not folder.is_dir():
+        make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder as durable as the files."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -91,7 +91,7 @@ def node_spool(home: Path, machine_id: str) -> Spool:
 
 
 def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    durable.make_private(path.parent)
     durable.replace(path, content)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from fleet.settings.wired_limit import HELPER
 from fleet.wiring import real
 
 REGISTER = "fleet join --allow engine-binary v0.34=/opt/ollama-0.34/bin/ollama"
+RESTART_EXAMPLE = "fleet join --restart-command 'systemctl restart ollama'"
 
 
 def head_and_programs(words: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -33,21 +35,29 @@ def head_and_programs(words: Sequence[str]) -> tuple[str | None, list[str]]:
     return next(iter(heads), None), [word for word in words if "=" in word]
 
 
+# parameters: the options of `fleet join` that permit something
 def allow(
     kinds: Sequence[str],
     say: Say,
     system: str = sys.platform,
     *,
     hours: str | None = None,
+    restart_command: str | None = None,
     programs: Sequence[str] = (),
 ) -> None:
     """Check every word, then keep the permissions; raise UserError before anything is changed."""
     for kind in kinds:
         _check_kind(kind, system)
-    limits = None if hours is None else _hours(hours)
-    paths = _programs(kinds, programs)
-    if RESTART_OLLAMA in kinds or limits is not None or paths:
-        _keep(RESTART_OLLAMA in kinds, limits, paths, say)
+    added = Allowed(
+        kinds=frozenset({RESTART_OLLAMA} & set(kinds)),
+        hours=None if hours is None else _hours(hours),
+        programs=_programs(kinds, programs),
+        restart_command=() if restart_command is None else _words(restart_command),
+    )
+    if added.restart_command:
+        added = replace(added, kinds=added.kinds | {RESTART_OLLAMA})
+    if added != Allowed():
+        _keep(added, say)
     if WIRED_LIMIT in kinds:
         say("fleet may set this Mac's GPU wired limit while it measures; as root it runs, once:")
         permission.allow(say)
@@ -92,31 +102,40 @@ def _program(word: str) -> tuple[str, str]:
     return label, path
 
 
-def _keep(restart: bool, hours: Hours | None, programs: Mapping[str, str], say: Say) -> None:
+def _words(command: str) -> tuple[str, ...]:
+    try:
+        words = tuple(shlex.split(command))
+    except ValueError as problem:
+        raise UserError(f"--restart-command {command}: {problem}", RESTART_EXAMPLE) from None
+    if not words:
+        raise UserError("--restart-command: which command?", RESTART_EXAMPLE)
+    return words
+
+
+def _keep(added: Allowed, say: Say) -> None:
     """Add to what is allowed already; a damaged file is written anew."""
     file = real.permission_here()
     try:
         before = read(file)
     except UserError:
         before = Allowed()
-    kinds = before.kinds | ({RESTART_OLLAMA} if restart else frozenset())
     write(
         file,
-        replace(
-            before,
-            kinds=kinds,
-            hours=hours or before.hours,
-            programs={**before.programs, **programs},
+        Allowed(
+            kinds=before.kinds | added.kinds,
+            hours=added.hours or before.hours,
+            programs={**before.programs, **added.programs},
+            restart_command=added.restart_command or before.restart_command,
         ),
     )
-    if restart:
+    if RESTART_OLLAMA in added.kinds:
         say("fleet may restart the Ollama of this machine, and unload models that others use")
         words = restart_words()
         say(f"it cannot be restarted now: {words.refusal}" if words.refusal else f"by: {words.how}")
-    for label, path in programs.items():
+    for label, path in added.programs.items():
         say(f"fleet may start {path} for trials with engine_binary={label}")
-    if hours is not None:
-        say(f"trials begin here only within {hours}, by this machine's clock")
+    if added.hours is not None:
+        say(f"trials begin here only within {added.hours}, by this machine's clock")
     say("to revoke this: fleet leave")
 
 

@@ -38,27 +38,35 @@ Allow = Annotated[
 Hours = Annotated[
     str | None, typer.Option("--hours", help="When trials may begin here: 22-07, local time.")
 ]
+RestartCommand = Annotated[
+    str | None,
+    typer.Option("--restart-command", help="Your own way to restart Ollama; also allows it."),
+]
 
 
+# parameters: the options of the command
 def join(
     words: Words = None,
     name: MachineName = None,
     ip: options.OwnIp = None,
     allow: Allow = None,
     hours: Hours = None,
+    restart_command: RestartCommand = None,
 ) -> None:
     """Join this machine to a fleet.
 
     The node stays in the foreground and reads the token from standard input. With --allow or
-    --hours alone nothing is joined; both hold until fleet leave.
+    --hours or --restart-command alone nothing is joined; they hold until fleet leave.
     """
     from fleet.app import join as app
     from fleet.errors import UserError
 
     address, programs = app.head_and_programs(words or ())
-    app.allow(allow or (), output.say, hours=hours, programs=programs)
+    app.allow(
+        allow or (), output.say, hours=hours, restart_command=restart_command, programs=programs
+    )
     if address is None:
-        if not allow and hours is None:
+        if not allow and hours is None and restart_command is None:
             raise UserError("fleet join: which head?", "fleet join 192.168.1.10")
         return
     app.greet_head(address, name, output.say)

@@ -23,8 +23,19 @@ def experiment_mistakes(document: Document) -> list[Mistake]:
         *_doubled("jobs", content, str),
         *_repeats(content.get("repeats"), document.written(("repeats",)) or ""),
         *_machines(content.get("machines")),
+        *_commands(content.get("engine")),
     ]
     return [document.mistake(steps, what) for steps, what in wrong]
+
+
+def _commands(engine: object) -> Iterator[tuple[Steps, str]]:
+    """Refuse a command: an experiment is data, and its author need not own the machine."""
+    if isinstance(engine, dict) and engine.get("restart") is not None:
+        yield (
+            ("engine", "restart"),
+            "a command is no part of an experiment; the owner of each machine registers it there: "
+            "fleet join --restart-command 'systemctl restart ollama'",
+        )
 
 
 def job_mistakes(document: Document, file_name: str) -> list[Mistake]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import math
+import stat
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -128,6 +129,9 @@ def document_of(text: str, file: str) -> Document:
 def read_text(path: Path, file: str, largest_bytes: int = LARGEST_FILE_BYTES) -> str:
     """Return the UTF-8 text of a file without its byte order mark; raises ConfigError."""
     try:
+        kind = stat.S_IFMT(path.stat().st_mode)
+        if kind not in (stat.S_IFREG, stat.S_IFDIR):  # to open a pipe may take for ever
+            raise failure(file, "is not a regular file")
         with path.open("rb") as stream:
             data = stream.read(largest_bytes + 1)
     except FileNotFoundError:

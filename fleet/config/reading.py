@@ -74,7 +74,7 @@ def read_job(path: Path) -> FileReading[Job]:
         name = read.document.content.get(key)
         if isinstance(name, str):
             try:
-                text = _prompt_text(path.parent / name)
+                text = _prompt_text(path.parent, name)
             except ConfigError as problem:
                 what = f"{problem.mistakes[0].file}: {problem.mistakes[0].what}"
                 mistakes.append(read.document.mistake((key,), what))
@@ -112,8 +112,18 @@ FILES = {
 """The keys of a job that name another file, and what its text is used for."""
 
 
-def _prompt_text(path: Path) -> str:
-    """Return the text of a prompt file without the newline that editors put at its end."""
+def _prompt_text(folder: Path, name: str) -> str:
+    """Return the text of a prompt file without the newline that editors put at its end.
+
+    A job is data that people pass on: it names no file outside its own folder, nor by a link.
+    """
+    path = folder / name
+    try:
+        inside = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):  # a loop of links, or a name that none can have
+        raise failure(_label(path), "no such file") from None
+    if not inside:
+        raise failure(_label(path), f"lies outside the folder of the job, {_label(folder)}")
     text = read_text(path, _label(path), LARGEST_PROMPT_BYTES).rstrip("\r\n")
     if not text.strip():
         raise failure(_label(path), "the file is empty")

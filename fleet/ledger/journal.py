@@ -6,15 +6,25 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
 
 from fleet.errors import StoreUnusable
 from fleet.folders import with_home
 from fleet.ledger.locks import Coordinating
 from fleet.ledger.opening import open_ledger
-from fleet.ledger.reading import read_account, read_promised, read_status
+from fleet.ledger.reading import (
+    damaged,
+    read_account,
+    read_commands,
+    read_coordinator,
+    read_last_session,
+    read_machines_of,
+    read_promised,
+    read_request,
+    read_status,
+    readable,
+)
 from fleet.ledger.rows import LeftOutRow, MachineRow, Origin, SubmissionState, SubmissionStatus
 from fleet.model.account import Account
 from fleet.model.experiment import Request
@@ -192,62 +202,53 @@ class Ledger:
 
     def last_session(self, experiment: str) -> int:
         """Return the session of the latest submission; 0 if there is none."""
-        return int(next(iter(self._of_submissions("session", experiment)), 0))
+        with self._reading() as db:
+            return read_last_session(db, experiment)
 
     def machines_of(self, experiment: str, session: int) -> list[tuple[str, str, bool]]:
         """Return name, id and participation in this session of each machine of the experiment."""
-        rows = self._db.execute(
-            "select machine, machine_id, max(s.session = ?) as now from trials t"
-            " join submissions s on s.id = t.submission"
-            " where t.experiment = ? group by machine, machine_id order by machine",
-            (session, experiment),
-        ).fetchall()
-        return [(str(row["machine"]), str(row["machine_id"]), bool(row["now"])) for row in rows]
+        with self._reading() as db:
+            return read_machines_of(db, experiment, session)
 
     def request(self, experiment: str) -> Request | None:
         """Return the experiment with its jobs as it was last submitted.
 
         None: it never was, or a fleet submitted it whose words this version does not know.
         """
-        request = next(iter(self._of_submissions("request", experiment)), None)
-        try:
-            return None if request is None else Request.model_validate_json(request)
-        except ValueError:
-            return None
+        with self._reading() as db:
+            return read_request(db, experiment)
 
     def commands(self, experiment: str) -> list[str]:
         """Return the command of each submission of this experiment, the newest first."""
-        return self._of_submissions("command", experiment)
+        with self._reading() as db:
+            return read_commands(db, experiment)
 
     def coordinator(self, experiment: str) -> int | None:
         """Return the process id of the coordinator that runs this experiment now, if one does."""
         if not self._coordinating.held_by_another(experiment):
             return None
-        pid = next(iter(self._of_submissions("pid", experiment)), None)
-        return None if pid is None else int(pid)
+        with self._reading() as db:
+            return read_coordinator(db, experiment)
 
     def status(self, experiment: str | None = None) -> tuple[SubmissionStatus, ...]:
         """Return the latest session of each experiment, or of the named one; newest first."""
-        return read_status(self._db, self._coordinating.held_by_another, experiment)
+        with self._reading() as db:
+            return read_status(db, self._coordinating.held_by_another, experiment)
 
     def account(self, submission: int) -> Account:
         """Return what became of every trial that the submission requested."""
-        return read_account(self._db, submission)
+        with self._reading() as db:
+            return read_account(db, submission)
 
     def promised(self, submission: int) -> dict[str, str]:
         """Return the machines for which an earlier submission waits, with the words for it."""
-        return read_promised(self._db, self._coordinating.held_by_another, submission)
+        with self._reading() as db:
+            return read_promised(db, self._coordinating.held_by_another, submission)
 
     def close(self) -> None:
         """Close the file and free the experiments that this process runs."""
         self._db.close()
         self._coordinating.release()
-
-    def _of_submissions(self, column: str, experiment: str) -> list[Any]:
-        """Return a column of each submission of this experiment, the newest first."""
-        order = "where experiment = ? order by id desc"
-        rows = self._db.execute(f"select {column} from submissions {order}", (experiment,))
-        return [row[column] for row in rows]
 
     def _put(self, submission: int, entries: Iterable[QueueEntry]) -> None:
         now = time.time()
@@ -264,6 +265,9 @@ class Ledger:
                 [(state, reason, now, fence, trial_id) for trial_id in trial_ids],
             )
 
+    def _reading(self) -> AbstractContextManager[sqlite3.Connection]:
+        return readable(self._db, self.path)
+
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """Write all or nothing; raises StoreUnusable if the file cannot be written."""
@@ -273,6 +277,8 @@ class Ledger:
             self._db.execute("commit")
         except sqlite3.Error as problem:
             hint = f"see what is full: df -h {self.path.parent}; then type the same command again"
+            if not isinstance(problem, sqlite3.OperationalError):
+                raise damaged(self.path, problem) from None
             what = f"{self.path}: the ledger cannot be written: {problem}"
             raise StoreUnusable(what, hint) from None
         finally:

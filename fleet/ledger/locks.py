@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fleet.durable import FileLock
+from fleet.durable import FileLock, make_private
 
 
 class Coordinating:
@@ -16,7 +16,7 @@ class Coordinating:
 
     def take(self, experiment: str) -> bool:
         """Take the lock of an experiment; False: another coordinator has it."""
-        self._folder.mkdir(exist_ok=True)
+        make_private(self._folder)
         lock = FileLock(self._folder / f"{experiment}.lock")
         if not lock.take():
             lock.release()

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
+from fleet.durable import make_private
 from fleet.errors import StoreUnusable
 
 VERSION = 2
@@ -22,7 +23,8 @@ WAIT_FOR_LOCK_S = 10.0
 def open_ledger(path: Path) -> sqlite3.Connection:
     """Return the open ledger; raises StoreUnusable for no ledger, or one of a newer fleet."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(path.parent)
+        path.touch(mode=0o600)
         db = sqlite3.connect(path, timeout=WAIT_FOR_LOCK_S, isolation_level=None)
         try:
             db.row_factory = sqlite3.Row

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
+from fleet.errors import StoreUnusable
 from fleet.ledger.rows import LeftOutRow, MachineRow, StateRow, SubmissionStatus, account_of
 from fleet.model.account import Account
+from fleet.model.experiment import Request
 
 Alive = Callable[[str], bool]
 """Tells by its name whether an experiment has a living coordinator."""
@@ -25,6 +30,69 @@ def read_status(
         (experiment, experiment),
     ).fetchall()
     return tuple(_status(db, row, alive(row["experiment"])) for row in rows)
+
+
+@contextmanager
+def readable(db: sqlite3.Connection, path: Path) -> Iterator[sqlite3.Connection]:
+    """Raise StoreUnusable if the file cannot be read, such as one with a damaged page."""
+    try:
+        yield db
+    except sqlite3.Error as problem:
+        raise damaged(path, problem) from None
+
+
+def damaged(path: Path, problem: sqlite3.Error) -> StoreUnusable:
+    """Return the error for a ledger that SQLite refuses; results are not in it."""
+    aside = f"mv {path} {path}.bad; rm -f {path}-*"
+    return StoreUnusable(
+        f"{path}: the ledger cannot be read: {problem}",
+        f"results are not in it; set it aside, and the next submit begins a new one: {aside}",
+    )
+
+
+def read_last_session(db: sqlite3.Connection, experiment: str) -> int:
+    """Return the session of the latest submission; 0 if there is none."""
+    return int(next(iter(_of_submissions(db, "session", experiment)), 0))
+
+
+def read_commands(db: sqlite3.Connection, experiment: str) -> list[str]:
+    """Return the command of each submission, the newest first."""
+    return _of_submissions(db, "command", experiment)
+
+
+def read_machines_of(
+    db: sqlite3.Connection, experiment: str, session: int
+) -> list[tuple[str, str, bool]]:
+    """Return name, id and participation in this session of each machine."""
+    rows = db.execute(
+        "select machine, machine_id, max(s.session = ?) as now from trials t"
+        " join submissions s on s.id = t.submission"
+        " where t.experiment = ? group by machine, machine_id order by machine",
+        (session, experiment),
+    ).fetchall()
+    return [(str(row["machine"]), str(row["machine_id"]), bool(row["now"])) for row in rows]
+
+
+def read_request(db: sqlite3.Connection, experiment: str) -> Request | None:
+    """Return the request as it was last submitted; None if this version cannot read it."""
+    request = next(iter(_of_submissions(db, "request", experiment)), None)
+    try:
+        return None if request is None else Request.model_validate_json(request)
+    except ValueError:
+        return None
+
+
+def read_coordinator(db: sqlite3.Connection, experiment: str) -> int | None:
+    """Return the process of the latest submission; None if there is none."""
+    pid = next(iter(_of_submissions(db, "pid", experiment)), None)
+    return None if pid is None else int(pid)
+
+
+def _of_submissions(db: sqlite3.Connection, column: str, experiment: str) -> list[Any]:
+    """Return a column of each submission of this experiment, the newest first."""
+    order = "where experiment = ? order by id desc"
+    rows = db.execute(f"select {column} from submissions {order}", (experiment,))
+    return [row[column] for row in rows]
 
 
 def read_promised(db: sqlite3.Connection, alive: Alive, submission: int) -> dict[str, str]:

@@ -31,7 +31,8 @@ class OllamaEngine(Noun):
     host: Annotated[str, AfterValidator(_without_password)] | None = None
     """Address on each machine; left out: OLLAMA_HOST of the machine, else 127.0.0.1:11434."""
     restart: tuple[str, ...] | None = Field(default=None, min_length=1)
-    """Command that restarts it on each machine, word by word: [systemctl, restart, ollama]."""
+    """Refused since commands run by the word of a machine's owner: fleet join --restart-command.
+    Kept so that experiments of before can be read."""
 
 
 class EmbeddedEngine(Noun):
@@ -186,7 +187,7 @@ class Experiment(Noun):
     wait: hold each trial up to 10 minutes, then measure it with a flag; strict: then fail;
     record: only set flags."""
     restart_engine: bool = False
-    """Restart the engine before each trial if fleet may: its own engine, by engine.restart, or on
+    """Restart the engine before each trial if fleet may: its own engine, or on
     machines that allow it (fleet join --allow restart-ollama)."""
     seed: int = Field(default=1, ge=0, lt=2**31)
     baseline: str | None = None

@@ -32,6 +32,8 @@ class Allowed:
     hours: Hours | None = None
     programs: Mapping[str, str] = field(default_factory=dict)
     """Paths of the Ollama programs that fleet may start here, by label."""
+    restart_command: tuple[str, ...] = ()
+    """The owner's own way to restart Ollama, word by word; empty: as it is run here."""
 
 
 def read(path: Path) -> Allowed:
@@ -41,10 +43,14 @@ def read(path: Path) -> Allowed:
         kinds, hours, form = content["allow"], content["hours"], content["form"]
         if form != FORM or not isinstance(kinds, list) or not KINDS.issuperset(kinds):
             raise ValueError("it is of another form")
+        command = content.get("restart_command", [])
+        if not isinstance(command, list) or not all(isinstance(word, str) for word in command):
+            raise ValueError("the command is no list of words")
         return Allowed(
             kinds=frozenset(kinds),
             hours=Hours.read(hours) if hours else None,
             programs=_programs(content.get("programs", {})),
+            restart_command=tuple(command),
         )
     except FileNotFoundError:
         return Allowed()
@@ -62,10 +68,11 @@ def write(path: Path, allowed: Allowed) -> None:
         "allow": sorted(allowed.kinds),
         "hours": hours,
         "programs": dict(allowed.programs),
+        "restart_command": list(allowed.restart_command),
     }
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        durable.replace(path, f"{json.dumps(content)}\n".encode())
+        durable.replace(path, f"{json.dumps(content)}\n".encode(), mode=0o600)
     except OSError as problem:
         what = f"{path}: the permission cannot be kept: {problem.strerror}"
         raise UserError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -79,6 +80,9 @@ class OwnersOllama:
         return restart_owners(engine, restart, self._base_url, self._commands, SystemClock())
 
     def _restart_of(self, run_as: RunAs) -> Restart:
+        command = permitted(self._permission)[0].restart_command
+        if command:
+            return Restart(argv=command, words=shlex.join(command))
         return restart_of(run_as, os.getuid(), urlsplit(self._base_url).port or 80)
 
     def _right_to(self, restart: Restart) -> str:

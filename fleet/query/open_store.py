@@ -13,6 +13,7 @@ from fleet.errors import StoreUnusable, check_store_path
 from fleet.folders import with_home
 from fleet.query.moments import ALL_IN_UTC
 from fleet.query.views import (
+    OWN_FILES,
     TABLES,
     files_of,
     fill_views,
@@ -237,7 +238,7 @@ def _raise_unusable(roots: Sequence[Path], problem: duckdb.Error) -> NoReturn:
     for root in roots:
         for table in TABLES:
             expected = _columns(root / table / "_schema.parquet")
-            for path in sorted((root / table).glob("*.parquet")):
+            for path in sorted((root / table).glob(OWN_FILES)):
                 what = _fault(path, expected)
                 if what:
                     raise StoreUnusable(

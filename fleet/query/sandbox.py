@@ -26,9 +26,13 @@ import pyarrow.parquet
 
 from fleet.query.moments import ALL_IN_UTC
 from fleet.query.open_store import first_line
-from fleet.query.views import TABLES, fill_views, union_of, views_named_in
+from fleet.query.views import OWN_FILES, TABLES, fill_views, union_of, views_named_in
 
 ADDRESS_SPACE_BYTES = 6 * 2**30
+LARGEST_ANSWER_BYTES = 128 * 2**20
+"""In memory: JSON, the texts in it once more, and what each row takes beside them."""
+ROW_BYTES = 64
+ROWS_AT_ONCE = 500
 SHUT = (
     "set memory_limit = '2GB'",
     "set temp_directory = ''",
@@ -46,14 +50,24 @@ def main() -> None:
     task = json.load(sys.stdin)
     limit_process()
     try:
-        answer = _answer([Path(root) for root in task["roots"]], task["query"])
-        reply: dict[str, object] = {
-            "columns": [column[0] for column in answer.description or ()],
-            "rows": answer.fetchall() if answer.description else [],
-        }
+        reply = _reply(_answer([Path(root) for root in task["roots"]], task["query"]))
     except (duckdb.Error, pa.ArrowException, MemoryError, OSError) as problem:
         reply = {"error": first_line(problem)}
-    json.dump(reply, sys.stdout, default=_plain)
+    sys.stdout.write(reply if isinstance(reply, str) else json.dumps(reply))
+
+
+def _reply(answer: duckdb.DuckDBPyConnection) -> str | dict[str, str]:
+    """Return the answer as JSON, or an error where it is larger than a reader can use."""
+    rows, size = list[str](), 0
+    while answer.description and (batch := answer.fetchmany(ROWS_AT_ONCE)):
+        for row in batch:
+            size += sum(len(value) for value in row if isinstance(value, (str, bytes)))
+            rows.append(json.dumps(row, default=_plain) if size <= LARGEST_ANSWER_BYTES else "")
+            size += len(rows[-1]) + ROW_BYTES
+            if size > LARGEST_ANSWER_BYTES:
+                return {"error": f"the answer is larger than {LARGEST_ANSWER_BYTES >> 20} MiB"}
+    columns = json.dumps([column[0] for column in answer.description or ()])
+    return f'{{"columns": {columns}, "rows": [{", ".join(rows)}]}}'
 
 
 def _answer(roots: Sequence[Path], query: str) -> duckdb.DuckDBPyConnection:
@@ -85,7 +99,7 @@ def open_locked(roots: Sequence[Path], views: Sequence[str] = ()) -> duckdb.Duck
 def _dataset(folder: Path) -> pyarrow.dataset.Dataset:
     """Return every file of a table, read by the names of its newest schema."""
     schema = pyarrow.parquet.read_schema(folder / "_schema.parquet")
-    files = [str(path) for path in sorted(folder.glob("*.parquet"))]
+    files = [str(path) for path in sorted(folder.glob(OWN_FILES))]
     return pyarrow.dataset.dataset(files, schema=schema, format="parquet")
 
 

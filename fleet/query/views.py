@@ -24,6 +24,9 @@ _SQL_TYPES = {"integer": "bigint", "real": "double", "boolean": "boolean", "text
 _COLUMNS_ARE_OURS = "hive_partitioning = false"
 """Else a folder called `model=x` above the files would say what their column `model` holds."""
 
+OWN_FILES = "[!.]*.parquet"
+"""Not the `._*` files that macOS leaves on foreign file systems."""
+
 ASKS_FOR_ALL = frozenset({"show", "describe", "summarize", "pragma", "information_schema"})
 
 TABLES = ("trials", "requests", "readings", "fingerprints", "answers")
@@ -144,7 +147,7 @@ def one_file(path: str) -> str:
 
 def _files(root: str, table: str) -> str:
     schema, every = (
-        literal(f"{escaped(root)}/{table}/{files}") for files in ("_schema.parquet", "*.parquet")
+        literal(f"{escaped(root)}/{table}/{files}") for files in ("_schema.parquet", OWN_FILES)
     )
     return f"[{schema}, {every}]"
 

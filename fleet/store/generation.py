@@ -68,7 +68,10 @@ def waiting(generation: Path, table: str = "trials") -> list[str]:
     return sorted(
         name.removesuffix(".parquet")
         for name in os.listdir(generation / table)
-        if name.endswith(".parquet") and name != SCHEMA_FILE and not name.startswith(PACK_PREFIX)
+        if name.endswith(".parquet")
+        and not name.startswith(".")
+        and name != SCHEMA_FILE
+        and not name.startswith(PACK_PREFIX)
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from fleet.durable import make_private
 from fleet.errors import StoreUnusable, Unstorable, check_store_path
 from fleet.model.measure import TrialResult
 from fleet.ports import PastAttempt
@@ -130,7 +131,7 @@ class ParquetStore:
 
     def _open(self, views_sql: str) -> None:
         with usable(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_private(self.folder)
             self._staging.mkdir(exist_ok=True)
             self._recover()
             if generation.current(self.folder) is None:

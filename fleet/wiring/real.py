@@ -16,7 +16,6 @@ from fleet.commands import Remembering, SystemCommands
 from fleet.engines.embedded import Embedded
 from fleet.engines.ollama import Ollama, local_address
 from fleet.engines.ollama.model_files import files_of
-from fleet.engines.ollama.restart import restart
 from fleet.errors import EngineUnreachable, UserError
 from fleet.fingerprint import assemble
 from fleet.fingerprint.amd import AmdProbe
@@ -139,9 +138,6 @@ def _restart_of(
             return _engine(spec)
 
         return make_anew, None
-    if isinstance(spec, OllamaEngine) and spec.restart:
-        argv, (url, _) = spec.restart, ollama_address(spec)
-        return lambda engine: restart(engine, argv, url, commands, SystemClock()), None
     return owners.restart, owners.restart_words
 
 

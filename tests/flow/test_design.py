@@ -129,6 +129,11 @@ def test_the_engine_is_restarted_before_each_trial_where_fleet_started_it(fleet:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        (
+            {"engine": {"kind": "ollama", "restart": ["sh", "-c", "touch owned"]}},
+            "engine.restart: a command is no part of an experiment; the owner of each machine "
+            "registers it there: fleet join --restart-command 'systemctl restart ollama'",
+        ),
         ({"cool_down": {"at_most": "soon"}}, "cool_down.at_most: 'soon' is no time span like 10m"),
         ({"cool_down": {"thermal": "cold"}}, "cool_down.thermal: must be nominal, moderate"),
         ({"cool_down": {"below": 50}}, "unknown key (did you mean below_c?)"),

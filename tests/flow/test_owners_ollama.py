@@ -184,7 +184,7 @@ def test_submit_restarts_it_before_each_trial_where_that_is_allowed(
         assert (
             "fleet may not restart it; to allow this: fleet join --allow restart-ollama" in refused
         )
-        assert "engine: {kind: ollama, restart: [systemctl, restart, ollama]}" in refused
+        assert "fleet join --restart-command 'systemctl restart ollama'" in refused
         assert f"by: {typed}" in here("join", "--allow", "restart-ollama").err
         plan = here("plan", "configs/demo.yaml").out
         assert f"restarts Ollama before each trial: {typed}" in plan

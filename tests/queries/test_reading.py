@@ -187,6 +187,27 @@ def test_a_file_that_cannot_be_read_is_named(folder: Path, table: str, kind: str
     assert "mv " in caught.value.hint
 
 
+@pytest.mark.parametrize("table", ["trials", "requests", "readings", "answers"])
+def test_what_macos_leaves_beside_a_file_is_no_result(folder: Path, table: str) -> None:
+    before = rows(open_store([folder]), "select count(*) as n from speeds")
+    (folder / "current" / table / "._part-0.parquet").write_bytes(b"\0\5\x16\7")
+    assert rows(open_store([folder]), "select count(*) as n from speeds") == before
+    assert sql([folder], "select count(*) from speeds")[1] == [[before[0]["n"]]]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select repeat('x', 150_000_000) as x",
+        "select repeat('x', 1_000_000) as x from range(200)",
+        "select i from range(3_000_000) r(i)",
+    ],
+)
+def test_an_answer_larger_than_anybody_reads_is_refused(folder: Path, query: str) -> None:
+    with pytest.raises(UserError, match="the answer is larger than 128 MiB"):
+        sql([folder], query)
+
+
 def test_a_file_of_an_older_form_is_read_with_the_rest(folder: Path) -> None:
     before = rows(open_store([folder]), "select count(*) as n, max(role) as role from attempts")
     path = folder / "current" / "trials" / "part-0.parquet"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -80,8 +81,8 @@ def test_a_real_ollama_is_a_new_process_for_each_trial(
     fleet: Fleet, server: tuple[str, list[str], Path]
 ) -> None:
     url, again, folder = server
-    engine = {"host": url, "restart": again}
-    fleet.write(asked(engine, restart_engine=True, canary="on"))
+    fleet("join", "--restart-command", shlex.join(again))
+    fleet.write(asked({"host": url}, restart_engine=True, canary="on"))
     fleet("submit", "configs/demo.yaml")
     rows = fleet.rows("select role, engine_restarted, outcome from trials order by zero_unix_ns")
     assert [tuple(row.values()) for row in rows] == [
@@ -96,8 +97,8 @@ def test_a_restart_that_did_not_happen_is_a_failed_row(
     fleet: Fleet, server: tuple[str, list[str], Path]
 ) -> None:
     url, _, _ = server
-    engine = {"host": url, "restart": ["false"]}
-    fleet.write(asked(engine, restart_engine=True))
+    fleet("join", "--restart-command", "false")
+    fleet.write(asked({"host": url}, restart_engine=True))
     fleet("submit", "configs/demo.yaml", code=1)
     rows = fleet.rows("select outcome, reason, detail, transient from trials where fence = 0")
     assert rows == [

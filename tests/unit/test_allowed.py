@@ -44,10 +44,32 @@ def test_what_is_written_is_read_and_taken_back(tmp_path: Path) -> None:
     assert read(file) == Allowed()
 
 
+def test_the_owner_s_own_restart_command_is_registered_and_taken_back(file: Path) -> None:
+    said: list[str] = []
+    allow([], said.append, restart_command="my 'own way'")
+    assert read(file).restart_command == ("my", "own way")
+    assert may(file)
+    assert said[1] == "by: my 'own way'"
+    allow([], said.append, hours="22-07")
+    assert read(file).restart_command == ("my", "own way"), "it stays"
+    assert file.stat().st_mode & 0o777 == 0o600
+    disallow(said.append)
+    assert read(file) == Allowed()
+
+
+@pytest.mark.parametrize("command", ["", "  ", "an 'open quote"])
+def test_what_is_no_command_registers_nothing(file: Path, command: str) -> None:
+    with pytest.raises(UserError, match="--restart-command"):
+        allow([], print, restart_command=command)
+    assert not file.exists()
+
+
 DAMAGED = [
     "", "{", "[]", "null", "{}", '{"form": 1}', '{"form": 2, "allow": [], "hours": null}',
     '{"form": 1, "allow": ["everything"], "hours": null}', '{"form": 1, "allow": 3, "hours": null}',
     '{"form": 1, "allow": [[]], "hours": null}', '{"form": 1, "allow": [], "hours": "22"}',
+    '{"form": 1, "allow": [], "hours": null, "restart_command": "sh"}',
+    '{"form": 1, "allow": [], "hours": null, "restart_command": [3]}',
     '{"form": 1, "allow": [], "hours": 22}', "[" * 9999,
 ]  # fmt: skip
 

@@ -295,6 +295,51 @@ def test_a_file_that_this_user_may_not_read(folder: Path) -> None:
         load_request(Path("x.yaml"))
 
 
+def test_what_is_no_regular_file_is_not_opened(folder: Path) -> None:
+    """A pipe that nobody writes to would block the program for ever."""
+    os.mkfifo("pipe.yaml")
+    Path("device.yaml").symlink_to("/dev/zero")
+    for name in ("pipe.yaml", "device.yaml"):
+        with pytest.raises(ConfigError, match=rf"^{name}:1:1: is not a regular file$"):
+            load_request(Path(name))
+
+
+@pytest.mark.parametrize("key", ["prompt_file", "prompts_file"])
+@pytest.mark.parametrize("name", ["/etc/passwd", "../secret.txt", "link.txt", "folder/secret.txt"])
+def test_a_job_reads_no_file_outside_its_folder(folder: Path, key: str, name: str) -> None:
+    Path("secret.txt").write_text("a secret\n")
+    Path("jobs/link.txt").symlink_to("../secret.txt")
+    Path("jobs/folder").symlink_to("..")
+    Path("jobs/mine.yaml").write_text(f"name: mine\n{key}: {name}\n")
+    Path("configs/x.yaml").write_text(HEAD.replace("gold", "mine"))
+    with pytest.raises(ConfigError) as caught:
+        load_request(Path("configs/x.yaml"))
+    message = str(caught.value)
+    assert message.startswith(f"jobs/mine.yaml:2:{len(key) + 3}: {key}: ")
+    assert message.endswith("lies outside the folder of the job, jobs")
+
+
+@pytest.mark.parametrize("name", ["loop.txt", "pipe.txt"])
+def test_a_prompt_file_that_cannot_be_read_to_its_end(folder: Path, name: str) -> None:
+    Path("jobs/loop.txt").symlink_to("loop.txt")
+    os.mkfifo("jobs/pipe.txt")
+    Path("jobs/mine.yaml").write_text(f"name: mine\nprompt_file: {name}\n")
+    Path("configs/x.yaml").write_text(HEAD.replace("gold", "mine"))
+    with pytest.raises(ConfigError, match=r"^jobs/mine\.yaml:2:14: prompt_file: ") as caught:
+        load_request(Path("configs/x.yaml"))
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a/b", "../x", '"a\\u001b[2J"', '"a\\0"'])
+def test_a_name_that_no_file_can_have_is_refused_before_anything_is_planned(
+    folder: Path, name: str
+) -> None:
+    Path("x.yaml").write_text(HEAD.replace("name: x", f"name: {name}"))
+    with pytest.raises(ConfigError, match=r"^x\.yaml:\d+:\d+: name: ") as caught:
+        load_request(Path("x.yaml"))
+    assert "\x1b" not in str(caught.value)
+
+
 def test_permission_denied_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError

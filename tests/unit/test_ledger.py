@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fleet.app.cancel import cancel
 from fleet.errors import StoreUnusable
 from fleet.ledger.journal import Ledger
 from fleet.ledger.opening import VERSION
@@ -98,6 +99,47 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     path.write_text("not a database, but long enough to be looked at" * 50)
     with pytest.raises(StoreUnusable, match="the ledger cannot be opened"):
         Ledger(path)
+
+
+def damage_pages(path: Path) -> None:
+    """Leave the schema readable, and no page after it."""
+    content = bytearray(path.read_bytes())
+    page = int.from_bytes(content[16:18], "big")
+    assert len(content) > 3 * page
+    content[page:] = b"\xab" * (len(content) - page)
+    path.write_bytes(content)
+
+
+def test_a_damaged_page_is_one_message_wherever_the_ledger_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with closing(Ledger(path)) as ledger:
+        ledger.begin(builders.request())
+    damage_pages(path)
+    with closing(Ledger(path)) as ledger:
+        for read in (
+            ledger.status,
+            lambda: ledger.account(1),
+            lambda: ledger.promised(2),
+            lambda: ledger.last_session("demo"),
+            lambda: ledger.machines_of("demo", 0),
+            lambda: ledger.request("demo"),
+            lambda: ledger.begin(builders.request()),
+        ):
+            with pytest.raises(StoreUnusable, match="the ledger cannot be read") as caught:
+                read()
+            assert f"mv {path} {path}.bad" in caught.value.hint
+    with pytest.raises(StoreUnusable, match="the ledger cannot be read"):
+        cancel(tmp_path, "demo")
+
+
+def test_a_new_ledger_is_its_user_s_alone(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "home" / "ledger.sqlite"
+    with closing(Ledger(path)) as ledger:
+        ledger.begin(builders.request())
+        files = [file for file in path.parent.iterdir() if file.is_file()]
+        assert {file.stat().st_mode & 0o077 for file in files} == {0}
+    folders = (path.parent.parent, path.parent, path.parent / "running")
+    assert {folder.stat().st_mode & 0o777 for folder in folders} == {0o700}
 
 
 def test_a_submission_is_there_from_its_first_moment_with_who_asked(ledger: Ledger) -> None:

@@ -231,11 +231,14 @@ def test_an_owner_s_ollama_is_restarted_only_where_that_machine_allows_it() -> N
     yes = replace(B, restart=EngineRestart(how="systemctl restart it"))
     plan = expand(request(restart_engine=True), [no, yes])
     (refusal,) = plan.refusals
-    assert refusal.startswith(f"restart_engine: Ollama on m-a: {why}; or give the command: ")
-    assert "restart: [systemctl, restart, ollama]" in refusal
+    assert refusal.startswith(f"restart_engine: Ollama on m-a: {why}; with a command of its own: ")
+    assert "fleet join --restart-command 'systemctl restart ollama'" in refusal
     assert plan.restarts == ("m-b: restarts Ollama before each trial: systemctl restart it",)
     told = {"kind": "ollama", "restart": ["my", "own way"]}
-    allowed = expand(request(restart_engine=True, engine=told), [no])
+    foreign = expand(request(restart_engine=True, engine=told), [no])
+    assert (foreign.refusals, foreign.restarts) == (plan.refusals[:1], ())
+    own = replace(A, restart=EngineRestart(how="my 'own way'"))
+    allowed = expand(request(restart_engine=True), [own])
     assert (allowed.refusals, allowed.restarts) == (
         (),
         ("m-a: restarts Ollama before each trial: my 'own way'",),

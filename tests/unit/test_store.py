@@ -321,6 +321,21 @@ def test_a_file_that_cannot_be_read_is_named_with_the_hint(folder, store, change
     assert [a.trial_id[-1] for a in reader.attempts("e")] == ["2"]
 
 
+def test_what_macos_leaves_beside_a_file_is_no_result(folder, store):
+    store.write(result(1))
+    for table in TABLES:
+        (folder / "current" / table / "._x.parquet").write_bytes(b"\0\5\x16\7")
+    for n in (2, 3, 4):
+        store.write(result(n))
+        store.pack(force=True)
+    assert len(ParquetStore(folder).attempts("e")) == 4
+
+
+def test_the_results_are_their_user_s_alone(folder, store):
+    store.write(result(1))
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
 def test_a_file_put_aside_stays_through_packing(folder, store):
     store.write(result(1))
     (folder / "current/trials/x.parquet.bad").write_bytes(b"broken")

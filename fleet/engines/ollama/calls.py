@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import ssl
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import httpx
 
 from fleet.engines.incoming import json_of
-from fleet.engines.ollama.connection import Patience, Wire, body_of, open_client
-from fleet.engines.ollama.failures import Place, error_text, failure, not_an_ollama, translated
+from fleet.engines.ollama.connection import (
+    Patience,
+    Watch,
+    Wire,
+    body_of,
+    lines_of,
+    open_client,
+)
+from fleet.engines.ollama.failures import (
+    Place,
+    error_text,
+    failure,
+    not_an_ollama,
+    translated,
+    unreachable,
+)
+from fleet.errors import EngineUnreachable
 from fleet.ports import Clock
+from fleet.units import NS_PER_S
 
 OF_A_LINE = 500
 """The status that an error inside a stream stands for: an unknown one may go well next time."""
@@ -46,12 +63,32 @@ class Calls:
 
     def body(self, call: Call) -> bytes:
         """Whatever answers, where it is no error."""
-        with translated(self.place), self._client(call, Wire(self.clock)) as client:
-            with client.stream(call.method, call.path, json=call.body) as response:
-                answer = body_of(response)
-            if response.status_code != httpx.codes.OK:
-                raise failure(response.status_code, answer, call.doing, call.model)
+        wire, began_ns = Wire(self.clock), self.clock.monotonic_ns()
+        with Watch(wire, threading.Event(), lambda: self._overdue(call, began_ns)) as watch:
+            try:
+                status, answer = self._fetched(call, wire)
+            except EngineUnreachable:
+                if not watch.why:
+                    raise
+            if watch.why:  # a connection that was cut may look like a whole answer
+                raise unreachable(self.place, f"{call.doing}: {watch.why}")
+        if status != httpx.codes.OK:
+            raise failure(status, answer, call.doing, call.model)
         return answer
+
+    def _fetched(self, call: Call, wire: Wire) -> tuple[int, bytes]:
+        with (
+            translated(self.place),
+            self._client(call, wire) as client,
+            client.stream(call.method, call.path, json=call.body) as response,
+        ):
+            return response.status_code, body_of(response)
+
+    def _overdue(self, call: Call, began_ns: int) -> str:
+        """Return why the call has lasted long enough, also where its answer drips."""
+        longest_s = self.patience.version_s + (call.read_s or self.patience.answer_s)
+        lasted_s = (self.clock.monotonic_ns() - began_ns) / NS_PER_S
+        return f"no whole answer came within {longest_s:.0f} s" if lasted_s > longest_s else ""
 
     def lines(self, call: Call, wire: Wire) -> Iterator[dict[str, object]]:
         """Yield the JSON objects of a stream, each as it comes; an error among them is raised."""
@@ -62,9 +99,8 @@ class Calls:
         ):
             if response.status_code != httpx.codes.OK:
                 raise failure(response.status_code, body_of(response), call.doing, call.model)
-            for line in response.iter_lines():
-                if line.strip():
-                    yield self._object(line.encode(errors="replace"), call, OF_A_LINE)
+            for line in lines_of(response):
+                yield self._object(line, call, OF_A_LINE)
 
     def _client(self, call: Call, wire: Wire) -> httpx.Client:
         timeout = self.patience.timeout(call.read_s or self.patience.answer_s)

@@ -12,7 +12,7 @@ import os
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -25,6 +25,9 @@ POLL_S = 0.1
 
 LARGEST_BODY_BYTES = 64 * 2**20
 """No answer of an Ollama that is read whole comes near it."""
+
+LONGEST_LINE_BYTES = 2**20
+"""Of the progress of a pull."""
 
 HEADERS = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
 """Compressed chunks would arrive later than the tokens in them."""
@@ -46,6 +49,15 @@ class Patience:
     silence_s: float = 120.0
     """Between two chunks of an answer, or two lines of a pull."""
     unload_s: float = 30.0
+    whole_s: float = 3600.0
+    """For a whole answer after its first byte, however steadily it drips."""
+    token_s: float = 10.0
+    """For each token of it, where that makes more: no machine is measured that needs longer."""
+
+    @property
+    def version_s(self) -> float:
+        """To open a connection by a small question, whatever answers it."""
+        return self.connect_s + self.answer_s
 
     def timeout(self, read_s: float) -> httpx.Timeout:
         return httpx.Timeout(self.answer_s, connect=self.connect_s, read=read_s)
@@ -121,6 +133,21 @@ def body_of(response: httpx.Response) -> bytes:
     return bytes(body)
 
 
+def lines_of(response: httpx.Response) -> Iterator[bytes]:
+    """Yield the lines that are not empty; raises ValueError for one longer than any of Ollama."""
+    rest = bytearray()
+    for piece in response.iter_bytes():
+        *whole, tail = piece.split(b"\n")
+        for line in whole:
+            yield from [bytes(rest + line)] if (rest + line).strip() else []
+            rest.clear()
+        rest += tail
+        if len(rest) > LONGEST_LINE_BYTES:
+            raise ValueError(f"a line of more than {LONGEST_LINE_BYTES // 2**20} MiB")
+    if rest.strip():
+        yield bytes(rest)
+
+
 class _Traced(httpx.HTTPTransport):
     def __init__(self, wire: Wire, **options: object) -> None:
         super().__init__(**options)  # type: ignore[arg-type]
@@ -132,16 +159,13 @@ class _Traced(httpx.HTTPTransport):
 
 
 class Watch:
-    """Cuts `wire` once `stop` is set, or once `waited_s` tells a silence beyond `silence_s`."""
+    """Cuts `wire` once `stop` is set, or once `overdue` says why the call has to end."""
 
-    def __init__(
-        self, wire: Wire, stop: Stop, waited_s: Callable[[], float], silence_s: float
-    ) -> None:
-        self._wire, self._stop = wire, stop
-        self._waited_s, self._silence_s = waited_s, silence_s
+    def __init__(self, wire: Wire, stop: Stop, overdue: Callable[[], str]) -> None:
+        self._wire, self._stop, self._overdue = wire, stop, overdue
         self._over = threading.Event()
-        self.silent = False
-        """It was the silence that ended the call."""
+        self.why = ""
+        """Why the call was ended; empty where it was not, or by `stop`."""
 
     def __enter__(self) -> Watch:
         threading.Thread(target=self._watch, name="ollama-watch", daemon=True).start()
@@ -160,6 +184,6 @@ class Watch:
             if self._stop.wait(POLL_S):
                 self._wire.cut()
                 self._over.wait(POLL_S)  # again, if the connection was only being opened
-            elif self._waited_s() > self._silence_s and not self._over.is_set():
-                self.silent = True
+            elif (why := self._overdue()) and not self._over.is_set():
+                self.why = why
                 self._wire.cut()

@@ -27,9 +27,9 @@ class Pull:
 
     def run(self, stop: Stop) -> None:
         """Return when Ollama has told of success; raises Interrupted once `stop` is set."""
-        wire, silence_s = Wire(self.calls.clock), self.calls.patience.silence_s
+        wire = Wire(self.calls.clock)
         self._last_ns = self.calls.clock.monotonic_ns()
-        with Watch(wire, stop, self._waited_s, silence_s) as watch:
+        with Watch(wire, stop, self._overdue) as watch:
             try:
                 self._report(self.calls.lines(self._call(), wire))
             except ModelMissing as problem:
@@ -39,10 +39,8 @@ class Pull:
             except TransientError as problem:
                 if stop.is_set():
                     raise Interrupted(f"stopped while {self._doing}") from problem
-                if watch.silent:
-                    raise TransientError(
-                        f"{self._doing}: nothing came for {silence_s:.0f} s", "try again"
-                    ) from problem
+                if watch.why:
+                    raise TransientError(f"{self._doing}: {watch.why}", "try again") from problem
                 if problem.hint:
                     raise
                 raise type(problem)(problem.what, NOT_PULLED) from problem
@@ -77,5 +75,7 @@ class Pull:
                 f"{self._doing}: it ended after {status!r}, not success", "try again"
             )
 
-    def _waited_s(self) -> float:
-        return (self.calls.clock.monotonic_ns() - self._last_ns) / NS_PER_S
+    def _overdue(self) -> str:
+        silence_s = self.calls.patience.silence_s
+        waited_s = (self.calls.clock.monotonic_ns() - self._last_ns) / NS_PER_S
+        return f"nothing came for {silence_s:.0f} s" if waited_s > silence_s else ""

@@ -28,7 +28,7 @@ from fleet.engines.ollama.failures import classify, error_text
 from fleet.engines.reply_builder import Failure, ReplyBuilder
 from fleet.errors import CounterImpossible, RequestRefused, StreamBroken
 from fleet.model.measure import Reply
-from fleet.units import NS_PER_S
+from fleet.units import MIB, NS_PER_S
 
 COUNTERS: Mapping[str, tuple[str, Quantity]] = {
     "total_ns": ("total_duration", DURATION_NS),
@@ -42,6 +42,16 @@ COUNTERS: Mapping[str, tuple[str, Quantity]] = {
 CACHED = "prompt_eval_cached_count"
 """Since Ollama 0.33.3, where it is zero too: missing means that it is not known."""
 
+LARGEST_ANSWER_BYTES = 128 * MIB
+"""In memory: three times what a model writes that fills a context of 131,072 tokens."""
+PIECE_BYTES = 128
+"""What a piece takes beside its bytes, with its stamp."""
+LONGEST_RECORD_BYTES = 8 * MIB
+"""Of one line; the longest are final records that hold all tokens of a long context."""
+
+SHOWN_BYTES = 100
+"""Of a line that cannot be read."""
+
 _MOMENT = re.compile(
     r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):(\d\d))", re.ASCII
 )
@@ -54,21 +64,34 @@ class Arrivals:
     stamps: list[int] = field(default_factory=list)
     pieces: list[bytes] = field(default_factory=list)
 
-    def collect(self, body: Iterable[bytes], monotonic_ns: Callable[[], int]) -> None:
-        stamp, keep = self.stamps.append, self.pieces.append
+    def collect(self, body: Iterable[bytes], monotonic_ns: Callable[[], int]) -> bool:
+        """Keep all pieces; return False if there is more than any answer has, and leave it."""
+        stamp, keep, left = self.stamps.append, self.pieces.append, LARGEST_ANSWER_BYTES
         for piece in body:
             stamp(monotonic_ns())
             keep(piece)
+            left -= len(piece) + PIECE_BYTES
+            if left < 0:
+                return False
+        return True
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
-        """Whole lines, each stamped by the piece that completed it."""
-        rest = b""
+        """Yield whole lines, each stamped by the piece that completed it.
+
+        Of a line longer than any record only the beginning comes, and then nothing more.
+        """
+        parts, size = [b""], 0
         for stamp, piece in zip(self.stamps, self.pieces, strict=True):
-            *whole, rest = (rest + piece).split(b"\n")
-            for line in whole:
-                if line.strip():
-                    yield stamp, line
-        if rest.strip():
+            parts.append(piece)
+            size += len(piece)
+            if b"\n" in piece:
+                *whole, rest = b"".join(parts).split(b"\n")
+                yield from ((stamp, line) for line in whole if line.strip())
+                parts, size = [rest], len(rest)
+            if size > LONGEST_RECORD_BYTES:
+                yield stamp, b"".join(parts)[:SHOWN_BYTES]
+                return
+        if (rest := b"".join(parts)).strip():
             yield self.stamps[-1], rest
 
 
@@ -110,7 +133,10 @@ def _take(seen: _Reading, stamp: int, line: bytes, api: str) -> None:
     except ValueError:
         record = None
     if not isinstance(record, dict):
-        seen.failure = (StreamBroken, f"unreadable line in the answer: {text(repr(line), 80)}")
+        seen.failure = (
+            StreamBroken,
+            f"unreadable line in the answer: {text(repr(line[:SHOWN_BYTES]), 80)}",
+        )
         seen.final_ns = stamp
     elif "error" in record:
         message = error_text(line)

@@ -12,12 +12,12 @@ import httpx
 from fleet.engines.incoming import text
 from fleet.engines.ollama.connection import Patience, Watch, Wire, body_of, open_client
 from fleet.engines.ollama.failures import Place, classify, error_text, translated, unreachable
-from fleet.engines.ollama.stream import Arrivals, read_reply
+from fleet.engines.ollama.stream import LARGEST_ANSWER_BYTES, Arrivals, read_reply
 from fleet.engines.reply_builder import Failure
 from fleet.errors import EngineUnreachable, Interrupted, StreamBroken
 from fleet.model.measure import Ask, Reply
 from fleet.ports import Clock, Stop
-from fleet.units import NS_PER_S
+from fleet.units import MIB, NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +38,21 @@ class TimedPath:
         if stop.is_set():
             raise interrupted
         arrivals, wire = Arrivals(), Wire(self.clock)
-        silence_s = self.patience.silence_s
+        began_ns = [self.clock.monotonic_ns()]
         with (
             open_client(self.place.base_url, wire, self.tls, self._timeout()) as client,
-            Watch(wire, stop, lambda: self._waited_s(arrivals), silence_s) as watch,
+            Watch(wire, stop, lambda: self._overdue(ask, began_ns, arrivals)) as watch,
         ):
             try:
                 self._connect(client)
+                began_ns.append(self.clock.monotonic_ns())
                 request = client.build_request("POST", path, content=json.dumps(body).encode())
                 failure = self._stream(client, request, arrivals)
                 ended_ns = self.clock.monotonic_ns()
             except EngineUnreachable as problem:
                 raise (interrupted if stop.is_set() else problem) from problem
-        if watch.silent:
-            failure = (StreamBroken, f"nothing came for {silence_s:.0f} s in mid-answer")
+        if watch.why:
+            failure = (StreamBroken, watch.why)
         reply = read_reply(
             arrivals,
             api=ask.api,
@@ -70,7 +71,9 @@ class TimedPath:
     def _connect(self, client: httpx.Client) -> None:
         """Open the connection with a small question, so that the timed one finds it open."""
         with translated(self.place):
-            client.get("/api/version", timeout=self.patience.timeout(self.patience.answer_s))
+            timeout = self.patience.timeout(self.patience.answer_s)
+            with client.stream("GET", "/api/version", timeout=timeout) as response:
+                body_of(response)
 
     def _stream(
         self, client: httpx.Client, request: httpx.Request, arrivals: Arrivals
@@ -83,7 +86,11 @@ class TimedPath:
                     status = response.status_code
                     message = error_text(body_of(response)) or f"status {status}"
                     return classify(status, message), message
-                arrivals.collect(response.iter_raw(), self.clock.monotonic_ns)
+                if not arrivals.collect(response.iter_raw(), self.clock.monotonic_ns):
+                    return (
+                        StreamBroken,
+                        f"the answer is larger than {LARGEST_ANSWER_BYTES // MIB} MiB",
+                    )
             finally:
                 response.close()
         except (httpx.ConnectError, httpx.ConnectTimeout) as problem:
@@ -96,8 +103,17 @@ class TimedPath:
             return StreamBroken, f"the error that came cannot be read: {text(str(problem))}"
         return None
 
-    def _waited_s(self, arrivals: Arrivals) -> float:
-        """Silence since the last piece; before the first one httpx keeps the time."""
-        if not arrivals.stamps:
-            return 0.0
-        return (self.clock.monotonic_ns() - arrivals.stamps[-1]) / NS_PER_S
+    def _overdue(self, ask: Ask, began_ns: list[int], arrivals: Arrivals) -> str:
+        """Return why this request has waited long enough; empty while it may go on.
+
+        `began_ns`: when the connection began to be opened, then when the request was sent.
+        """
+        now_ns, patience = self.clock.monotonic_ns(), self.patience
+        silence_s = (now_ns - arrivals.stamps[-1]) / NS_PER_S if arrivals.stamps else 0.0
+        if silence_s > patience.silence_s:
+            return f"nothing came for {patience.silence_s:.0f} s in mid-answer"
+        answer_s = max(patience.whole_s, patience.token_s * ask.output_tokens)
+        longest_s = patience.first_byte_s + answer_s if began_ns[1:] else patience.version_s
+        if (now_ns - began_ns[-1]) / NS_PER_S > longest_s:
+            return f"the answer did not end within {longest_s:.0f} s"
+        return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 
 from fleet.model.experiment import Experiment, OllamaEngine
@@ -15,19 +14,18 @@ def restarts(experiment: Experiment, machines: Sequence[Machine]) -> Iterator[st
     if not experiment.restart_engine or not isinstance(engine, OllamaEngine):
         return
     for machine in machines:
-        how = shlex.join(engine.restart) if engine.restart else machine.restart.how
-        if engine.restart or not machine.restart.refusal:
-            yield f"{machine.name}: restarts Ollama before each trial: {how}"
+        if not machine.restart.refusal:
+            yield f"{machine.name}: restarts Ollama before each trial: {machine.restart.how}"
 
 
 def refused_restarts(experiment: Experiment, machines: Sequence[Machine]) -> Iterator[str]:
     """Refuse machines without a restart command and without the owner's permission."""
     engine = experiment.engine
-    if not experiment.restart_engine or not isinstance(engine, OllamaEngine) or engine.restart:
+    if not experiment.restart_engine or not isinstance(engine, OllamaEngine):
         return
     for machine in machines:
         if machine.restart.refusal:
             yield (
-                f"restart_engine: Ollama on {machine.name}: {machine.restart.refusal}; or give "
-                "the command: engine: {kind: ollama, restart: [systemctl, restart, ollama]}"
+                f"restart_engine: Ollama on {machine.name}: {machine.restart.refusal}; with a "
+                "command of its own: fleet join --restart-command 'systemctl restart ollama'"
             )
