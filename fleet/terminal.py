@@ -13,6 +13,8 @@ BETWEEN_QUANTITIES = re.compile(r"(?<![\d>=]) +|(?<=[A-Za-z]\d) +|(?<=[A-Za-z]\d
 
 JOINERS = "\u200c\u200d\u00ad"
 """Parts of words and of emoji."""
+DELETE = "\x7f"
+"""The control character that JSON leaves as it is."""
 BYTE_ORDER_MARK = "\ufeff"
 STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
@@ -26,6 +28,18 @@ def plain(text: str) -> str:
 def one_line(text: str) -> str:
     """Return the same text in one line, for a table or a message."""
     return plain(text.replace("\n", " "))
+
+
+def json_escaped(text: str) -> str:
+    """Return JSON in which every character that steers a terminal is written as `\\u202e`."""
+    if text.isascii() and DELETE not in text:
+        return text
+    return "".join(letter if _shown(letter) == letter else _json_shown(letter) for letter in text)
+
+
+def _json_shown(letter: str) -> str:
+    units = letter.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
 
 
 def _shown(letter: str) -> str:

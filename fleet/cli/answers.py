@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fleet.cli import options
+from fleet.cli import options, output
 
 if TYPE_CHECKING:
     from fleet.answers.nouns import Sheet
@@ -91,10 +91,10 @@ def answers(
     )
     sheets, notes = app.read_answers(homes, request)
     for note in notes:
-        typer.echo(note, err=True)
+        output.say(note)
     if html is not None:
         app.write_page(html, sheets)
-        typer.echo(f"written: {html}", err=True)
+        output.say(f"written: {html}")
     if json or html is None:
         _print(sheets, homes, thinking=thinking, json=json)
 
@@ -111,4 +111,4 @@ def _print(sheets: Sequence[Sheet], homes: Sequence[Path], *, thinking: bool, js
     width = max(shutil.get_terminal_size().columns, LEAST_WIDTH)
     lines = answers_text.answers_lines(sheets, width, thinking=thinking)
     submit = with_home("fleet submit gpt-oss:20b --job side-by-side", homes[0])
-    print("\n".join(lines or [f"no answers yet: {submit}"]))
+    output.emit_data(lines or [f"no answers yet: {submit}"])

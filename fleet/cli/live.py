@@ -10,11 +10,13 @@ from types import TracebackType
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from fleet.cli import output
 from fleet.cli.progress import Lane, PlainTalk
 from fleet.model.event import Event, Failed, Finished, Started
 from fleet.plan.expand import Redo
+from fleet.terminal import one_line
 from fleet.units import show_span
 
 DRAWN_PER_S = 1.0
@@ -29,7 +31,7 @@ def lane_table(rows: Iterable[Sequence[str]]) -> Table:
     for title in LANE_TITLES:
         table.add_column(title, no_wrap=title not in WRAPPED)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(one_line(cell)) for cell in row))
     return table
 
 

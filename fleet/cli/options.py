@@ -136,6 +136,7 @@ def print_json(data: object) -> None:
     import sys
 
     from fleet.cli import output
+    from fleet.terminal import json_escaped
 
     escaped = not output.shows_unicode(sys.stdout)
-    print(json.dumps(data, indent=2, ensure_ascii=escaped, default=str))
+    print(json_escaped(json.dumps(data, indent=2, ensure_ascii=escaped, default=str)))

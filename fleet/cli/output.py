@@ -110,9 +110,9 @@ def emit(lines: Iterable[str], *, verdicts: bool = False) -> None:
 
 
 def emit_data(lines: Iterable[str]) -> None:
-    """Print lines that are pasted or read by programs, exactly as they are."""
+    """Print lines that are pasted or read by programs, unbroken, without control characters."""
     for line in lines:
-        print(line)
+        print(plain(line))
 
 
 def shown(lines: Iterable[str], width: int | None) -> Iterator[str]:

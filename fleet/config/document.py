@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import codecs
 import math
-import stat
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -119,8 +118,7 @@ def document_of(text: str, file: str) -> Document:
     if root is None:
         raise failure(file, "the file is empty")
     if not isinstance(root, MappingNode):
-        line, column = root.start_mark.line + 1, root.start_mark.column + 1
-        raise failure(file, "must be a mapping: lines like `name: value`", line, column)
+        raise failure(file, "must be a mapping: lines like `name: value`", *_place(root))
     walk = _Walk(file)
     content = walk.mapping(root, (), 0)
     return Document(file, content, root, tuple(walk.mistakes))
@@ -129,8 +127,7 @@ def document_of(text: str, file: str) -> Document:
 def read_text(path: Path, file: str, largest_bytes: int = LARGEST_FILE_BYTES) -> str:
     """Return the UTF-8 text of a file without its byte order mark; raises ConfigError."""
     try:
-        kind = stat.S_IFMT(path.stat().st_mode)
-        if kind not in (stat.S_IFREG, stat.S_IFDIR):  # to open a pipe may take for ever
+        if not (path.is_dir() or path.is_file()) and path.exists():  # a pipe may block for ever
             raise failure(file, "is not a regular file")
         with path.open("rb") as stream:
             data = stream.read(largest_bytes + 1)
@@ -151,8 +148,8 @@ def read_text(path: Path, file: str, largest_bytes: int = LARGEST_FILE_BYTES) ->
     except UnicodeDecodeError as problem:
         before = data[: problem.start].decode("utf-8-sig")
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        byte = data[problem.start]
-        raise failure(file, f"is not UTF-8 text (byte 0x{byte:02x})", line, column) from None
+        what = f"is not UTF-8 text (byte 0x{data[problem.start]:02x})"
+        raise failure(file, what, line, column) from None
 
 
 def _not_utf8(data: bytes) -> str:
@@ -166,7 +163,7 @@ def _not_utf8(data: bytes) -> str:
 
 def _every_second_is_nul(data: bytes) -> bool:
     """Recognize UTF-16 without a byte order mark by its Latin letters."""
-    halves = (data[:SAMPLE_BYTES:2], data[1:SAMPLE_BYTES:2])
+    halves = (data[at:SAMPLE_BYTES:2] for at in (0, 1))
     fewer, more = sorted(half.count(0) / max(len(half), 1) for half in halves)
     return len(data) >= 4 and fewer == 0 and more > 0.5
 

@@ -98,3 +98,10 @@ def test_a_trial_that_is_tried_again_is_counted_once() -> None:
     for outcome in ("failed", "failed", "ok"):
         lane.take(finished(outcome, trial=1))
     assert (lane.count("ok"), lane.count("failed"), lane.waiting) == (1, 0, 1)
+
+
+def test_the_live_table_shows_foreign_text_as_it_is_and_steers_nothing() -> None:
+    """A reason may hold what rich reads as markup, or what a terminal obeys."""
+    console = Console(width=100, record=True, file=io.StringIO(), force_terminal=True)
+    console.print(lane_table([("studio", "1/2", "lost: [red]x\x1b[2J\u202e", "", "0", "")]))
+    assert r"lost: [red]x\x1b[2J\u202e" in console.export_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -38,14 +39,14 @@ class TimedPath:
         if stop.is_set():
             raise interrupted
         arrivals, wire = Arrivals(), Wire(self.clock)
-        began_ns = [self.clock.monotonic_ns()]
+        connected = threading.Event()
         with (
             open_client(self.place.base_url, wire, self.tls, self._timeout()) as client,
-            Watch(wire, stop, lambda: self._overdue(ask, began_ns, arrivals)) as watch,
+            Watch(wire, stop, lambda: self._overdue(ask, wire, connected, arrivals)) as watch,
         ):
             try:
                 self._connect(client)
-                began_ns.append(self.clock.monotonic_ns())
+                connected.set()
                 request = client.build_request("POST", path, content=json.dumps(body).encode())
                 failure = self._stream(client, request, arrivals)
                 ended_ns = self.clock.monotonic_ns()
@@ -103,17 +104,14 @@ class TimedPath:
             return StreamBroken, f"the error that came cannot be read: {text(str(problem))}"
         return None
 
-    def _overdue(self, ask: Ask, began_ns: list[int], arrivals: Arrivals) -> str:
-        """Return why this request has waited long enough; empty while it may go on.
-
-        `began_ns`: when the connection began to be opened, then when the request was sent.
-        """
+    def _overdue(self, ask: Ask, wire: Wire, connected: threading.Event, arrivals: Arrivals) -> str:
+        """Return why this request has waited long enough; empty while it may go on."""
         now_ns, patience = self.clock.monotonic_ns(), self.patience
         silence_s = (now_ns - arrivals.stamps[-1]) / NS_PER_S if arrivals.stamps else 0.0
         if silence_s > patience.silence_s:
             return f"nothing came for {patience.silence_s:.0f} s in mid-answer"
         answer_s = max(patience.whole_s, patience.token_s * ask.output_tokens)
-        longest_s = patience.first_byte_s + answer_s if began_ns[1:] else patience.version_s
-        if (now_ns - began_ns[-1]) / NS_PER_S > longest_s:
+        longest_s = patience.first_byte_s + answer_s if connected.is_set() else patience.version_s
+        if wire.sent_ns and (now_ns - wire.sent_ns) / NS_PER_S > longest_s:
             return f"the answer did not end within {longest_s:.0f} s"
         return ""
