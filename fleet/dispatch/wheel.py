@@ -97,7 +97,7 @@ def _shipped_files(folders: Mapping[str, Path]) -> dict[str, Path]:
     """Return the shipped files of a checkout; an installed package holds them already."""
     package = Path(fleet.__file__).parent
     return {
-        f"{SHIPPED}{kind}/{path.name}": path
+        f"{SHIPPED}{kind}/{path.relative_to(folder).as_posix()}": path
         for kind, folder in folders.items()
         if package not in folder.parents
         for path in _known_to_git(folder)
@@ -112,7 +112,7 @@ def _known_to_git(folder: Path) -> list[Path]:
         names = [name for name in listing.stdout.split("\0") if name]
     except (OSError, subprocess.TimeoutExpired):
         names = []
-    paths = [folder / name for name in names] or list(folder.iterdir())
+    paths = [folder / name for name in names] or list(folder.rglob("*"))
     return [path for path in paths if path.is_file() and not path.name.startswith(".")]
 
 

@@ -65,11 +65,8 @@ class Ledger:
         name = request.experiment.name
         if not self._coordinating.take(name):
             home = self.path.parent
-            raise StoreUnusable(
-                f"{name} is being measured already",
-                f"{with_home(f'fleet status {name}', home)}    or    "
-                f"{with_home(f'fleet cancel {name}', home)}",
-            )
+            status, cancel = (with_home(f"fleet {do} {name}", home) for do in ("status", "cancel"))
+            raise StoreUnusable(f"{name} is being measured already", f"{status}    or    {cancel}")
         with self._transaction():
             row = self._db.execute(
                 "insert into submissions (experiment, session, request, pid, submitted_unix_s,"
@@ -99,14 +96,11 @@ class Ledger:
     def put_machines(self, submission: int, rows: Iterable[MachineRow]) -> None:
         """Record what is known of these machines now; the rows of other machines stay."""
         now = time.time()
+        values = [
+            (submission, r.machine, r.machine_id, r.state, r.reason, r.hint, now) for r in rows
+        ]
         with self._transaction():
-            self._db.executemany(
-                "insert or replace into machines values (?,?,?,?,?,?,?)",
-                [
-                    (submission, r.machine, r.machine_id, r.state, r.reason, r.hint, now)
-                    for r in rows
-                ],
-            )
+            self._db.executemany("insert or replace into machines values (?,?,?,?,?,?,?)", values)
 
     def ask(
         self, submission: int, session: int, trials_asked: int, entries: Iterable[QueueEntry]

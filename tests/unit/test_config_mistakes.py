@@ -262,9 +262,9 @@ def test_a_byte_order_mark_is_no_mistake(folder: Path) -> None:
         ),
         (
             HEAD.replace("[gold]", "[zzzz]"),
-            "4:8: jobs: no job named 'zzzz' (there are chat, code, cold-load, concurrency, "
-            "conversation, conversation-anew, depth, formats, gold, grid, noise, prefill-decode, "
-            "prose, quickstart, regularization, side-by-side, soak, synthetic, warm-load)",
+            "4:8: jobs: no job named 'zzzz' (there are agent, bursts, chat, code, cold-load, "
+            "concurrency, conversation, conversation-anew, depth, formats, gold, grid, noise, "
+            "prefill-decode, prose, quickstart, regularization, side-by-side, soak, synthetic, warm-load)",
         ),
     ],
 )
@@ -368,7 +368,8 @@ JOB_SAID = [
     ("name: other\nprompt: x\n", "1:7: name: must be mine, as the file is named, not 'other'"),
     (
         "name: mine\n",
-        "1:1: needs prompt, prompt_file, prompts_file, turns, grid, or points with prompt_tokens",
+        "1:1: needs prompt, prompt_file, prompts_file, turns, session_file, grid, or points with "
+        "prompt_tokens",
     ),
     ('name: mine\nprompt: " "\n', "2:9: prompt: is empty"),
     ("name: mine\nprompt_file: no.txt\n", "2:14: prompt_file: jobs/no.txt: no such file"),

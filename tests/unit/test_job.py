@@ -94,7 +94,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"prompt": "x", "text": "synthetic"}, "text is of points with exact prompt_tokens"),
     ({"prompt": "x", "reuse": False}, "reuse is of conversations"),
     ({"turns": ["x"]}, "turns need api: chat"),
-    ({"turns": ["x"], "api": "chat", "prompt": "y"}, "keep one of prompt, prompts_file and turns"),
+    (
+        {"turns": ["x"], "api": "chat", "prompt": "y"},
+        "keep one of prompt, prompts_file, turns and session_file",
+    ),
     ({"turns": ["x", " "], "api": "chat"}, "is empty"),
     (
         {"turns": ["x"], "api": "chat", "points": [{"seconds": 3}]},
