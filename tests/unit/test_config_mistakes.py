@@ -264,7 +264,8 @@ def test_a_byte_order_mark_is_no_mistake(folder: Path) -> None:
             HEAD.replace("[gold]", "[zzzz]"),
             "4:8: jobs: no job named 'zzzz' (there are agent, bursts, chat, code, cold-load, "
             "concurrency, conversation, conversation-anew, depth, formats, gold, grid, noise, "
-            "prefill-decode, prose, quickstart, regularization, side-by-side, soak, synthetic, warm-load)",
+            "prefill-decode, prose, quickstart, regularization, side-by-side, soak, synthetic, "
+            "warm-load)",
         ),
     ],
 )
