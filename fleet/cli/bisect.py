@@ -79,13 +79,17 @@ def _search(
     """Search, print where that ended, and return the exit code."""
     from fleet.app.bisect import search
     from fleet.cli.talk import open_talk
+    from fleet.folders import with_home
     from fleet.report.bisect_text import search_data, search_lines
+    from fleet.report.next_text import step_lines
 
+    home = chosen.home
     with open_talk() as talk:
         report = search(request, bisection, metric, chosen, talk)
         if json:
             options.print_json(search_data(report))
         else:
-            talk.answer(search_lines(report))
+            last = with_home(f"fleet compare {report.experiments[-1]} --by engine_binary", home)
+            talk.answer([*search_lines(report), "", *step_lines([last])])
     conclusion = bisection.conclusion
     return 0 if conclusion is not None and conclusion.ending != "not resolved" else 1

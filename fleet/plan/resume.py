@@ -180,7 +180,7 @@ def _digest(trial: Trial, machine: Machine) -> str:
 
 
 def _shown(column: KeyColumn, value: FactValue) -> str:
-    if column.name == "digest":
+    if column.name in ("digest", "engine_sha256"):
         return short_digest(str(value or ""))
     if column.of == "limit":
         return "not known" if value is None else f"{value} MiB"

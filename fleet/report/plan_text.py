@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 
 from fleet.model.experiment import Experiment
@@ -25,7 +26,7 @@ def plan_lines(plan: Plan) -> list[str]:
         lines.append(f"  {experiment.why.strip()}")
     lines += [_machine_line(machine, plan) for machine in plan.machines]
     lines += [line for absent in plan.absent for line in _absent_lines(absent)]
-    lines += [f"  {change}" for change in (*plan.limits, *plan.restarts)]
+    lines += [f"  {change}" for change in (*plan.limits, *_programs(plan), *plan.restarts)]
     lines += _canary_lines(plan)
     lines += _control_lines(plan)
     lines += _gate_lines(experiment)
@@ -36,6 +37,16 @@ def plan_lines(plan: Plan) -> list[str]:
         lines.append(f"  and {len(left_out) - MOST_LEFT_OUT_SHOWN} more left out")
     lines += [f"  refused: {refusal}" for refusal in plan.refusals]
     return lines
+
+
+def _programs(plan: Plan) -> Iterator[str]:
+    """Say which Ollama each label of `engine_binary` is on each machine."""
+    for each in plan.machines:
+        labels = dict.fromkeys(str(t.settings.get("engine_binary", "")) for t in each.trials)
+        programs = {label: each.machine.programs.get(label) for label in labels}
+        words = [f"{label} is {found.version}" for label, found in programs.items() if found]
+        if words:
+            yield f"{each.machine.name}: engine_binary {', '.join(words)}"
 
 
 def _shape(plan: Plan) -> str:

@@ -154,6 +154,8 @@ def test_which_format_of_a_model_is_faster(fleet: Fleet) -> None:
 
 
 def test_whether_an_update_made_it_slower(fleet: Fleet) -> None:
+    plan = fleet("plan", "configs/ollama-versions.yaml", "--practice").out
+    assert "  studio-96: engine_binary v0.32 is 0.32.15, v0.34 is 0.34.4\n" in plan
     submitted(fleet, "configs/ollama-versions.yaml")
     found = compared(fleet, "ollama-versions-practice", "engine_binary", "v0.32")
     verdicts = {

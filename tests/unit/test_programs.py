@@ -148,4 +148,4 @@ def test_a_trial_is_finished_on_the_program_that_it_names_and_on_no_other() -> N
     )
     left = remaining(changed, done)
     assert left.finished == 1
-    assert [*left.changes()] == [f"program {NEW.sha256} -> ffffffff"]
+    assert [*left.changes()] == [f"program {NEW.sha256[:12]} -> ffffffff"]
