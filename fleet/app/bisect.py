@@ -19,7 +19,7 @@ from fleet.compare.search_report import SearchReport
 from fleet.errors import FleetError, UserError
 from fleet.folders import results_folder, with_home
 from fleet.identity import content_id
-from fleet.metrics.compared import check_metric
+from fleet.metrics.compared import check_metric, is_energy
 from fleet.model.experiment import Repeats, Request, SimulatedEngine
 from fleet.model.noun import LONGEST_NAME
 from fleet.query.blocks_by_program import BlockValue, blocks_by_program
@@ -71,9 +71,12 @@ def search(
 ) -> SearchReport:
     """Measure step after step until the search ends; what is stored is not measured again.
 
-    Raises FleetError where a step lacks the trials that it needs, and UnknownName for the metric.
+    Raises FleetError where a step lacks the trials that it needs, and UserError for a metric that
+    is none or that the trials alone do not hold.
     """
     check_metric(metric)
+    if is_energy(metric):
+        raise UserError(f"fleet bisect: {metric} is not searched by", "--metric decode")
     model = request.experiment.models[0]
     so_far = SearchReport(bisection=bisection, metric=metric, model=model)
     while (step := bisection.step) is not None:

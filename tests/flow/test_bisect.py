@@ -46,6 +46,7 @@ def test_the_step_of_the_script_is_found_and_not_measured_twice(fleet: Fleet, co
         (("v1", "v2", "v1"), "v1 is named twice"),
         (("v1", "v2", "--repeats", "2"), "a step needs 3 blocks or more"),
         (("v1", "v2", "--metric", "decoed"), "decoed: unknown metric (did you mean decode?)"),
+        (("v1", "v2", "--metric", "energy", "--machines", "alpha"), "energy is not searched by"),
         (("v1", "v2", "--set", "num_batch=8,16"), "a search measures one cell"),
         (("v1", "v2"), "a search measures one machine, not alpha, beta"),
         (("v1", "v9", "--machines", "alpha"), "fleet join --allow engine-binary v9=PATH"),
