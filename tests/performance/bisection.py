@@ -1,7 +1,8 @@
 """Does `fleet bisect` find a version of Ollama that is a tenth slower, among eight?
 
 Eight programs stand for eight versions: a real Ollama, and from one of them on the same behind a
-proxy that delays each chunk and lengthens the counters to match. Prints where each search ended,
+proxy that delays each chunk and lengthens the counters to match. A trial writes twelve answers,
+since single ones of a tiny model on shared cores vary by a tenth. Prints where each search ended,
 and how many found the step; exit code 1 if one did not. Takes some minutes per search.
 """
 
@@ -24,12 +25,12 @@ JOB = {
     "name": "write",
     "api": "generate",
     "points": [{"prompt_tokens": 16, "output_tokens": 512}],
-    "requests": 2,
+    "requests": 12,
     "warmup": 1,
 }
 OPTIONS = (
     *("--model", "tiny-llama", "--job", "write", "--set", "num_thread=1", "--set", "num_ctx=1024"),
-    *("--gates", "record", "--mine", "--json"),
+    *("--repeats", "8", "--gates", "record", "--mine", "--json"),
 )
 
 
