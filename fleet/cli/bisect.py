@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fleet.cli import options
-from fleet.cli.noise import Config, Engine, experiment_of
+from fleet.cli.noise import Config, experiment_of
 
 if TYPE_CHECKING:
     from fleet.app.options import Options
@@ -21,7 +21,7 @@ EPILOG = """\b
 """
 
 Labels = Annotated[
-    list[str], typer.Argument(help="Registered programs, the oldest first.", metavar="LABEL...")
+    list[str], typer.Argument(help="Registered programs, the oldest first.", metavar="LABEL")
 ]
 Model = Annotated[
     str | None, typer.Option("--model", help="The model; otherwise the first one of the config.")
@@ -41,7 +41,6 @@ def bisect(
     home: options.Home = None,
     job: Job = None,
     machines: Machines = None,
-    engine: Engine = "ollama",
     repeats: Blocks = 5,
     setting: options.Set = None,
     gates: options.Gates = None,
@@ -65,7 +64,7 @@ def bisect(
 
     folder = home_folder(home)
     check_metric(metric)
-    cell = CellRequest(model, job or app.JOB, machines or (), engine, repeats, setting or ())
+    cell = CellRequest(model, job or app.JOB, machines or (), "ollama", repeats, setting or ())
     request = app.bisect_request(experiment_of(config), labels, cell, folder)
     request = typed.with_gates(request, gates, residents_are_mine=mine)
     chosen = Options(home=folder, yes=yes, **typed.origin(typed.declared_machines()))

@@ -22,7 +22,7 @@ TOKEN_ASKED = "the fleet's token (on the head: fleet head --show-token; empty: t
 Words = Annotated[
     list[str] | None,
     typer.Argument(
-        help="Address of the head; LABEL=PATH registers an Ollama.", metavar="[HEAD] [LABEL=PATH]"
+        help="Address of the head; LABEL=PATH registers an Ollama.", metavar="HEAD|LABEL=PATH"
     ),
 ]
 MachineName = Annotated[
