@@ -91,6 +91,12 @@ FLAGS = (
         "wait, and their first token waits with them",
     ),
     Flag(
+        name="reread",
+        kind="qualified",
+        rule="a later turn whose conversation the engine read again: it says that it had a tenth "
+        "or more of the prompt of the turn before no longer in its cache",
+    ),
+    Flag(
         name="throttled",
         kind="qualified",
         rule="the last third of an answer of 5 s or more, or of a minute of answers, was more "

@@ -49,6 +49,7 @@ class Fault(Noun):
         "die_mid_stream",
         "no_final_record",
         "cached_prefix",
+        "cache_lost",
         "short_answer",
         "wrong_prompt_count",
         "slow_last_third",

@@ -55,7 +55,8 @@ create or replace temp table raw_requests (
   submission_id varchar,
   most_output_ns bigint,
   rounds bigint,
-  round_p50_us bigint
+  round_p50_us bigint,
+  history_tokens bigint
 );
 
 create or replace temp table raw_readings (

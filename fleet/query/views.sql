@@ -19,7 +19,7 @@
 --   6 (2026-12) MLX: its clocks hold a step more than llama.cpp's, so rates, the time to first token
 --     and clock count other steps; drafts, whose chunks are no tokens; context and spilled are not
 --     judged there; queued; client_decode_tokens_per_s, a second opinion; unchecked_version;
---     over_limit
+--     over_limit; reread
 
 set parquet_metadata_cache = true;
 
@@ -323,6 +323,8 @@ looked_at as (
       -- Or the engine says that it was not.
       or coalesce(depth_tokens > 0 and cached_tokens < 0.9 * nullif(reused_tokens, 0), false)
       as not_reused,
+    -- The turn before ended in the words that ask for an answer, which the history may not hold.
+    coalesce(cached_tokens < 0.9 * history_tokens - template_tokens(), false) as reread,
     -- Tokens that make no chunk may come before the first chunk: then the client saw a part of the
     -- output only, and the engine's whole time must fit into the client's. The first chunk of MLX
     -- ends the first of its steps; of drafts, whose first chunks come together, only the whole.
@@ -527,6 +529,7 @@ with points as (
     max(lateness_ns) as most_lateness_ns,
     max(prefill_note) filter (valid) as point_prefill_note,
     bool_or(throttled) filter (valid) as request_throttled,
+    coalesce(bool_or(reread) filter (valid), false) as reread,
     max(ended_ns) - min(sent_ns) as window_ns,
     sum(output_tokens) filter (valid) as window_tokens,
     -- Good: the first token within 2 s, the rest at 10 tokens per second or more.
@@ -621,13 +624,14 @@ create or replace macro checked_version(version) as
 create or replace view all_speeds as
 select
   * exclude (
-    role, quick, throttled, mlx, canary_log, canary_block, canaries, correlation, log_change
+    role, quick, reread, throttled, mlx, canary_log, canary_block, canaries, correlation, log_change
   ),
   concat_ws(' ',
     case when quick then 'quick' end,
     case when spilled then 'spilled' end,
     case when over_limit then 'over_limit' end,
     case when mlx and concurrency > 1 then 'queued' end,
+    case when reread then 'reread' end,
     case when throttled then 'throttled' end,
     case when canaries >= {least_canaries} and abs(log_change) >= 0.03
         and abs(correlation) >= [

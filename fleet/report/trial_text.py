@@ -32,14 +32,14 @@ REQUESTS = (
     Column(title="test"),
     Column(title="prompt", right=True),
     Column(title="reused", right=True),
-    Column(title="read", right=True, rank=1),
+    Column(title="read", right=True, rank=3),
     Column(title="prefill", right=True),
     Column(title="naive-prefill", right=True, rank=6),
     Column(title="output", right=True),
     Column(title="decode", right=True),
     Column(title="naive-decode", right=True, rank=5),
-    Column(title="load", right=True, rank=3),
-    Column(title="first token", right=True, rank=4),
+    Column(title="load", right=True, rank=4),
+    Column(title="first token", right=True, rank=1),
     Column(title="total", right=True, rank=2),
     Column(title="left-out"),
 )
@@ -155,10 +155,12 @@ def _request_cells(row: Row) -> list[str]:
 
 
 def _reused(row: Row) -> str:
-    """Write the share of a turn's prompt that the engine had in its cache; empty: not known."""
+    """Write the share of a turn's prompt that the engine had in its cache."""
     cached, prompt = row.get("cached_tokens"), row.get("prompt_tokens")
-    if row.get("turn") is None or cached is None or not prompt:
+    if row.get("turn") is None or not prompt:
         return ""
+    if cached is None:
+        return "unknown"
     return f"{100 * float(str(cached)) / float(str(prompt)):.0f} %"
 
 

@@ -26,6 +26,7 @@ def cache_columns(result: TrialResult) -> Iterator[Columns]:
     siblings, read_ns = _sibling_medians(result.requests), _read_ns(result)
     steps = _Steps.of(result)
     since_load, sent = 0, Counter[Hashable]()
+    prompts = {_turn(record): record.reply.prompt_tokens for record in result.requests}
     for record in result.requests:
         if load_each and not record.warmup:
             since_load, sent = 0, Counter()
@@ -33,6 +34,7 @@ def cache_columns(result: TrialResult) -> Iterator[Columns]:
             "since_load": since_load,
             "repeats_before": 0 if record.reused_tokens else sent[_prompt(record)],
             "sibling_prompt_ns": siblings.get(_kind(record)),
+            "history_tokens": prompts.get(_turn(record, before=1)) if record.turn else None,
             **_least(record, read_ns, steps),
         }
         since_load += 1
@@ -89,6 +91,11 @@ def _least(record: RequestRecord, read_ns: float | None, steps: _Steps) -> Colum
 def _prompt(record: RequestRecord) -> Hashable:
     """Return a key that is equal for prompts that begin alike; the nonce comes first."""
     return record.point, record.turn, record.nonce, record.prompt_tokens_asked
+
+
+def _turn(record: RequestRecord, *, before: int = 0) -> Hashable:
+    """Return a key of a turn, or of one before it: the turns of one conversation share a nonce."""
+    return record.warmup, record.stream, record.nonce, (record.turn or 0) - before
 
 
 def _kind(record: RequestRecord) -> Hashable:

@@ -19,6 +19,7 @@ SCHEMA_VERSION is written into every file's metadata. History:
 7  whether a trial was measured over the network, and the round trip there (2026-12)
 8  the program of the engine that a trial named by a label, and the hash of its content; what MLX
    holds in memory after the last request, and the share of its drafts that were right (2026-12)
+9  how long the history of a turn was, so that one that was read again is seen (2026-12)
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import pyarrow as pa
 
 from fleet.model.settings import SETTINGS
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 
 _text, _int, _real, _yes = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
@@ -222,6 +223,7 @@ REQUESTS = _schema(
     most_output_ns=_int,  # of a quick look: the time its answer was cut to; null: not cut
     rounds=_int,  # chunks that came apart: those within 1 ms of the one before are of one round
     round_p50_us=_int,  # median time from one round to the next
+    history_tokens=_int,  # of a later turn: the prompt of the turn before, with which it begins
 )
 
 READINGS = _schema(

@@ -12,6 +12,7 @@ import pytest
 from fleet.comparability import standing
 from fleet.engines.simulated.question import question_of
 from fleet.engines.simulated.schedule import Speeds, schedule
+from fleet.metrics.thresholds import TEMPLATE_TOKENS
 from fleet.model.script import ScriptedModel
 from fleet.query.one_trial import show
 from fleet.query.open_store import open_store, rows
@@ -317,6 +318,24 @@ def test_what_grows_beyond_what_the_gpu_may_use_is_labelled(
     own = {**columns, "memory_after_bytes": held, "gpu_limit_mb": 100, "model_size_bytes": 1}
     asked = true_request(str(columns["runner"]), "length")
     assert judged(tmp_path, asked, "speeds", **own)["flags"] == flags
+
+
+@pytest.mark.parametrize(
+    ("history", "cached", "flags"),
+    [
+        (1000, 900 - TEMPLATE_TOKENS, ""),
+        (1000, 899 - TEMPLATE_TOKENS, "reread"),
+        (1000, None, ""),
+        (None, 0, ""),
+    ],
+)
+def test_a_turn_whose_history_was_read_again_is_labelled(
+    tmp_path: Path, history: int | None, cached: int | None, flags: str
+) -> None:
+    turn = {"prompt_tokens": 1100, "cached_tokens": cached, "reused_tokens": cached, "turn": 1}
+    asked = {**true_request("llama-server", "length"), **turn, "history_tokens": history}
+    row = judged(tmp_path, asked, "speeds", **GGUF)
+    assert (row["requests"], row["flags"]) == (1, flags)
 
 
 def test_streams_of_one_slot_are_labelled(tmp_path: Path) -> None:

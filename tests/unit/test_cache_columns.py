@@ -45,6 +45,17 @@ def test_what_is_reused_on_purpose_is_no_repeat() -> None:
     assert column("repeats_before", result(*primed)) == [0, 0]
 
 
+def test_the_history_of_a_turn_is_the_prompt_of_the_turn_before() -> None:
+    def turn(index: int, number: int, nonce: str, **own: Any) -> RequestRecord:
+        reply = builders.reply(prompt_tokens=100 * (number + 1))
+        return builders.record(index, **{"turn": number, "nonce": nonce, "reply": reply, **own})
+
+    first = [turn(0, 0, "a", warmup=True), turn(1, 0, "b"), turn(2, 1, "b"), turn(3, 2, "b")]
+    anew = [turn(4, 0, "c"), turn(5, 1, "d")]
+    assert column("history_tokens", result(*first, *anew)) == [None, None, 100, 200, None, None]
+    assert column("history_tokens", result(record(0), record(1))) == [None, None]
+
+
 def test_siblings_are_of_one_point_and_length_and_at_least_three() -> None:
     own = [record(n, prompt_ns=ns) for n, ns in enumerate((100, 300, 200))]
     other = [record(3, prompt_ns=9, point="other"), record(4, prompt_ns=7, prompt_tokens_asked=5)]

@@ -31,7 +31,7 @@ FAILED_ONLY = {"reason", "detail"}
 @pytest.mark.parametrize("table", TABLES)
 def test_every_column_is_filled_by_a_trial_that_knows_everything(table):
     quick = [replace(record(index), most_output_ns=3 * 10**9) for index in (1, 2, 3)]
-    primed = (replace(record(), reused_tokens=None), *quick)
+    primed = (replace(record(), reused_tokens=None, turn=0), *quick)
     known = replace(result(requests=primed), reason="stream_broken", detail="it broke")
     if table == "trials":  # drafts have an acceptance, and no least time
         known = replace(known, drafts="yes")

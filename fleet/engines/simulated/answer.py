@@ -122,6 +122,8 @@ def _with_cache(
 ) -> Schedule:
     """Take from the cache what it holds of the prompt; report it as this server's version does."""
     tells = machine.script.tells_cached
+    if "cache_lost" in faults:
+        machine.cache.forget(question.model)
     known = machine.cache.take(question, len(plan.due_ns), keeps_bos=tells)
     return replace(plan if "cached_prefix" in faults else plan.knowing(known), tells_cached=tells)
 
