@@ -6,6 +6,7 @@
     |   |-- UnknownName                    an unknown name, with the nearest known one
     |   |-- PlanRefused                    the plan contains something that cannot run
     |   `-- StoreUnusable                  the results folder cannot be read or written
+    |       `-- StoreNewer                 a newer fleet has written it
     |-- FleetUnreachable          exit 3   the head, or every machine, does not answer
     |-- Fault                     exit 1   a defect of fleet itself; a file has the traceback
     |-- Unstorable                exit 1   a result that the store's files cannot hold
@@ -105,6 +106,10 @@ class PlanRefused(UserError):
 
 class StoreUnusable(UserError):
     """A results folder or ledger that cannot be read or written."""
+
+
+class StoreNewer(StoreUnusable):
+    """Results that a newer fleet has written: they are whole, but not for this one."""
 
 
 def check_store_path(path: str) -> None:

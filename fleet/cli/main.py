@@ -35,6 +35,7 @@ from fleet.cli import (
     show,
     sql,
     status,
+    store,
     submit,
 )
 from fleet.errors import FleetError
@@ -110,6 +111,7 @@ def build() -> typer.Typer:
     app.command(hidden=True)(coordinate.coordinate)
     app.add_typer(energy.commands(), name="energy")
     app.add_typer(config.commands(), name="config")
+    app.add_typer(store.commands(), name="store")
     return app
 
 

@@ -85,6 +85,8 @@ HEADS = (
     Word("read by", "source of the energy readings"),
     Word("noise", "standard deviation between equal trials of one machine"),
     Word("reused", "share of a turn's prompt that the engine had in its cache, as it says"),
+    Word("file", "a file of the store: its table and its name"),
+    Word("what is wrong", "why a file of the store is damaged or foreign"),
     Word("versions", "the programs of one step of a search, the oldest first"),
     Word("last against first", "ratio of the last version of a step to its first"),
     Word("the middle is", "which end of a step its middle version is as fast as"),

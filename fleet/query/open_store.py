@@ -243,7 +243,8 @@ def _raise_unusable(roots: Sequence[Path], problem: duckdb.Error) -> NoReturn:
                 if what:
                     raise StoreUnusable(
                         f"{path}: {what}",
-                        f"move it out of the folder, then ask again: mv {path} {path.name}.broken",
+                        "set it aside, then ask again: "
+                        + with_home("fleet store repair", root.parents[1]),
                     ) from None
     raise StoreUnusable(f"the results cannot be read: {first_line(problem)}") from problem
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fleet.errors import StoreUnusable, Unstorable
+from fleet.errors import StoreNewer, StoreUnusable, Unstorable
+from fleet.folders import with_home
 from fleet.store.schema import SCHEMA_VERSION, TABLES
 
 Row = Mapping[str, object]
@@ -20,16 +23,27 @@ DELTA_COLUMNS = {"requests": ("chunk_gaps_us.list.element",), "readings": ("offs
 """Columns of slowly changing integers: delta packing makes them a quarter smaller."""
 
 
-def encode_rows(table: str, rows: Sequence[Row]) -> bytes:
+DIGESTS = "digests"
+"""In the metadata of a file of trials: the SHA-256 of each file of their other tables."""
+
+
+def encode_rows(
+    table: str, rows: Sequence[Row], others: Mapping[str, bytes] | None = None
+) -> bytes:
     """Encode rows as one small file, without statistics, which would cost 2.5 kB each.
 
+    `others`: of trials, the files of their other tables, by which these are known again.
     It raises KeyError if a row lacks a column, Unstorable if a value does not fit one.
     """
-    return encode(table, _to_arrow(TABLES[table], rows), statistics=False)
+    return encode(table, _to_arrow(TABLES[table], rows), others, statistics=False)
 
 
-def encode(table: str, data: pa.Table, *, statistics: bool) -> bytes:
+def encode(
+    table: str, data: pa.Table, others: Mapping[str, bytes] | None = None, *, statistics: bool
+) -> bytes:
     """Parquet bytes with the schema version in the file's metadata."""
+    digests = {name: digest_of(content) for name, content in (others or {}).items()}
+    own = {DIGESTS: json.dumps(digests)} if digests else {}
     sink = pa.BufferOutputStream()
     with pq.ParquetWriter(
         sink,
@@ -39,22 +53,25 @@ def encode(table: str, data: pa.Table, *, statistics: bool) -> bytes:
         use_dictionary=[field.name for field in data.schema if field.type == pa.string()],
         column_encoding=dict.fromkeys(DELTA_COLUMNS.get(table, ()), "DELTA_BINARY_PACKED"),
         write_statistics=statistics,
+        write_page_checksum=True,
         store_schema=False,  # Arrow's own copy of the schema doubles the metadata of a small file
     ) as writer:
         writer.write_table(data)
-        writer.add_key_value_metadata(TABLES[table].metadata)  # not written without the copy
+        # not written without the copy
+        writer.add_key_value_metadata({**TABLES[table].metadata, **own})
     return bytes(sink.getvalue())
 
 
 def read(path: Path, table: str, columns: Sequence[str] | None = None) -> pa.Table:
     """Return the requested columns in the newest schema, null where an older file lacks one.
 
-    StoreUnusable where the file is broken, foreign or newer; FileNotFoundError where it is gone.
+    The checksum of each page is verified, where the file has them. It raises StoreUnusable where
+    the file is broken, foreign or newer, FileNotFoundError where it is gone.
     """
     schema = TABLES[table]
     wanted = schema.names if columns is None else list(columns)
     try:
-        with pa.OSFile(str(path)) as opened, pq.ParquetFile(opened, pre_buffer=False) as file:
+        with pa.OSFile(str(path)) as opened, _opened(opened) as file:
             stored = file.schema_arrow
             check_version(path, stored)
             names = set(stored.names)
@@ -67,13 +84,31 @@ def read(path: Path, table: str, columns: Sequence[str] | None = None) -> pa.Tab
         raise _broken(path, str(problem).splitlines()[0]) from problem
 
 
+def digest_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def digests(path: Path) -> Mapping[str, str]:
+    """Return the digest of the file beside this one in each other table; older ones have none."""
+    try:
+        text = (pq.read_schema(path).metadata or {}).get(DIGESTS.encode(), b"{}")
+        read = json.loads(text)
+    except (pa.ArrowException, OSError, ValueError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _opened(file: pa.NativeFile) -> pq.ParquetFile:
+    return pq.ParquetFile(file, pre_buffer=False, page_checksum_verification=True)
+
+
 def check_version(path: Path, schema: pa.Schema) -> None:
     """Check the file's schema; raises StoreUnusable for one of a newer fleet or another program."""
     version = (schema.metadata or {}).get(b"schema_version", b"")
     if not version.isdigit() or "attempt_id" not in schema.names:
         raise _broken(path, "not written by fleet")
     if int(version) > SCHEMA_VERSION:
-        raise StoreUnusable(
+        raise StoreNewer(
             f"{path} was written by a newer fleet "
             f"(form {int(version)}, this fleet knows up to {SCHEMA_VERSION})",
             "update fleet here, or choose another folder with --home",
@@ -83,8 +118,14 @@ def check_version(path: Path, schema: pa.Schema) -> None:
 def _broken(path: Path, why: str) -> StoreUnusable:
     return StoreUnusable(
         f"{path} cannot be read as a results file: {why}",
-        f"take it out, and the rest can be read again: mv {path} {path}.bad",
+        f"set it aside, and the rest can be read again: {repair_command(path)}",
     )
+
+
+def repair_command(path: Path) -> str:
+    """Return the command that sets aside what is damaged, for a file of a table."""
+    home = path.absolute().parents[3]  # home/results/generation/table/file
+    return with_home("fleet store repair", home)
 
 
 def _to_arrow(schema: pa.Schema, rows: Sequence[Row]) -> pa.Table:

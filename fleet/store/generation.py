@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -106,20 +106,19 @@ def build(
     generation: Path,
     *,
     base: Path | None = None,
-    packed: Iterable[str] = (),
+    without: Container[Path] = frozenset(),
     new: Mapping[str, Mapping[str, bytes]] | None = None,
 ) -> None:
     """Make `generation` whole and durable, then let `current` name it.
 
-    It holds links to all files of `base` but those of the `packed` attempts, the `new` files
+    It holds links to all files of `base` but those `without` (table/name), the `new` files
     (table -> name -> content), and an empty file with the newest schema per table.
     """
     shutil.rmtree(generation, ignore_errors=True)
-    left_out = {f"{attempt_id}.parquet" for attempt_id in packed} | {SCHEMA_FILE}
     try:
         for table in TABLES:
             own = {SCHEMA_FILE: encode_rows(table, ()), **(new or {}).get(table, {})}
-            _fill(generation / table, own, _files(base, table, left_out))
+            _fill(generation / table, own, _files(base, table, without))
         sync_folder(generation)
     except OSError:
         shutil.rmtree(generation, ignore_errors=True)
@@ -136,10 +135,14 @@ def _fill(folder: Path, own: Mapping[str, bytes], others: Iterable[Path]) -> Non
     sync_folder(folder)
 
 
-def _files(generation: Path | None, table: str, left_out: set[str]) -> list[Path]:
+def _files(generation: Path | None, table: str, without: Container[Path]) -> list[Path]:
     if generation is None or not (generation / table).is_dir():
         return []
-    return sorted(path for path in (generation / table).iterdir() if path.name not in left_out)
+    return sorted(
+        path
+        for path in (generation / table).iterdir()
+        if path.name != SCHEMA_FILE and Path(table, path.name) not in without
+    )
 
 
 def _switch(store: Path, generation: Path) -> None:

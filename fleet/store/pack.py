@@ -45,10 +45,14 @@ def pack(store: Path, base: Path) -> int:
             parts = [attempt.tables[table] for attempt in attempts if table in attempt.tables]
             if parts:
                 rows = pa.concat_tables(parts).combine_chunks()
-                new[table][name] = codec.encode(table, rows, statistics=True)
+                others = {other: files[name] for other, files in new.items() if name in files}
+                known = others if table == "trials" else None
+                new[table][name] = codec.encode(table, rows, known, statistics=True)
     if ready:
-        packed = [attempt.attempt_id for attempt in ready]
-        generation.build(store, generation.after(base), base=base, packed=packed, new=new)
+        packed = {
+            Path(table, f"{attempt.attempt_id}.parquet") for attempt in ready for table in TABLES
+        }
+        generation.build(store, generation.after(base), base=base, without=packed, new=new)
     return len(ready)
 
 

@@ -10,7 +10,7 @@ from fleet.durable import make_private
 from fleet.errors import StoreUnusable, Unstorable, check_store_path
 from fleet.model.measure import TrialResult
 from fleet.ports import PastAttempt
-from fleet.store import codec, generation, history, pack
+from fleet.store import codec, damage, generation, history, pack
 from fleet.store.codec import Rows
 from fleet.store.publish import locked, publish, replace_text, usable
 from fleet.store.rows import blank, rows_of
@@ -62,12 +62,7 @@ class ParquetStore:
                 holders = self._holders(now, attempt_id)
             if holders:
                 return False
-            files = {
-                now / table / f"{attempt_id}.parquet": codec.encode_rows(table, rows[table])
-                for table in TABLES
-                if rows.get(table)
-            }
-            publish(files, self._staging)
+            publish(_encoded(now, attempt_id, rows), self._staging)
             waiting = len(generation.waiting(now))
         if waiting > self._pack_above:
             self._pack_if_possible(waiting)
@@ -102,6 +97,19 @@ class ParquetStore:
             packed = pack.pack(self.folder, now)
             generation.tidy(self.folder, self._staging)
         return packed
+
+    def verify(self) -> damage.Verified:
+        """Read every file whole, and name what is damaged or foreign; nothing is changed."""
+        with usable(self.folder):
+            try:
+                return damage.verify(self.folder)
+            except FileNotFoundError:  # a packer elsewhere has removed this generation
+                return damage.verify(self.folder)
+
+    def repair(self) -> damage.Repaired:
+        """Set aside what is damaged or foreign, so that the rest can be read."""
+        with self._writing():
+            return damage.set_aside(self.folder, damage.verify(self.folder))
 
     def attempts(self, experiment: str) -> Sequence[PastAttempt]:
         """Every attempt of one experiment, imported ones left out."""
@@ -232,6 +240,16 @@ def _submissions(path: Path) -> dict[str, object]:
     """Return the submission of each attempt in one file."""
     rows = codec.read(path, "trials", ["attempt_id", "submission_id"]).to_pylist()
     return {row["attempt_id"]: row["submission_id"] for row in rows}
+
+
+def _encoded(now: Path, attempt_id: str, rows: Rows) -> dict[Path, bytes]:
+    """Return the files of an attempt; that of its trial, the last one, knows the others."""
+    files: dict[str, bytes] = {}
+    for table in TABLES:
+        if rows.get(table):
+            others = files if table == "trials" else None
+            files[table] = codec.encode_rows(table, rows[table], others)
+    return {now / table / f"{attempt_id}.parquet": content for table, content in files.items()}
 
 
 def _renamed(rows: Rows, attempt_id: str) -> Rows:

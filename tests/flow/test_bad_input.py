@@ -198,9 +198,9 @@ def test_a_broken_file_in_the_store_is_named(damaged: Fleet, how: str) -> None:
     for words in (("results",), ("submit", "configs/demo.yaml")):
         done = damaged(*words, code=2)
         assert broken.name in done.err
-        assert f"mv {broken.resolve()}" in done.err
+        assert "fleet store repair" in done.err
         assert done.out == ""
-    broken.unlink()
+    assert f"trials/{broken.name}" in damaged("store", "repair").out
     if how == "truncated":
         assert (
             "3 trials are finished already, 1 to go" in damaged("submit", "configs/demo.yaml").err

@@ -275,6 +275,9 @@ def test_read_only_makes_nothing(folder):
         store.write(result(2))
 
 
+SET_ASIDE = "set it aside, and the rest can be read again: fleet store repair"
+
+
 def spoil(change: Callable[[Path], object]) -> Callable[[Path], Path]:
     def spoiled(folder: Path) -> Path:
         path = folder / "gen-000001/trials" / f"{result(1).attempt_id}.parquet"
@@ -301,11 +304,20 @@ def another_type(path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (spoil(lambda path: os.truncate(path, 100)), "mv {0} {0}.bad"),
-        (spoil(lambda path: os.truncate(path, 0)), "mv {0} {0}.bad"),
-        (spoil(lambda path: path.write_bytes(b"a,b\n1,2\n" * 9)), "mv {0} {0}.bad"),
+        (
+            spoil(lambda path: os.truncate(path, 100)),
+            SET_ASIDE,
+        ),
+        (
+            spoil(lambda path: os.truncate(path, 0)),
+            SET_ASIDE,
+        ),
+        (
+            spoil(lambda path: path.write_bytes(b"a,b\n1,2\n" * 9)),
+            SET_ASIDE,
+        ),
         (spoil(foreign), "{0} cannot be read as a results file: not written by fleet"),
-        (spoil(another_type), "mv {0} {0}.bad"),
+        (spoil(another_type), SET_ASIDE),
         (spoil(newer), "{0} was written by a newer fleet (form 99"),
     ],
 )
