@@ -20,9 +20,9 @@ REPAIR = """\b
 
 
 def verify(home: options.Home = None, json: options.Json = False) -> None:
-    """Read every file of the results whole, and name what is damaged or foreign.
+    """Read every file of the results whole, and name damaged ones.
 
-    Nothing is changed. Checksums of pages show a single flipped bit.
+    Foreign files are named too. Nothing is changed. Checksums of pages show a single flipped bit.
     """
     from fleet.app import store as app
     from fleet.report import comparison_text, store_text

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from fleet.durable import replace, sync_folder
 from fleet.errors import StoreNewer, StoreUnusable
+from fleet.folders import with_home
 from fleet.identity import canonical_json
 from fleet.store import codec, generation
 from fleet.store.schema import TABLES
@@ -87,7 +88,8 @@ def verify(store: Path) -> Verified:
     """
     now = generation.current(store)
     if now is None:
-        raise StoreUnusable(f"{store}: no results here", "measure first: fleet submit gpt-oss:20b")
+        hint = f"measure first: {with_home('fleet submit gpt-oss:20b', store.parent)}"
+        raise StoreUnusable(f"{store}: no results here", hint)
     seen = _Reading()
     for table in TABLES:
         for path in _files(now, table):
