@@ -10,6 +10,8 @@ from pathlib import Path
 from platformdirs import PlatformDirs
 
 USER = PlatformDirs("fleet", appauthor=False)
+HOME_ID = "home-id"
+"""A file of a home with a random id, by which a machine tells apart who sends it work."""
 
 
 def home_folder(home: str | None) -> Path:
@@ -27,6 +29,14 @@ def with_home(command: str, *homes: Path) -> str:
         return " ".join([command, *(f"--store {shlex.quote(str(home))}" for home in homes)])
     named = [home for home in homes if home != home_folder(None)]
     return " ".join([command, *(f"--home {shlex.quote(str(home))}" for home in named)])
+
+
+def home_id(home: Path) -> str:
+    """Return the id of a home; empty where nothing was ever submitted from it."""
+    try:
+        return (home / HOME_ID).read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return ""
 
 
 def results_folder(home: Path) -> Path:

@@ -85,9 +85,14 @@ class Spool:
         return self.folder / f"{attempt_id}.json"
 
 
-def node_spool(home: Path, machine_id: str) -> Spool:
-    """Return the spool of one machine below a home."""
-    return Spool(home / "spool" / machine_id)
+def node_spool(home: Path, machine_id: str, sender: str = "") -> Spool:
+    """Return the spool of one machine below a home.
+
+    `sender`: the id of the home that sent the work, where that is another one. Ids of attempts
+    follow from what is measured, so two homes may ask one machine for the same; each has a spool of
+    its own there, and gets its own results alone.
+    """
+    return Spool(home / "spool" / machine_id / sender)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -21,7 +21,8 @@ def open_dispatcher(request: Request, options: Options) -> Dispatcher:
     experiment = request.experiment
     engine = experiment.engine
     if options.ray_address is not None:
-        return _ray_dispatcher(engine, experiment.name, options.ray_address)
+        sender = folders.home_id(options.home)
+        return _ray_dispatcher(engine, experiment.name, options.ray_address, sender)
     from fleet.dispatch.local import LocalDispatcher
 
     names = list(engine.machines) if isinstance(engine, SimulatedEngine) else [wiring.host_name()]
@@ -72,13 +73,19 @@ def _check_endpoint(engine: wiring.EngineSpec, name: str, url: str, here: Sequen
         )
 
 
-def _ray_dispatcher(engine: wiring.EngineSpec, experiment: str, address: str) -> Dispatcher:
+def _ray_dispatcher(
+    engine: wiring.EngineSpec, experiment: str, address: str, sender: str
+) -> Dispatcher:
     from fleet.dispatch.access import token_file
     from fleet.dispatch.actors import RayDispatcher
 
     def spec_of(slot: NodeSlot) -> wiring.WorkerSpec:
         return wiring.WorkerSpec(
-            engine=engine, name=slot.name, join_name=slot.join_name, state=wiring.OWN_HOME
+            engine=engine,
+            name=slot.name,
+            join_name=slot.join_name,
+            state=wiring.OWN_HOME,
+            sender=sender,
         )
 
     state = folders.state_folder()

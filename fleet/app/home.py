@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fleet.folders import ledger_file, results_folder
+from fleet.durable import create
+from fleet.folders import HOME_ID, home_id, ledger_file, results_folder
 from fleet.ledger.journal import Ledger
 from fleet.model.experiment import Request
 from fleet.plan.spellings import as_before
@@ -26,6 +28,8 @@ class Home:
         self._read_only = read_only
         if not read_only:
             _ = self.store
+            if not home_id(folder):
+                create(folder / HOME_ID, f"{secrets.token_hex(8)}\n".encode())
 
     @cached_property
     def store(self) -> ParquetStore:

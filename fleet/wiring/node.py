@@ -32,6 +32,8 @@ class WorkerSpec:
     """The name given at `fleet join --name`: part of the machine's identity."""
     state: str
     """Folder for the node's spool and, if the system has no machine id, for that."""
+    sender: str = ""
+    """The id of the home that sends the work, where `state` is not that home; empty: it is."""
     endpoint: str = ""
     """The base URL of an Ollama on another machine, on which fleet does not run; empty: here."""
     declared: Mapping[str, FactValue] = field(default_factory=dict)

@@ -42,7 +42,7 @@ class NodeWorker:
         home = folders.home_folder(spec.state or None)
         self._node = node or wiring.node(spec, home)
         self._clock = clock or SystemClock()
-        self._spool = node_spool(home, self._node.machine_id)
+        self._spool = node_spool(home, self._node.machine_id, spec.sender)
         self._bench = Bench(self._node, self._spool, self._clock)
         self._reservation = Reservation(self._node.locked, self._node.name, self._clock)
         self._news: list[str] = []
