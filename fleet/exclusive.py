@@ -39,13 +39,26 @@ def lock_folder() -> Path:
         folder = shared / "fleet"
         try:
             if not folder.exists():
-                folder.mkdir()
-                folder.chmod(0o1777)
+                _make_for_all(folder)
         except OSError:
             continue
         if os.access(folder, os.W_OK | os.X_OK):
             return folder
     return Path(tempfile.gettempdir())
+
+
+def _make_for_all(folder: Path) -> None:
+    """Make a folder that all users may write to; it is never there with narrower permissions.
+
+    Whoever is second takes the folder of the first: were it to take another one, both would
+    measure at the same time.
+    """
+    draft = Path(tempfile.mkdtemp(prefix=".fleet-", dir=folder.parent))
+    draft.chmod(0o1777)
+    try:
+        draft.rename(folder)
+    except OSError:
+        draft.rmdir()
 
 
 def _awake_command() -> list[str] | None:
