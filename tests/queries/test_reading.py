@@ -184,7 +184,7 @@ def test_a_file_that_cannot_be_read_is_named(folder: Path, table: str, kind: str
         bad.write_bytes({"truncated": good[: len(good) // 2], "empty": b"", "text": b"no"}[kind])
     with pytest.raises(StoreUnusable, match="zz-bad") as caught:
         rows(open_store([folder]), "select * from speeds")
-    assert "mv " in caught.value.hint
+    assert "fleet store repair" in caught.value.hint
 
 
 @pytest.mark.parametrize("table", ["trials", "requests", "readings", "answers"])
